@@ -40,6 +40,8 @@ class ComposeProcesses:
     """The folder of secrets; None: one with those of compose_file.SECRETS."""
     users: Mapping[str, str] = field(default_factory=dict)
     """Users of services that must not run as the user of the tests."""
+    programs: Path | None = None
+    """Folder of programs that images of others contain."""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,9 +125,14 @@ class ComposeProcesses:
 
     def _environment(self, service: Service) -> dict[str, str]:
         environment = {name: self._translate(value, service) for name, value in service.environment.items()}
-        container = {"HOSTNAME": socket.gethostname(), "HOME": str(self.folder), "LANG": "C.UTF-8", "PATH": _SYSTEM}
+        container = {
+            "HOSTNAME": socket.gethostname(),
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "PATH": self._path(),
+        }
         if service.extras is None:
-            return {**container, **environment}
+            return {**container, "PGDATA": str(self.folder / "postgres" / "data"), **environment}
         # As in the Dockerfile: programs of the virtual environment come first on PATH.
         container["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), _SYSTEM])
         image = self.folder / "images" / service.extras
@@ -133,6 +140,9 @@ class ComposeProcesses:
             hide_other_packages(image, service.extras)
         container["PYTHONPATH"] = str(image)
         return {**container, **environment}
+
+    def _path(self) -> str:
+        return os.pathsep.join([str(self.programs), _SYSTEM] if self.programs else [_SYSTEM])
 
     def _mount_secrets(self, service: Service) -> None:
         """Copy the secrets that Compose mounts, readable for the user of the service."""
@@ -149,6 +159,8 @@ class ComposeProcesses:
             "/inbox": str(self.inbox),
             "/bundles": str(REPOSITORY / "models" / "bundles"),
             "/etc/nightread.toml": str(self.settings_file or REPOSITORY / document()["configs"]["settings"]["file"]),
+            "/tmp/key": str(self.folder / "postgres" / "key"),  # noqa: S108
+            "/tmp/pg_hba.conf": str(self.folder / "postgres" / "pg_hba.conf"),  # noqa: S108
             "/tmp/nightread": str(self.state(service.name)),  # noqa: S108 - a container's
             "/var/lib/nightread": str(self.state(service.name)),
             "/run/secrets": str(self._mounted(service)),

@@ -86,7 +86,7 @@ def private_postgres() -> Iterator[PostgresServer]:
 
     As root it runs as user `nobody`, since PostgreSQL refuses to run as root.
     """
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     user = "nobody" if os.getuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="nr-pg-"))
     if user:
@@ -139,7 +139,8 @@ def _wait_until(server: subprocess.Popen[bytes], ready: Callable[[], bool], not_
     pytest.fail(f"{server.args!r} did not start (exit code {server.poll()})")
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """Return the folder of initdb and postgres."""
     on_path = shutil.which("initdb")
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not (on_path or installed):
