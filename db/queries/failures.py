@@ -29,9 +29,9 @@ def failure_examples(
 ) -> list[int]:
     """Return the ids of the newest failed and rejected arrivals of a period: up to `each` per state and reason."""
     newest = func.row_number().over(partition_by=(work.c.state, work.c.reason), order_by=work.c.instance_id.desc())
-    statement = select(work.c.instance_id, newest.label("number")).join(instances, instances.c.id == work.c.instance_id)
+    joined = select(work.c.instance_id, newest.label("number")).join(instances, instances.c.id == work.c.instance_id)
     with database.read() as connection:
-        numbered = statement.where(*_without_result(connection, since, until)).subquery()
+        numbered = joined.where(*_without_result(connection, since, until)).subquery()
         return list(connection.execute(select(numbered.c.instance_id).where(numbered.c.number <= each)).scalars())
 
 
