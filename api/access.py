@@ -1,6 +1,9 @@
-"""Define who may do what: permissions, and the principal of a request."""
+"""Define who may do what: permissions, and the principal of a request.
 
-from collections.abc import Callable
+Dependencies of routes are coroutines, here and elsewhere: others would take a thread each, and wait for it.
+"""
+
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
@@ -48,7 +51,7 @@ ANONYMOUS = Principal(name="", permissions=frozenset())
 """The principal of a request without a key, where keys are required."""
 
 
-def principal_of(request: Request) -> Principal:
+async def principal_of(request: Request) -> Principal:
     """Return the principal, whom the middleware of authentication has found."""
     principal: Principal = request.state.principal
     return principal
@@ -61,7 +64,7 @@ CurrentPrincipal = Annotated[Principal, Depends(principal_of)]
 def require(permission: Permission) -> DependsParameter:
     """Return a dependency of a route that raises Problem 401 without a key, and 403 for one without this permission."""
 
-    def check(principal: CurrentPrincipal) -> None:
+    async def check(principal: CurrentPrincipal) -> None:
         if principal is ANONYMOUS:
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
@@ -71,5 +74,5 @@ def require(permission: Permission) -> DependsParameter:
         if permission not in principal.permissions:
             raise Problem(HTTPStatus.FORBIDDEN, f"This key has no permission `{permission}`: use another key.")
 
-    checked: Callable[[Principal], None] = check
+    checked: Callable[[Principal], Awaitable[None]] = check
     return DependsParameter(dependency=checked)

@@ -13,6 +13,7 @@ from api.images.routes import router as images_router
 from api.metrics.routes import router as metrics_router
 from api.openapi import described
 from api.pages.add_pages import add_pages
+from api.pages.error_page import respond
 from api.pictures.routes import router as pictures_router
 from api.problems import add_problem_handlers
 from api.results.actions import router as actions_router
@@ -36,8 +37,8 @@ def make_app(context: ApiContext) -> FastAPI:
     )
     app.state.context = context
     app.openapi = partial(described, app)  # type: ignore[method-assign]
-    add_problem_handlers(app)
-    app.add_middleware(Guards, settings=context.settings)
+    add_problem_handlers(app, respond)
+    app.add_middleware(Guards, settings=context.settings, respond=respond)
     app.include_router(health_router)
     app.include_router(images_router)
     app.include_router(results_router)

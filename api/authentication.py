@@ -22,7 +22,11 @@ _WRONG = "The key is not valid: it is unknown, expired or revoked."
 
 
 class Authentication:
-    """Checks the key that a request shows. Failed attempts are limited per address; a valid key is never refused."""
+    """Checks the API key of a request.
+
+    Only invalid keys count against the limit per client address: after too many of them, further invalid keys get
+    status 429. Valid keys are accepted all the same.
+    """
 
     def __init__(self, keys: KeyRing, *, address: str) -> None:
         self._keys = keys
@@ -45,7 +49,7 @@ class Authentication:
         return found
 
     async def of_reference(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        """Return the principal of `Principal.reference`, if its key is active. Raises errors of the database."""
         return await self._keys.referred(reference)
 
     async def is_in_force(self, principal: Principal) -> bool:
@@ -55,7 +59,7 @@ class Authentication:
         return await self._keys.referred(principal.reference) is not None
 
     async def _without_key(self, headers: Headers) -> Principal:
-        """Return LOCAL where no key is needed. Whoever sends through a proxy may be anywhere, so a key is needed."""
+        """Return LOCAL if no key is needed. Requests through a proxy need one, since they may come from anywhere."""
         if not self._is_local or _is_forwarded(headers) or await self._keys.has_keys():
             return ANONYMOUS
         return LOCAL

@@ -28,7 +28,7 @@ class ApiContext:
     recent_reads: RecentReads = field(default_factory=RecentReads)
 
 
-def context_of(request: Request) -> ApiContext:
+async def context_of(request: Request) -> ApiContext:
     """Return the context of the application that serves this request."""
     context: ApiContext = request.app.state.context
     return context

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
+from itertools import islice
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO
 from urllib.parse import quote
 
 from fastapi import Response
-from fastapi.concurrency import run_in_threadpool
-from starlette.concurrency import iterate_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -20,14 +21,14 @@ from api.context import ApiContext
 from api.export import Rows, text_chunks, write_parquet
 from api.formats import MEDIA_TYPES
 from api.problems import Problem
+from api.threads import EXPORT_THREADS, Threads
 from db import queries
+from db.error_messages import describe
 from db.queries import ImageFilter
-from nightread.errors import UsageFault
+from nightread.errors import StopWork, UsageFault
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 2
-"""Each file holds a connection to the database until its client has read it."""
 _LONGEST_SECONDS = 600.0
 _LONGEST_NOTE = 1000
 _READ_BYTES = 1024**2
@@ -37,7 +38,10 @@ class FileExports:
     """Makes files, two at a time; a third client gets 503 at once."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        # Each file holds a connection to the database until its client has read it.
+        self._places = asyncio.Semaphore(EXPORT_THREADS)
+        self._threads = Threads(EXPORT_THREADS, "exports")
+        self.running = self._threads.running
 
     async def response(
         self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext, *, note: str | None = None
@@ -69,13 +73,19 @@ class FileExports:
         except BaseException:
             self._places.release()
             raise
-        return _ExportResponse(chunks, self._places.release, headers=known, media_type=MEDIA_TYPES[style])
+        return _ExportResponse(
+            chunks, self._threads, self._places.release, headers=known, media_type=MEDIA_TYPES[style]
+        )
 
-    async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> Iterator[bytes]:
+    async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> "_ClosableChunks":
+        """Return the chunks. Raises errors of the database that come before the first rows."""
         if style != "parquet":
-            return (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
+            text = (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
+            chunks = _ClosableChunks(text)
+            await self._threads.run(chunks.start)
+            return chunks
         try:
-            return _read_all(await run_in_threadpool(_parquet, rows, columns))
+            return _ClosableChunks(_read_all(await self._threads.run(_parquet, rows, columns)))
         except UsageFault as fault:
             raise Problem(HTTPStatus.NOT_ACCEPTABLE, str(fault)) from None
 
@@ -84,12 +94,19 @@ class _ExportResponse(StreamingResponse):
     """Sends chunks for ten minutes at most: a client that stops to read must not hold the database."""
 
     def __init__(
-        self, chunks: Iterator[bytes], on_closed: Callable[[], None], *, headers: dict[str, str], media_type: str
+        self,
+        chunks: "_ClosableChunks",
+        threads: Threads,
+        on_closed: Callable[[], None],
+        *,
+        headers: dict[str, str],
+        media_type: str,
     ) -> None:
         """`on_closed` is called in the event loop when the chunks are closed, however the response ended."""
-        self._chunks = _ClosableChunks(chunks)
+        self._chunks = chunks
+        self._threads = threads
         self._on_closed = on_closed
-        super().__init__(iterate_in_threadpool(self._chunks), headers=headers, media_type=media_type)
+        super().__init__(self._each_chunk(), headers=headers, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -99,10 +116,18 @@ class _ExportResponse(StreamingResponse):
             if not limit.expired():
                 raise
             log.warning("a download of results took longer than ten minutes, and was ended")
+        except SQLAlchemyError as error:  # the client sees that the end is missing
+            log.warning("a download of results was ended, since the database failed: %s", describe(error))
+        except StopWork as error:
+            log.error("a download of results was ended: %s", error)  # noqa: TRY400 - the text says it all
         finally:
-            closing = asyncio.get_running_loop().run_in_executor(None, self._chunks.close)
+            closing = asyncio.ensure_future(self._threads.run(self._chunks.close))
             closing.add_done_callback(lambda _: self._on_closed())
             await asyncio.shield(closing)
+
+    async def _each_chunk(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._threads.run(next, self._chunks, None)) is not None:
+            yield chunk
 
 
 class _ClosableChunks:
@@ -110,14 +135,20 @@ class _ClosableChunks:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
+        self._first: deque[bytes] = deque()
         self._lock = Lock()
+
+    def start(self) -> None:
+        """Read the names of the columns and the first rows. Raises errors of the database."""
+        with self._lock:
+            self._first.extend(islice(self._chunks, 2))
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         with self._lock:
-            return next(self._chunks)
+            return self._first.popleft() if self._first else next(self._chunks)
 
     def close(self) -> None:
         """Close the file or the connection behind the chunks."""

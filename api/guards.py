@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import ANONYMOUS, Principal
 from api.authentication import Authentication
 from api.bodies import CLOSE
 from api.pages.session import COOKIE
-from api.problems import Problem, database_problem, problem_response, stopped_problem
+from api.problems import Problem, Respond, database_problem, stopped_problem
 from nightread.errors import StopWork
 from nightread.known_hosts import is_known_host
 from nightread.settings import Settings
@@ -42,9 +42,11 @@ _HEADERS = {
 class Guards:
     """ASGI middleware around all routes. It is written without a task per request, which would cost a millisecond."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, respond: Respond) -> None:
+        """`respond` returns the response to a request that is refused."""
         self._app = app
         self._settings = settings
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or pass it on with `scope["state"]["principal"]`."""
@@ -57,7 +59,8 @@ class Guards:
         try:
             problem = await self._refusal(scope) or await self._pass_on(scope, body, response)
             if problem is not None:
-                await problem_response(problem)(scope, receive, response.send)
+                refusal = await self._respond(Request(scope), problem)
+                await refusal(scope, receive, response.send)
         finally:
             _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
 

@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from hmac import compare_digest
 
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Principal
+from api.whole_step import whole_step
 from db import error_messages, ledger, queries
 from db.engine import Database
 from nightread.api_keys import Permission, token_hash
@@ -30,7 +31,7 @@ FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))
 
 
 class KeyRing:
-    """The keys of the database, read again when they are older than two seconds."""
+    """Caches the API keys of the database. A cache older than two seconds is read again before it is used."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class KeyRing:
         self._used: dict[int, datetime] = {}
 
     async def find(self, token: str) -> Principal | None:
-        """Return the principal of a key that is in force. Raises errors of the database."""
+        """Return the principal of an active key, else None. Raises errors of the database."""
         wanted, found = token_hash(token), None
         if self._own_hash is not None and compare_digest(self._own_hash, wanted):
             return FROM_SETTINGS
@@ -63,7 +64,7 @@ class KeyRing:
         return self._principal(found)
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference`, if its key is in force. Raises errors of the database."""
+        """Return the principal of `Principal.reference`, if its key is active. Raises errors of the database."""
         if self._own_hash is not None and reference == FROM_SETTINGS.reference:
             return FROM_SETTINGS
         await self._refresh()
@@ -104,7 +105,7 @@ class KeyRing:
     async def _load(self) -> None:
         began = self._monotonic()
         try:
-            self._keys = await run_in_threadpool(queries.api_keys, self._database)
+            self._keys = await whole_step(partial(queries.api_keys, self._database))
         except (SQLAlchemyError, StopWork) as error:
             self._tried_at = self._monotonic()  # an attempt may last longer than keys are fresh
             is_outage = isinstance(error, SQLAlchemyError) and began - self._loaded_at <= _OUTAGE_SECONDS

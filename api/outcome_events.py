@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.json_response import json_text
+from api.whole_step import whole_step
 from db import error_messages, queries
 from db.engine import Database
 from db.queries import ImageOutcome
@@ -86,7 +87,7 @@ class OutcomeEvents:
         while True:
             batch_id = await self._batches.get()
             try:
-                found = await run_in_threadpool(queries.outcomes_of, self._database, batch_id)
+                found = await whole_step(partial(queries.outcomes_of, self._database, batch_id))
             except SQLAlchemyError as error:
                 log.warning("outcomes cannot be read: %s", error_messages.describe(error))
                 self._tell(_MISSED)

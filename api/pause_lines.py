@@ -1,4 +1,4 @@
-"""Describe the pauses in force, as sentences for an operator and as JSON."""
+"""Describe the active pauses, as sentences for an operator and as JSON."""
 
 import shlex
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,7 @@
-"""Answer errors with problem+json (RFC 9457), without patient data and without text of the request."""
+"""Describe errors as problems (RFC 9457), without patient data and without text of the request."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -21,9 +22,9 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818 - named as in RFC 9457
-    """A request cannot be answered as wished. The message says what is wrong and what to do.
+    """Ends a request with an error status. `detail` says what is wrong and what to do.
 
-    `members` are further members of the problem object, such as the id of an image.
+    `members` are added to the problem object (RFC 9457, section 3.2), such as the id of an image.
     """
 
     def __init__(
@@ -34,6 +35,10 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
         self.detail = detail
         self.headers = headers
         self.members = members
+
+
+Respond = Callable[[Request, Problem], Awaitable[Response]]
+"""A function that returns the response for a problem."""
 
 
 def problem_response(problem: Problem) -> Response:
@@ -62,56 +67,47 @@ def stopped_problem(error: StopWork) -> Problem:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be used; see the API's log.")
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Make all errors of the application problems."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(SQLAlchemyError, _database)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(StopWork, _stopped)
-    app.add_exception_handler(Exception, _unexpected)
+def add_problem_handlers(app: FastAPI, respond: Respond) -> None:
+    """Make all errors of the application problems, which `respond` turns into responses."""
+    for kind, problem_of in _PROBLEMS.items():
+        app.add_exception_handler(kind, _handler(problem_of, respond))
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - registered for this type
-    return problem_response(error)
+def _handler(problem_of: Callable[[Any], Problem], respond: Respond) -> Callable[[Request, Exception], Any]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return await respond(request, problem_of(error))
+
+    return handle
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+def _invalid(error: RequestValidationError) -> Problem:
     """Name each wrong parameter without its value, which may identify a patient."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101
     found = [{"parameter": ".".join(map(str, entry["loc"])), "message": entry["msg"]} for entry in error.errors()]
-    return problem_response(
-        Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request has wrong parameters: see `errors`.", errors=found)
-    )
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request has wrong parameters: see `errors`.", errors=found)
 
 
-async def _http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
+def _of_framework(error: HTTPException) -> Problem:
     headers = dict(error.headers) if error.headers else None
-    return problem_response(Problem(status, str(error.detail), headers=headers))
+    return Problem(HTTPStatus(error.status_code), str(error.detail), headers=headers)
 
 
-async def _database(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, SQLAlchemyError)  # noqa: S101
-    return problem_response(database_problem(error))
-
-
-async def _stopped(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, StopWork)  # noqa: S101
-    return problem_response(stopped_problem(error))
-
-
-async def _gone(_request: Request, _error: Exception) -> Response:
+def _gone(_error: ClientDisconnect) -> Problem:
     """Answer nobody: the client closed the connection while it sent its body."""
-    return problem_response(Problem(HTTPStatus.BAD_REQUEST, "The body is incomplete."))
+    return Problem(HTTPStatus.BAD_REQUEST, "The body is incomplete.")
 
 
-async def _unexpected(_request: Request, error: Exception) -> Response:
+def _unexpected(error: Exception) -> Problem:
     """Log the place only: the text of an error may quote a file or a row."""
     log.error("unexpected %s at %s", type(error).__name__, place_of(error))
-    return problem_response(
-        Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error; the log of the API names its place.")
-    )
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error; the log of the API names its place.")
+
+
+_PROBLEMS: dict[type[Exception], Callable[[Any], Problem]] = {
+    Problem: lambda problem: problem,
+    RequestValidationError: _invalid,
+    HTTPException: _of_framework,
+    SQLAlchemyError: database_problem,
+    ClientDisconnect: _gone,
+    StopWork: stopped_problem,
+    Exception: _unexpected,
+}

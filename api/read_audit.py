@@ -9,8 +9,8 @@ from db import ledger
 def note_read(context: ApiContext, principal: Principal, kind: Kind, name: int | str) -> None:
     """Store one read, unless the same caller read the same object less than a minute ago. Raises database errors.
 
-    A page, its pictures and its data are read together, and a client may ask for a result several times a second: one
-    row a minute tells who looked at what, and costs the ledger nothing.
+    A page, its pictures and its data are read together, and a client may poll a result several times a second. One row
+    per minute is enough to show who looked at what, and the database gets few writes.
     """
     caller, now = principal.reference, context.clock()
     if not context.recent_reads.add(caller, kind, name, now):

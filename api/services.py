@@ -18,6 +18,7 @@ from api.intake.upkeep import Upkeep
 from api.keys import KeyRing
 from api.outcome_events import OutcomeEvents
 from api.redis_messages import RedisMessages
+from api.threads import SUBMIT_THREADS, Threads, divide_threads
 from api.waiting import OutcomeWaiters
 from nightread.log import place_of
 
@@ -35,6 +36,8 @@ class ApiServices:
     authentication: Authentication
     events: OutcomeEvents
     exports: FileExports
+    submit_threads: Threads
+    """Threads for requests that send images: they wait for no request that reads."""
     messages: RedisMessages | None
     """None without a Redis: the dispatcher then finds new images within a second."""
     loop: asyncio.AbstractEventLoop
@@ -56,7 +59,7 @@ class ApiServices:
         self.events.end()
 
 
-def services_of(request: Request) -> ApiServices:
+async def services_of(request: Request) -> ApiServices:
     """Return the services of the application that serves this request."""
     services: ApiServices = request.app.state.services
     return services
@@ -69,6 +72,7 @@ Services = Annotated[ApiServices, Depends(services_of)]
 @asynccontextmanager
 async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
     """Start the services, and stop them at the end. Raises UsageFault if another API uses the same spool."""
+    divide_threads(context.settings.api_connections)
     own = context.settings.api_key
     keys = KeyRing(context.database, token=own.get_secret_value() if own else None, clock=context.clock)
     waiters = OutcomeWaiters(context.database)
@@ -85,7 +89,8 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
         clock=context.clock,
         on_registered=messages.notify_dispatcher if messages else _nobody_to_notify,
     )
-    with intake.opened():
+    exports, submit_threads = FileExports(), Threads(SUBMIT_THREADS, "submit")
+    with intake.opened(), exports.running(), submit_threads.running():
         upkeep = Upkeep(context.settings, context.database, intake, keys, clock=context.clock)
         jobs = [intake.committer.run(), waiters.run(), events.run(), upkeep.run(), _rounds(context.on_round)]
         if messages is not None:
@@ -97,7 +102,8 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
                 waiters=waiters,
                 authentication=Authentication(keys, address=context.settings.api_address),
                 events=events,
-                exports=FileExports(),
+                exports=exports,
+                submit_threads=submit_threads,
                 messages=messages,
                 loop=asyncio.get_running_loop(),
                 failed=failed,

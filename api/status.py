@@ -39,7 +39,7 @@ class Status:
     batches_claimed: int
     workers: Sequence[queries.Worker]
     rules: int
-    """Number of routing rules in force."""
+    """Number of active routing rules."""
     deadline: datetime
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]

@@ -42,7 +42,7 @@ def api_command(**options: Any) -> None:
     from api.context import ApiContext  # noqa: PLC0415 - an optional extra
     from api.server import serve  # noqa: PLC0415
 
-    with service(settings, durable=True) as (database, _stop):
+    with service(settings, durable=True, database_connections=settings.api_connections) as (database, _stop):
         if problem := key_problem(settings, database):
             raise UsageFault(problem)
         timer = HeartbeatTimer(

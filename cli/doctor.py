@@ -8,15 +8,24 @@ from typing import Any
 import click
 from rich.text import Text
 
+from cli.checks.certificates import check_certificates
 from cli.checks.check import Check
+from cli.checks.database import check_database
+from cli.checks.decoders import check_decoders
 from cli.checks.exposure import check_exposure
 from cli.checks.machine import check_machine
+from cli.checks.models import check_models
 from cli.checks.packages import check_packages
-from cli.checks.services import check_services
+from cli.checks.peers import check_peers
+from cli.checks.ports import check_ports
+from cli.checks.redis import check_redis
+from cli.checks.secrets import check_secrets
+from cli.checks.sources import check_sources
 from cli.checks.spool import check_spool
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import out, print_json
 from cli.output.tables import make_table, show
+from nightread.clock import utc_now
 from nightread.settings import Settings
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -24,21 +33,26 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @click.command("doctor")
 @click.option("--model", metavar="NAME[@VERSION]", help="The model that will analyse every image.")
+@click.option("--peers", is_flag=True, help="Also ask stores, destinations, mail server and our own receivers.")
+@click.option("--strict", is_flag=True, help="Exit code 1 also for warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
-def doctor_command(as_json: bool, **options: Any) -> None:
+def doctor_command(as_json: bool, peers: bool, strict: bool, **options: Any) -> None:
     """Check this machine and the settings.
 
-    Check Python, packages, Redis, database, model, processors, memory, disk, clock and who can reach it, and print how
-    to fix problems. The configured Redis and database are the only servers that are contacted. Exit code 1: a check
-    failed.
+    Check Python, packages, decoders, Redis, database, schema, backup, models, sources, ports, passwords, certificates,
+    processors, memory, disk, clock and who can reach nightread, and print how to fix problems. The configured Redis and
+    database are the only servers that are contacted; with --peers also the others, by C-ECHO, a search for one study
+    and a login. Exit code 1: a check failed.
 
     \b
     Examples: nightread doctor
-              nightread doctor --model phantom --json
+              nightread doctor --peers --config /etc/nightread.toml
+              nightread doctor --strict --json
     """  # noqa: D301 - click reads the backspace itself
-    checks = examine(settings_from(**options))
-    failed = any(check.result == "fail" for check in checks)
+    settings = settings_from(**options)
+    checks = [*examine(settings), *(check_peers(settings) if peers else ())]
+    failed = any(check.result == "fail" or (strict and check.result == "warn") for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [_json(check) for check in checks]})
     else:
@@ -47,13 +61,21 @@ def doctor_command(as_json: bool, **options: Any) -> None:
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Run all checks, in the order in which problems should be fixed."""
+    """Run all checks of this machine, in the order in which problems should be fixed."""
     postgres = settings.database_url is not None and settings.sql_url.startswith("postgres")
+    works_here = settings.model is not None
     return [
-        *check_packages(works_here=settings.model is not None, uses_postgres=postgres),
-        *check_services(settings),
+        *check_packages(works_here=works_here, uses_postgres=postgres),
+        *check_decoders(works_here=works_here),
+        *check_redis(settings),
+        *check_database(settings),
+        *check_models(settings),
+        *check_sources(settings),
+        *check_ports(settings),
         *check_machine(settings),
         *check_spool(settings),
+        *check_secrets(settings),
+        *check_certificates(settings, utc_now()),
         *check_exposure(settings),
     ]
 

@@ -86,7 +86,7 @@ def explain_command(image: str, frame: int | None, as_json: bool, **options: Any
         print_json(_as_json(explanation, number, written) | {"outside_domain": outside})
         return
     if outside:
-        err.print(f"In use the image would be rejected: {outside}", style="yellow", markup=False)
+        err.print(f"A worker would reject this image: {outside}", style="yellow", markup=False)
     bundle = explanation.bundle
     out.print(f"{bundle.reference}: {explanation.label} {explanation.score:.3f}, frame {number}", markup=False)
     if not explanation.reaches_threshold:

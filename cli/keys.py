@@ -76,7 +76,8 @@ def add_command(name: str, scopes: tuple[str, ...], expires: datetime | None, **
         )
     if not is_new:
         raise UsageFault(f"There is a key named {name}: revoke it first, or choose another name.")
-    err.print(f"The key {name} permits: {', '.join(chosen)}. It is shown only now:", markup=False)
+    permissions = ", ".join(chosen)
+    err.print(f"Added the key {name} with the permissions {permissions}. Its token is shown only now:", markup=False)
     click.echo(token)
 
 
@@ -105,7 +106,7 @@ def revoke_command(name: str, **options: Any) -> None:
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         if not ledger.revoke_api_key(database, name, actor=user_name(), now=utc_now()):
-            raise UsageFault(f"No key named {visible(name)} is in force: `nightread keys list` shows all.")
+            raise UsageFault(f"There is no active key named {visible(name)}: `nightread keys list` shows all keys.")
     out.print(f"The key {name} is revoked.", markup=False)
 
 
@@ -129,7 +130,7 @@ def _state(key: ApiKey, nights: Nights, now: datetime) -> str:
     if key.revoked_at is not None:
         return f"revoked {nights.local(key.revoked_at):%Y-%m-%d}"
     if key.expires_at is None:
-        return "in force"
+        return "active"
     word = "expires" if key.is_in_force(now) else "expired"
     return f"{word} {nights.local(key.expires_at):%Y-%m-%d %H:%M}"
 

@@ -61,6 +61,9 @@ class _Commands(LazyGroup):
         "api": "cli.api",
         "keys": "cli.keys",
         "db": "cli.db",
+        "backup": "cli.backup",
+        "restore": "cli.restore",
+        "systemd": "cli.systemd",
     }
 
 

@@ -87,7 +87,7 @@ def resume_command(causes: tuple[str, ...], names: tuple[str, ...], **options: A
         ended = ledger.end_pauses(database, wanted, actor=user_name(), now=utc_now(), source_ids=source_ids)
         remaining = ", ".join(map(_name_of, queries.pauses(database)))
     of = f" ({', '.join(names)})" if names else ""
-    message = f"Ended: {'; '.join(_ENDED[cause] for cause in ended)}{of}." if ended else "No such pause was in force."
+    message = f"Ended: {'; '.join(_ENDED[cause] for cause in ended)}{of}." if ended else "No such pause was active."
     out.print(message, f"Still paused: {remaining}." if remaining else "Dispatch continues.", markup=False)
 
 

@@ -112,7 +112,7 @@ def _write(page: str, output: Path) -> None:
         part.write_text(page, encoding="utf-8")
         part.replace(output)
     except OSError as error:
-        raise UsageFault(f"Cannot write {output} ({type(error).__name__}): name another file with -o.") from None
+        raise UsageFault(f"Cannot write {output} ({type(error).__name__}): choose another file with -o.") from None
     finally:
         part.unlink(missing_ok=True)
     err.print(f"Wrote {output}.")

@@ -110,7 +110,7 @@ def _register(
 
 
 def _remarks(folder: Folder) -> Iterator[str]:
-    """Yield a sentence for each kind of name that the walk skipped; skipped names have no row."""
+    """Yield a sentence for each kind of name that the scan skipped; skipped names have no row."""
     report = folder.report
     for number, what, hint in (
         (report.temporary, "hidden or temporary file", ": a file is analysed when it has its final name"),

@@ -23,13 +23,17 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def service(
-    settings: Settings, *, durable: bool = False, connections: Sequence[Source | Destination] = ()
+    settings: Settings,
+    *,
+    durable: bool = False,
+    database_connections: int | None = None,
+    connections: Sequence[Source | Destination] = (),
 ) -> Iterator[tuple[Database, Event]]:
     """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
-    A warning is logged for each of the `connections` that is open to strangers.
-    `durable` is passed to db.engine.open_database. Raises UsageFault or StopWork if the database is missing,
-    unavailable or has another schema version.
+    A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted.
+    `durable` and `database_connections` are passed to db.engine.open_database. Raises UsageFault or StopWork if the
+    database is missing, unavailable or has another schema version.
     """
     set_up_logging(settings.log_format, settings.log_level)
     for exposure in (exposure for connection in connections for exposure in exposures_of(connection)):
@@ -43,7 +47,7 @@ def service(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, set_stop)
     require_database_file(settings)
-    database = open_database(settings.sql_url, durable=durable)
+    database = open_database(settings.sql_url, durable=durable, connections=database_connections)
     try:
         schema.require_newest(database)
         require_clock_agreement(database)

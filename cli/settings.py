@@ -54,7 +54,7 @@ def markdown_table() -> str:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    """Return all settings: those of the processes first, then those of the servers that people open."""
+    """Return all settings; those of the web servers (Flower, HTTP API) come last."""
     of_servers = ServerSettings.model_fields
     own = [(name, field) for name, field in Settings.model_fields.items() if name not in of_servers]
     return own + [(name, Settings.model_fields[name]) for name in of_servers]

@@ -1,4 +1,4 @@
-"""Define `nightread trace`: show everything that happened to images, in the order of time."""
+"""Define `nightread trace`: show everything that happened to images, in chronological order."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -48,7 +48,7 @@ _STYLES = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def trace_command(name: str | None, limit: int | None, as_json: bool, **options: Any) -> None:
-    """Show everything that happened to an image, in the order of time.
+    """Show everything that happened to an image, in chronological order.
 
     Name it by its image id, by its path or URL, or by a UID (of the image, its series or its study). A path means every
     file that was ever there. Times are local times of the site; with --json they are in UTC.

@@ -17,7 +17,7 @@ def grant_readers(database: Database, role: str) -> bool:
     """
     if database.is_sqlite:
         raise UsageFault(
-            "SQLite has no roles: whoever may read the database file may read all of it. "
+            "SQLite has no roles: everyone who may read the database file may read all of it. "
             "Restrict the permissions of the state folder, or use PostgreSQL."
         )
 

@@ -31,12 +31,18 @@ def require_newest(database: Database) -> None:
     newest = script.get_current_head()
     with database.read() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
-    if present is not None and present not in {revision.revision for revision in script.walk_revisions()}:
+    if present is not None and not is_known(present):
         raise StopWork(f"The database has schema {present} of a newer release: install that release on this host.")
     if present != newest:
         raise StopWork(
             f"The database has schema {present or 'none'}, this release needs {newest}: run `nightread db upgrade`."
         )
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this release can upgrade a schema of this revision; it cannot if the revision is newer."""
+    script = ScriptDirectory.from_config(_config())
+    return revision in {known.revision for known in script.walk_revisions()}
 
 
 def _config() -> Config:

@@ -117,7 +117,7 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", String(100), nullable=False),
     Column("expires_at", UtcDateTime),  # null: never
-    Column("revoked_at", UtcDateTime),  # null: in force
+    Column("revoked_at", UtcDateTime),  # null: not revoked
     Column("last_used_at", UtcDateTime),  # written every minute at most
     Index("ix_api_keys_name", "name", unique=True, **when("revoked_at IS NULL")),
 )
@@ -142,7 +142,7 @@ routes = Table(
     Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
     Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
     Column("began_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # null: in force; rows stay, because results name their rule
+    Column("ended_at", UtcDateTime),  # null: active; rows stay, because results name their rule
     Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
 )
 

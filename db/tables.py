@@ -202,7 +202,7 @@ work = Table(
     Column("finished_at", UtcDateTime),
     Column("route_id", Id),  # the rule that chose the bundle; null: --model chose it
     Column("matched", Json),  # header values that the rule matched, by field
-    Column("shadow", Boolean, nullable=False, server_default=false()),  # on trial: shown only on request
+    Column("shadow", Boolean, nullable=False, server_default=false()),  # shown only on request
     Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
     Column("remarks", String(200)),  # words of imaging.remarks, separated by spaces; `detail` holds their sentences
     UniqueConstraint("instance_id", "ordinal"),
@@ -267,7 +267,7 @@ pauses = Table(
     Column("began_at", UtcDateTime, nullable=False),
     Column("probe_batch", String(36)),  # batch that is sent despite the pause, to test whether to end it
     Column("probed_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),  # null: in force
+    Column("ended_at", UtcDateTime),  # null: active
     Column("ended_by", String(100)),
     Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
     Index("ix_pauses_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")),

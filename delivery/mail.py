@@ -38,14 +38,14 @@ def require_mail_settings(settings: Settings, addresses: Sequence[str]) -> None:
     if settings.smtp_user and settings.smtp_password is None:
         raise UsageFault("A user name at the mail server needs a password: set NIGHTREAD_SMTP_PASSWORD.")
     if settings.smtp_user and settings.smtp_tls == "none" and not is_loopback(settings.smtp_host):
-        raise UsageFault("The password would be sent in clear: set NIGHTREAD_SMTP_TLS to starttls or tls.")
+        raise UsageFault("The password would be sent unencrypted: set NIGHTREAD_SMTP_TLS to starttls or tls.")
 
 
 def require_encryption(settings: Settings) -> None:
-    """Raise UsageFault if mail, which is to hold data of patients, would leave this machine in clear."""
+    """Raise UsageFault if mail, which is to hold data of patients, would leave this machine unencrypted."""
     if settings.smtp_tls == "none" and not is_loopback(settings.smtp_host or ""):
         raise UsageFault(
-            "Identifiers of patients would be sent in clear: set NIGHTREAD_SMTP_TLS to starttls or tls, or omit "
+            "Identifiers of patients would be sent unencrypted: set NIGHTREAD_SMTP_TLS to starttls or tls, or omit "
             "--with-identifiers."
         )
 
@@ -58,7 +58,7 @@ def send_mail(settings: Settings, addresses: Sequence[str], report: MailReport, 
     require_mail_settings(settings, addresses)
     message = _message(settings, addresses, report, now)
     try:
-        with _connection(settings) as server:
+        with mail_connection(settings) as server:
             refused: Mapping[str, object] = server.send_message(message, to_addrs=list(addresses))
     except smtplib.SMTPRecipientsRefused as error:
         return sorted(error.recipients)
@@ -86,7 +86,7 @@ def _message(settings: Settings, addresses: Sequence[str], report: MailReport, n
 
 
 @contextmanager
-def _connection(settings: Settings) -> Iterator[smtplib.SMTP]:
+def mail_connection(settings: Settings) -> Iterator[smtplib.SMTP]:
     """Connect, encrypt and log in. With `starttls`, a server without encryption is an error."""
     host, trust = settings.smtp_host or "", ssl.create_default_context()
     port = settings.smtp_port or (_TLS_PORT if settings.smtp_tls == "tls" else _PORT)

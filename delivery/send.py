@@ -48,7 +48,7 @@ class LazySender:
             log.warning("%s", error.detail)
 
     def send(self, report: Dataset) -> str | None:
-        """Implement ReportSender.send."""
+        """Connect if necessary, and send the report. Returns and raises what ReportSender.send does."""
         return self._open().send(report)
 
     def close(self) -> None:

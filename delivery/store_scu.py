@@ -35,11 +35,11 @@ class StoreScu:
     def __init__(self, destination: StoreDestination) -> None:
         """Raise NotDelivered if a certificate file cannot be read."""
         self._destination = destination
-        self._tls = _tls_context(destination.name, destination.tls) if destination.tls else None
+        self._tls = tls_context(destination.name, destination.tls) if destination.tls else None
         self._association: Association | None = None
 
     def send(self, report: Dataset) -> str | None:
-        """Implement delivery.send.ReportSender.send."""
+        """Send the report in one C-STORE request. Returns and raises what ReportSender.send does."""
         association = self._associate()
         try:
             response = association.send_c_store(_acceptable(report, association))
@@ -63,29 +63,34 @@ class StoreScu:
         return self._association
 
     def _open(self) -> Association:
-        peer = self._destination
-        entity = AE(ae_title=peer.calling_ae_title)
-        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        for sop_class in _classes(peer.objects):
-            entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_seconds
-        entity.connection_timeout = peer.timeout_seconds
-        tls = (self._tls, peer.address) if self._tls else None
-        association = entity.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls)
-        if association.is_established:
-            return association
-        if association.is_rejected:
-            raise NotDelivered(DeliveryReason.REFUSED, "The destination rejected the association.")
-        if association.acceptor.primitive is not None and not association.accepted_contexts:
-            raise NotDelivered(DeliveryReason.NOT_SUPPORTED)
-        tls_detail = (
-            "The destination cannot be reached, or a certificate is not trusted. Check address, port and `tls`."
-        )
-        raise NotDelivered(DeliveryReason.UNREACHABLE, tls_detail if self._tls else "")
+        return open_association(self._destination, sop_classes(self._destination.objects), self._tls)
 
 
-def _classes(objects: Sequence[str]) -> list[str]:
+def open_association(peer: StoreDestination, classes: Sequence[str], tls: ssl.SSLContext | None) -> Association:
+    """Return an established association in which the destination accepted at least one of the SOP classes.
+
+    Raises NotDelivered.
+    """
+    entity = AE(ae_title=peer.calling_ae_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    for sop_class in classes:
+        entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = peer.timeout_seconds
+    entity.connection_timeout = peer.timeout_seconds
+    tls_args = (tls, peer.address) if tls else None
+    association = entity.associate(peer.address, peer.port, ae_title=peer.ae_title, tls_args=tls_args)
+    if association.is_established:
+        return association
+    if association.is_rejected:
+        raise NotDelivered(DeliveryReason.REFUSED, "The destination rejected the association.")
+    if association.acceptor.primitive is not None and not association.accepted_contexts:
+        raise NotDelivered(DeliveryReason.NOT_SUPPORTED)
+    tls_detail = "The destination cannot be reached, or a certificate is not trusted. Check address, port and `tls`."
+    raise NotDelivered(DeliveryReason.UNREACHABLE, tls_detail if tls else "")
+
+
+def sop_classes(objects: Sequence[str]) -> list[str]:
     """Return the SOP classes of these objects."""
     found = [uid for name, uids in _CLASSES.items() if name in objects for uid in uids]
     return list(dict.fromkeys(found))
@@ -139,7 +144,8 @@ def warning_from_status(status: int) -> str | None:
     raise NotDelivered(DeliveryReason.NOT_UNDERSTOOD, message)
 
 
-def _tls_context(name: str, tls: Tls) -> ssl.SSLContext:
+def tls_context(name: str, tls: Tls) -> ssl.SSLContext:
+    """Return the context of a client. Raises NotDelivered if a certificate file cannot be read."""
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.certificate:

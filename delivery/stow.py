@@ -35,7 +35,7 @@ class Stow:
             raise unreadable_certificates(destination.name, type(error.__context__).__name__) from None
 
     def send(self, report: Dataset) -> str | None:
-        """Implement delivery.send.ReportSender.send."""
+        """Send the report in one STOW-RS request (PS3.18, 10.5). Returns and raises what ReportSender.send does."""
         boundary = uuid4().hex
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary="{boundary}"',

@@ -43,7 +43,7 @@ REASONS = {
     ),
     "bad_archive": ("The archive is encrypted.", "Ask for the archive again, as zip, tar, or tar with gzip."),
     "archive_limits": (
-        "The archive is nested in 3 other archives.",
+        "The archive is nested in 2 other archives: only 2 levels are unpacked.",
         "Unpack it by hand and check what it holds, or raise the limit.",
     ),
     "archive_escapes": (
@@ -174,8 +174,8 @@ REMARKS = {
     ),
     "frames_counted": (
         (
-            "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3, unless SamplesPerPixel (0028,0002) "
-            "is 3."
+            "NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3 frames, unless SamplesPerPixel "
+            "(0028,0002) is 3."
         ),
         "Nothing if the number is right. Ask for missing frames. If another attribute may be wrong, look at the image.",
     ),

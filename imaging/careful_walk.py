@@ -108,7 +108,8 @@ class CarefulWalk:
         """Return the position behind a sequence of undefined or wrong length; `position` is that of its first item."""
         start, header = position, _ITEM_HEADERS[self._encoding.little].unpack_from
         if depth > MAX_DEPTH:
-            raise HeaderError(f"Sequences are nested too deep: {tag_name(owner)}, value at offset {start:,}.")
+            at = f"{tag_name(owner)}, value at offset {start:,}"
+            raise HeaderError(f"Sequences are nested deeper than {MAX_DEPTH} levels: {at}.")
         while position + 8 <= end:
             group, number, length = header(self._data, position)
             tag = group << 16 | number
@@ -270,7 +271,7 @@ class CarefulWalk:
 
     def _ends_within(self, place: str, end: int) -> HeaderError:
         if end < len(self._data):
-            return HeaderError(f"A sequence item ends within {place}.")
+            return HeaderError(f"A sequence item is too short: it ends within {place}.")
         return TruncatedError(f"The file ends within {place}.")
 
 

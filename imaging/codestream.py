@@ -97,7 +97,10 @@ def first_scan(frame: bytes | memoryview) -> int:
 
 
 def without_boxes(frame: bytes) -> bytes:
-    """Return the codestream of a JP2 file, whose colour profile a decoder would apply to the values."""
+    """Return a JPEG 2000 frame without the boxes of the file format JP2, which some writers put around the codestream.
+
+    A decoder would apply the colour profile in these boxes to the values. Other frames are returned unchanged.
+    """
     start = codestream_start(frame)
     return frame[start:] if start else frame
 

@@ -1,4 +1,4 @@
-"""Inflate a deflated data set as far as its image needs (PS3.5 section A.5)."""
+"""Inflate a deflated data set (PS3.5 section A.5), but only up to the end of its pixel data."""
 
 import zlib
 from contextlib import suppress

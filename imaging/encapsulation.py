@@ -26,7 +26,7 @@ class EncapsulatedFrames(NamedTuple):
 
     frames: list[list[Span]]
     left_out: int
-    """Number of further frames that the data seem to hold, but that could not be told apart with certainty."""
+    """Number of further frames that the data seem to hold, but that could not be separated with certainty."""
     fault: str
     """What is wrong behind the last frame; empty if the sequence delimiter is there."""
 
@@ -86,10 +86,10 @@ def _split(data: bytes, frames: list[list[Span]]) -> tuple[list[list[Span]], int
 
 
 def _split_missing(data: bytes, start: int, frames: list[list[Span]], declared: int) -> list[list[Span]]:
-    """Split frames of several codestreams. Raises RejectImage if that leaves frames that cannot be told apart."""
+    """Split frames of several codestreams. Raises RejectImage if frames remain that cannot be separated."""
     parts, unsplit = _split(data, frames)
     if unsplit and len(parts) < declared:
-        joined = f"The pixel data at offset {start:,} hold several frames in one fragment, which cannot be told apart"
+        joined = f"The pixel data at offset {start:,} hold several frames in one fragment, which cannot be separated"
         raise RejectImage(Reason.TRUNCATED, f"{joined}, in or after frame {len(parts)}.")
     return parts
 
@@ -131,7 +131,8 @@ def _items(data: bytes, start: int) -> _Items:
         if len(spans) > _MAX_ITEMS:
             raise RejectImage(Reason.TOO_LARGE, "The compressed pixel data have too many fragments.")
     if not spans:
-        raise RejectImage(Reason.BAD_PIXELS, f"The compressed pixel data at offset {start:,} have no offset table.")
+        detail = f"The compressed pixel data at offset {start:,} have no item, not even the Basic Offset Table."
+        raise RejectImage(Reason.BAD_PIXELS, detail)
     while len(spans) > 1 and spans[-1][0] == spans[-1][1]:  # Some writers end with an empty fragment.
         spans.pop()
     return _Items(spans[0], spans[1:], fault, cut)

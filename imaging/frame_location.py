@@ -131,7 +131,6 @@ def _high_bit(elements: Elements) -> int:
 
 
 def _remark_counted(remarks: Remarks, declared: int, counted: int, unless: str) -> None:
-    hold = (
-        f"the complete pixel data hold only {counted:,}" if counted < declared else f"the pixel data hold {counted:,}"
-    )
+    frames = "1 frame" if counted == 1 else f"{counted:,} frames"
+    hold = f"the complete pixel data hold only {frames}" if counted < declared else f"the pixel data hold {frames}"
     remarks.add(Remark.FRAMES_COUNTED, f"{_NUMBER_OF_FRAMES} is missing or wrong: {hold}{unless}.")

@@ -30,7 +30,7 @@ class StoredValues(NamedTuple):
 
 
 def native_values(words: Array, layout: PixelLayout) -> StoredValues:
-    """Return the values of uncompressed words."""
+    """Return the values of the words of an uncompressed frame, without the bits outside of BitsStored."""
     masked = mask_unused_bits(words, layout)
     refuted = None if masked is words else _refuted(words, layout, layout.high_bit + 1 - layout.bits_stored)
     return refuted or StoredValues(masked, layout.bits_stored)

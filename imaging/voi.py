@@ -16,7 +16,7 @@ class Ramp:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Return the lowest and the highest value that the mapping tells apart."""
+        """Return the lowest and the highest value of the window; values outside of it are clipped."""
         return self.low, self.high
 
     def __call__(self, values: Array) -> Array:

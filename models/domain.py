@@ -66,7 +66,8 @@ class Domain:
             if limits is not None and not 0 < limits[0] <= limits[1]:
                 raise ValueError(f"domain: {name} must be a range such as 256..4096")
         if unknown := set(self.accepts) - set(ACCEPTABLE):
-            raise ValueError(f"domain: accepts {', '.join(sorted(unknown))}; possible: {', '.join(ACCEPTABLE)}")
+            shown = ", ".join(sorted(unknown))
+            raise ValueError(f"domain: unknown value in `accepts`: {shown}. Allowed values: {', '.join(ACCEPTABLE)}")
         if set(self.samples) - {GREY, COLOUR}:
             raise ValueError("domain: samples must be 1 (grey) or 3 (colour)")
 

@@ -20,7 +20,7 @@ _SIZE_FACTOR = 2
 
 
 def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:
-    """Return the domain of so many images of these kinds, with the intensities of their prepared inputs.
+    """Return the domain of `images` images of these kinds, with the intensities of their prepared inputs.
 
     Arrays and PNG or JPEG files have no header: as DICOM objects they would be secondary captures, so these are the
     only DICOM objects inside. Their size says nothing, because they were resized before.

@@ -23,7 +23,7 @@ class Role(StrEnum):
     FURTHER = "further"
     """An additional result; if no rule with the role answer matches, the first further result is the answer."""
     SHADOW = "shadow"
-    """A result on trial: it is stored, marked, and shown only on request."""
+    """A shadow result: it is stored, marked, and shown only on request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class RouteMatch:
 
     @property
     def shadow(self) -> bool:
-        """Return whether the result is on trial."""
+        """Return whether the result is a shadow result, which is shown only on request."""
         return self.rule.role is Role.SHADOW
 
 
@@ -140,7 +140,7 @@ class Rules:
         """Return the bundles that rules name, each once."""
         return tuple(dict.fromkeys(rule.bundle for rule in self.rules))
 
-    def on_trial(self, bundle: str) -> bool:
+    def is_shadow(self, bundle: str) -> bool:
         """Return whether only shadow rules name this bundle."""
         return all(rule.role is Role.SHADOW for rule in self.rules if rule.bundle == bundle)
 

@@ -6,7 +6,14 @@ from uuid import UUID
 
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
+IMAGE_IDS = "image_ids"
+"""Key of the result of a batch: the ids of images that have no result. Flower shows the latest batch of each only."""
 BATCH_QUEUE = "nightread.batches"
+URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
+"""Priorities of messages: on Redis 0 is the highest."""
+BATCH_LISTS = (BATCH_QUEUE, f"{BATCH_QUEUE}\x06\x16{USUAL_PRIORITY}")
+"""The lists in Redis of the messages with these priorities (kombu.transport.redis). Each is first in, first out, and a
+worker takes from the second one only while the first one is empty."""
 NOTIFY_CHANNEL = "nightread.notify"
 FLOWER_KEY = "nightread.flower"
 """A hash in Redis with the latest sign of life of each Flower (nightread.redis_signs)."""

@@ -1,4 +1,4 @@
-"""Find settings that let strangers in or send secrets in the clear."""
+"""Find settings that admit unknown senders, or send secrets unencrypted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -9,10 +9,11 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 def is_known_host(headers: Collection[str], address: str, names: Collection[str]) -> bool:
-    """Return whether the request names this server, which listens on `address` and is also called `names`.
+    """Return whether the request has exactly one Host header, and it names this server.
 
-    If other hosts can reach the address, every IP address is accepted: a browser sends one only to that very address,
-    and rebinding needs a name.
+    Accepted are `address`, on which the server listens, its host `names`, and the names and addresses of the loopback
+    interface. If other hosts can reach `address`, every IP address is accepted too: DNS rebinding needs a host name,
+    because a browser that opens an IP address connects to this address and no other.
     """
     if len(headers) != 1:
         return False

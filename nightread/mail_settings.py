@@ -17,8 +17,8 @@ class MailSettings(BaseSettings):
     )
     smtp_tls: Literal["starttls", "tls", "none"] = Field(
         "starttls",
-        description="Encryption of mail: `starttls` (begun in clear, never continued in clear), `tls` from the first "
-        "byte, or `none`.",
+        description="Encryption of mail: `starttls` (nothing is sent if the server does not encrypt), `tls` from the "
+        "first byte, or `none`.",
     )
     smtp_from: str | None = Field(
         None, description="Address of the sender of reports, such as `night@hospital.example`."

@@ -1,11 +1,14 @@
 """Configure Celery; each setting has a comment with its reason."""
 
+from ssl import CERT_REQUIRED
+from typing import Any
 from urllib.parse import quote
 
 from celery import Celery
 from kombu.entity import Queue
+from redis.connection import parse_url
 
-from nightread.contract import ANALYSE_TASK, BATCH_QUEUE
+from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, URGENT_PRIORITY, USUAL_PRIORITY
 from nightread.settings import Settings
 
 VISIBILITY_SECONDS = 900
@@ -24,9 +27,11 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         # With late acknowledgement, one batch per process is prefetched: an urgent batch waits for at most one other.
         worker_prefetch_multiplier=1,
+        # Of each priority there is a list in Redis, and workers take urgent batches first (nightread.contract).
         # The timeout (s) is longer than any batch takes. The two unacked options reduce the delay of a redelivery after
         # it from about 100 s to 30 s.
         broker_transport_options={
+            "priority_steps": [URGENT_PRIORITY, USUAL_PRIORITY],
             "visibility_timeout": VISIBILITY_SECONDS,
             "unacked_restore_interval": 30,
             "unacked_restore_throttle": 1,
@@ -51,6 +56,8 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         task_time_limit=settings.lease_seconds * 4,
         # Loading a model takes seconds: keep the processes.
         worker_max_tasks_per_child=None,
+        # Without it kombu accepts any certificate, and Flower does not read the options of the URL.
+        broker_use_ssl=tls_options(redis_url),
         # JSON only: to unpickle a message would execute code from the queue.
         task_serializer="json",
         accept_content=["json"],
@@ -72,9 +79,25 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
 
 
 def broker_url(redis_url: str) -> str:
-    """Return the Redis URL in kombu's notation: `unix:///s?db=0` becomes `redis+socket:///s?virtual_host=0`."""
+    """Return the Redis URL in kombu's notation: `unix:///s?db=0` becomes `redis+socket:///s?virtual_host=0`.
+
+    Of a `rediss://` URL the options are cut off: `tls_options` returns them.
+    """
+    if redis_url.startswith("rediss://"):
+        return redis_url.partition("?")[0]
     if not redis_url.startswith("unix://"):
         return redis_url
     path, _, query = redis_url.removeprefix("unix://").partition("?")
     database = query.removeprefix("db=") or "0"
     return f"redis+socket://{quote(path)}?virtual_host={database}"
+
+
+def tls_options(redis_url: str) -> dict[str, Any] | None:
+    """Return the TLS options of a `rediss://` URL in Celery's notation, None for another URL.
+
+    As in redis-py, the certificate and the host name of the server are checked unless the URL says otherwise.
+    """
+    if not redis_url.startswith("rediss://"):
+        return None
+    given = {name: value for name, value in parse_url(redis_url).items() if name.startswith("ssl_")}
+    return {"ssl_cert_reqs": CERT_REQUIRED, "ssl_check_hostname": True, **given}

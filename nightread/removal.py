@@ -22,7 +22,7 @@ def set_aside(folder: Path, root: Path) -> Path | None:
 
 
 def remove_folder(folder: Path, root: Path) -> None:
-    """Remove a folder below `root`. Whoever still writes to it gets FileNotFoundError. Ignores files that stay.
+    """Remove a folder below `root`. A process that still writes to it gets FileNotFoundError. Ignores files that stay.
 
     Raises OSError if the folder cannot be renamed.
     """

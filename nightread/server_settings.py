@@ -31,6 +31,13 @@ class ServerSettings(BaseSettings):
         le=60,
         description="Seconds for which the API waits for the outcome of an image if the client does not say how long.",
     )
+    api_connections: int = Field(
+        20,
+        ge=12,
+        le=1000,
+        description="Connections of the HTTP API to the database; on PostgreSQL it has one more, for its lock. Eleven "
+        "are kept for images that are sent and for downloads, and each request that reads takes one of the others.",
+    )
     api_key: SecretStr | None = Field(
         None,
         min_length=32,

@@ -13,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from nightread.backup_settings import BackupSettings
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
 from nightread.hosts import is_loopback
@@ -30,7 +31,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings, MailSettings):
+class Settings(ServerSettings, MailSettings, BackupSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(
@@ -92,7 +93,7 @@ class Settings(ServerSettings, MailSettings):
     )
     scan_seconds: Seconds = Field(
         5.0,
-        description="Interval between two passes over a watched folder. A file that the system reports as closed or "
+        description="Interval between two scans of a watched folder. A file that the system reports as closed or "
         "moved in is registered at once.",
     )
     temporary_suffixes: tuple[str, ...] = Field(

@@ -147,7 +147,7 @@ class ReceiverSource(_Source):
         None,
         ge=1,
         description="Maximum size of the files in the spool that came from one address; beyond it, its images are "
-        "refused (status A700). Unset: three times the room that is left on the disk beyond `disk_reserve_bytes`, so "
+        "refused (status A700). Unset: three times the free space of the disk beyond `disk_reserve_bytes`, so "
         "that no single sender fills it.",
     )
     pdu_bytes: int = Field(256 * 1024, ge=4096, le=MiB, description="Largest PDU that is accepted, in bytes.")

@@ -1,11 +1,11 @@
-"""Parse docker-compose.yml as Compose does: replace variables, resolve merges, return one object per service."""
+"""Parse docker-compose.yml and the files of deploy/ as Compose does: replace variables, merge, list the services."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,18 @@ SECRETS = {
     "api_key": "nr_5ec2e7a0api0000000000000000000000",
 }
 """The content of the files that deploy/make_secrets.sh writes."""
-DOTENV = {"INBOX": "/srv/inbox", "NIGHTREAD_MODEL": "phantom", "WORKER_MEMORY": "16g"}
+DOTENV = {"INBOX": "/srv/inbox", "WORKER_MEMORY": "16g"}
 """The required variables of deploy/example.env."""
+MAIN, TLS, MORE_HOSTS, WORKER_HOST = (
+    "docker-compose.yml",
+    "deploy/tls.yml",
+    "deploy/more-hosts.yml",
+    "deploy/worker-host.yml",
+)
+"""The files, relative to the repository."""
+
+_REPLACED = ("command", "test")
+"""Keys whose lists a further file replaces; other lists are appended."""
 
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Z_]+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\})")
 
@@ -50,6 +60,11 @@ class Service:
         return set(self.spec.get("networks", ["default"]))
 
     @property
+    def profiles(self) -> list[str]:
+        """Return the profiles that start the service; without any it always starts."""
+        return list(self.spec.get("profiles", []))
+
+    @property
     def secrets(self) -> set[str]:
         """Return the names of the secrets that are mounted."""
         return set(self.spec.get("secrets", []))
@@ -71,27 +86,42 @@ class Service:
         return ["sh", "-c", *words] if kind == "CMD-SHELL" else words
 
 
-def source() -> str:
-    """Return the text of docker-compose.yml."""
-    return (REPOSITORY / "docker-compose.yml").read_text("utf-8")
+def source(name: str = MAIN) -> str:
+    """Return the text of one file."""
+    return (REPOSITORY / name).read_text("utf-8")
 
 
-def document(variables: Mapping[str, str] = DOTENV) -> dict[str, Any]:
-    """Return the parsed file with `variables` replaced. Raises MissingVariableError."""
-    parsed = filled(yaml.safe_load(source()), variables)
-    assert isinstance(parsed, dict)
+def document(variables: Mapping[str, str] = DOTENV, *, files: Sequence[str] = (MAIN,)) -> dict[str, Any]:
+    """Return the parsed files, merged, with `variables` replaced. Raises MissingVariableError."""
+    parsed: dict[str, Any] = {}
+    for name in files:
+        parsed = merged(parsed, filled(yaml.safe_load(source(name)), variables))
     return parsed
 
 
-def services(variables: Mapping[str, str] = DOTENV) -> dict[str, Service]:
+def services(variables: Mapping[str, str] = DOTENV, *, files: Sequence[str] = (MAIN,)) -> dict[str, Service]:
     """Return all services by name, with `variables` replaced."""
-    return {name: _service(name, spec) for name, spec in document(variables)["services"].items()}
+    return {name: _service(name, spec) for name, spec in document(variables, files=files)["services"].items()}
+
+
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Merge a further file as `docker compose -f EARLIER -f LATER` does."""
+    result = dict(earlier)
+    for key, value in later.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            result[key] = merged(before, value)
+        elif isinstance(before, list) and isinstance(value, list) and key not in _REPLACED:
+            result[key] = [*before, *(entry for entry in value if entry not in before)]
+        else:
+            result[key] = value
+    return result
 
 
 @cache
 def schema() -> dict[str, Any]:
     """Return the schema of the Compose specification, which the package check-jsonschema contains."""
-    text = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
+    text = resources("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text("utf-8")
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 

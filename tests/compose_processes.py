@@ -8,33 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from compose_file import REPOSITORY, SECRETS, Service, document
+from image_packages import hide_other_packages
 
-_HEALTHY_SECONDS = 90
+_HEALTHY_SECONDS = 180
 _BETWEEN_LOOKS_SECONDS = 0.1
 _SYSTEM = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin"])
-_OF_THE_WORKER_EXTRA = ("tensorflow", "keras", "pydicom", "cv2", "imagecodecs", "h5py", "jpeg_ls", "rle")
-_BLOCKER = f"""\
-import sys
-
-class _NotInstalled:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {_OF_THE_WORKER_EXTRA!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}: the slim image has none", name=name)
-
-sys.meta_path.insert(0, _NotInstalled())
-"""
 
 
 @dataclass(kw_only=True)
 class ComposeProcesses:
     """Starts services in the order of `depends_on`, with exactly the command and environment of the file.
 
-    Only addresses, ports and paths are translated, from what a container sees to what they are here. Services whose
-    image is built without the worker's extra cannot import what it installs.
+    Only addresses, ports and paths are translated, from what a container sees to what they are here. A service can
+    import only what the extras of its image install, and read only its own secrets.
     """
 
     folder: Path
@@ -43,23 +34,28 @@ class ComposeProcesses:
     """`HOST:PORT/DATABASE` or `/DATABASE?host=FOLDER` of a running server."""
     postgres_ready: str
     """Address of the server as an argument of pg_isready."""
+    settings_file: Path | None = None
+    """The file that the variable SETTINGS names; None: the default of docker-compose.yml."""
+    secrets: Path | None = None
+    """The folder of secrets; None: one with those of compose_file.SECRETS."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """Users of services that must not run as the user of the tests."""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("inbox", "redis-data", "spool", "empty", "slim", "logs", "secrets"):
+        for name in ("inbox", "redis-data", "spool", "empty", "images", "logs", "secrets", "mounts"):
             (self.folder / name).mkdir()
         for name, secret in SECRETS.items():
             (self.folder / "secrets" / name).write_text(secret + "\n")
-        (self.folder / "slim" / "sitecustomize.py").write_text(_BLOCKER)
         self.inbox = self.folder / "inbox"
-        self.redis_port, self.flower_port, self.api_port = free_port(), free_port(), free_port()
+        self.redis_port, self.flower_port, self.api_port, self.receiver_port = (free_port() for _ in range(4))
 
     def up(self, name: str) -> None:
         """Start a service after its dependencies; return when it is healthy, or has ended if it runs only once."""
         service = self.services[name]
         for dependency in service.spec.get("depends_on", {}):
             self.up(dependency)
-        if name in self.running or name == "postgres":
+        if name in self.running or (name == "postgres" and not service.command):
             return
         self.running[name] = process = self.start(service)
         if service.stays:
@@ -70,6 +66,7 @@ class ComposeProcesses:
 
     def start(self, service: Service) -> subprocess.Popen[bytes]:
         """Start the command of the service, as its container does."""
+        self._mount_secrets(service)
         with (self.folder / "logs" / f"{service.name}.log").open("ab") as log:
             return subprocess.Popen(
                 [self._translate(word, service) for word in service.command],
@@ -79,23 +76,27 @@ class ComposeProcesses:
                 stdout=log,
                 stderr=log,
                 process_group=0,
+                user=self.users.get(service.name),
             )
 
     def is_healthy(self, name: str) -> bool:
         """Run the health check of the service."""
         return self.execute(name, self.services[name].health_command).returncode == 0
 
-    def execute(self, name: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command in the environment of a service, like `docker compose exec NAME WORDS...`."""
+    def execute(self, name: str, words: Sequence[str], *, to: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in the environment of a service, like `docker compose exec NAME WORDS...`, or with `> TO`."""
         service = self.services[name]
-        return subprocess.run(
-            [self._translate(word, service) for word in words],
-            env=self._environment(service),
-            cwd=self.folder / "empty",
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        with to.open("wb") if to else nullcontext(subprocess.PIPE) as output:
+            return subprocess.run(
+                [self._translate(word, service) for word in words],
+                env=self._environment(service),
+                cwd=self.folder / "empty",
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def down(self) -> dict[str, int]:
         """Stop all services with SIGTERM, dependents first, as Compose does. Return their exit codes.
@@ -127,26 +128,40 @@ class ComposeProcesses:
             return {**container, **environment}
         # As in the Dockerfile: programs of the virtual environment come first on PATH.
         container["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), _SYSTEM])
-        if "worker" not in service.extras:
-            container["PYTHONPATH"] = str(self.folder / "slim")
+        image = self.folder / "images" / service.extras
+        if not image.exists():
+            hide_other_packages(image, service.extras)
+        container["PYTHONPATH"] = str(image)
         return {**container, **environment}
+
+    def _mount_secrets(self, service: Service) -> None:
+        """Copy the secrets that Compose mounts, readable for the user of the service."""
+        folder = self._mounted(service)
+        folder.mkdir(exist_ok=True)
+        for name in service.secrets:
+            (folder / name).write_bytes(((self.secrets or self.folder / "secrets") / name).read_bytes())
+
+    def _mounted(self, service: Service) -> Path:
+        return self.folder / "mounts" / service.name
 
     def _translate(self, text: str, service: Service) -> str:
         places = {
             "/inbox": str(self.inbox),
             "/bundles": str(REPOSITORY / "models" / "bundles"),
-            "/etc/nightread.toml": str(REPOSITORY / document()["configs"]["settings"]["file"]),
+            "/etc/nightread.toml": str(self.settings_file or REPOSITORY / document()["configs"]["settings"]["file"]),
             "/tmp/nightread": str(self.state(service.name)),  # noqa: S108 - a container's
             "/var/lib/nightread": str(self.state(service.name)),
-            "/run/secrets": str(self.folder / "secrets"),
+            "/run/secrets": str(self._mounted(service)),
             "--dir /data": f"--dir {self.folder / 'redis-data'}",
             "--port 6379": f"--port {self.redis_port} --bind 127.0.0.1",
+            "--tls-port 6379": f"--tls-port {self.redis_port} --bind 127.0.0.1",
             "-p 6379": f"-p {self.redis_port}",
-            "//redis:6379": f"//127.0.0.1:{self.redis_port}",
+            "@redis:6379": f"@127.0.0.1:{self.redis_port}",
             "@postgres:5432/nightread": f"@{self.postgres_address}",
             "--host 127.0.0.1 --port 5432": self.postgres_ready,
             '--dbname "$POSTGRES_DB"': "",
             "0.0.0.0": "127.0.0.1",  # noqa: S104 - replaced, not listened on
+            ":2B68 ": f":{self.receiver_port:04X} ",
             "5555": str(self.flower_port),
             "8080": str(self.api_port),
             "/spool": str(self.folder / "spool"),

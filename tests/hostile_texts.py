@@ -14,6 +14,8 @@ HOSTILE = {
     "markup": "a[/red][bold]b[link=http://x]c[/]z",
     "broken markup": "1.2[/red]",
 }
+ALL = "".join(HOSTILE.values())
+"""One text with everything, for quick tests; slow tests try each text alone."""
 UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )

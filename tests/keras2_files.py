@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
 
 
 def _node(node: dict[str, Any], inner: set[str]) -> list[Any]:
-    """Return the inputs of one call of a layer. Keras 2 counted the calls of an inner network from 1."""
+    """Return the inputs of one call of a layer. Keras 2 counted the calls of a nested model from 1."""
     arguments = node["args"][0] if isinstance(node["args"][0], list) else node["args"]
     calls = [argument["config"]["keras_history"] for argument in arguments]
     return [[name, call + (name in inner), tensor, {}] for name, call, tensor in calls]

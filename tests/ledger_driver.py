@@ -59,7 +59,7 @@ class LedgerDriver:
         return ledger.register_bundle(self.database, now=self.clock(), **known)  # type: ignore[arg-type]
 
     def pause_id(self) -> int:
-        """Return the id of the only pause in force."""
+        """Return the id of the only active pause."""
         (pause,) = queries.pauses(self.database)
         return pause.id
 

@@ -111,12 +111,12 @@ class WorkerDriver:
     def analyse(self, context: WorkerContext) -> dict[str, int]:
         """Analyse all images that are due within ten minutes, and return the number of images by state.
 
-        The reasons why images are retried, which the result of a batch has too, are left out.
+        The reasons why images have no result, which the result of a batch has too, are left out.
         """
         self.ledger_driver.clock.advance(minutes=10)
         total: dict[str, int] = {}
         for batch in self.form():
-            for state, images in analyse(context, batch.id).items():
+            for state, images in analyse(context, batch.id).counts.items():
                 if state not in REASONS:
                     total[state] = total.get(state, 0) + images
         return total

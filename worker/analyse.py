@@ -5,15 +5,14 @@ bytes are new. Results collects the outcome of each image on the way; all outcom
 transaction.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from db import ledger
 from db.ledger import Claimed
-from db.tables import State
 from nightread import __version__
 from worker.archives.discard import discard_rejected
 from worker.batch_predictor import BatchPredictor
+from worker.batch_summary import BatchResult, summarize
 from worker.context import WorkerContext
 from worker.fetching.prefetch import Prefetcher
 from worker.lifecycle.requeue import requeue_dead_sibling
@@ -26,19 +25,17 @@ PHASES = ("claim", "read", "look_up", "predict")
 """The phases of a batch, whose seconds are stored; one that did not run took 0 seconds."""
 
 
-def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
-    """Give every image of the batch its outcome and return the number of images by state.
+def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
+    """Give every image of the batch its outcome and return what became of the images.
 
-    Flower shows the numbers. Images with a remark are counted as `with_remark` too, and images that are retried are
-    counted by the reason for which they wait. The result is empty if this process could not claim the batch. Raises
-    BatchError; then no image has an outcome.
+    The result is empty if this process could not claim the batch. Raises BatchError; then no image has an outcome.
     """
     timer = PhaseTimer(phases=PHASES)
     try:
         with timer.phase("claim"):
             images = _claim(context, batch_id)
         if not images:
-            return {}
+            return BatchResult()
         results = Results(context, images)
         with timer.phase("read"), Prefetcher(images, context.stores) as prefetcher:
             reader = ImageReader(context, batch_id, prefetcher, results)
@@ -48,9 +45,9 @@ def analyse(context: WorkerContext, batch_id: str) -> dict[str, int]:
                     fresh = _without_duplicates(context, part, results)
                 predictor.add(fresh)
             predictor.finish()
-        counts = _record(context, batch_id, results, timer)
+        result = _record(context, batch_id, results, timer)
         discard_rejected(context, images, results.outcomes)
-        return counts
+        return result
     finally:
         context.close_unused_trial_process()
 
@@ -90,7 +87,7 @@ def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], r
     return fresh
 
 
-def _record(context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> dict[str, int]:
+def _record(context: WorkerContext, batch_id: str, results: Results, timer: PhaseTimer) -> BatchResult:
     """Commit all outcomes in one transaction and close the batch."""
     outcomes, seconds = results.outcomes, timer.seconds
     context.store_issuers()
@@ -106,6 +103,4 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
         )
     )
     context.announce_outcomes(batch_id)
-    with_remark = sum(outcome.remarks is not None for outcome in outcomes)
-    waiting_for = Counter(o.reason.value for o in outcomes if o.state is State.RECEIVED and o.reason)
-    return {**counts, **waiting_for, **({"with_remark": with_remark} if with_remark else {})}
+    return summarize(counts, outcomes)

@@ -68,14 +68,14 @@ class BatchFailedError(Exception):
     """A batch that failed. The message holds only the batch id and the error class: Flower and the log show it."""
 
 
-@app.task(name=ANALYSE_TASK)  # type: ignore[untyped-decorator]
-def analyse_batch(**message: Any) -> dict[str, int]:
-    """Analyse one batch and return the number of its images by state, and `with_remark` if any has a remark."""
+@app.task(name=ANALYSE_TASK, Request="worker.batch_request:BatchRequest")  # type: ignore[untyped-decorator]
+def analyse_batch(**message: Any) -> dict[str, Any]:
+    """Analyse one batch and return what became of its images, which worker.batch_summary explains."""
     from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
-        counts = analyse(_worker.context, batch_id)
+        result = analyse(_worker.context, batch_id)
     except BatchTakenError:
         log.warning("lease of the batch expired: other processes analyse its images", extra={"batch": batch_id})
         return {}
@@ -95,8 +95,8 @@ def analyse_batch(**message: Any) -> dict[str, int]:
     except Exception:
         log.exception("batch not finished: this process exits and its successor requeues it", extra={"batch": batch_id})
         os._exit(1)
-    log.info("batch analysed", extra={"batch": batch_id, **counts})
-    return counts
+    log.info("batch analysed", extra={"batch": batch_id, **result.counts})
+    return result.in_words()
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

@@ -23,7 +23,7 @@ class BatchPredictor:
             bundle: MicroBatcher(
                 model.predictor,
                 context.network_thread,
-                on_trial=context.model_set.on_trial(bundle),
+                is_shadow=context.model_set.is_shadow(bundle),
                 timer=timer,
                 input_range=None if context.settings.any_domain else model.input_range,
             )

@@ -29,7 +29,7 @@ from worker.inference.device import tune_process
 from worker.inference.model_set import ModelSet, open_model_set, reload_model_set
 from worker.isolation.in_flight import InFlight, InFlightTable, Slot
 from worker.isolation.trial_read import TrialReader
-from worker.lifecycle.requeue import requeue_predecessor
+from worker.lifecycle.requeue import requeue_dead_predecessor
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class WorkerContext:
             self.trial_reader.close_if_unused()
 
     def notify_dispatcher(self) -> None:
-        """Tell the dispatcher that the queue has room for another batch. A claim also starts a new lease."""
+        """Tell the dispatcher that another batch may be published. A claim also starts a new lease."""
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
 
@@ -137,7 +137,7 @@ def open_context(settings: Settings, redis_url: str, process: WorkerProcess, slo
     # If this process failed to start during a short outage, the whole worker would end.
     retry_while_unavailable(lambda: schema.require_newest(database), START_RETRY, OutageLog(log))
     require_clock_agreement(database)
-    requeue_predecessor(database, process, work_in_flight=work_in_flight)
+    requeue_dead_predecessor(database, process, work_in_flight=work_in_flight)
     return WorkerContext(
         settings=settings,
         database=database,

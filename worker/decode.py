@@ -180,13 +180,13 @@ class _FrameLimit:
     def _of_object(self) -> str:
         return (
             f"Decoding the {self._image.frame_count:,} frames, which have {self._image.stored_bytes:,} bytes, took "
-            f"longer than {self._limit:.0f} s, the limit for so many bytes; it ended at frame {self._number}."
+            f"longer than {self._limit:.0f} s, the limit for this number of bytes; it ended at frame {self._number}."
         )
 
 
 @cache
 def _install_alarm_handler() -> None:
-    """Install the handler once per process: that costs more than setting the timer, which is done for each image."""
+    """Install the handler once per process: this costs more than setting the timers for each header and frame."""
     signal.signal(signal.SIGALRM, _raise_timeout)
 
 

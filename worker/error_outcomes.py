@@ -89,7 +89,7 @@ def _state(image_error: ImageError, image: Claimed, settings: Settings, now: dat
         return State.REJECTED
     if image_error.reason is Reason.OUT_OF_MEMORY and image.alone:
         return State.FAILED
-    if _waits_for_source(image_error, settings) or _waits_for_room(image_error, settings):
+    if _waits_for_source(image_error, settings) or _waits_for_free_space(image_error, settings):
         return State.RECEIVED
     within_patience = now - image.tried_since < timedelta(seconds=settings.retry_patience_seconds)
     if isinstance(image_error, RetryImage) and within_patience and image.attempts < settings.retry_limit:
@@ -104,7 +104,7 @@ def _waits_for_source(image_error: ImageError, settings: Settings) -> bool:
     )
 
 
-def _waits_for_room(image_error: ImageError, settings: Settings) -> bool:
+def _waits_for_free_space(image_error: ImageError, settings: Settings) -> bool:
     """Return True for an archive that the disk cannot hold. Its attempts count, so that the pauses between them grow.
 
     Each attempt may write gigabytes before it gives up.

@@ -38,7 +38,7 @@ def _predictions(database: Database, image_id: int) -> list[dict[str, Any]]:
 
 
 def _timeline(database: Database, image_id: int) -> list[dict[str, Any]]:
-    """Return what happened to the image, in the order of time, as `nightread trace --json` does."""
+    """Return what happened to the image, in chronological order, as `nightread trace --json` does."""
     (found,) = queries.trace(database, [image_id])
     return [
         {"at": event.at, "what": event.what.value, "detail": event.detail, "values": dict(event.values)}

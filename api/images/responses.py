@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from fastapi import Response
-from fastapi.concurrency import run_in_threadpool
 
 from api.images.objects import Described, describe
 from api.images.prefer import Waiting
 from api.images.receive import ReceivedFile
-from api.json_response import json_response
+from api.json_response import json_list, json_object, json_response, text_response
 from api.problems import Problem, problem_response
+from api.threads import Threads
 from api.waiting import OutcomeWaiters
 from db import ledger
 from db.engine import Database
@@ -27,10 +27,11 @@ _KNOWN_BYTES_SECONDS = 1.0
 class SubmissionResponses:
     """Makes the responses to requests that send images."""
 
-    def __init__(self, database: Database, waiters: OutcomeWaiters, *, may_read: bool) -> None:
+    def __init__(self, database: Database, waiters: OutcomeWaiters, threads: Threads, *, may_read: bool) -> None:
         """`may_read` says whether the client may read images of others."""
         self._database = database
         self._waiters = waiters
+        self._threads = threads
         self._may_read = may_read
 
     async def of_one(self, file: ReceivedFile, waiting: Waiting) -> Response:
@@ -49,15 +50,16 @@ class SubmissionResponses:
         """Respond with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
         found = await self._outcomes(files, waiting.seconds)
         is_final = all(image.is_final or image.original is not None for image in found)
-        return json_response(
-            {"images": [image.to_json(may_read=self._may_read) for image in found]},
+        images = await self._threads.run(json_list, (image.to_json(may_read=self._may_read) for image in found))
+        return text_response(
+            json_object(images=images),
             HTTPStatus.OK if is_final else HTTPStatus.ACCEPTED,
             headers=waiting.headers if is_final else {**waiting.headers, **_RETRY_AFTER},
         )
 
     async def _outcomes(self, files: Sequence[ReceivedFile], seconds: float) -> list[Described]:
         """Wait for all images, and then for the members of those that are archives."""
-        known = await run_in_threadpool(ledger.known_contents, self._database, [file.sha256 for file in files])
+        known = await self._threads.run(ledger.known_contents, self._database, [file.sha256 for file in files])
         same_bytes_as = {
             file.image_id: known[file.sha256]
             for file in files
@@ -71,7 +73,7 @@ class SubmissionResponses:
         while True:
             left = ends_at - asyncio.get_running_loop().time()
             is_finished = await self._waiters.wait(wanted, left) if left > 0 else False
-            found = await run_in_threadpool(describe, self._database, image_ids, same_bytes_as=same_bytes_as)
+            found = await self._threads.run(describe, self._database, image_ids, same_bytes_as=same_bytes_as)
             wanted = [row["image_id"] for image in found for row in image.members if row["state"] not in FINAL]
             if not is_finished or not wanted:
                 return found

@@ -55,7 +55,10 @@ async def submit_images(
         is_awaited=time_to_wait.seconds > 0,
     )
     responses = SubmissionResponses(
-        context.database, services.waiters, may_read=Permission.READ in principal.permissions
+        context.database,
+        services.waiters,
+        services.submit_threads,
+        may_read=Permission.READ in principal.permissions,
     )
     if media_type(request.headers.get("content-type"))[0] == FORM:
         return await responses.of_several(await receiving.form_files(request), time_to_wait)
@@ -88,4 +91,4 @@ async def read_image(
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
     await run_in_threadpool(note_read, context, principal, "image", image_id)
-    return json_response(found, headers=time_to_wait.headers)
+    return await run_in_threadpool(json_response, found, headers=time_to_wait.headers)

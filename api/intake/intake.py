@@ -23,7 +23,7 @@ from nightread.settings import Settings
 from nightread.sources import API
 from producer.cstore.free_space import FreeSpaceCheck
 from producer.dispatcher.disk import DiskReserve
-from producer.spool.quota import SpoolQuota, disk_room
+from producer.spool.quota import SpoolQuota, disk_space
 from producer.spool.recovery import register_leftovers
 from producer.spool.spool import Spool, spool_root
 
@@ -51,7 +51,7 @@ class SubmissionIntake:
         self._priority = settings.default_priority
         self.spool = Spool(spool_root(settings, API), clock=clock)
         self.only_api = OnlyApi(database)
-        self.quota = SpoolQuota(partial(disk_room, self.spool.root, settings.disk_reserve_bytes))
+        self.quota = SpoolQuota(partial(disk_space, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
         self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
         """What parts of STOW-RS requests take while they are in memory, complete and not yet durable."""
@@ -119,7 +119,7 @@ class SubmissionIntake:
         return self._free_space.is_short()
 
     def _commit(self, arrivals: Sequence[Arrival]) -> dict[str, int]:
-        """Make the names of the files durable, and register them; runs in a thread."""
+        """Write the names of the files to the disk, and register them. Runs in a thread. Returns URI -> image id."""
         self.spool.sync_folders(arrivals)
         return ledger.submit(
             self._database, source_id=self.source_id, arrivals=arrivals, priority=self._priority, now=self._clock()

@@ -5,23 +5,13 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Principal
 from api.authentication import Authentication
 from api.context import ApiContext
 from api.pages import batches, failures, image, images, models_page, night, sign_in, static_files, studies
-from api.pages.page_user import (
-    PageProblem,
-    PageServices,
-    PageUser,
-    SignInRequired,
-    anonymous_user,
-    any_user,
-    page,
-    redirect,
-    sign_in_path,
-)
+from api.pages.error_page import error_page
+from api.pages.page_user import PageProblem, PageServices, SignInRequired, redirect, sign_in_path
 from api.pages.session import Keys, SessionSigner
 from api.problems import Problem
 from nightread.site_key import load_secret
@@ -37,7 +27,7 @@ class RunningKeys:
     app: FastAPI
 
     async def verify(self, key: str, client: str) -> Principal | None:
-        """Return the principal of a key that is in force. Raises Problem 429 after too many wrong keys."""
+        """Return the principal of an active key, else None. Raises Problem 429 after too many wrong keys."""
         authentication: Authentication = self.app.state.services.authentication
         try:
             return await authentication.of_token(key, client)
@@ -64,17 +54,7 @@ def add_pages(app: FastAPI, context: ApiContext, keys: Keys | None = None) -> No
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, PageProblem)  # noqa: S101 - registered for this type
-    user = getattr(request.state, "user", None) or await _user(request)
-    phrase = HTTPStatus(error.status).phrase
-    return page(request, user, "problem.html.j2", status=error.status, phrase=phrase, text=error.text)
-
-
-async def _user(request: Request) -> PageUser:
-    """Return who looks at the page; a user without a key if the database, which has the keys, is unavailable."""
-    try:
-        return await any_user(request)
-    except SQLAlchemyError:
-        return anonymous_user(request)
+    return await error_page(request, Problem(error.status, error.text, headers=error.headers))
 
 
 async def _sign_in(request: Request, _error: Exception) -> Response:

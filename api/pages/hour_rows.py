@@ -28,7 +28,7 @@ class HourRow:
 
 
 def hour_rows(period: Period, counts: PeriodCounts, nights: Nights, now: datetime) -> list[HourRow]:
-    """Return the hours that have arrivals or outcomes, in the order of time."""
+    """Return the hours that have arrivals or outcomes, in chronological order."""
     arrived: Counter[datetime] = Counter()
     finished: dict[datetime, Counter[str]] = {}
     for begin, images in counts.arrived_at.items():

@@ -5,23 +5,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from math import isfinite
-from typing import Any, get_args
+from typing import Any
 
 from starlette.datastructures import QueryParams
 
 from api.pages.links import Values
 from api.pages.period import night_of
+from api.search_filters import SEARCH_FILTERS, Kind, conditions_of
 from db.queries import ImageFilter
-from db.queries.filters import Sort
-from db.tables import State
-from imaging.remarks import Remark
 from nightread.nights import Nights
 from nightread.plain_text import visible
-from nightread.reasons import Reason
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 400
-_SORTS = get_args(Sort)
 DEFAULT_SORT = "newest"
 MOST_VALUES = 50
 """Values of one filter."""
@@ -51,28 +47,27 @@ class ImageSearch:
 def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[str] = ()) -> ImageSearch:
     """Read the filters; a night replaces other times. Empty values count as absent.
 
-    Raises SearchError for a name that is no filter, which would otherwise show all images, and for a value that is not
-    allowed.
+    Raises SearchError for an invalid value, and for an unknown filter, since the page would show all images without it.
     """
     require_known(parameters, (*_NAMES, *other_names))
     texts = {name: list(_texts(parameters, name)) for name in _NAMES}
     if texts["night"]:  # chosen in the form of a list that had other times
         texts["since"] = texts["until"] = []
-    fields: dict[str, Any] = {}
-    for name, values in texts.items():
-        if values:
-            fields |= _fields(name, values, nights)
+    fields = conditions_of({name: _value(name, texts[name]) for name in SEARCH_FILTERS if texts[name]})
+    for name in _TIMES:
+        if texts[name]:
+            fields |= _times(name, texts[name][0], nights)
     fields.setdefault("sort", DEFAULT_SORT)
     query = {name: values if len(values) > 1 else values[0] for name, values in texts.items() if values}
     return ImageSearch(wanted=ImageFilter(**fields), query=query)
 
 
 def require_known(parameters: QueryParams, names: Sequence[str]) -> None:
-    """Raise SearchError for a parameter that is none of these."""
+    """Raise SearchError for a parameter that is not one of these filters."""
     for name in parameters:
         if name not in names:
-            shown = f"{visible(name[:_LONGEST_NAME])} is no filter here"
-            raise SearchError(f"{shown}. The names are: {', '.join(names)}.")
+            shown = f"{visible(name[:_LONGEST_NAME])} is not a filter of this page"
+            raise SearchError(f"{shown}. Its filters are: {', '.join(names)}.")
 
 
 def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
@@ -88,20 +83,16 @@ def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
             yield text.strip()
 
 
-def _fields(name: str, values: list[str], nights: Nights) -> dict[str, Any]:
-    """Return the fields of ImageFilter for one parameter."""
-    if name in _CHOICES:
-        field, allowed = _CHOICES[name]
-        if not set(values) <= set(allowed):
-            raise SearchError(f"{name} has a value that does not exist: {', '.join(allowed)}.")
-        return {field: values[0] if field == "sort" else tuple(values)}
-    if name in _TIMES:
-        return _times(name, values[0], nights)
-    field, parse = _PARSED[name]
-    if field not in _SEVERAL and len(values) > 1:
+def _value(name: str, texts: list[str]) -> Any:
+    """Return the value of one filter, or several as a tuple."""
+    found = SEARCH_FILTERS[name]
+    if found.kind == "word":
+        if not set(texts) <= set(found.words):
+            raise SearchError(f"{name} has a value that does not exist: {', '.join(found.words)}.")
+    elif len(texts) > 1 and not found.several:
         raise SearchError(f"{name} can have one value only.")
-    parsed = tuple(parse(name, value) for value in values)
-    return {field: parsed if field in _SEVERAL else parsed[0]}
+    values = tuple(_PARSERS[found.kind](name, text) for text in texts)
+    return values if found.several else values[0]
 
 
 def _times(name: str, value: str, nights: Nights) -> dict[str, Any]:
@@ -147,36 +138,14 @@ def _key(name: str, value: str) -> str:
     return value
 
 
-_CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "state": ("states", tuple(state.value for state in State)),
-    "reason": ("reasons", tuple(reason.value for reason in Reason)),
-    "remark": ("remarks", tuple(remark.value for remark in Remark)),
-    "sort": ("sort", _SORTS),
-}
 _WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False}
 _TIMES = ("night", "since", "until")
-_PARSED: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
-    "label": ("labels", _text),
-    "source": ("sources", _text),
-    "modality": ("modalities", _text),
-    "view_position": ("view_positions", _text),  # `view` chooses between table and pictures
-    "manufacturer": ("manufacturers", _text),
-    "station": ("station_names", _text),
-    "model": ("models", _text),
-    "study": ("study_instance_uid", _text),
-    "series": ("series_instance_uid", _text),
-    "sop": ("sop_instance_uid", _text),
-    "sha256": ("sha256", _text),
-    "id": ("image_ids", _integer),
-    "parent": ("parent_ids", _integer),
-    "patient_key": ("patient_keys", _key),
-    "accession_key": ("accession_keys", _key),
-    "min_score": ("min_score", _score),
-    "max_score": ("max_score", _score),
-    **{name: (name, _flag) for name in ("withdrawn", "replaced", "conflict", "current", "shadow")},
+_PARSERS: Mapping[Kind, Callable[[str, str], Any]] = {
+    "word": _text,
+    "text": _text,
+    "id": _integer,
+    "key": _key,
+    "score": _score,
+    "flag": _flag,
 }
-_SEVERAL = {
-    *("labels", "sources", "modalities", "view_positions", "manufacturers", "station_names", "models"),
-    *("image_ids", "parent_ids", "patient_keys", "accession_keys"),
-}
-_NAMES = (*_CHOICES, *_PARSED, *_TIMES)
+_NAMES = (*SEARCH_FILTERS, *_TIMES)

@@ -127,7 +127,7 @@ def _found(context: ApiContext, searched: str) -> Response:
     if is_uid(searched):
         return redirect(_of_uid(context, searched))
     if len(found) > MOST_VALUES:
-        arrivals = f"{len(found):,} images arrived from this place, more than the {MOST_VALUES} that one list names"
+        arrivals = f"{len(found):,} images arrived under this path, more than the {MOST_VALUES} that a list can show"
         raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or SHA-256 of one of them.")
     return redirect(path_link("/images", {"id": [str(image_id) for image_id in found]}))
 

@@ -54,7 +54,7 @@ class ModelRow:
 
 @router.get("/models")
 def models(request: Request, context: Context, user: Reader) -> Response:
-    """Show all bundles and the rules in force."""
+    """Show all bundles and the active rules."""
     return page(
         request,
         user,

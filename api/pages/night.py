@@ -93,9 +93,10 @@ def _date(text: str) -> date:
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        raise PageProblem(HTTPStatus.NOT_FOUND, "This is not a date: write it as 2026-11-05.") from None
+        text = "This is not a date: write it as YYYY-MM-DD, for example 2026-11-05."
+        raise PageProblem(HTTPStatus.NOT_FOUND, text) from None
     if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
-        raise PageProblem(HTTPStatus.NOT_FOUND, "There is no night of this date.")
+        raise PageProblem(HTTPStatus.NOT_FOUND, f"The year must be between {_FIRST_YEAR} and {_LAST_YEAR}.")
     return found
 
 

@@ -24,11 +24,15 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Problem as problem:
-                raise PageProblem(HTTPStatus(problem.status), problem.detail) from None
+                raise _shown(problem) from None
             except SQLAlchemyError as error:
-                raise PageProblem(HTTPStatus.SERVICE_UNAVAILABLE, database_problem(error).detail) from None
+                raise _shown(database_problem(error)) from None
 
         return handler
+
+
+def _shown(problem: Problem) -> PageProblem:
+    return PageProblem(HTTPStatus(problem.status), problem.detail, headers=problem.headers)
 
 
 def page_router() -> APIRouter:

@@ -37,10 +37,11 @@ HEADERS = {
 class PageProblem(Exception):  # noqa: N818 - the counterpart of api.problems.Problem
     """A page cannot be shown. The message says why and what to do; it is shown as a page."""
 
-    def __init__(self, status: HTTPStatus, text: str) -> None:
+    def __init__(self, status: HTTPStatus, text: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.headers = headers
 
 
 class SignInRequired(Exception):  # noqa: N818 - no error of the program
@@ -101,7 +102,9 @@ Reader = Annotated[PageUser, Depends(reader)]
 async def checked_form(request: Request, user: PageUser) -> dict[str, str]:
     """Read the fields of a form. Raises PageProblem if it did not come from a page of this session."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        raise PageProblem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This address takes forms of its own pages only.")
+        raise PageProblem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The content type is wrong: send the form as {_FORM_TYPE}."
+        )
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -146,7 +149,7 @@ def page(
         signed_in=bool(user.session.key),
         csrf=services.signer.csrf_token(user.session),
         theme=theme if theme in THEMES else THEMES[0],
-        here=_here(request),
+        here=values.pop("here", _here(request)),
         searched=values.pop("searched", ""),
         now=context.clock(),
         not_for_diagnosis=context.settings.not_for_diagnosis,

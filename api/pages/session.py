@@ -22,7 +22,7 @@ class Keys(Protocol):
     """What the pages need to know of the keys of the API."""
 
     async def verify(self, key: str, client: str) -> Principal | None:
-        """Return the principal of a key that is in force; `client` is the address of the browser."""
+        """Return the principal of an active key, else None; `client` is the address of the browser."""
 
     async def referred(self, reference: str) -> Principal | None:
         """Return the principal of `Principal.reference` as it is now; None once its key is revoked or expired."""
@@ -46,7 +46,11 @@ class SessionSigner:
         self._secret = secret
 
     def new(self, key: str, now: datetime) -> Session:
-        """Return a session with a nonce of its own, so that signing in changes the cookie."""
+        """Return a session for this key; an empty `key` is not signed in.
+
+        Its random nonce changes the cookie and the tokens of the forms at each sign-in, so that what an attacker knew
+        before is useless afterwards (session fixation).
+        """
         expires = int((now + LIFETIME).timestamp())
         return Session(key=key, nonce=secrets.token_urlsafe(16), expires=expires)
 

@@ -35,7 +35,10 @@ def draw(request: PictureRequest, data: bytes, limits: Limits) -> Picture:
 
 
 def encode(pixels: Array, media_type: str, quality: int = 0) -> bytes:
-    """Return the file of a picture in grey, RGB or RGBA, uint8."""
+    """Return uint8 pixels (height, width[, 3 or 4]) in grey, RGB or RGBA as the bytes of a JPEG or PNG file.
+
+    `quality` is that of JPEG, from 0 to 100. Raises NoPictureError.
+    """
     if pixels.ndim == _COLOUR_DIMENSIONS:
         pixels = cv2.cvtColor(
             pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] > _COLOUR_DIMENSIONS else cv2.COLOR_RGB2BGR

@@ -48,7 +48,9 @@ def viewport_of(text: str) -> Viewport:
         raise ValueError(f"viewport needs a width and a height from 1 to {LARGEST_SIDE}, as whole numbers.")
     region = [None if part == "" else _number(part) for part in parts[_SIZE:]]
     if any(part and number is None for part, number in zip(parts[_SIZE:], region, strict=True)) or 0 in region[2:]:
-        raise ValueError("viewport needs numbers for its region: left, top, width, height; width and height not 0.")
+        raise ValueError(
+            "viewport: left, top, width and height of the region must be numbers or empty, and width and height not 0."
+        )
     left, top, width, height = (*region, None, None, None, None)[:4]
     if (left or 0) < 0 or (top or 0) < 0:
         raise ValueError("viewport needs a left and a top of 0 or more.")

@@ -3,17 +3,14 @@
 import json
 import signal
 import subprocess
-import sys
 import threading
-import weakref
-from collections.abc import Callable
 from http import HTTPStatus
-from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from api.pictures.exit_codes import CLOSED, DIED, TIMED_OUT
 from api.pictures.picture import AnyRequest, NoPictureError, Picture, ProcessSettings
 from nightread.environment import foreign_variables
+from nightread.piped_process import PipedProcess
 
 _START_SECONDS = 30.0
 _HEADER_BYTES = 64 * 1024
@@ -39,9 +36,7 @@ class PictureProcess:
         """`module` is run as a program, such as `api.pictures.render_process`."""
         self._module = module
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection[Any, Any] | None = None
-        self._stop: Callable[[], object] = _nothing_to_stop
+        self._running: PipedProcess | None = None
         self._is_new = False
         self._closed = False
 
@@ -49,7 +44,7 @@ class PictureProcess:
         """Return the picture; `data` is the original if it is in a store. Raises NoPictureError."""
         for _ in range(_ATTEMPTS):
             try:
-                return self._ask(self._running(), request, data)
+                return self._ask(self._open(), request, data)
             except _EndedError as ended:
                 code = ended.args[0]
                 if code in (TIMED_OUT, -signal.SIGALRM):
@@ -64,21 +59,20 @@ class PictureProcess:
     @property
     def is_running(self) -> bool:
         """Return whether the process was started and has not ended."""
-        return self._process is not None and self._process.poll() is None
+        return self._running is not None and self._running.process.poll() is None
 
     def close(self) -> None:
         """End the process for good, also while another thread waits for a picture: it gets a NoPictureError."""
         self._closed = True
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        if self._running is not None:
+            self._running.process.kill()
+            self._running.process.wait()
 
-    def _ask(self, process: "subprocess.Popen[bytes]", request: AnyRequest, data: bytes | None) -> Picture:
+    def _ask(self, running: PipedProcess, request: AnyRequest, data: bytes | None) -> Picture:
         # Reading may block in the kernel, where no alarm has an effect.
-        watchdog = threading.Timer(self._settings.seconds + _START_SECONDS, process.kill)
+        watchdog = threading.Timer(self._settings.seconds + _START_SECONDS, running.process.kill)
         watchdog.start()
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - the process runs
+        connection = running.connection
         try:
             if self._is_new:
                 connection.send(self._settings)
@@ -89,18 +83,19 @@ class PictureProcess:
             header = json.loads(connection.recv_bytes(_HEADER_BYTES))
             return _picture(header, connection.recv_bytes(_CONTENT_BYTES))
         except (EOFError, OSError, ValueError, KeyError, TypeError):
-            raise _EndedError(_exit_code(process, timed_out=not watchdog.is_alive())) from None
+            raise _EndedError(_exit_code(running.process, timed_out=not watchdog.is_alive())) from None
         finally:
             watchdog.cancel()
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _open(self) -> PipedProcess:
         if self._closed:
             raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, "The API is being stopped.")
-        if self._process is None or not self.is_running:
-            self._stop()
-            self._process, self._connection = _start(self._module)
-            self._stop, self._is_new = weakref.finalize(self, _stop, self._process, self._connection), True
-        return self._process
+        if self._running is None or not self.is_running:
+            if self._running is not None:
+                self._running.stop()
+            self._running = PipedProcess(self._module, foreign_variables() | _ON_THE_CPU)
+            self._is_new = True
+        return self._running
 
 
 def _exit_code(process: "subprocess.Popen[bytes]", *, timed_out: bool) -> int:
@@ -112,30 +107,6 @@ def _exit_code(process: "subprocess.Popen[bytes]", *, timed_out: bool) -> int:
         process.wait()
         code = DIED
     return TIMED_OUT if timed_out else code
-
-
-def _start(module: str) -> "tuple[subprocess.Popen[bytes], Connection[Any, Any]]":
-    connection, child_end = Pipe()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module], stdin=child_end.fileno(), env=foreign_variables() | _ON_THE_CPU
-        )
-    except OSError:
-        connection.close()
-        raise
-    finally:
-        child_end.close()
-    return process, connection
-
-
-def _nothing_to_stop() -> None:
-    """Do nothing, because no process was started."""
-
-
-def _stop(process: "subprocess.Popen[bytes]", connection: "Connection[Any, Any]") -> None:
-    process.kill()
-    process.wait()
-    connection.close()
 
 
 def _picture(header: dict[str, Any], content: bytes) -> Picture:

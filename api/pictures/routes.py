@@ -67,7 +67,7 @@ async def pictures_of(request: Request) -> Pictures:
     """Return the pictures of the application, which are made at the first request."""
     state = request.app.state
     if not hasattr(state, "pictures"):
-        context = context_of(request)
+        context = await context_of(request)
         state.pictures = Pictures(context.settings, context.database)
     pictures: Pictures = state.pictures
     return pictures

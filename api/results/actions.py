@@ -57,7 +57,7 @@ def retry_image(image_id: ImageId, context: Context, services: Services, princip
     if is_file_gone(found, context.settings):
         raise _conflict("The file of the image is gone: send it again.")
     if not ledger.retry(context.database, [image_id], actor=principal.name, now=context.clock()):
-        raise _conflict("The image was retried at the same moment.")
+        raise _conflict("Another request has retried or purged the image meanwhile: read its state again.")
     services.notify_dispatcher()
     return json_response({"image_id": image_id, "state": "received", "links": {"self": f"/v1/images/{image_id}"}})
 
@@ -78,7 +78,7 @@ def cancel_image(image_id: ImageId, context: Context, services: Services, princi
 @router.post(
     "/v1/pause",
     summary="Pause dispatch",
-    responses={200: json_body("The pauses in force.", _PAUSES), **problem_responses(409)},
+    responses={200: json_body("The active pauses.", _PAUSES), **problem_responses(409)},
 )
 def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPrincipal) -> Response:
     """Form no new batches until `resume`; workers finish those that they have, and new images wait."""
@@ -91,7 +91,7 @@ def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPri
 @router.post(
     "/v1/resume",
     summary="End pauses",
-    responses={200: json_body("The pauses that are still in force.", _PAUSES), **problem_responses()},
+    responses={200: json_body("The pauses that are still active.", _PAUSES), **problem_responses()},
 )
 def resume_dispatch(
     context: Context, services: Services, principal: CurrentPrincipal, wanted: ResumeRequest | None = None

@@ -1,6 +1,6 @@
 """Define the routes that list studies and batches, as JSON page by page or as files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from itertools import islice
@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.datastructures import URL
 
 from api.access import Permission, require
 from api.context import ApiContext, Context
 from api.formats import MEDIA_TYPES, chosen_format
-from api.json_response import json_response
+from api.json_response import json_list, json_object, json_text, text_response
 from api.openapi import problem_responses
 from api.results.times import Text, Times, bounds_of, unprocessable
 from api.services import Services
@@ -46,6 +47,7 @@ class StudiesSearch(Times):
 
     study: Text | None = Field(None, description="Study Instance UID.")
     completeness: list[Completeness] = Field([], max_length=10, description="Only studies of this completeness.")
+    reported: bool = Field(False, description="Only studies whose expected number was reported in this time.")
     format: Format | None = _FORMAT
     limit: int | None = Field(None, ge=1, description="Number of studies [JSON: 100, at most 1000; a file: all].")
 
@@ -82,7 +84,12 @@ async def list_studies(
 
     def rows() -> Iterator[dict[str, Any]]:
         found = queries.studies(
-            context.database, now=context.clock(), since=since, until=until, study_instance_uid=search.study
+            context.database,
+            now=context.clock(),
+            since=since,
+            until=until,
+            study_instance_uid=search.study,
+            reported=search.reported,
         )
         wanted = (study for study in found if study.completeness in (search.completeness or Completeness))
         return (_study(study) for study in wanted)
@@ -92,9 +99,12 @@ async def list_studies(
             style, "studies", lambda: islice(rows(), search.limit), STUDY_COLUMNS
         )
     limit = min(search.limit or _DEFAULT_LIMIT, _AT_ONCE)
-    found = await run_in_threadpool(lambda: list(islice(rows(), limit + 1)))
-    studies = [{**row, "links": {"self": f"/v1/studies/{row['study_instance_uid']}"}} for row in found[:limit]]
-    return json_response({"studies": studies, "more": len(found) > limit})
+    return await run_in_threadpool(lambda: _study_list(list(islice(rows(), limit + 1)), limit))
+
+
+def _study_list(found: Sequence[dict[str, Any]], limit: int) -> Response:
+    studies = ({**row, "links": {"self": f"/v1/studies/{row['study_instance_uid']}"}} for row in found[:limit])
+    return text_response(json_object(studies=json_list(studies), more=json_text(len(found) > limit)))
 
 
 @router.get(
@@ -119,14 +129,18 @@ async def list_batches(
         rows = _all_batches(context, before)
         return await services.exports.rows_response(style, "batches", lambda: islice(rows, search.limit), BATCH_COLUMNS)
     limit = min(search.limit or _DEFAULT_LIMIT, _AT_ONCE)
-    found = await run_in_threadpool(queries.batch_records, context.database, limit=limit + 1, before=before)
+    return await run_in_threadpool(_batch_list, context, request.url, limit, before)
+
+
+def _batch_list(context: ApiContext, url: URL, limit: int, before: tuple[datetime, str] | None) -> Response:
+    found = queries.batch_records(context.database, limit=limit + 1, before=before)
     headers = {}
     if len(found) > limit:
         last = found[limit - 1]
         cursor = f"{last.created_at.astimezone(UTC).isoformat()}_{last.id}"
-        following = request.url.include_query_params(cursor=cursor)
+        following = url.include_query_params(cursor=cursor)
         headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    return json_response([_batch(record) for record in found[:limit]], headers=headers)
+    return text_response(json_list(map(_batch, found[:limit])), headers=headers)
 
 
 def _all_batches(context: ApiContext, before: tuple[datetime, str] | None) -> Iterator[dict[str, Any]]:

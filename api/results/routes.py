@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Depends as DependsParameter
+from starlette.datastructures import URL
 
 from api.access import CurrentPrincipal, Permission, require
-from api.context import Context
+from api.context import ApiContext, Context
 from api.formats import MEDIA_TYPES, chosen_format
 from api.images.objects import with_links
-from api.json_response import json_response
+from api.json_response import json_list, json_object, json_response, json_text, text_response
 from api.openapi import IMAGE_SCHEMA, json_body, problem_responses
 from api.problems import Problem
 from api.read_audit import note_read
@@ -21,7 +22,7 @@ from api.results.times import night_bounds
 from api.services import Services
 from api.status import take_status
 from db import queries
-from db.queries import ImageFilter, InvalidCursorError, Page
+from db.queries import ImageFilter, InvalidCursorError
 from db.tables import State
 
 READ: list[DependsParameter] = [require(Permission.READ)]
@@ -72,19 +73,22 @@ async def search_results(
     wanted, note = await run_in_threadpool(filter_of, search, context)
     if style != "json":
         return await services.exports.response(style, with_limit(wanted, search), search.columns, context, note=note)
+    return await run_in_threadpool(_page, search, wanted, note, request.url, context)
+
+
+def _page(search: ResultsSearch, wanted: ImageFilter, note: str | None, url: URL, context: ApiContext) -> Response:
+    """Return the response with one page; it runs in a thread, since a large page takes a while to write."""
     try:
-        page: Page = await run_in_threadpool(
-            queries.page, context.database, wanted, cursor=search.cursor, limit=page_limit(search)
-        )
+        page = queries.page(context.database, wanted, cursor=search.cursor, limit=page_limit(search))
     except InvalidCursorError as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-    following = request.url.include_query_params(cursor=page.next_cursor) if page.next_cursor else None
-    return json_response(
-        {
-            "images": [with_links(row) for row in page.rows],
-            "next": f"{following.path}?{following.query}" if following else None,
-            "note": note,
-        }
+    following = url.include_query_params(cursor=page.next_cursor) if page.next_cursor else None
+    return text_response(
+        json_object(
+            images=json_list(with_links(row) for row in page.rows),
+            next=json_text(f"{following.path}?{following.query}" if following else None),
+            note=json_text(note),
+        )
     )
 
 

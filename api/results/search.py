@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from api.context import ApiContext
 from api.number_search import PARAMETER, Numbers
 from api.results.times import Text, Times, bounds_of, unprocessable
+from api.search_filters import SEARCH_FILTERS, conditions_of
 from db.queries import COLUMNS, ImageFilter
 from db.tables import State
 from imaging.remarks import Remark
@@ -91,35 +92,8 @@ def filter_of(search: ResultsSearch, context: ApiContext) -> tuple[ImageFilter, 
     Reads the issuers of patient numbers; raises Problem 422 and errors of the database.
     """
     since, until = bounds_of(search, context)
-    wanted = ImageFilter(
-        image_ids=tuple(search.id),
-        states=tuple(search.state),
-        reasons=tuple(search.reason),
-        labels=tuple(search.label),
-        remarks=tuple(search.remark),
-        min_score=search.min_score,
-        max_score=search.max_score,
-        sources=tuple(search.source),
-        modalities=tuple(search.modality),
-        view_positions=tuple(search.view_position),
-        manufacturers=tuple(search.manufacturer),
-        station_names=tuple(search.station),
-        models=tuple(search.model),
-        shadow=search.shadow,
-        study_instance_uid=search.study,
-        series_instance_uid=search.series,
-        sop_instance_uid=search.sop,
-        sha256=search.sha256,
-        since=since,
-        until=until,
-        parent_ids=tuple(search.parent),
-        withdrawn=search.withdrawn,
-        replaced=search.replaced,
-        conflict=search.conflict,
-        current=search.current,
-        per_frame=search.frames,
-        sort=search.sort,
-    )
+    given = search.model_dump(include=set(SEARCH_FILTERS))
+    wanted = ImageFilter(since=since, until=until, per_frame=search.frames, **conditions_of(given))
     return _with_numbers(wanted, search, context)
 
 

@@ -1,4 +1,4 @@
-"""Compare a source folder with the database, by a walk that shares no code with the producer."""
+"""Compare a source folder with the database, by a scan that shares no code with the producer."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ from nightread.paths import ROOT_MARKER, full_uri, path_of, root_path, root_text
 from nightread.settings import Settings
 from nightread.stores import STORES
 
-OVERLOOKED = "every file that was in a watched folder at its last pass has a row"
+OVERLOOKED = "every file that was in a watched folder at its last scan has a row"
 _NOT_WALKED = dict.fromkeys(STORES, "a store, not a folder: `nightread poll` keeps the database up to date")
 _CHUNK = 500
 _GRACE_SECONDS = 60.0
@@ -36,7 +36,7 @@ class FolderFindings:
     without_row: tuple[str, ...] = ()
     """Full paths of complete files that have no row in the database."""
     overlooked: tuple[str, ...] = ()
-    """The files without a row that were already complete at the watcher's last pass: it should have registered them."""
+    """The files without a row that were already complete at the watcher's last scan: it should have registered them."""
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of rows whose file no longer exists."""
     purged: int = 0
@@ -50,7 +50,7 @@ class FolderFindings:
     def summary(self) -> str:
         """Describe the differences in one line."""
         if not self.looked_at:
-            return _NOT_WALKED.get(self.kind, "its folder is not on this machine")
+            return _NOT_WALKED.get(self.kind, "its folder does not exist on this machine, or its share is not mounted")
         counts = ", ".join(
             (
                 counted(self.files, "file"),
@@ -137,7 +137,7 @@ class _Walk:
 
 
 def _was_overlooked(path: bytes, source: queries.Source, settings: Settings) -> bool:
-    """Return whether the file was complete before the latest pass of the source's watcher began."""
+    """Return whether the file was complete before the latest scan of the source's watcher began."""
     report = source.report or {}
     if source.reported_at is None or report.get("disk_short"):
         return False

@@ -1,4 +1,4 @@
-"""Compare a receiver's spool with the database, by a walk that shares no code with the receiver."""
+"""Compare a receiver's spool with the database, by a scan that shares no code with the receiver."""
 
 import os
 from collections.abc import Iterator

@@ -17,4 +17,4 @@ def check_exposure(settings: Settings) -> Iterator[Check]:
     for exposure in found:
         yield Check.warn(exposure.where, exposure.found, exposure.remedy)
     if not found:
-        yield Check.ok("exposure", "no source or destination is open to strangers")
+        yield Check.ok("exposure", "no receiver admits unknown hosts, and no secret is sent unencrypted")

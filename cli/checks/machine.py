@@ -4,6 +4,8 @@ import os
 import resource
 import shutil
 from collections.abc import Iterator
+from ctypes.util import find_library
+from importlib.metadata import distributions
 from pathlib import Path
 
 import psutil
@@ -52,7 +54,16 @@ def _gpus(settings: Settings) -> Check:
         return Check.fail(
             "GPU", "none found", "Install the driver, pass the device into the container, or set NIGHTREAD_DEVICE=auto."
         )
+    if found and not _has_gpu_libraries():
+        remedy = "Networks run on the CPU: `pip install 'nightread[gpu]'`, or install CUDA and cuDNN."
+        return Check.warn("GPU", f"{', '.join(found)}, without the libraries to use it", remedy)
     return Check.ok("GPU", ", ".join(found) if found else "none; the CPU is used")
+
+
+def _has_gpu_libraries() -> bool:
+    """Return whether cuDNN, which TensorFlow needs for a GPU, is installed as a package or in the system."""
+    packages = (str(each.metadata["Name"]).lower() for each in distributions())
+    return any(name.startswith("nvidia-cudnn") for name in packages) or find_library("cudnn") is not None
 
 
 def _memory(settings: Settings) -> Check:
@@ -123,7 +134,7 @@ def _open_files() -> Check:
 def _watches() -> Check:
     watches = int(_WATCHES.read_text())
     if watches < _ENOUGH_WATCHES:
-        remedy = "Files in further folders are only found at the next pass: `sysctl fs.inotify.max_user_watches=65536`."
+        remedy = "Only scans find new files in other folders: raise it, `sysctl fs.inotify.max_user_watches=65536`."
         return Check.warn("folder watches", str(watches), remedy)
     return Check.ok("folder watches", str(watches))
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from cli.checks.check import Check
@@ -11,7 +10,6 @@ _OLDEST_PYTHON = (3, 11)
 _BASE = ("celery", "kombu", "redis", "sqlalchemy", "flower", "numpy")
 _NETWORK = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "jax", "torch")
 _WORKER = ("keras", "pydicom", "opencv-python-headless")
-_DECODERS = ("imagecodecs",)
 _INSTALL_WORKER = "`pip install 'nightread[worker]'`, unless this host only watches folders."
 
 
@@ -23,7 +21,6 @@ def check_packages(*, works_here: bool, uses_postgres: bool) -> Iterator[Check]:
     )
     yield _network(works_here=works_here)
     yield _installed("worker", _WORKER, missing="fail" if works_here else "warn", remedy=_INSTALL_WORKER)
-    yield from (_decoder(name, works_here=works_here) for name in _DECODERS)
     if uses_postgres:
         yield _installed("driver", ("psycopg",), missing="fail", remedy="`pip install 'nightread[postgres]'`.")
 
@@ -50,23 +47,6 @@ def _network(*, works_here: bool) -> Check:
         return Check.ok("networks", ", ".join(found))
     result = Check.fail if works_here else Check.warn
     return result("networks", "no TensorFlow, JAX or PyTorch", _INSTALL_WORKER)
-
-
-def _decoder(package: str, *, works_here: bool) -> Check:
-    """Load the decoder: it may be installed with a broken shared library."""
-    release = _version(package)
-    if release is None:
-        result = Check.fail if works_here else Check.warn
-        return result("decoders", f"not installed: {package}", _INSTALL_WORKER)
-    try:
-        import_module(package)
-    except (ImportError, OSError) as error:
-        return Check.fail(
-            "decoders",
-            f"{package} {release} does not load ({type(error).__name__})",
-            f"Reinstall it: `pip install --force-reinstall {package}`.",
-        )
-    return Check.ok("decoders", f"{package} {release}")
 
 
 def _version(package: str) -> str | None:

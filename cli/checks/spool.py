@@ -44,14 +44,14 @@ def check_spool(settings: Settings) -> Iterator[Check]:
 def _check_space(settings: Settings, per_night: int) -> Check:
     folder = settings.spool_folder.absolute()
     free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.is_dir())).free
-    room = max(0, free - settings.disk_reserve_bytes)
+    usable = max(0, free - settings.disk_reserve_bytes)
     is_low = free < alarm_bytes(settings.disk_reserve_bytes)
-    if is_low and room >= per_night:
+    if is_low and usable >= per_night:
         found = f"{free / _GIB:.1f} GiB free"
         return Check.warn("spool", found, f"Below NIGHTREAD_DISK_RESERVE_BYTES images are refused. {_REMEDY}")
     if not per_night:
         return Check.ok("spool", f"{free / _GIB:.1f} GiB free; nothing was received in the last {_NIGHTS} days")
-    nights, held = room / per_night, _bytes_in(folder) / per_night
+    nights, held = usable / per_night, _bytes_in(folder) / per_night
     found = (
         f"{free / _GIB:.1f} GiB free, enough for {_shown(nights)} nights of {per_night / _GIB:.2f} GiB "
         f"(largest of the last {_NIGHTS} days)"

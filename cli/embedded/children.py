@@ -34,7 +34,7 @@ def flower_arguments(settings: Settings) -> list[str]:
     """Return the command of Flower with a persistent history; it reads its login from the settings or their folder."""
     place = [f"--address={settings.flower_address}", f"--port={settings.flower_port}"]
     history = ["--persistent=True", f"--db={settings.state_dir / 'flower'}", "--state_save_interval=60000"]
-    shown = "--tasks_columns=name,uuid,state,kwargs,result,received,runtime,worker"
+    shown = "--tasks_columns=name,state,result,kwargs,received,runtime,uuid,worker"
     # Read-only: nobody needs to stop workers from a browser.
     limits = ["--read_only=True", "--max_tasks=10000"]
     return [*_PYTHON, "cli.embedded.flower_server", "-A", "worker.app", "flower", *place, *history, shown, *limits]

@@ -1,7 +1,8 @@
 """Run Celery's Flower with a login, for known host names and without control: `python -m cli.embedded.flower_server`.
 
 The arguments are those of the program `celery`. The login is read from the settings or the state folder, so it is in
-no argument; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this.
+no argument; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this. Each page also says
+what waits and whether dispatch is paused (cli.embedded.flower_queue).
 """
 
 import socket
@@ -10,15 +11,19 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
+import flower.app
 import flower.command
 from celery.__main__ import main as celery_main
 from flower.app import Flower
 from redis.exceptions import RedisError
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
-from tornado.web import RequestHandler
+from tornado.web import RequestHandler, url
 
+from cli.embedded.flower_history import TidyEvents
 from cli.embedded.flower_login import flower_login
+from cli.embedded.flower_queue import QueueLine, QueuePage
+from cli.embedded.flower_templates import FlowerTemplates
 from db.ledger.heartbeats import HEARTBEAT_SECONDS
 from nightread.core_dumps import forbid_core_dumps
 from nightread.known_hosts import is_known_host
@@ -35,7 +40,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
     nightread_settings: Settings
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(template_loader=FlowerTemplates(), **options)
         self.options.read_only = True
         self.options.auth = ""
         self._renew_login()
@@ -98,8 +103,14 @@ class UnknownHost(RequestHandler):
 def main() -> None:
     """Run the command `flower` of Celery with the guarded application."""
     forbid_core_dumps()
-    GuardedFlower.nightread_settings = load_settings()
+    GuardedFlower.nightread_settings = settings = load_settings()
     flower.command.Flower = GuardedFlower
+    flower.app.Events = TidyEvents
+    redis = {"redis": open_redis(settings.require_redis_url())}
+    flower.app.default_handlers[:0] = [
+        url(r"/queue", QueuePage, redis, name="queue"),
+        url(r"/api/queue", QueueLine, redis, name="queue-line"),
+    ]
     sys.exit(celery_main())
 
 

@@ -156,7 +156,7 @@ class Pipeline:
             pause(min(wait, _LOOK_SECONDS))
 
     def _report_pauses(self, known: frozenset[int]) -> frozenset[int]:
-        """Report each new pause once, and return the ids of all pauses in force."""
+        """Report each new pause once, and return the ids of all active pauses."""
         pauses = queries.pauses(self.database)
         for pause in pauses:
             if pause.id not in known:

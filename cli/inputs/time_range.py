@@ -14,10 +14,10 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-
 def arrival_bounds(
     settings: Settings, since: datetime | None, until: datetime | None, night: str | None
 ) -> tuple[datetime | None, datetime | None]:
-    """Return start (included) and end (excluded) in UTC. Raises UsageFault if both a night and times are given."""
+    """Return start (included) and end (excluded) in UTC. Raises UsageFault if a night and times are given."""
     nights = nights_of(settings)
     if not night:
         return nights.utc(since) if since else None, nights.utc(until) if until else None
     if since or until:
-        raise UsageFault("--night cannot be combined with --since and --until: omit one of them.")
+        raise UsageFault("--night cannot be combined with --since or --until: give one or the others.")
     return nights.bounds(evening_named(night, nights))

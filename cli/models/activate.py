@@ -76,7 +76,10 @@ def activate_command(
     settings = settings_from(**options)
     warn_of_fixed_model(settings)
     if replaces and (conditions or role or first):
-        raise UsageFault("--replaces takes over rules as they are: omit --when, --first, --further and --shadow.")
+        raise UsageFault(
+            "--replaces keeps the conditions, the role and the position of each replaced rule: omit --when, --first, "
+            "--further and --shadow."
+        )
     bundle = find_bundle(name, settings.bundle_folders)
     rule = Rule(
         bundle=bundle.reference,

@@ -21,7 +21,7 @@ class Active:
 
 
 def read_active(settings: Settings) -> Active:
-    """Return the active rules and the workers; nothing if the database is unavailable."""
+    """Return the active rules and the workers; an empty result if there is no database or it is unavailable."""
     try:
         with open_existing_database(settings) as database, one_line_errors():
             routes = queries.routes_in_force(database)

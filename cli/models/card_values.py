@@ -73,7 +73,7 @@ def _domain(text: str) -> tuple[str, Any]:
 
 
 def stated_domain(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the given fields of a domain. Raises UsageFault for values that no domain can have."""
+    """Return the fields of a domain from pairs of --domain (name, value). Raises UsageFault for invalid values."""
     stated = dict(pairs)
     try:
         with_stated(Domain(), stated)

@@ -97,7 +97,7 @@ def _show_agreement(console: Console, agreement: Agreement, names: list[str]) ->
 
 
 def _readable_by_both(bundles: tuple[Bundle, Bundle], examples: Examples) -> tuple[Examples, int]:
-    """Leave out frames that either bundle cannot prepare, so that both are measured on the same images."""
+    """Return the images that both bundles can prepare, so that both are measured on the same, and how many others."""
     sound, left_out = readable(examples, bundles[0].spec)
     if bundles[0].spec == bundles[1].spec:
         return sound, left_out

@@ -75,7 +75,8 @@ def evaluate_command(
     figures, confidence intervals, curves, and the worst mistakes as pictures.
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by comparing its
-    results of a night with labels that were imported afterwards (--night). Its digest does not change.
+    results of a night with labels that were imported afterwards (--night). The files that this command writes are not
+    part of the bundle's digest.
 
     \b
     Examples:
@@ -127,7 +128,9 @@ def _create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageFault(f"Cannot create {folder} ({type(error).__name__}). Name another folder with --out.") from error
+        raise UsageFault(
+            f"Cannot create {folder} ({type(error).__name__}). Choose another folder with --out."
+        ) from error
 
 
 def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:

@@ -39,5 +39,5 @@ def samples_command(data: str, labels_file: Path | None, seed: int, part: str, c
     try:
         write_grid(samples, file, title=f"{data}, {part}", subtitle=f"as the network sees them: {seen}")
     except OSError as error:
-        raise UsageFault(f"Cannot write {file} ({type(error).__name__}). Name another file with --out.") from error
+        raise UsageFault(f"Cannot write {file} ({type(error).__name__}). Choose another file with --out.") from error
     out.print(str(file), markup=False)

@@ -127,7 +127,7 @@ def _require_free_folder(folder: Path, *, resume: bool, overwrite: bool) -> None
             f"{folder} holds an unfinished training: continue it with --resume, or discard it with --overwrite."
         )
     if not resume and not overwrite and (folder / CARD_FILE).exists():
-        raise UsageFault(f"{folder} holds a bundle: name another folder with --out, or replace it with --overwrite.")
+        raise UsageFault(f"{folder} holds a bundle: choose another folder with --out, or replace it with --overwrite.")
 
 
 def _report_checkpoint(folder: Path) -> None:

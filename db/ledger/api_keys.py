@@ -21,7 +21,7 @@ def add_api_key(
     actor: str,
     now: datetime,
 ) -> bool:
-    """Store a key by the hash of its token. Returns False if a key of this name is in force."""
+    """Store a key by the hash of its token. Returns False if a key of this name exists that is not revoked."""
 
     def transaction(connection: Connection) -> bool:
         if connection.execute(_OF_NAME, {"named": name}).first():
@@ -36,7 +36,7 @@ def add_api_key(
 
 
 def revoke_api_key(database: Database, name: str, *, actor: str, now: datetime) -> bool:
-    """Revoke the key of this name. Returns False if none is in force."""
+    """Revoke the key of this name. Returns False if there is none, or it is revoked already."""
 
     def transaction(connection: Connection) -> bool:
         if not connection.execute(_REVOKE, {"named": name, "now": now}).rowcount:

@@ -1,4 +1,4 @@
-"""Cancel images at the command of a person."""
+"""Cancel images when a person asks for it."""
 
 from datetime import datetime
 

@@ -53,11 +53,12 @@ def owner_of(database: Database, batch_id: str) -> WorkerProcess | None:
 def requeue_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """Set the images of the dead predecessor of this process back to `received`. Returns their number.
+    """Requeue the rows of work of this process's dead predecessor: they are `received` again. Returns their number.
 
-    `work_in_flight` is the id of the row of work that the dead process was working on. The image of this row is marked
-    `alone`, and its number of deaths grows by one; the other images of the batch are not marked. If `work_in_flight` is
-    None, all images are marked. At its third death, an image that travelled alone becomes `failed(killed_worker)`.
+    `work_in_flight` is the id of the row that the dead process was working on. This row is marked `alone`, and its
+    counter `deaths` is increased; the other rows are not marked. If `work_in_flight` is None, all rows are marked
+    `alone`, and `deaths` is increased only for rows that were already `alone`. A row that was already `alone` and whose
+    `deaths` reach 3 becomes `failed(killed_worker)` instead of `received`.
     """
     return _requeue(database, process, _LEFT_OPEN, {}, work_in_flight, now)
 
@@ -65,7 +66,7 @@ def requeue_predecessor(
 def requeue_batch(
     database: Database, batch_id: str, *, owner: WorkerProcess, work_in_flight: int | None = None, now: datetime
 ) -> int:
-    """Do the same as `requeue_predecessor` for one batch of a dead `owner`. Returns the number of images.
+    """Requeue one batch of a dead `owner`, as `requeue_predecessor` does. Returns the number of images.
 
     If the successor of the owner was faster, the batch is already closed and the number is 0.
     """

@@ -94,9 +94,10 @@ def postpone_delivery(
 
 
 def hold_deliveries(database: Database, destination: str, *, reason: str, detail: str, now: datetime) -> None:
-    """Note why nothing can be sent to a destination, so that its waiting reports do not use up their patience.
+    """Store why nothing can be sent to a destination now, and restart the time limit of its waiting reports.
 
-    They count as created now. Reports that the destination may already have keep their time, which is part of them.
+    The limit (`retry_patience_seconds`) counts from `created_at`, which is set to `now`. A report that the destination
+    may already have keeps this time, because the time is part of its content.
     """
     values = {"reason": reason, "detail": detail[:_DETAIL_LENGTH], "created_at": now}
     waiting = update(deliveries).where(

@@ -19,14 +19,16 @@ Kind = Literal["model", "manufacturer", "station", "view"]
 
 def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Insert the blocks that these outcomes add."""
-    seen = {
-        (o.bundle_id, o.facts.manufacturer, o.facts.station_name, o.facts.view_position, o.instance_id // BLOCK)
+    devices = {
+        (o.facts.manufacturer, o.facts.station_name, o.facts.view_position, o.instance_id // BLOCK)
         for o in outcomes
+        if o.sha256 is not None  # otherwise the facts are not stored either
     }
-    rows: set[tuple[Kind, str, int]] = set()
-    for bundle_id, manufacturer, station, view, block in seen:
-        named = ("model", bundle_id and str(bundle_id)), ("manufacturer", manufacturer), ("station", station)
-        rows.update((kind, value, block) for kind, value in (*named, ("view", view)) if value)  # type: ignore[misc]
+    models = {(o.bundle_id, o.instance_id // BLOCK) for o in outcomes if o.bundle_id}
+    rows: set[tuple[Kind, str, int]] = {("model", str(bundle_id), block) for bundle_id, block in models}
+    for manufacturer, station, view, block in devices:
+        named = ("manufacturer", manufacturer), ("station", station), ("view", view)
+        rows.update((kind, value, block) for kind, value in named if value)  # type: ignore[misc]
     rows.update(
         ("model", str(prediction.bundle_id), outcome.instance_id // BLOCK)
         for outcome in outcomes

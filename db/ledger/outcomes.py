@@ -16,7 +16,7 @@ from db.ledger.bundles import RegisteredBundle, registered_bundles
 from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
 from db.ledger.identity import lock_recording, mark_unowned, settle_duplicates
-from db.ledger.occurrences import note_occurrences
+from db.ledger.occurrences import forget_occurrences, note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.replaced import follow_files, unmark_same_bytes
@@ -92,6 +92,8 @@ def _record(
     _write(connection, held_outcomes, bundles, now)
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
     note_occurrences(connection, held_outcomes)
+    if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].sha256 is not None]:
+        forget_occurrences(connection, read_before)  # the header may have other facts now, or none
     copied = add_copies(connection, held_outcomes, held)
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
@@ -205,6 +207,7 @@ _HELD = (
         instances.c.source_id,
         instances.c.sender_id,
         instances.c.parent_id,
+        instances.c.sha256,
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.RUNNING))

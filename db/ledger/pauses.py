@@ -15,7 +15,7 @@ AUTOMATIC = "nightread"
 
 
 class Cause(StrEnum):
-    """The cause of a pause; at most one pause per cause is in force for all sources, and one for each source."""
+    """The cause of a pause; at most one pause per cause is active for all sources, and one for each source."""
 
     BREAKER = "breaker"
     DISK = "disk"
@@ -33,7 +33,7 @@ def pause(
 ) -> bool:
     """Pause dispatch of all images, or of those of one source. Pauses by people are written to `audit`.
 
-    Returns False if such a pause is in force.
+    Returns False if such a pause is active already.
     """
 
     def transaction(connection: Connection) -> bool:
@@ -59,7 +59,7 @@ def end_pauses(
     actor: str = AUTOMATIC,
     source_ids: Collection[int] | None = None,
 ) -> list[Cause]:
-    """End the pauses in force that have one of these causes, or only those of some sources.
+    """End the active pauses that have one of these causes, or only those of some sources.
 
     Returns the causes of the ended pauses.
     """

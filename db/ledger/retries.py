@@ -1,4 +1,4 @@
-"""Retry failed and rejected images at the command of a person; nothing else changes an outcome."""
+"""Retry failed and rejected images when a person asks for it. Nothing else analyses an image with an outcome again."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -34,7 +34,7 @@ def add_route(database: Database, route: NewRoute, *, first: bool, actor: str, n
 
 
 def end_routes(database: Database, route_ids: Sequence[int], *, actor: str, now: datetime) -> int:
-    """End rules. Returns how many of them were in force."""
+    """End rules. Returns how many of them were active."""
 
     def transaction(connection: Connection) -> int:
         ended = _end(connection, route_ids, now)
@@ -46,7 +46,7 @@ def end_routes(database: Database, route_ids: Sequence[int], *, actor: str, now:
 
 
 def replace_bundle(database: Database, old_id: int, new_id: int, *, actor: str, now: datetime) -> int:
-    """Replace all rules in force that name one bundle by rules for another, at the same positions.
+    """Replace all active rules that name one bundle by rules for another, at the same positions.
 
     Returns the number of replaced rules.
     """

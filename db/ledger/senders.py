@@ -14,8 +14,8 @@ from db.store_tables import senders
 from nightread.hosts import host_name
 
 MOST_TITLES = 256
-"""AE titles of one host that are told apart. A program that changes its title each time must not slow down the ledger:
-2,000 current versions of one image cost 40 ms with each further one."""
+"""AE titles of one host that are kept as separate senders. A program that changes its title each time must not slow
+down the ledger: 2,000 current versions of one image cost 40 ms with each further one."""
 _FURTHER = "further titles of "
 
 

@@ -25,7 +25,7 @@ def ensure_source(
 
 
 def report_source(database: Database, source_id: int, report: dict[str, object], *, now: datetime) -> None:
-    """Store the counts of a watcher's latest pass over its folder, so that `nightread status` can show them."""
+    """Store the counts of a watcher's latest scan of its folder, so that `nightread status` can show them."""
     statement = update(sources).where(sources.c.id == source_id).values(report=report, reported_at=now)
     database.write(lambda connection: connection.execute(statement))
 

@@ -67,7 +67,8 @@ def return_batches(database: Database, batch_ids: Sequence[str], *, now: datetim
 def reset_unfinished(database: Database, *, now: datetime) -> int:
     """Set all queued and running images to `received`, and close all batches. Returns the number of images.
 
-    Call this only at an embedded start, with the state lock held and Redis empty, when no process works.
+    Call this only while no process works: at an embedded start, with the state lock held and Redis empty, and after a
+    restore.
     """
 
     def transaction(connection: Connection) -> int:

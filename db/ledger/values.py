@@ -154,7 +154,7 @@ class FurtherPrediction:
 
     bundle_id: int
     shadow: bool
-    """True if the bundle is on trial: its results are shown only on request."""
+    """True for a shadow result, which is shown only on request."""
     route_id: int | None = None
     matched: dict[str, str] | None = None
     label: str | None = None

@@ -41,6 +41,7 @@ from db.queries.purgeable import (
     purged_among,
     with_copies,
 )
+from db.queries.queue_counts import QueueCounts, queue_counts
 from db.queries.receipts import Association, Sender, associations, senders
 from db.queries.recent_work import RecentWork, delivery_counts, latest_times, recent_work
 from db.queries.reportable import (
@@ -125,6 +126,7 @@ __all__ = [
     "PeriodCounts",
     "Postponed",
     "PurgePreview",
+    "QueueCounts",
     "RecentWork",
     "ReportableResult",
     "ReportedBundle",
@@ -200,6 +202,7 @@ __all__ = [
     "probe_outcomes",
     "purge_preview",
     "purged_among",
+    "queue_counts",
     "rate",
     "reasons",
     "recent_work",

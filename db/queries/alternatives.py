@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from db.queries.filters import ImageFilter, matches_few
+from db.queries.filters import ImageFilter, matches_few, sorts_waiting
 
 _SPLIT = (
     *("states", "reasons", "labels", "modalities"),
@@ -39,7 +39,7 @@ def _with_values(wanted: ImageFilter, names: list[str], values: tuple[Any, ...])
 
 
 def sorts_many(wanted: ImageFilter) -> bool:
-    """Return whether rows in the order of a score are sorted by id: then only their ids should be sorted."""
-    scored = wanted.min_score is not None or wanted.max_score is not None
+    """Return whether many rows, as those in the order of a score, are sorted by id: then only ids should be sorted."""
+    scored = wanted.min_score is not None or wanted.max_score is not None or sorts_waiting(wanted)
     by_id = wanted.sort in ("id", "newest") and not wanted.per_frame
     return scored and by_id and wanted.limit is not None and not wanted.many_scores and not matches_few(wanted)

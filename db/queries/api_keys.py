@@ -11,7 +11,7 @@ from db.store_tables import api_keys as api_keys_table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiKey:
-    """One key, in force or not. The database has no token, only its hash."""
+    """One key, active or not. The database has no token, only its hash."""
 
     id: int
     name: str

@@ -14,7 +14,7 @@ from db.queries.trace_events import Event, What
 from db.tables import audit
 
 _FILTERED_BY_DATABASE = 20
-"""Up to so many images the database itself looks for their numbers in the entries, and few entries are parsed."""
+"""Up to this number of images, the database itself looks for their ids in the entries, and few are parsed."""
 
 _CLOCKS = timedelta(days=1)
 """By how much an entry may seem older than an image that it names, because a clock was set back."""

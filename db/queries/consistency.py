@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, func, literal_column, or_, select
 
 from db.engine import Database
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
-from db.store_tables import withdrawals
+from db.store_tables import BLOCK, occurrences, withdrawals
 from db.tables import (
     FINAL,
     IN_BATCH,
@@ -200,10 +200,58 @@ def _purged_with_something_left() -> Select[Any]:
     )
 
 
+def _devices_not_noted() -> Select[Any]:
+    noted = [
+        select(occurrences.c.block)
+        .where(occurrences.c.kind == kind, occurrences.c.value == column)
+        .where(occurrences.c.block == _block(instances.c.id))
+        .exists()
+        for kind, column in _NOTED.items()
+    ]
+    missing = [and_(column.is_not(None), ~found) for column, found in zip(_NOTED.values(), noted, strict=True)]
+    return select(instances.c.id).where(or_(*missing))
+
+
+def _models_not_noted() -> Select[Any]:
+    noted = select(occurrences.c.block).where(
+        occurrences.c.kind == "model",
+        occurrences.c.value == cast(work.c.bundle_id, String),
+        occurrences.c.block == _block(work.c.instance_id),
+    )
+    return select(work.c.instance_id).where(work.c.bundle_id.is_not(None), ~noted.exists())
+
+
+def _noted_without_image() -> Select[Any]:
+    """Select the first image of the block; results of a model may have been repeated with another one since."""
+    of_block = _block_of_occurrence()
+    named = [
+        select(instances.c.id).where(of_block, occurrences.c.kind == kind, column == occurrences.c.value).exists()
+        for kind, column in _NOTED.items()
+    ]
+    registered = select(bundles.c.id).where(cast(bundles.c.id, String) == occurrences.c.value).exists()
+    model = and_(occurrences.c.kind == "model", registered, select(instances.c.id).where(of_block).exists())
+    first = select(func.min(instances.c.id)).where(of_block).scalar_subquery()
+    return select(first).select_from(occurrences).where(~or_(model, *named))
+
+
+def _block(image_id: ColumnElement[int]) -> ColumnElement[int]:
+    return image_id // literal_column(str(BLOCK), Integer)
+
+
+def _block_of_occurrence() -> ColumnElement[bool]:
+    first = occurrences.c.block * BLOCK
+    return and_(instances.c.id >= first, instances.c.id < first + BLOCK)
+
+
 def _rows_of_work(*wrong: Any) -> Select[Any]:
     return select(work.c.instance_id).where(*wrong)
 
 
+_NOTED = {
+    "manufacturer": instances.c.manufacturer,
+    "station": instances.c.station_name,
+    "view": instances.c.view_position,
+}
 _STATES_WITH_REASON = (State.REJECTED.value, State.FAILED.value)
 
 _RULES: dict[str, Select[Any]] = {
@@ -230,6 +278,9 @@ _RULES: dict[str, Select[Any]] = {
         work.c.state.in_(_STATES_WITH_REASON),
         or_(work.c.reason.is_(None), work.c.reason.not_in([reason.value for reason in Reason])),
     ),
+    "the devices and views of each image are noted for its block": _devices_not_noted(),
+    "the model of each result is noted for the block of its image": _models_not_noted(),
+    "what is noted for a block belongs to an image of it": _noted_without_image(),
 }
 
 _COUNTS = "the counts add up"

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from db.engine import Database
+from db.queries.arrival_times import arrived_within
+from db.queries.planning import id_range
 from db.tables import State, in_state, instances, sources, work
 
 
@@ -28,13 +29,9 @@ def failure_examples(
 ) -> list[int]:
     """Return the ids of the newest failed and rejected arrivals of a period: up to `each` per state and reason."""
     newest = func.row_number().over(partition_by=(work.c.state, work.c.reason), order_by=work.c.instance_id.desc())
-    numbered = (
-        select(work.c.instance_id, newest.label("number"))
-        .join(instances, instances.c.id == work.c.instance_id)
-        .where(*_without_result(since, until))
-        .subquery()
-    )
+    statement = select(work.c.instance_id, newest.label("number")).join(instances, instances.c.id == work.c.instance_id)
     with database.read() as connection:
+        numbered = statement.where(*_without_result(connection, since, until)).subquery()
         return list(connection.execute(select(numbered.c.instance_id).where(numbered.c.number <= each)).scalars())
 
 
@@ -52,11 +49,10 @@ def failure_groups(
         )
         .join(instances, instances.c.id == work.c.instance_id)
         .join(sources, sources.c.id == instances.c.source_id)
-        .where(*_without_result(since, until))
         .group_by(work.c.state, work.c.reason, sources.c.name)
     )
     with database.read() as connection:
-        rows = connection.execute(statement).all()
+        rows = connection.execute(statement.where(*_without_result(connection, since, until))).all()
     groups = [
         FailureGroup(state=row.state, reason=row.reason or "", source=row.source, images=row.images, latest=row.latest)
         for row in rows
@@ -64,14 +60,15 @@ def failure_groups(
     return sorted(groups, key=lambda group: (group.state, -group.images, group.reason, group.source))
 
 
-def _without_result(since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
+def _without_result(
+    connection: Connection, since: datetime | None, until: datetime | None
+) -> Iterator[ColumnElement[bool]]:
     """Let the search start with the rows of work in these states, of which there are few."""
     yield in_state(State.FAILED, State.REJECTED)
     yield work.c.finished_at.is_not(None)
     yield work.c.ordinal == 0
-    # An expression, so that the index on arrivals does not lead the search.
-    arrived: ColumnElement[Any] = func.coalesce(instances.c.arrived_at, instances.c.arrived_at)
-    if since is not None:
-        yield arrived >= since
-    if until is not None:
-        yield arrived < until
+    if since is not None or until is not None:
+        has_statistics = connection.dialect.name != "sqlite"
+        if has_statistics:  # otherwise PostgreSQL reads all arrivals
+            yield work.c.instance_id.between(*id_range(connection, since, until))
+        yield from arrived_within(since, until, has_statistics=has_statistics)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, ColumnElement, and_, func, or_, select, union_all
 
+from db.queries.arrival_times import arrived_within, within
 from db.queries.scope import ArrivalScope
 from db.tables import FINAL, IN_BATCH, State, bundles, contents, in_state, instances, sources, work
 
@@ -36,7 +37,7 @@ class ImageFilter:
     bundle_ids: tuple[int, ...] = ()
     """The same by the ids of the bundles."""
     shadow: bool = False
-    """Match results on trial only; by default they never match."""
+    """Match shadow results only; by default they never match."""
     patient_keys: tuple[str, ...] = ()
     accession_keys: tuple[str, ...] = ()
     study_instance_uid: str | None = None
@@ -71,6 +72,8 @@ class ImageFilter:
     """Many results match the limits of the score, so that another index leads the search."""
     many_labels: bool = False
     """Many results have these labels, so that the index of the value that is sorted by leads the search."""
+    has_statistics: bool = False
+    """The database knows how many arrivals lie in a range of ids, as PostgreSQL does and SQLite does not."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
@@ -108,10 +111,15 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     states = set(wanted.states)
     few = wanted.parent_ids or wanted.sha256 or _wants_marked(wanted)
     few = few or any(getattr(wanted, name) for name in _NARROW)
-    if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}):
+    if few or wanted.remarks or (states and states <= {State.QUEUED, State.RUNNING}) or sorts_waiting(wanted):
         return instances.c.id + 0
     outcomes = bool(states and states <= set(FINAL)) or wanted.reasons or wanted.labels
     return work.c.instance_id if outcomes and not matches_few(wanted) else instances.c.id
+
+
+def sorts_waiting(wanted: ImageFilter) -> bool:
+    """Return whether waiting images are sorted by id, since PostgreSQL expects some among the first of all images."""
+    return wanted.has_statistics and wanted.states == (State.RECEIVED,) and wanted.sort in ("id", "newest")
 
 
 def matches_few(wanted: ImageFilter) -> bool:
@@ -153,7 +161,8 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
         yield (work.c.reason if leading else _opaque(work.c.reason)).in_(wanted.reasons)
         yield work.c.finished_at.is_not(None)
     if wanted.labels:
-        yield (work.c.label if leading and not wanted.many_labels else _opaque(work.c.label)).in_(wanted.labels)
+        leading = leading and (wanted.has_statistics or not wanted.many_labels)
+        yield (work.c.label if leading else _opaque(work.c.label)).in_(wanted.labels)
     score = func.coalesce(work.c.score, work.c.score) if wanted.many_scores else work.c.score
     if wanted.min_score is not None:
         yield score >= wanted.min_score
@@ -241,29 +250,22 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.since is None and wanted.until is None:
         return
     if matches_few(wanted):
-        yield from within(instances.c.arrived_at, wanted)
+        yield from within(instances.c.arrived_at, wanted.since, wanted.until)
         return
     if wanted.id_range is not None:
         first, last = wanted.id_range
         number: ColumnElement[int] = image_id(wanted)
         if wanted.sort in ("score", "suspicion"):
             # In a wide range the index of the value that is sorted by leads; it holds these ids.
-            number = work.c.instance_id + 0 if last - first > _WIDE else work.c.instance_id
+            opaque = last - first > _WIDE and not wanted.has_statistics
+            number = work.c.instance_id + 0 if opaque else work.c.instance_id
         yield number.between(first, last)
     else:
-        lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted))
+        lead, then = image_id(wanted), tuple(within(_then.c.arrived_at, wanted.since, wanted.until))
         # `+ 0` prevents both databases from reading ids in order until one matches.
         yield lead >= select(func.min(_then.c.id + 0)).where(*then).scalar_subquery()
         yield lead <= select(func.max(_then.c.id + 0)).where(*then).scalar_subquery()
-    yield from within(func.coalesce(instances.c.arrived_at, instances.c.arrived_at), wanted)
-
-
-def within(time: ColumnElement[datetime], wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions that a time lies in the time range of the filter."""
-    if wanted.since is not None:
-        yield time >= wanted.since
-    if wanted.until is not None:
-        yield time < wanted.until
+    yield from arrived_within(wanted.since, wanted.until, has_statistics=wanted.has_statistics)
 
 
 def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:

@@ -44,7 +44,7 @@ class Coverage:
 def results_with_truth(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[ResultWithTruth]:
-    """List current images with a result of this bundle, on trial or not, and with known ground truth.
+    """List current images with a result of this bundle, shadow or not, and with known ground truth.
 
     `since` and `until` limit the time of arrival. There is one entry per image, in the order of ids. If the bundle has
     several results for one image, the newest counts.

@@ -24,7 +24,7 @@ class ImageFacts:
     image: Mapping[str, Any]
     """The answer, as from `images`."""
     further: Sequence[Mapping[str, Any]]
-    """Results of further models, also of models on trial."""
+    """Results of further models, also of shadow models."""
     stored: Mapping[str, Any]
     """All columns of `instances`: what header and file say."""
     kind: str
@@ -75,8 +75,8 @@ def _further(database: Database, image_id: int, answer: Mapping[str, Any]) -> li
     if not models:
         return []
     named = ImageFilter(image_ids=(image_id,), models=models)
-    on_trial = ImageFilter(image_ids=(image_id,), shadow=True)
-    return [*(row for row in images(database, named) if row != answer), *images(database, on_trial)]
+    shadows = ImageFilter(image_ids=(image_id,), shadow=True)
+    return [*(row for row in images(database, named) if row != answer), *images(database, shadows)]
 
 
 def _frames(database: Database, image_id: int) -> list[dict[str, Any]]:

@@ -10,28 +10,35 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Row,
     Select,
     String,
     cast,
     column,
     func,
+    literal,
     literal_column,
     select,
+    union_all,
     values,
 )
 
 from db.engine import Database
+from db.queries.arrival_times import arrived_within
 from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter
 from db.queries.images import images
+from db.queries.planning import id_range
 from db.queries.snapshot import snapshot
 from db.queries.tally import Tally
 from db.tables import State, instances, work
-from db.types import UtcDateTime
+from db.types import Id, UtcDateTime
 
 INTERVAL = timedelta(minutes=10)
 """Arrivals and outcomes are counted by intervals of this length, which begin at full ten minutes of UTC."""
 _RANGES = 200
+_NEAR = timedelta(hours=1)
+_MOST_OTHERS = 100
 _TEN_MINUTES = 15
 """Number of characters up to the tens of minutes in a time as SQLite stores it: `2026-11-05 22:1`."""
 
@@ -63,7 +70,7 @@ class PeriodCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSample:
-    """Labels of a sample of the images of a period, evenly spread over it; of all images if they are few."""
+    """Numbers of labels in a sample of the images of a period, evenly spread over it; all images if there are few."""
 
     results: int
     labels: Mapping[tuple[str, str | None], int]
@@ -73,12 +80,12 @@ class LabelSample:
 def period_counts(database: Database, *, since: datetime, until: datetime) -> PeriodCounts:
     """Count the arrivals from `since` (included) to `until` (excluded) in one snapshot.
 
-    This reads each arrival of the period once: about 0.2 s for 100,000.
+    This reads each arrival of the period once: about 0.1 s for 100,000.
     """
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
         arrived = _arrivals(connection, since, until)
-        rows = connection.execute(_outcomes(connection, since, until)).all()
+        rows = _outcomes(connection, since, until, arrivals=sum(arrived.values()))
     states: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
     labels: Counter[tuple[str, str | None]] = Counter()
@@ -160,12 +167,16 @@ def _sample(
     if ends[0] is None or ends[1] is None:
         return LabelSample(results=0, labels={})
     first, last = min(ends[0], ends[1]), max(ends[0], ends[1])
-    chosen = range(first, last + 1, -(-(last + 1 - first) // most))
+    chosen = select(literal(first, Id).label("id")).cte("chosen", recursive=True)
+    step = -(-(last + 1 - first) // most)
+    chosen = chosen.union_all(select(chosen.c.id + step).where(chosen.c.id + step <= last))
     statement = (
         select(work.c.bundle_id, work.c.label, func.count().label("images"))
-        .join(instances, instances.c.id == work.c.instance_id)
-        .where(instances.c.id.in_(chosen), work.c.ordinal == 0, work.c.state == State.DONE.value)
-        .where(instances.c.arrived_at >= since, instances.c.arrived_at < until)
+        .select_from(chosen)
+        .join(instances, instances.c.id == chosen.c.id)
+        .join(work, work.c.instance_id == instances.c.id)
+        .where(work.c.ordinal == 0, work.c.state.concat("") == State.DONE.value)
+        .where(*arrived_within(since, until, has_statistics=connection.dialect.name != "sqlite"))
         .group_by(work.c.bundle_id, work.c.label)
     )
     rows = connection.execute(statement).all()
@@ -195,14 +206,41 @@ def _intervals(since: datetime, until: datetime) -> Iterator[datetime]:
         begin += INTERVAL
 
 
-def _outcomes(connection: Connection, since: datetime, until: datetime) -> Select[Any]:
+def _outcomes(connection: Connection, since: datetime, until: datetime, *, arrivals: int) -> Sequence[Row[Any]]:
+    """Count the first rows of work of a period by state, reason, model, label and interval of their outcome.
+
+    The ids of a period lie in one range, and nearly all ids of the range are of the period: the others arrived shortly
+    before or after it, while two producers registered at the same time. `work` alone is then read, in a third of the
+    time. If the sum shows that others are in the range, because a clock was set back, the time of each is compared.
+    """
+    first, last = id_range(connection, since, until)
+    others = _others_in_range(connection, since, until, first, last)
+    if len(others) <= _MOST_OTHERS:
+        in_range = [work.c.instance_id.between(first, last)]
+        if others:
+            in_range.append(work.c.instance_id.not_in(others))
+        rows = connection.execute(_grouped(connection).select_from(work).where(*in_range)).all()
+        if sum(row.images for row in rows) == arrivals:
+            return rows
+    joined = instances.join(work, work.c.instance_id == instances.c.id)
+    return connection.execute(_grouped(connection).select_from(joined).where(*_arrived(since, until))).all()
+
+
+def _others_in_range(connection: Connection, since: datetime, until: datetime, first: int, last: int) -> Sequence[int]:
+    """Return ids from `first` to `last` that arrived within an hour before or after the period, up to 101."""
+    near = [
+        select(instances.c.id).where(*_arrived(begin, end), (instances.c.id + 0).between(first, last))
+        for begin, end in ((since - _NEAR, since), (until, until + _NEAR))
+    ]
+    return connection.execute(union_all(*near).limit(_MOST_OTHERS + 1)).scalars().all()
+
+
+def _grouped(connection: Connection) -> Select[Any]:
     interval = _interval(connection, work.c.finished_at).label("finished")
     kinds = (work.c.state, work.c.reason, work.c.bundle_id, work.c.label, interval)
     return (
         select(*kinds, func.count().label("images"), func.max(work.c.finished_at).label("latest"))
-        .select_from(instances)
-        .join(work, work.c.instance_id == instances.c.id)
-        .where(*_arrived(since, until), work.c.ordinal == 0)
+        .where(work.c.ordinal == 0)
         # The interval first: SQLite then sorts in three quarters of the time.
         .group_by(interval, work.c.label, work.c.state, work.c.reason, work.c.bundle_id)
     )

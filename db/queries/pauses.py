@@ -1,4 +1,4 @@
-"""Read the pauses in force, and the outcomes on which the circuit breaker decides."""
+"""Read the active pauses, and the outcomes on which the circuit breaker decides."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
@@ -33,7 +33,7 @@ _SKEW = timedelta(seconds=60)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """A pause in force."""
+    """An active pause."""
 
     id: int
     cause: Cause
@@ -79,7 +79,7 @@ class LatestOutcomes:
 
 
 def pauses(database: Database) -> list[Pause]:
-    """List the pauses in force, oldest first; there is at most one per cause and source."""
+    """List the active pauses, oldest first; there is at most one per cause and source."""
     statement = (
         select(pauses_table, sources.c.name.label("source"))
         .outerjoin(sources, sources.c.id == pauses_table.c.source_id)

@@ -1,11 +1,13 @@
 """Look up, before a search, what decides which index should lead it. SQLite has no statistics to decide it."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from db.queries.arrival_times import within
 from db.queries.bundles import BundleLabels
-from db.queries.filters import ImageFilter, matches_few, within
+from db.queries.filters import ImageFilter, matches_few
 from db.tables import instances, work
 
 _NO_BUNDLE = 0
@@ -20,8 +22,9 @@ def planned(connection: Connection, wanted: ImageFilter, bundles: dict[int, Bund
         wanted = replace(wanted, models=(), bundle_ids=tuple(ids) or (_NO_BUNDLE,))
     if matches_few(wanted):
         return wanted
+    wanted = replace(wanted, has_statistics=connection.dialect.name != "sqlite")
     if (wanted.since is not None or wanted.until is not None) and wanted.sort != "finished":
-        wanted = replace(wanted, id_range=_id_range(connection, wanted))
+        wanted = replace(wanted, id_range=id_range(connection, wanted.since, wanted.until))
     if wanted.sort in ("id", "newest") and (wanted.min_score is not None or wanted.max_score is not None):
         wanted = replace(wanted, many_scores=_has_many_scores(connection, wanted))
     if wanted.sort in ("score", "suspicion") and wanted.labels:
@@ -33,11 +36,11 @@ def _is_named(bundle: BundleLabels, names: tuple[str, ...]) -> bool:
     return bundle.name in names or f"{bundle.name}@{bundle.version}" in names
 
 
-def _id_range(connection: Connection, wanted: ImageFilter) -> tuple[int, int]:
-    """Return the first and the last id of the arrivals in the time range; an empty range if there is none."""
+def id_range(connection: Connection, since: datetime | None, until: datetime | None) -> tuple[int, int]:
+    """Return the first and the last id of the arrivals in a time range; an empty range if there is none."""
     # `+ 0` prevents both databases from reading ids in order until one matches.
     number = instances.c.id + 0
-    statement = select(func.min(number), func.max(number)).where(*within(instances.c.arrived_at, wanted))
+    statement = select(func.min(number), func.max(number)).where(*within(instances.c.arrived_at, since, until))
     first, last = connection.execute(statement).one()
     return (1, 0) if first is None else (first, last)
 

@@ -106,7 +106,7 @@ def studies_with_outcomes(database: Database, *, since: datetime, until: datetim
 
 
 def study_results(database: Database, study_instance_uid: str) -> StudyResults:
-    """Return the results of current, done images, without results on trial; empty for an unknown study."""
+    """Return the results of current, done images, without shadow results; empty for an unknown study."""
     with snapshot(database) as connection:
         rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
         frames = _frames_with_label(connection, study_instance_uid)

@@ -1,4 +1,4 @@
-"""List the routing rules in force."""
+"""List the active routing rules."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ class Route:
 
 
 def routes_in_force(database: Database) -> tuple[Route, ...]:
-    """Return the rules in force in the order in which they apply."""
+    """Return the active rules in the order in which they apply."""
     with database.read() as connection:
         return tuple(
             Route(

@@ -24,7 +24,7 @@ class Origins:
         self._connection = connection
 
     def of(self, image_id: int) -> str:
-        """Return `ward`, or `pacs (CT1 at 10.1.0.5)`."""
+        """Return the source of the image, with its sender if a receiver got it: `ward`, or `pacs (CT1 at 10.1.0.5)`."""
         row = self._connection.execute(_ORIGIN, {"image": image_id}).one()
         name = sender_name(row.calling_ae, row.address, row.trust)
         return f"{row.name} ({name})" if name else str(row.name)

@@ -90,10 +90,14 @@ def studies(
     since: datetime | None = None,
     until: datetime | None = None,
     study_instance_uid: str | None = None,
+    reported: bool = False,
     limit: int | None = None,
 ) -> Iterator[Study]:
-    """Stream studies that got an image or an expected number in this time, the latest first."""
-    named = _named(since, until, study_instance_uid)
+    """Stream studies that got an image or an expected number in this time, the latest first.
+
+    With `reported`, only those that got an expected number: of these `incomplete_studies` lists the incomplete ones.
+    """
+    named = _named(since, until, study_instance_uid, reported=reported)
     with snapshot(database) as connection:
         for row in stream(connection, _statement(named).limit(limit)):
             yield _study(row, now)
@@ -155,16 +159,16 @@ def withdrawn(database: Database) -> int:
         return connection.execute(select(func.count()).where(instances.c.withdrawn_by.is_not(None))).scalar_one()
 
 
-def _named(since: datetime | None, until: datetime | None, study_instance_uid: str | None) -> Any:
+def _named(since: datetime | None, until: datetime | None, study_instance_uid: str | None, *, reported: bool) -> Any:
     """Select the requested studies, each once."""
     arrived = select(instances.c.study_instance_uid).where(
         instances.c.study_instance_uid.is_not(None), *_within(instances.c.arrived_at, since, until)
     )
-    reported = select(expected.c.study_instance_uid).where(*_within(expected.c.reported_at, since, until))
+    numbered = select(expected.c.study_instance_uid).where(*_within(expected.c.reported_at, since, until))
     if study_instance_uid is not None:
         arrived = arrived.where(instances.c.study_instance_uid == study_instance_uid)
-        reported = reported.where(expected.c.study_instance_uid == study_instance_uid)
-    return union(arrived, reported)
+        numbered = numbered.where(expected.c.study_instance_uid == study_instance_uid)
+    return numbered.distinct() if reported else union(arrived, numbered)
 
 
 def _within(

@@ -1,4 +1,4 @@
-"""Tell everything that the database keeps about what happened to images, in the order of time."""
+"""Tell everything that the database keeps about what happened to images, in chronological order."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class ImageTrace:
     sop_instance_uid: str | None
     sha256: str | None
     events: tuple[Event, ...]
-    """In the order of time. Events without a time come last."""
+    """In chronological order. Events without a time come last."""
     not_kept: tuple[str, ...]
     """Sentences: what happened, but is not in the database."""
 

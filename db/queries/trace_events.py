@@ -179,9 +179,9 @@ def _outcome_sentence(row: Row[Any]) -> str:
     if row.state == State.DONE:
         model = f"{row.model}@{row.model_version}" if row.model is not None else "A model"
         score = f" ({row.score:.3f})" if row.score is not None else ""
-        on_trial = " This model is on trial." if row.shadow else ""
+        shadow = " It is a shadow result." if row.shadow else ""
         said = f" says {row.label}{score}" if row.label is not None else " has analysed it"
-        return f"{model}{said}{attempts}.{on_trial}"
+        return f"{model}{said}{attempts}.{shadow}"
     if row.state == State.DUPLICATE:
         return f"It is a duplicate: image {row.duplicate_of} has the same bytes."
     if row.state == State.EXPANDED:

@@ -80,7 +80,7 @@ def _both_done(image_id: int, other_id: int, times: _Times) -> datetime | None:
 
 
 def _naming(column: ColumnElement[Any]) -> Select[Any]:
-    """Return how many images name each of some images in this column, which has an index."""
+    """Return a statement: for each given image id, how many images have it in `column` (indexed), and the first."""
     return (
         select(column.label("of"), func.count().label("images"), func.min(instances.c.id).label("first"))
         .where(column.in_(bindparam("images", expanding=True)))

@@ -1,4 +1,4 @@
-"""Set the elements that all pictures of nightread share: series, equipment, reference to the source image."""
+"""Set the elements that all DICOM images made by nightread have in common: times, equipment, source image."""
 
 from datetime import datetime
 

@@ -1,15 +1,12 @@
 """Explain the findings of a study, in a process that is started when it is first needed."""
 
 import logging
-import subprocess
-import sys
 import time
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 from db import queries
@@ -21,6 +18,7 @@ from delivery.report import Revision
 from models.bundle import CARD_FILE, read_card
 from models.catalogue import entries
 from nightread.errors import StopWork
+from nightread.piped_process import PipedProcess
 from nightread.settings import Settings
 from nightread.uids import stable_uid
 
@@ -56,9 +54,8 @@ class Explainer:
         self._settings = settings
         self._database = database
         self._clock = clock
-        self._connection: Connection[Any, Any] | None = None
+        self._process: PipedProcess | None = None
         self._used_at = 0.0
-        self._close: Callable[[], object] = _nothing_to_close
 
     def explain(
         self, study: StudyResults, revision: Revision, objects: Iterable[str], *, burned_in: bool
@@ -79,13 +76,14 @@ class Explainer:
 
     def close_if_unused(self) -> None:
         """End the process if it was not used for a minute, since it takes 0.9 GB."""
-        if self._connection is not None and self._clock() - self._used_at > _UNUSED_SECONDS:
+        if self._process is not None and self._clock() - self._used_at > _UNUSED_SECONDS:
             self.close()
 
     def close(self) -> None:
         """End the process. The next request starts a new one."""
-        self._connection = None
-        self._close()
+        if self._process is not None:
+            self._process.stop()
+        self._process = None
 
     def _explain_all(
         self,
@@ -142,7 +140,7 @@ class Explainer:
         return False
 
     def _ask(self, request: ExplainRequest) -> Explained:
-        starts = self._connection is None
+        starts = self._process is None
         seconds = self._settings.image_timeout_seconds + (_START_SECONDS if starts else 0)
         try:
             connection = self._open_connection()
@@ -160,21 +158,11 @@ class Explainer:
         return Explained(no_regions=NoRegions.FAILED)
 
     def _open_connection(self) -> "Connection[Any, Any]":
-        if self._connection is None:
-            connection, child_end = Pipe()
-            try:
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "delivery.explaining.process"], stdin=child_end.fileno()
-                )
-            except OSError:
-                connection.close()
-                raise
-            finally:
-                child_end.close()
-            self._connection, self._close = connection, weakref.finalize(self, _stop_process, process, connection)
+        if self._process is None:
+            self._process = PipedProcess("delivery.explaining.process")
             # The class of settings from a file is local to its function, so it cannot be sent.
-            connection.send(Settings.model_construct(**dict(self._settings)))
-        return self._connection
+            self._process.connection.send(Settings.model_construct(**dict(self._settings)))
+        return self._process.connection
 
 
 def _with_reason(answer: Explained, reason: NoRegions) -> Explained:
@@ -185,13 +173,3 @@ def _with_reason(answer: Explained, reason: NoRegions) -> Explained:
 def _uid(name: str, result: ReportableResult, revision: Revision) -> str:
     """Return the UID of an object: the same at each attempt."""
     return stable_uid(name, revision.sop_instance_uid, result.sop_instance_uid, result.bundle.digest)
-
-
-def _nothing_to_close() -> None:
-    """Do nothing, because no process was started."""
-
-
-def _stop_process(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -> None:
-    connection.close()
-    process.kill()
-    process.wait()

@@ -67,7 +67,16 @@ def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset
     set_equipment(picture, bundle, request.made_at)
     picture.file_meta = file_meta(picture)
     Identity(header=header).copy_into(picture, ascii_only=True)
-    return file_bytes(picture)
+    content = file_bytes(picture)
+    _close_database(picture)
+    return content
+
+
+def _close_database(picture: ParametricMap) -> None:
+    """Close highdicom's own table of the frames: it is a database in memory, which highdicom never closes."""
+    database = vars(picture).get("_db_con")
+    if database is not None:
+        database.close()
 
 
 def _anatomy(header: Dataset) -> Dataset:

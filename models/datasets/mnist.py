@@ -64,7 +64,11 @@ def _arrays(request: DatasetRequest) -> tuple[Array, ...]:
 
 
 def _as_bytes(name: str, array: Array, request: DatasetRequest) -> Array:
-    """Return the array as uint8. Raises UsageFault for scaled pixels, which would all become 0, and one-hot labels."""
+    """Return the array as uint8.
+
+    Raises UsageFault if it does not hold integers from 0 to 255 in the expected number of dimensions, for example for
+    pixels that were scaled to 0..1, or for one-hot labels.
+    """
     dimensions = 3 if name.startswith("x") else 1
     whole = array.ndim == dimensions and array.dtype.kind in "iu"
     if not whole or (array.size and not 0 <= array.min() <= array.max() <= np.iinfo(np.uint8).max):

@@ -1,4 +1,4 @@
-"""Compute the ROC and precision-recall curves of the page, with at most 200 points each."""
+"""Compute the ROC and precision-recall curves that evaluation.html shows, with at most 200 points each."""
 
 from typing import Any
 

@@ -103,8 +103,8 @@ def _check_class(node: dict[str, Any], layer: str) -> None:
         raise _refused(layer, registered, module)
     if node.get("compile_config"):
         raise RefusedModel(
-            f"{_layer_text(layer)} is an inner network with loss and optimizer. Ask its author to build the network "
-            "without compiling the inner one, and to save it again."
+            f"{_layer_text(layer)} is a nested model with a loss and an optimizer. Ask its author to build the network "
+            "without compiling the nested model, and to save it again."
         )
 
 

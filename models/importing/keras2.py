@@ -105,7 +105,7 @@ def _config_of(value: object) -> object:
 
 
 def _renumber_calls(network: dict[str, Any]) -> None:
-    """Count the calls of an inner network from 0. Keras 2 counts from 1 if it has an input layer of its own.
+    """Count the calls of a nested model from 0. Keras 2 counts from 1 if it has an input layer of its own.
 
     Keras 3 does this itself for the outputs of the outer network, but only if the inner one is not sequential.
     """

@@ -24,7 +24,7 @@ def limit_memory(count: int | None) -> None:
 
 
 def limit_memory_for_loading(weights_bytes: int) -> None:
-    """Limit the memory for a network with so many bytes of weights; what is used already comes on top."""
+    """Limit the memory for a network with this size of weights, in addition to what is used already."""
     used = _used()
     if used is not None:
         threads = (os.cpu_count() or 1) * _BYTES_PER_PROCESSOR

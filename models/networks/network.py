@@ -63,11 +63,11 @@ def _check_shapes(bundle: Bundle, model: Any) -> None:
 
 
 def _check_scores(network: Network) -> None:
-    """Score one empty frame: a network that returns logits would pass every other check."""
+    """Score one frame of zeros: a network that returns logits would pass every other check."""
     bundle = network.bundle
     scores = network.batch_scores(np.zeros((1, *bundle.spec.shape), np.float32))
     if not (np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1):
         raise StopWork(
-            f"model {bundle.reference}: the network returns scores outside of 0..1 for an empty image. "
+            f"model {bundle.reference}: the network returns scores outside of 0..1 for an image of zeros. "
             f"Add the {bundle.postprocessing.activation} activation that bundle.json names, and save it again."
         )

@@ -38,7 +38,7 @@ class PhantomStyle:
     nodule_share: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raise ValueError for unknown bits or an unknown syntax."""
+        """Raise ValueError if `bits` or `syntax` is not a supported value."""
         if self.bits is not None and self.bits not in DEPTHS:
             raise ValueError(f"phantom: {self.bits} bits; allowed: {', '.join(map(str, DEPTHS))}")
         if self.syntax is not None and self.syntax not in SYNTAXES:

@@ -1,10 +1,10 @@
-"""Define the interface through which a training reports its progress."""
+"""Define the interface through which a training run reports its progress."""
 
 from collections.abc import Mapping
 
 
 class Listener:
-    """Ignores the progress of a training; subclasses show it. Methods are called from several threads."""
+    """Ignores the progress of a training run; subclasses show it. Methods are called from several threads."""
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage that takes `total` steps."""

@@ -93,7 +93,9 @@ def _start_or_resume(checkpoint: Checkpoint, request: TrainingRequest, *, resume
         checkpoint.remove()
         checkpoint.folder.mkdir(parents=True)
     except OSError as error:  # better here than after the first epoch
-        raise UsageFault(f"{request.folder} cannot be written ({type(error).__name__}): name another --out") from error
+        raise UsageFault(
+            f"{request.folder} cannot be written ({type(error).__name__}): choose another folder with --out"
+        ) from error
     return Progress(plan=plan, history={})
 
 

@@ -18,7 +18,7 @@ class PlainContent:
     """Content without a coding."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Yield the data."""
+        """Yield the data unchanged, as one piece."""
         yield data
 
     def finish(self) -> None:

@@ -55,7 +55,7 @@ def require_success(status: int) -> None:
             f"refused access (status {status}): correct `login`, or the permissions on the server", status=status
         )
     elif status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        error = MissingError(f"has no such resource (status {status}): check `url`", status=status)
+        error = MissingError(f"does not have the requested resource (status {status}): check `url`", status=status)
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         text = f"redirects to another address (status {status}): set `url` to that address"
         error = UnexpectedError(text, status=status)

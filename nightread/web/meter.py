@@ -26,8 +26,8 @@ class ResponseMeter:
     """The time and the bytes that one response may still take.
 
     The header has `seconds` from the end of the request. The body has `seconds` from the end of the header, and one
-    second more for each 64 KiB of its content, which the caller reports. Only content earns time: chunk extensions,
-    trailers, empty compressed blocks and single bytes now and then do not.
+    second more for each 64 KiB of its content, which the caller reports. Only content extends the time: chunk
+    extensions, trailers, empty compressed blocks and single bytes now and then do not.
     """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,10 @@ class ResponseMeter:
         self._deadline = now + self._seconds
 
     def content(self, count: int) -> None:
-        """Add the time that so many bytes of content earn. Raises UnavailableError if none is left."""
+        """Extend the deadline by one second for each 64 KiB of these `count` bytes of content.
+
+        Raises UnavailableError if the deadline has passed all the same.
+        """
         self._deadline = min(self._latest, self._deadline + count / SLOWEST_BYTES_PER_SECOND)
         self.seconds_left()
 

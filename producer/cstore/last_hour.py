@@ -1,4 +1,4 @@
-"""Count events of the last hour by kind, in bounded memory however many there are."""
+"""Count the events of the last hour by kind. The memory use does not depend on the number of events."""
 
 import threading
 from collections import Counter, deque
@@ -10,7 +10,7 @@ from nightread.clock import Clock
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _MOST_KINDS = 1000
-"""Kinds that are told apart in each minute."""
+"""Kinds that are counted separately in each minute."""
 OTHERS = "others"
 """The kind of events beyond that."""
 

@@ -22,7 +22,7 @@ from producer.cstore.group_commit import GroupCommitter
 from producer.cstore.store_scp import StoreScp
 from producer.dispatcher.disk import DiskAlarm, DiskReserve
 from producer.spool.purge import purge
-from producer.spool.quota import SpoolQuota, disk_room
+from producer.spool.quota import SpoolQuota, disk_space
 from producer.spool.recovery import register_leftovers
 from producer.spool.spool import Spool, spool_root
 
@@ -80,7 +80,7 @@ class Receiver:
         self._priority = settings.default_priority if source.priority is None else source.priority
         self._spool = Spool(spool_root(settings, source.name), clock=clock)
         self._quota = SpoolQuota(
-            partial(disk_room, self._spool.root, settings.disk_reserve_bytes),
+            partial(disk_space, self._spool.root, settings.disk_reserve_bytes),
             limit_bytes=source.spool_bytes_per_address,
         )
         self._disk_alarm = DiskAlarm(DiskReserve(settings, self._spool.root))
@@ -133,8 +133,8 @@ class Receiver:
         if found:
             self._on_registered(found)
 
-    def _is_news(self, report: Mapping[str, object]) -> bool:
-        """Return whether an operator should not wait a minute for this report."""
+    def _has_problem_changed(self, report: Mapping[str, object]) -> bool:
+        """Return whether a problem began or ended since the latest report, so that the next one is due at once."""
         return any(
             bool(report[name]) != bool(self._reported.get(name))
             for name in ("disk_short", "disk_low", "refused_associations", "over_quota")
@@ -152,7 +152,7 @@ class Receiver:
             "over_quota": scp.over_quota.report(),
         }
         try:
-            if began - self._reported_at >= _REPORT_SECONDS or self._is_news(report):
+            if began - self._reported_at >= _REPORT_SECONDS or self._has_problem_changed(report):
                 self._reported_at, self._reported = began, report
                 report_source(self._database, self._source_id, report, now=self._clock())
             if began - self._purged_at >= self._purge_pause:

@@ -23,6 +23,7 @@ from nightread.settings import Settings
 from producer.dispatcher.batch_size import MIN_SHARE, RECENT_BATCHES, STEP_IMAGES, full_batch, share
 from producer.dispatcher.circuit_breaker import PROBE_IMAGES
 from producer.dispatcher.pausing import PauseController
+from producer.dispatcher.queue_reporter import QueueReporter
 from producer.dispatcher.retention import Retention
 from producer.dispatcher.sweeper import Sweeper
 from producer.dispatcher.transport import Transport
@@ -65,6 +66,7 @@ class Dispatcher:
         self._sweeper = Sweeper(database, transport, settings, clock, monotonic)
         self._pause_controller = PauseController(database, settings, clock)
         self._retention = Retention(database, settings, clock, monotonic)
+        self._queue_reporter = QueueReporter(database, transport, clock, monotonic)
         self._partial_since: float | None = None
         self._urgent_in_a_row = 0
         self._swept_at = float("-inf")
@@ -95,6 +97,7 @@ class Dispatcher:
             self._retention.step()
             self._swept_at = self._monotonic()
         pauses = self._pause_controller.pauses()
+        self._queue_reporter.report(pauses)
         held = frozenset(pause.source_id for pause in pauses if pause.source_id is not None)
         self._probe(pauses, held)
         if any(pause.source_id is None for pause in pauses):
@@ -208,16 +211,16 @@ class Dispatcher:
             return Sent.NOTHING
         if probe_of is not None:
             ledger.set_probe(self._database, probe_of.id, formed[0].id, now=self._clock())
-        unpublished = self._publish(formed, urgent=first)
+        unpublished = self._publish(formed, first=first)
         for batch in unpublished:
             ledger.return_unpublished(self._database, batch.id, now=self._clock())
         return Sent.NOT_ALL if unpublished else Sent.ALL
 
-    def _publish(self, formed: Sequence[Batch], *, urgent: bool) -> Sequence[Batch]:
+    def _publish(self, formed: Sequence[Batch], *, first: bool) -> Sequence[Batch]:
         """Publish until an attempt fails. Returns the batches that were not published."""
         for position, batch in enumerate(formed):
             try:
-                self._transport.publish(batch.id, batch.images, urgent=urgent)
+                self._transport.publish(batch.id, batch.images, first=first)
             except (BrokerError, RedisError, OSError) as error:
                 self._log_redis_unavailable(error)
                 return formed[position:]

@@ -42,7 +42,7 @@ class PauseController:
             self._check_outcomes(by_breaker)
 
     def pauses(self) -> list[Pause]:
-        """Return the pauses in force; log when their causes or sources change."""
+        """Return the active pauses; log when their causes or sources change."""
         pauses = queries.pauses(self._database)
         known = frozenset((pause.cause, pause.source_id) for pause in pauses)
         if new := known - self._logged:

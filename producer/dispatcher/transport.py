@@ -11,7 +11,15 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, NOTIFY_CHANNEL, BatchMessage
+from nightread.contract import (
+    ANALYSE_TASK,
+    BATCH_LISTS,
+    NOTIFY_CHANNEL,
+    URGENT_PRIORITY,
+    USUAL_PRIORITY,
+    BatchMessage,
+)
+from nightread.queue_report import QueueReport, write_queue_report
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
 _TIMEOUT_SECONDS = 1.0
@@ -28,11 +36,14 @@ class Messages(NamedTuple):
 
 def messages_in(redis: Redis) -> Messages:
     """Return the messages in the queue and the delivered, unacknowledged ones, in one round trip."""
-    with redis.pipeline() as both:
-        both.lrange(BATCH_QUEUE, 0, -1)
-        both.hvals(_UNACKED)
-        waiting, delivered = both.execute()
-    return Messages([_task_id(text) for text in waiting], [_task_id(text, delivered=True) for text in delivered])
+    with redis.pipeline() as together:
+        for name in BATCH_LISTS:
+            together.lrange(name, 0, -1)
+        together.hvals(_UNACKED)
+        *waiting, delivered = together.execute()
+    return Messages(
+        [_task_id(text) for texts in waiting for text in texts], [_task_id(text, delivered=True) for text in delivered]
+    )
 
 
 def _task_id(text: bytes, *, delivered: bool = False) -> str:
@@ -52,24 +63,30 @@ class Transport:
         self._redis = _with_short_timeouts(redis)
         self._pubsub: PubSub | None = None
 
-    def publish(self, batch_id: str, images: int, *, urgent: bool = False) -> None:
+    def publish(self, batch_id: str, images: int, *, first: bool = False) -> None:
         """Send one batch; its id becomes the task id, so that Flower, log and database show the same id.
 
-        An urgent batch is moved to the other end of the queue, where workers take the next message.
+        With `first` workers take it before all others, but after those that were sent so before it.
         """
         kwargs = BatchMessage(batch_id=batch_id).to_kwargs()
         shown = repr({"images": images})
         self._app.send_task(
-            ANALYSE_TASK, kwargs=kwargs, task_id=batch_id, argsrepr="()", kwargsrepr=shown, ignore_result=True
+            ANALYSE_TASK,
+            kwargs=kwargs,
+            task_id=batch_id,
+            argsrepr="()",
+            kwargsrepr=shown,
+            ignore_result=True,
+            priority=URGENT_PRIORITY if first else USUAL_PRIORITY,
         )
-        if urgent:
-            # Only the dispatcher publishes, so that the first message is this one. If a worker took it meanwhile, the
-            # latest of the others is moved, which does no harm.
-            self._redis.lmove(BATCH_QUEUE, BATCH_QUEUE, "LEFT", "RIGHT")
 
     def ping(self) -> None:
         """Check that Redis answers. Raises RedisError or OSError within 2 s; publishing would fail later."""
         self._redis.ping()
+
+    def report(self, report: QueueReport) -> None:
+        """Write the state of the queue for Flower. Raises RedisError or OSError."""
+        write_queue_report(self._redis, report)
 
     def messages(self) -> "Messages":
         """Return the ids of the messages in Redis. Raises RedisError or OSError."""

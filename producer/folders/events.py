@@ -40,7 +40,10 @@ def open_events(root: Path, stop: threading.Event) -> "InotifyEvents | NoEvents"
     try:
         return InotifyEvents(root)
     except OSError as error:
-        log.warning("inotify is unavailable: new files wait for the next pass", extra={"errno": error.errno})
+        log.warning(
+            "inotify is unavailable: new files are found only by the regular scan (scan_seconds)",
+            extra={"errno": error.errno},
+        )
         return NoEvents(stop)
 
 
@@ -99,7 +102,8 @@ class InotifyEvents:
             if error.errno == errno.ENOSPC and not self._limit_reported:
                 self._limit_reported = True
                 log.warning(
-                    "no inotify watches are left: other folders wait for a pass; raise fs.inotify.max_user_watches",
+                    "no inotify watches are left: new files in other folders are found only by the regular scan "
+                    "(scan_seconds); raise fs.inotify.max_user_watches",
                     extra={"watches": len(self._folders)},
                 )
             return

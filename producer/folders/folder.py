@@ -104,25 +104,25 @@ class Folder:
         """Yield complete files that are not known, in chunks of at most 1,000; `visit` is called with each folder.
 
         A chunk, which may be empty, is yielded at least every 0.2 s (or as often as the storage answers), so that the
-        consumer can stop and a slow walk does not delay the files already found. Raises RootMissing.
+        consumer can stop and a slow scan does not delay the files already found. Raises RootMissing.
         """
         self._require_marker()
         self._scans += 1
-        this_pass = _DirectoryPass(
+        this_scan = _FolderScan(
             temporaries=Temporaries(alert_seconds=self._alert_seconds), resumed_at=self._monotonic()
         )
         try:
-            for path, status in self._entries(this_pass.obstacles, visit):
+            for path, status in self._entries(this_scan.obstacles, visit):
                 now = self._monotonic()
-                self._classify(path, status, this_pass, now)
-                if len(this_pass.ready) >= CHUNK_ARRIVALS or now - this_pass.resumed_at >= CHUNK_SECONDS:
-                    yield from self._yield_ready(this_pass)
-            yield from self._yield_ready(this_pass)
+                self._classify(path, status, this_scan, now)
+                if len(this_scan.ready) >= CHUNK_ARRIVALS or now - this_scan.resumed_at >= CHUNK_SECONDS:
+                    yield from self._yield_ready(this_scan)
+            yield from self._yield_ready(this_scan)
         except RootMissing:
-            self._settling.abandon_walk()
+            self._settling.abandon_scan()
             self._report = replace(self._report, root_missing=True, marker_missing=False)
             raise
-        self._finish_pass(this_pass)
+        self._finish_scan(this_scan)
 
     def scan_paths(self, paths: Iterable[bytes]) -> Chunks:
         """Yield the files at these paths below the root that are not known; an event reported each as complete.
@@ -131,16 +131,16 @@ class Folder:
         """
         if self.marked and not self.has_marker():
             return
-        this_pass = _DirectoryPass(
+        this_scan = _FolderScan(
             temporaries=Temporaries(alert_seconds=self._alert_seconds), resumed_at=self._monotonic()
         )
         for path, status in self._entries_at(paths):
             digest = _digest(path, status)
             if digest not in self._known:
-                this_pass.ready[digest] = _arrival(path, status)
-            if len(this_pass.ready) >= CHUNK_ARRIVALS:
-                yield from self._yield_ready(this_pass)
-        yield from self._yield_ready(this_pass)
+                this_scan.ready[digest] = _arrival(path, status)
+            if len(this_scan.ready) >= CHUNK_ARRIVALS:
+                yield from self._yield_ready(this_scan)
+        yield from self._yield_ready(this_scan)
 
     def forget(self) -> None:
         """Forget all known files, so that the next scan returns them again: the database may have lost them."""
@@ -165,27 +165,27 @@ class Folder:
     def _stat(self, paths: Iterable[bytes]) -> Iterator[Entry]:
         try:
             root = open_folder(self.root)
-        except OSError:  # reported by the next walk
+        except OSError:  # reported by the next scan
             return
         try:
             for path in paths:
                 try:
                     status = status_beneath(root, path)
-                except OSError:  # deleted, or reported by the next walk
+                except OSError:  # deleted, or reported by the next scan
                     continue
                 if is_arrival(status.st_mode):
                     yield path, status
         finally:
             os.close(root)
 
-    def _classify(self, path: bytes, status: os.stat_result, this_pass: "_DirectoryPass", now: float) -> None:
+    def _classify(self, path: bytes, status: os.stat_result, this_scan: "_FolderScan", now: float) -> None:
         digest = _digest(path, status)
         if digest in self._known:
             self._known[digest] = self._scans
         elif self._only is None and self._is_temporary(path):
-            this_pass.temporaries.add(max(0.0, self._wall() - status.st_mtime))
+            this_scan.temporaries.add(max(0.0, self._wall() - status.st_mtime))
         elif self._is_complete(digest, status, now):
-            this_pass.ready[digest] = _arrival(path, status)
+            this_scan.ready[digest] = _arrival(path, status)
 
     def _is_temporary(self, path: bytes) -> bool:
         name = path.rpartition(b"/")[2].lower()
@@ -202,36 +202,36 @@ class Folder:
         """
         return self._first_scan and self._wall() - max(status.st_mtime, status.st_ctime) > self._old_seconds
 
-    def _yield_ready(self, this_pass: "_DirectoryPass") -> Chunks:
+    def _yield_ready(self, this_scan: "_FolderScan") -> Chunks:
         yielded_at = self._monotonic()
-        this_pass.seconds += yielded_at - this_pass.resumed_at
-        yield list(this_pass.ready.values())
-        self._known.update(dict.fromkeys(this_pass.ready, self._scans))
-        this_pass.ready = {}
-        this_pass.resumed_at = self._monotonic()
+        this_scan.seconds += yielded_at - this_scan.resumed_at
+        yield list(this_scan.ready.values())
+        self._known.update(dict.fromkeys(this_scan.ready, self._scans))
+        this_scan.ready = {}
+        this_scan.resumed_at = self._monotonic()
 
-    def _finish_pass(self, this_pass: "_DirectoryPass") -> None:
+    def _finish_scan(self, this_scan: "_FolderScan") -> None:
         had = len(self._known)
         if any(number != self._scans for number in self._known.values()):
             self._known = {digest: number for digest, number in self._known.items() if number == self._scans}
-        self._settling.end_walk()
+        self._settling.end_scan()
         self._first_scan = False
         present = len(self._known) + len(self._settling)
         self._report = FolderReport(
             known=len(self._known),
             pending=len(self._settling),
-            temporary=this_pass.temporaries.names,
-            temporary_old=this_pass.temporaries.old,
-            temporary_oldest_seconds=this_pass.temporaries.oldest_seconds,
+            temporary=this_scan.temporaries.names,
+            temporary_old=this_scan.temporaries.old,
+            temporary_oldest_seconds=this_scan.temporaries.oldest_seconds,
             root_emptied=not present and (had > 0 or self._report.root_emptied),
-            seconds=this_pass.seconds,
-            **asdict(this_pass.obstacles),
+            seconds=this_scan.seconds,
+            **asdict(this_scan.obstacles),
         )
 
 
 @dataclass(kw_only=True, slots=True)
-class _DirectoryPass:
-    """The result of one pass over the folder, while it runs."""
+class _FolderScan:
+    """The result of one scan of the folder, while it runs."""
 
     temporaries: Temporaries
     resumed_at: float

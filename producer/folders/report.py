@@ -31,7 +31,7 @@ class FolderReport:
     disk_low: bool = False
     """This disk has less than four times the reserve free: soon nothing is registered."""
     seconds: float = 0.0
-    """Duration of the walk, without the time that the consumer took."""
+    """Duration of the scan, without the time that the consumer took."""
 
     @property
     def troubles(self) -> tuple[int | bool, ...]:

@@ -9,7 +9,7 @@ Monotonic = Callable[[], float]
 class Settling:
     """Files not yet complete, by a digest of path, size and time; a file that grows gets a new digest.
 
-    It holds only the unsettled files of the latest walk, so that memory is bounded by them and not by history.
+    It holds only the unsettled files of the latest scan, so that memory is bounded by them and not by history.
     """
 
     def __init__(self, settle_seconds: float) -> None:
@@ -28,11 +28,11 @@ class Settling:
         self._met[digest] = since
         return False
 
-    def end_walk(self) -> None:
-        """Forget files that this walk did not find again: they were deleted, changed or registered."""
+    def end_scan(self) -> None:
+        """Forget files that this scan did not find again: they were deleted, changed or registered."""
         self._since, self._met = self._met, {}
 
-    def abandon_walk(self) -> None:
-        """Keep the files of the previous walk, since this one did not reach its end."""
+    def abandon_scan(self) -> None:
+        """Keep the files of the previous scan, since this one did not reach its end."""
         self._since |= self._met
         self._met = {}

@@ -26,7 +26,7 @@ class RootMissing(StopWork):
 
 @dataclass(kw_only=True, slots=True)
 class Obstacles:
-    """Counts everything other than files that one walk found."""
+    """Counts everything other than files that one scan found."""
 
     unreadable_folders: int = 0
     """Folders that could not be listed completely: no permission, or the storage returned an error."""

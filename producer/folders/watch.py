@@ -114,11 +114,11 @@ class FolderWatcher:
         with open_events(self._folder.root, stop) as events:
             self._retry(self._intake.open, stop)
             while not stop.is_set():
-                self._wait_for_room(stop)
+                self._wait_for_free_space(stop)
                 self._scan(events, stop)
                 self._handle_events(events, stop)
 
-    def _wait_for_room(self, stop: threading.Event) -> None:
+    def _wait_for_free_space(self, stop: threading.Event) -> None:
         """Wait while the disk has too little free space: unregistered files stay in the folder for the next scan."""
         while self._is_disk_short() and not stop.is_set():
             self._report_state(stop)

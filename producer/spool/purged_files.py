@@ -61,7 +61,7 @@ def remove_pictures(database: Database, settings: Settings) -> int:
 
 
 def remove_pictures_in_steps(database: Database, settings: Settings) -> Iterator[int]:
-    """Do the same, and yield the number of removed files after each thousand that were looked at."""
+    """Remove the pictures of purged images. Yields the number of removed files after each thousand checked files."""
     pictures = _pictures(settings.state_dir)
     while paths := list(islice(pictures, _FILES_AT_ONCE)):
         purged = queries.purged_among(database, [image_id for image_id, _ in paths])

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from nightread.hosts import host_key
 
 _SHARE = 3
-"""A sender may hold three times the room that is left: one sender gets three quarters of the room, the next one three
-quarters of the rest, so that each leaves something for others, whatever else is on the disk (dynamic threshold:
-Choudhury and Hahne, IEEE/ACM Transactions on Networking 6, 1998)."""
+"""A sender may hold three times the free space: one sender gets three quarters of the disk, the next one three quarters
+of the rest, so that each leaves something for others, whatever else is on the disk (dynamic threshold: Choudhury and
+Hahne, IEEE/ACM Transactions on Networking 6, 1998)."""
 _BLOCK_BYTES = 4096
 """Each file takes up to one block more than its bytes, and the entry in its folder."""
 _CHECK_SECONDS = 0.5
@@ -30,7 +30,7 @@ class OverQuotaError(OSError):
         super().__init__(errno.EDQUOT, "the quota of the sender is used up")
 
 
-class DiskRoom(NamedTuple):
+class FreeSpace(NamedTuple):
     """What a disk can still take."""
 
     bytes: int
@@ -39,14 +39,14 @@ class DiskRoom(NamedTuple):
     """Bytes that a file takes at least: a disk of N bytes and M inodes is full with M files, however small they are."""
 
 
-def disk_room(folder: Path, reserve_bytes: int) -> DiskRoom:
-    """Ask the disk of an existing folder for its room. Raises OSError."""
+def disk_space(folder: Path, reserve_bytes: int) -> FreeSpace:
+    """Ask the disk of an existing folder for its free space. Raises OSError."""
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize
     if not status.f_files or not status.f_favail:  # this file system does not count inodes
-        return DiskRoom(free - reserve_bytes, _BLOCK_BYTES)
+        return FreeSpace(free - reserve_bytes, _BLOCK_BYTES)
     per_inode = status.f_blocks * status.f_frsize // status.f_files
-    return DiskRoom(min(free, status.f_favail * per_inode) - reserve_bytes, max(_BLOCK_BYTES, per_inode))
+    return FreeSpace(min(free, status.f_favail * per_inode) - reserve_bytes, max(_BLOCK_BYTES, per_inode))
 
 
 def sender_of(address: str) -> str:
@@ -59,20 +59,20 @@ class SpoolQuota:
 
     def __init__(
         self,
-        room: Callable[[], DiskRoom],
+        space: Callable[[], FreeSpace],
         *,
         limit_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`limit_bytes` applies to each sender in place of three times the room that is left."""
-        self._ask = room
+        """`limit_bytes` applies to each sender in place of three times the free space."""
+        self._ask = space
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._lock = threading.Lock()
         self._held = Counter[str]()
         self._open = Counter[str]()
         self._completed = Counter[str]()
-        self._room = DiskRoom(0, _BLOCK_BYTES)
+        self._space = FreeSpace(0, _BLOCK_BYTES)
         self._asked_at = float("-inf")
         self._since_asked = 0
 
@@ -87,15 +87,15 @@ class SpoolQuota:
 
     def file_cost(self, size: int) -> int:
         """Return the bytes for which a file of this size counts."""
-        return max(self._room.file_bytes, size + _BLOCK_BYTES)
+        return max(self._space.file_bytes, size + _BLOCK_BYTES)
 
     def charge(self, sender: str, count: int) -> None:
         """Count bytes that will be written. Raises OverQuotaError, and OSError if the disk reserve is reached."""
         with self._lock:
-            room = self._present_room()
-            if room < count:
+            space = self._present_space()
+            if space < count:
                 raise OSError(errno.ENOSPC, "the disk reserve is reached")
-            limit = _SHARE * (room - count) if self._limit_bytes is None else self._limit_bytes
+            limit = _SHARE * (space - count) if self._limit_bytes is None else self._limit_bytes
             held = self._held[sender]
             if held and held + count > limit:  # a sender that holds nothing may send, like all others
                 raise OverQuotaError
@@ -132,16 +132,16 @@ class SpoolQuota:
             self._open = +self._open
 
     def refresh(self) -> None:
-        """Ask the disk for its room now."""
+        """Ask the disk for its free space now."""
         with self._lock:
             self._asked_at = float("-inf")
-            self._present_room()
+            self._present_space()
 
-    def _present_room(self) -> int:
+    def _present_space(self) -> int:
         now = self._clock()
         if now - self._asked_at >= _CHECK_SECONDS:
-            self._room, self._asked_at, self._since_asked = self._ask(), now, 0
-        return self._room.bytes - self._since_asked
+            self._space, self._asked_at, self._since_asked = self._ask(), now, 0
+        return self._space.bytes - self._since_asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

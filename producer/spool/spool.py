@@ -86,7 +86,7 @@ class Spool:
             sync_folder(self.root / folder)
 
     def present(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
-        """Return those arrivals whose file still exists; log how many do not."""
+        """Return the arrivals whose files still exist. Logs how many files are missing."""
         found = [arrival for arrival in arrivals if os.path.lexists(f"{self.root}/{arrival.uri}")]
         if len(found) < len(arrivals):
             log.warning(

@@ -182,7 +182,8 @@ class _PollResult:
         """Note studies whose lists were as short in the poll before: the store is not just indexing their images."""
         studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
         if studies:
-            self.troubles.add(f"lists fewer images than it counts, in {studies} {_STUDIES[studies > 1]}")
+            of = f"in {studies} {_STUDIES[studies > 1]}"
+            self.troubles.add(f"lists fewer images than NumberOfStudyRelatedInstances says, {of}")
 
     def add(self, study: _Study, rows: Sequence[Row]) -> int:
         """Add the instances of a study that can be retrieved, except those of nightread. Returns their number.

@@ -56,7 +56,9 @@ class OrthancFeed:
             if page.is_of_another_database(position):
                 if was_replaced:
                     raise UnexpectedError("sends another change log with each request")
-                log.warning("the store's database was replaced: it is read again from its beginning")
+                log.warning(
+                    "the store's change log does not continue from the last poll: it is read again from its beginning"
+                )
                 position, was_replaced = _Position(), True
                 continue
             changes, position = page.after(position), page.end(position)

@@ -59,10 +59,10 @@ class Listing:
 
 
 class QidoSearch:
-    """Reads lists to their end. The number of rows per page is halved until the store accepts it.
+    """Reads all pages of a list. If the store rejects a page as too large, it is requested again with half the rows.
 
-    A number that the store rejected is remembered. Each list begins with twice the remembered number, so that pages
-    grow again if the store rejected one for another reason.
+    The largest number of rows that was not rejected is kept. The next list begins with twice that number (at most 500),
+    because the store may have rejected the page for another reason.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from nightread_process import database_of, run, started, wait_until
 from redis import Redis
 
 from db import queries
-from nightread.contract import BATCH_QUEUE
+from nightread.contract import BATCH_LISTS
 
 ABSENT = ("tensorflow", "keras", "pydicom", "cv2", "imagecodecs", "h5py", "jpeg_ls", "rle")
 _BLOCKER = f"""\
@@ -89,7 +89,7 @@ def test_files_become_rows_and_rows_become_messages(host: Path, tmp_path: Path, 
         for index in range(SCANS):
             (inbox / f"{index}.dcm").write_bytes(phantom(index))
         wait_until(lambda: queries.tally(database).queued == SCANS, seconds=20, what=output.read_text)
-        wait_until(lambda: int(redis.llen(BATCH_QUEUE)) > 0, seconds=10, what=output.read_text)  # type: ignore[arg-type]
+        wait_until(lambda: any(map(redis.llen, BATCH_LISTS)), seconds=10, what=output.read_text)
         status = json.loads(run("status", "--json", *place, pythonpath=host).stdout)
         assert (status["arrived"], status["queued"], status["workers"]) == (SCANS, SCANS, [])
         for process in (watcher, dispatcher):

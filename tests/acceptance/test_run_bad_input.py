@@ -97,7 +97,7 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def state(inbox: Path) -> Path:
     """Run as a user without root permissions, delete a folder meanwhile, and return the state folder."""
     state, output = inbox.parent / "state", inbox.parent / "output"
-    arguments = ("run", inbox, "--state", state, "--model", "phantom", "--any-domain", "--json")
+    arguments = ("run", inbox, "--state", state, "--model", "phantom", "--any-domain", "--json", "--workers", "1")
     with started(*arguments, output=output, preexec_fn=_without_privileges, BATCH_IMAGES=8) as process:
         wait_until(
             lambda: (counts := tally(state)) is not None and counts.arrived == len(EXPECTED),

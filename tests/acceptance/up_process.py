@@ -2,6 +2,8 @@
 
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ class UpProcess:
     port: int = field(default_factory=free_port)
     api_port: int = field(default_factory=free_port)
     dropped: int = 0
+    posted: int = 0
+    """Images among the dropped ones that the API received: they are in the database, and not in the inbox."""
     traffic: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
@@ -51,6 +55,15 @@ class UpProcess:
             *arguments, "--flower-port", self.port, "--api-port", self.api_port, output=self.output, **_SETTINGS
         )
 
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Yield the process that runs; if it has ended, start `nightread up` again on the same state."""
+        if self.process is not None and self.process.poll() is None:
+            yield self.process
+            return
+        with self.up() as self.process:
+            yield self.process
+
     def api(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         """Call the HTTP API; the answer is {} while it does not respond."""
         headers = {"Content-Type": "application/dicom"}
@@ -62,6 +75,12 @@ class UpProcess:
             return {}
         found: dict[str, Any] = answer.json()
         return found
+
+    def post(self, content: bytes, *, wait_seconds: int) -> dict[str, Any]:
+        """Send an image to the HTTP API, which answers when the image has its outcome or `wait_seconds` are over."""
+        self.dropped += 1
+        self.posted += 1
+        return self.api("POST", f"/v1/images?wait={wait_seconds}", content)
 
     def drop(self, name: str, content: bytes) -> None:
         """Write a file elsewhere and move it into the inbox."""

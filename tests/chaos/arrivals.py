@@ -53,7 +53,7 @@ class PlannedFile:
 
 
 def plan_files(seed: int, images: int, seconds: float) -> list[PlannedFile]:
-    """Plan `images` names over `seconds`, in order of time. Most are valid, each with different bytes.
+    """Plan `images` names over `seconds`, in chronological order. Most are valid, each with different bytes.
 
     The same seed gives the same plan.
     """

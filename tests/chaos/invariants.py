@@ -58,7 +58,7 @@ def violations(
     """Return a sentence for each violation; the list is empty if all invariants hold."""
     with database.read() as connection:
         rows = connection.execute(_ROWS).all()
-    return [*_against_plan(rows, arrivals, expected), *illegal_transitions(database), *_against_audit(system)]
+    return [*_against_plan(rows, arrivals, expected), *illegal_transitions(database), *audit_violations(system)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,7 +128,8 @@ def _check_contents(
             yield f"content {sha256[:12]}: done {done[sha256]} times"
 
 
-def _against_audit(system: ChaosSystem) -> Iterator[str]:
+def audit_violations(system: ChaosSystem) -> Iterator[str]:
+    """Yield what `nightread audit` finds."""
     audited = system.nightread("audit", "--json", "--all")
     if not audited.stdout:
         yield f"audit: no output; standard error: {audited.stderr[-500:]}"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +104,7 @@ class ChaosSystem:
             raise WaitTimeoutError(f"nightread db upgrade: {upgraded.stderr}")
 
     def start_programs(self) -> None:
-        """Start watcher, dispatcher and worker, and wait until the worker has both of its processes."""
+        """Start the programs, and wait until the worker has both of its processes."""
         for supervised in self.supervised.values():
             supervised.start()
         wait_until(lambda: len(self.worker_children) >= 2, seconds=60, what="the worker has two processes")
@@ -141,8 +141,13 @@ class ChaosSystem:
 
 
 @contextmanager
-def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
-    """Prepare a system without starting it, and stop all of its processes at the end."""
+def chaos_system(
+    folder: Path, *, database: str, programs: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[ChaosSystem]:
+    """Prepare a system without starting it, and stop all of its processes at the end.
+
+    `programs` are the commands of nightread with their arguments: by default watcher, dispatcher and worker.
+    """
     with ExitStack() as stack:
         for name in ("inbox", "logs", "faults"):
             (folder / name).mkdir(parents=True)
@@ -151,6 +156,8 @@ def chaos_system(folder: Path, *, database: str) -> Iterator[ChaosSystem]:
         sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nr-chaos-")))
         sockets.chmod(0o711)
         system = _prepared(folder, disk, sockets, database)
+        watched = {"watch": ["--inbox", str(system.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
+        _add_programs(system, watched if programs is None else programs)
         stack.callback(system.stop)
         servers = [server.supervised for server in system.servers]
         stack.enter_context(Supervisor([*servers, *system.supervised.values()]))
@@ -179,7 +186,7 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
     settings = settings_environment(
         STATE_DIR=str(state), DATABASE_URL=url, REDIS_URL=redis.url, FAULTS_DIR=str(folder / "faults")
     )
-    system = ChaosSystem(
+    return ChaosSystem(
         folder=folder,
         disk=disk,
         environment=settings | run | {"PYTHONPATH": str(FAULTS)},
@@ -187,18 +194,19 @@ def _prepared(folder: Path, disk: Disk, sockets: Path, database: str) -> ChaosSy
         redis=redis,
         postgres=postgres,
     )
-    programs = {"watch": ["--inbox", str(system.inbox), "--name", "inbox"], "dispatch": [], "worker": []}
+
+
+def _add_programs(system: ChaosSystem, programs: Mapping[str, Sequence[str]]) -> None:
     system.supervised = {
         name: SupervisedProcess(
             name=name,
             arguments=[NIGHTREAD, name, *arguments],
             environment=system.environment,
-            folder=folder,
+            folder=system.folder,
             log_file=system.logs / f"{name}.log",
         )
         for name, arguments in programs.items()
     }
-    return system
 
 
 def _belongs_to(process: psutil.Process, run: str) -> bool:

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 from analysed_studies import AnalysedStudies
+from backup_site import KEY_ID, SITE_KEY, MakeArrivals, Site
 from cstore_receiver import RunningReceiver, running_receiver
 from databases import NewSqlite
 from dicom_files import phantom
 from ledger_driver import LedgerDriver
+
+from db.tables import State
+from imaging.facts import Facts
+from nightread.reasons import Reason
 
 
 @pytest.fixture
@@ -35,3 +40,38 @@ def studies(ledger_driver: LedgerDriver, tmp_path: Path, bundle_id: int) -> Anal
     studies = AnalysedStudies(ledger_driver=ledger_driver, folder=tmp_path, bundle_id=bundle_id)
     studies.add_study()
     return studies
+
+
+@pytest.fixture
+def site(
+    ledger_driver: LedgerDriver,
+    make_arrivals: MakeArrivals,
+    bundle_id: int,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[Site]:
+    """Images: 3 done, 1 rejected, 2 being analysed, 2 queued, 2 waiting."""
+    ledger_driver.register(make_arrivals(3))
+    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(key_id=KEY_ID))
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256="b" * 64)
+    ledger_driver.register(make_arrivals(4))
+    running, _queued = ledger_driver.form(images=2)
+    ledger_driver.claim(running)
+    ledger_driver.register(make_arrivals(2))
+    state = tmp_path / "state"
+    bundle = state / "bundles" / "own-1"
+    bundle.mkdir(parents=True)
+    (bundle / "bundle.json").write_text('{"name": "own", "version": "1"}')
+    (bundle / "model.keras").write_bytes(b"weights" * 1000)
+    (state / "bundles" / ".importing").mkdir()
+    (state / "site.key").write_text(SITE_KEY + "\n")
+    made = Site(ledger_driver=ledger_driver, state=state, postgres=None, new_state=tmp_path / "new")
+    if ledger_driver.database.is_sqlite:
+        yield made
+        return
+    made.postgres = request.getfixturevalue("postgres_server")
+    with made.postgres.database(template="template0") as empty:
+        made.new_urls.append(empty.writer.url.render_as_string(hide_password=False))
+        empty.close()
+        yield made

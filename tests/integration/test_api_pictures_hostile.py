@@ -39,7 +39,7 @@ def pictures_of(images: ShownImages) -> Pictures:
 POISONS = [
     (KILL, 422, "killed_worker"),
     (HANG, 503, "timeout"),
-    (HANG_IN_C, 503, "timeout"),
+    pytest.param(HANG_IN_C, 503, "timeout", marks=pytest.mark.slow),
     (HOG, 503, "out_of_memory"),
 ]
 
@@ -130,6 +130,7 @@ def test_twenty_requests_at_once_are_answered(images: ShownImages) -> None:
     assert [answer.status_code for answer in answers] == [200] * 18
 
 
+@pytest.mark.slow  # two files hang for three seconds each
 def test_a_crowd_is_asked_to_come_back(images: ShownImages) -> None:
     """More than 64 waiting pictures are refused with Retry-After, and soon made."""
     image_ids = [images.add(phantom(100 + index), name=f"h{index}.dcm") for index in range(3)]

@@ -5,12 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import schemathesis
 from api_server import RunningApi, running_api
 from databases import NewSqlite
 from hypothesis import HealthCheck, Phase, given, settings
 from ledger_driver import LedgerDriver, SettableClock, build_arrivals
-from schemathesis.checks import positive_data_acceptance
 
 from db import ledger
 
@@ -52,6 +50,9 @@ def test_every_answer_is_described(api: RunningApi) -> None:
 
     Parameters that are right one by one may not fit together (`night` and `since`), which no schema can say.
     """
+    import schemathesis  # noqa: PLC0415 - it takes a second to import, and `make test` collects this file
+    from schemathesis.checks import positive_data_acceptance  # noqa: PLC0415
+
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{api.port}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
     failures: dict[str, str] = {}

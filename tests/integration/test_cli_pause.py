@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cli.checks.services import check_services
 from click.testing import CliRunner, Result
 from ledger_driver import LedgerDriver, build_arrivals
 from sqlalchemy import select
 
 from cli.checks.machine import check_machine
-from cli.checks.services import check_services
 from cli.inputs.user import user_name
 from cli.main import cli
 from db import ledger, queries
@@ -49,7 +49,7 @@ def test_a_person_pauses_and_resumes(ledger_driver: LedgerDriver) -> None:
     assert again.endswith(": new network")
     assert [pause.detail for pause in queries.pauses(ledger_driver.database)] == ["new network"]
     assert output_line(ledger_driver, "resume") == "Ended: the pause by a person. Dispatch continues."
-    assert output_line(ledger_driver, "resume") == "No such pause was in force. Dispatch continues."
+    assert output_line(ledger_driver, "resume") == "No such pause was active. Dispatch continues."
     with ledger_driver.database.read() as connection:
         assert list(connection.execute(select(audit.c.action)).scalars()) == ["dispatch.pause", "dispatch.resume"]
 
@@ -82,7 +82,7 @@ def test_one_source_is_paused_and_resumed(ledger_driver: LedgerDriver) -> None:
     assert line.endswith(f"bad images (ward 3). Still paused: person (ward 3), breaker ({own}), person.")
     line = output_line(ledger_driver, "resume", "--source", "ward 3", "--source", own)
     assert line.endswith(f"(ward 3, {own}). Still paused: person.")
-    assert output_line(ledger_driver, "resume", "--source", own).startswith("No such pause was in force.")
+    assert output_line(ledger_driver, "resume", "--source", own).startswith("No such pause was active.")
     with database.read() as connection:
         details = connection.execute(select(audit.c.action, audit.c.detail).order_by(audit.c.id)).all()
     assert [(action, detail.get("source_id", detail.get("source_ids"))) for action, detail in details] == [

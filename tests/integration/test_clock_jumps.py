@@ -12,7 +12,6 @@ from sqlalchemy import insert, select
 from db import ledger, queries
 from db.ledger import Batch, Cause
 from db.tables import State, batches, work, workers
-from nightread.contract import BATCH_QUEUE
 from producer.dispatcher.sweeper import CLOCK_SECONDS
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -51,7 +50,7 @@ def run_worker_for(dispatcher_driver: DispatcherDriver, *, minutes: int) -> None
         dispatcher_driver.sweep()
         dispatcher_driver.dispatch_all()
         for batch in dispatcher_driver.batches():
-            dispatcher_driver.redis.rpop(BATCH_QUEUE)
+            dispatcher_driver.take_message()
             dispatcher_driver.ledger_driver.analyse(Batch(id=batch, images=0))
         dispatcher_driver.ledger_driver.clock.advance(seconds=30)
 
@@ -64,7 +63,7 @@ def test_images_of_a_dead_worker_are_taken_back_within_a_lease(
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     dispatcher_driver.dispatch_all()
     (batch,) = dispatcher_driver.batches()
-    dispatcher_driver.redis.rpop(BATCH_QUEUE)
+    dispatcher_driver.take_message()
     dispatcher_driver.ledger_driver.claim(Batch(id=batch, images=4))
     set_clock(dispatcher_driver, by)
     run_worker_for(dispatcher_driver, minutes=3)
@@ -79,7 +78,7 @@ def test_each_image_is_recorded_once_by_its_worker_or_by_another(
     dispatcher_driver.ledger_driver.register(build_arrivals(4))
     dispatcher_driver.dispatch_all()
     (batch,) = dispatcher_driver.batches()
-    dispatcher_driver.redis.rpop(BATCH_QUEUE)
+    dispatcher_driver.take_message()
     images = dispatcher_driver.ledger_driver.claim(Batch(id=batch, images=4))
     set_clock(dispatcher_driver, by)
     recorded = dispatcher_driver.ledger_driver.record(
@@ -212,7 +211,7 @@ def test_the_next_probe_is_not_delayed(dispatcher_driver: DispatcherDriver, by: 
     dispatcher_driver.sweep()
     (probe,) = dispatcher_driver.batches()
     set_clock(dispatcher_driver, by)
-    dispatcher_driver.redis.rpop(BATCH_QUEUE)
+    dispatcher_driver.take_message()
     dispatcher_driver.ledger_driver.analyse(Batch(id=probe, images=16))
     dispatcher_driver.sweep()
     dispatcher_driver.sweep()

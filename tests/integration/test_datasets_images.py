@@ -224,7 +224,7 @@ def test_the_samples_command_writes_a_grid(folder: Path, tmp_path: Path) -> None
 def test_a_grid_that_cannot_be_written_is_a_usage_error(folder: Path, tmp_path: Path) -> None:
     """The folder does not exist, and the message names the remedy."""
     file = tmp_path / "no" / "such" / "grid.png"
-    with pytest.raises(UsageFault, match=r"Cannot write .* Name another file with --out"):
+    with pytest.raises(UsageFault, match=r"Cannot write .* Choose another file with --out"):
         CliRunner().invoke(samples_command, ["--data", f"images:{folder}", "--out", str(file)], catch_exceptions=False)
 
 

@@ -20,6 +20,7 @@ from delivery.reasons import DeliveryReason, NotDelivered
 from delivery.report_delivery import DeliveryResult, ReportDelivery
 from models.catalogue import find_bundle
 from nightread.label_codes import LabelCode
+from nightread.piped_process import PipedProcess
 from nightread.uids import own_series_uid
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -231,7 +232,7 @@ def test_the_process_that_dies_costs_a_region_and_no_report(
     studies: AnalysedStudies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A codec or TensorFlow may kill it; the next request starts another one."""
-    monkeypatch.setattr("delivery.explaining.explainer.sys.executable", "/bin/false")
+    monkeypatch.setattr("nightread.piped_process.sys.executable", "/bin/false")
     studies.add_study()
     sender = FakeSender()
     explainer = Explainer(studies.settings, studies.ledger_driver.database)
@@ -239,18 +240,20 @@ def test_the_process_that_dies_costs_a_region_and_no_report(
     assert result is not None
     assert result.state == "delivered"
     assert str(NoRegions.FAILED) in comment(sender.reports[-1])
-    assert explainer._connection is None
+    assert explainer._process is None
 
 
 def test_an_unused_process_is_ended(studies: AnalysedStudies) -> None:
     """It takes 0.9 GB of memory."""
-    now, closed = [0.0], []
+    now = [0.0]
     explainer = Explainer(studies.settings, studies.ledger_driver.database, clock=lambda: now[0])
-    explainer._connection, explainer._close = object(), lambda: closed.append(now[0])  # type: ignore[assignment]
+    running = explainer._process = PipedProcess("timeit")
     explainer.close_if_unused()
+    assert running.stop.alive
     now[0] = 61.0
     explainer.close_if_unused()
-    assert closed == [61.0]
+    assert not running.stop.alive
+    assert running.process.returncode is not None
 
 
 def test_the_frame_with_the_highest_score_of_the_label_is_explained(

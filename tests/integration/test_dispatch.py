@@ -15,7 +15,6 @@ from sqlalchemy import text
 from db import ledger
 from db.engine import Database
 from db.ledger import Arrival
-from nightread.contract import BATCH_QUEUE
 from nightread.errors import StopWork
 from nightread.notify import notify_dispatcher
 from producer.dispatcher.singleton import only_dispatcher
@@ -177,7 +176,7 @@ def test_messages_of_another_application_do_no_harm(
     dispatcher_driver.heartbeat(slots=1)
     dispatcher_driver.ledger_driver.register(make_arrivals(1))
     dispatcher_driver.dispatch_all()
-    dispatcher_driver.redis.delete(BATCH_QUEUE)
+    dispatcher_driver.lose_messages()
     for _ in range(2):
         dispatcher_driver.sweep()
     assert len(dispatcher_driver.batches()) == 1
@@ -195,7 +194,7 @@ def test_an_unacknowledged_message_does_not_hide_another_loss(
     dispatcher_driver.ledger_driver.register(make_arrivals(1))
     dispatcher_driver.dispatch_all()
     (lost,) = dispatcher_driver.batches()
-    dispatcher_driver.redis.delete(BATCH_QUEUE)
+    dispatcher_driver.lose_messages()
     for _ in range(2):
         dispatcher_driver.sweep()
     assert delivered in dispatcher_driver.ledger_driver.open_batches()

@@ -14,7 +14,6 @@ from small_disk import small_disk
 from db import ledger, queries
 from db.ledger import Batch, Cause
 from db.tables import State
-from nightread.contract import BATCH_QUEUE
 from nightread.reasons import Reason
 
 BAD: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.BAD_PIXELS}
@@ -36,7 +35,7 @@ def causes(dispatcher_driver: DispatcherDriver) -> list[Cause]:
 def claim_one(dispatcher_driver: DispatcherDriver) -> Batch:
     """Take the oldest batch from Redis, as a worker does."""
     batch = dispatcher_driver.batches()[0]
-    dispatcher_driver.redis.rpop(BATCH_QUEUE)
+    dispatcher_driver.take_message()
     images = sum(row.batch_id == batch for row in dispatcher_driver.ledger_driver.work())
     return Batch(id=batch, images=images)
 
@@ -196,7 +195,7 @@ def test_a_restarted_dispatcher_finds_its_pauses(dispatcher_driver: DispatcherDr
         (probe,) = successor.batches()
         assert successor.ledger_driver.states().count("queued") == 16
         successor.ledger_driver.analyse(Batch(id=probe, images=16))
-        successor.redis.rpop(BATCH_QUEUE)
+        successor.take_message()
         successor.sweep()
         assert causes(successor) == []
 

@@ -10,7 +10,6 @@ from ledger_driver import LedgerDriver, build_arrivals
 from db import ledger, queries
 from db.ledger import Batch, Cause
 from db.tables import State
-from nightread.contract import BATCH_QUEUE
 from nightread.reasons import Reason
 
 DEFECTIVE: dict[str, Any] = {"state": State.REJECTED, "reason": Reason.BAD_HEADER}
@@ -119,7 +118,7 @@ def test_a_good_probe_of_a_source_ends_its_pause_only(dispatcher_driver: Dispatc
     dispatcher_driver.sweep()
     (probe,) = dispatcher_driver.batches()
     assert sources_in_queue(dispatcher_driver) == {other_source}
-    dispatcher_driver.redis.delete(BATCH_QUEUE)
+    dispatcher_driver.lose_messages()
     driver.analyse(Batch(id=probe, images=16))
     dispatcher_driver.sweep()
     assert [source for _, source in held(dispatcher_driver)] != ["other"]

@@ -7,6 +7,7 @@ from dispatcher_driver import DispatcherDriver, open_dispatcher
 from ledger_driver import LedgerDriver
 
 from db.ledger import URGENT, Arrival
+from nightread.contract import BATCH_QUEUE
 
 MakeArrivals = Callable[..., list[Arrival]]
 
@@ -40,6 +41,20 @@ def test_an_urgent_image_is_the_next_that_a_worker_takes(
     first, *others = dispatcher_driver.batches()
     assert instances_of(dispatcher_driver, first) == [1001]
     assert others == earlier
+
+
+def test_urgent_images_are_first_in_first_out(dispatcher_driver: DispatcherDriver, make_arrivals: MakeArrivals) -> None:
+    """Whoever sent first gets the result first: workers, which read with kombu, take the older batch first."""
+    for _ in range(2):
+        dispatcher_driver.ledger_driver.register(make_arrivals(1), priority=URGENT)
+        dispatcher_driver.dispatch_all()
+    shown = dispatcher_driver.batches()
+
+    with dispatcher_driver.broker.connection() as connection, connection.SimpleQueue(BATCH_QUEUE) as queue:
+        taken = [queue.get_nowait().headers["id"] for _ in shown]
+
+    assert [instances_of(dispatcher_driver, batch) for batch in taken[:2]] == [[1001], [1002]]
+    assert taken == shown
 
 
 def test_urgent_images_never_share_a_batch_with_others(
@@ -86,4 +101,4 @@ def test_after_four_urgent_batches_comes_one_of_the_others(
     dispatcher_driver.dispatch_all()
 
     taken = [instances_of(dispatcher_driver, batch)[0] > 1000 for batch in dispatcher_driver.batches()]
-    assert taken[:6] == [True, False, True, True, True, True]
+    assert taken[:6] == [True, True, True, True, False, True]

@@ -14,7 +14,6 @@ from redis.exceptions import RedisError
 from cli.embedded.redis_server import running_redis
 from cli.embedded.state_folder import make_state_folder
 from db.ledger import Arrival, Batch
-from nightread.contract import BATCH_QUEUE
 from nightread.settings import load_settings
 
 DOWN = "Redis is unavailable: images wait in the database until it is back"
@@ -50,7 +49,7 @@ def test_no_batches_are_formed_while_redis_is_unavailable(
             dispatcher_driver.sweep()
             dispatcher_driver.dispatch_all()
             for batch in dispatcher_driver.batches():
-                dispatcher_driver.redis.rpop(BATCH_QUEUE)
+                dispatcher_driver.take_message()
                 ledger_driver.analyse(Batch(id=batch, images=4))
 
 

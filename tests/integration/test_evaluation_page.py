@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import skip_reasons
-from hostile_texts import HOSTILE, UNSAFE
+from hostile_texts import ALL, HOSTILE, UNSAFE
 from scored_images import make_postprocessing, make_scored
 
 from imaging.dicom_image import Frame
@@ -168,7 +168,13 @@ def test_a_browser_draws_the_page(tmp_path: Path, scheme: int) -> None:
     assert 0.02 < (abs(drawn - background) > 60).mean() < 0.5
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(ALL, id="all"),
+        *(pytest.param(text, id=name, marks=pytest.mark.slow) for name, text in HOSTILE.items()),
+    ],
+)
 def test_hostile_names_are_text_on_the_page(tmp_path: Path, text: str) -> None:
     """Names of files come from outside: the page and its plots have neither their markup nor control characters."""
     name = f"{text}<script>alert(1)</script><img src=x onerror=alert(1)>"

@@ -260,7 +260,7 @@ def test_a_warning_says_that_a_worker_would_reject_the_image(nightread: Nightrea
     """A person may want to know what the model sees in it."""
     (tmp_path / "head.dcm").write_bytes(with_values(1, Modality="MR"))
     code, _, err = nightread("explain", tmp_path / "head.dcm", "--model", "phantom")
-    assert (code, "In use the image would be rejected: " in err, "Modality is not CR or DX." in err) == (0, True, True)
+    assert (code, "A worker would reject this image: " in err, "Modality is not CR or DX." in err) == (0, True, True)
 
 
 def test_a_file_outside_of_the_database_is_explained(nightread: Nightread, film: Path, state: Path) -> None:

@@ -1,27 +1,31 @@
 """Flower answers its login and its own host names only; no web page of another origin can read or control it."""
 
 import json
-import os
 import socket
 import stat
 import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 
 import pytest
-from compose_processes import free_port, wait_until
-
-from cli.embedded.children import flower_arguments
-from nightread.settings import load_settings
+from running_flower import RunningFlower, running_flower
 
 pytestmark = pytest.mark.timeout(120)
 
-PAGES = ("/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/queues/length", "/api/task/types")
+PAGES = (
+    "/",
+    "/workers",
+    "/tasks",
+    "/broker",
+    "/queue",
+    "/api/queue",
+    "/api/workers",
+    "/api/tasks",
+    "/api/queues/length",
+    "/api/task/types",
+)
 CONTROLS = (
     "/api/worker/shutdown/x",
     "/api/worker/pool/restart/x",
@@ -46,60 +50,11 @@ FOREIGN_HOSTS = (
 OWN_HOSTS = ("127.0.0.1", "localhost:5555", "LOCALHOST", "[::1]:5555", "localhost.", "127.8.8.8", "pacs-night.example")
 
 
-class RunningFlower:
-    """A real Flower on a free port, with a state folder of its own."""
-
-    def __init__(self, state: Path, redis_url: str) -> None:
-        self.state, self.port = state, free_port()
-        self.login_file = state / "flower.login"
-        settings = load_settings(
-            state_dir=state, redis_url=redis_url, flower_port=self.port, flower_hosts=("pacs-night.example",)
-        )
-        # Whoever started `up` may have options of Flower in the environment: they must open nothing.
-        weakening = {"FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_BASIC_AUTH": "a:b", "FLOWER_READ_ONLY": "false"}
-        with (state / "flower.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                flower_arguments(settings),
-                env={**os.environ, **settings.to_environment(), **weakening},
-                cwd=state,
-                stdout=log,
-                stderr=log,
-            )
-
-    @property
-    def login(self) -> str:
-        """Return the generated login."""
-        return self.login_file.read_text().strip()
-
-    def responds(self) -> bool:
-        """Return whether Flower answers."""
-        try:
-            return self.ask("/healthcheck")[0] == HTTPStatus.OK
-        except OSError:
-            return False
-
-    def ask(
-        self, path: str, *, login: str | None = None, method: str = "GET", **headers: str
-    ) -> tuple[int, HTTPMessage, str]:
-        """Send one request; return status, headers and body."""
-        if login is not None:
-            headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=15)) as connection:
-            connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
-            response = connection.getresponse()
-            return response.status, response.headers, response.read().decode()
-
-
 @pytest.fixture(scope="module")
 def flower(tmp_path_factory: pytest.TempPathFactory, redis_server_url: str) -> Iterator[RunningFlower]:
     """Run Flower with a real Redis, or skip the test if there is no server."""
-    running = RunningFlower(tmp_path_factory.mktemp("flower"), redis_server_url)
-    try:
-        wait_until(running.responds, 60, "Flower answers")
+    with running_flower(tmp_path_factory.mktemp("flower"), redis_server_url) as running:
         yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(30)
 
 
 @pytest.mark.parametrize("page", PAGES)

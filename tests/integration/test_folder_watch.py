@@ -155,6 +155,7 @@ def test_a_renamed_folder_is_watched_under_its_new_name(
     assert registered_uris(database) == ["after/a.dcm", "after/late.dcm", "before/a.dcm"]
 
 
+@pytest.mark.slow  # 6 s for 20,000 files
 def test_a_burst_that_overflows_the_events_loses_nothing(
     database: Database, inbox: Path, make_settings: MakeSettings
 ) -> None:

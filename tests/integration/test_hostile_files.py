@@ -3,14 +3,10 @@
 tests/unit/test_worker_fetch.py tests links and other names that are not regular files.
 """
 
-import os
-import stat
 import struct
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import skip_reasons
@@ -36,15 +32,15 @@ from pydicom.uid import RLELossless
 
 from imaging.read import read
 from models.phantoms.dicom import PhantomStyle
-from nightread.errors import RejectImage
 from nightread.reasons import Reason
-from worker.fetching.files import fetch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=skip_reasons.LINUX)
 
 SECONDS = 3.0
 """Processor time, which other programs on the machine do not change; each file takes far less than one second."""
 GROWTH_BYTES = 64 * MiB
+SECONDS_OF_WORK = pytest.mark.slow
+"""With all that is tested around them, these take a second each; a file of the same kind is in `make test`."""
 
 
 def outcome_within_limits(data: bytes, *, growth_bytes: int = GROWTH_BYTES) -> str:
@@ -171,15 +167,16 @@ def test_an_offset_table_of_millions_is_not_unpacked() -> None:
             (SEQUENCE + b"\xff" * 4 + ITEM + b"\xff" * 4) * 10_000 + (ITEM_END + SEQUENCE_END) * 10_000,
             Reason.BAD_HEADER,
         ),
-        (OPENED + (ITEM + b"\0\0\0\0") * 1_000_000 + SEQUENCE_END, DECODED),
+        pytest.param(OPENED + (ITEM + b"\0\0\0\0") * 1_000_000 + SEQUENCE_END, DECODED, marks=SECONDS_OF_WORK),
         (OPENED + (ITEM + b"\xff" * 4 + ITEM_END) * 300_000 + SEQUENCE_END, DECODED),
         (OPENED + (ITEM + b"\0\0\0\0") * 1_000_000, DECODED),
-        (
+        pytest.param(
             OPENED + ITEM + b"\xff" * 4 + many_tiny(1_000_000) + ITEM_END + SEQUENCE_END,
             Reason.BAD_HEADER,
+            marks=SECONDS_OF_WORK,
         ),
         (many_tiny(1_000_000), Reason.BAD_HEADER),
-        (many_tiny(90_000), DECODED),
+        pytest.param(many_tiny(90_000), DECODED, marks=SECONDS_OF_WORK),
         (PRIVATE, Reason.TRUNCATED),
         (b"\x09\x00\x10\x10UT\0\0" + struct.pack("<I", 32 * MiB) + b"\x1b" * (32 * MiB), DECODED),
     ],
@@ -199,7 +196,10 @@ def test_very_long_headers_are_accepted_or_rejected(elements: bytes, expected: s
     assert outcome_within_limits(inserted(elements)) == expected
 
 
-@pytest.mark.parametrize("filling", [b"\x1b", b"\x1b$B", b"\\", b"1\\", b"\xff"])
+@pytest.mark.parametrize(
+    "filling",
+    [b"\x1b", b"1\\", *(pytest.param(each, marks=SECONDS_OF_WORK) for each in (b"\x1b$B", b"\\", b"\xff"))],
+)
 def test_very_long_values_are_cut(filling: bytes) -> None:
     """Text and numbers of thirty megabytes are in elements that nightread reads, in a syntax that allows them."""
     implicit = phantom(1, PhantomStyle(size=64, bits=12, syntax="implicit"))
@@ -260,41 +260,3 @@ def test_values_shared_by_ten_thousand_frames_are_read_once() -> None:
 
     assert count == 10_000
     assert cost.seconds < SECONDS
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpecialFile:
-    """A registered directory entry."""
-
-    root: str
-    uri: str = "scan.dcm"
-    source: str = "inbox"
-    size: int = 0
-    mtime_ns: int = 0
-    marked: bool = False
-
-
-def test_a_device_with_the_name_of_a_scan_is_not_read(tmp_path: Path) -> None:
-    """Reading /dev/zero would never end."""
-    try:
-        os.mknod(tmp_path / "scan.dcm", stat.S_IFCHR | 0o600, os.makedev(1, 5))
-    except PermissionError:
-        pytest.skip(skip_reasons.DEVICES)
-    with pytest.raises(RejectImage) as refusal:
-        fetch(SpecialFile(root=str(tmp_path)), roots={}, max_bytes=GiB)
-    assert refusal.value.reason is Reason.NOT_A_FILE
-
-
-def test_a_sparse_file_is_rejected_by_its_size(tmp_path: Path) -> None:
-    """The file has a terabyte of holes and takes no disk space."""
-    with (tmp_path / "scan.dcm").open("wb") as file:
-        file.truncate(1024 * GiB)
-
-    def refused() -> Reason:
-        with pytest.raises(RejectImage) as refusal:
-            fetch(SpecialFile(root=str(tmp_path)), roots={}, max_bytes=2 * GiB)
-        return refusal.value.reason
-
-    reason, cost = measured(refused)
-    assert reason is Reason.TOO_LARGE
-    assert cost.grown_bytes < MiB

@@ -76,7 +76,7 @@ def test_replacing_a_bundle_that_no_rule_names_changes_nothing(ledger_driver: Le
 
 
 def test_the_end_of_a_pause_names_who_ended_it(ledger_driver: LedgerDriver) -> None:
-    """A probe belongs to the pause of the breaker that is in force, and to no other pause."""
+    """A probe belongs to the active pause of the breaker, and to no other pause."""
     began = ledger_driver.clock()
     for cause in ledger.Cause:
         assert ledger.pause(ledger_driver.database, cause, detail=f"{cause}.", now=began)

@@ -204,7 +204,7 @@ def test_rules_are_placed_beside_those_in_force(ledger_driver: LedgerDriver, bun
 
 
 def test_a_rule_knows_when_it_began_and_ended(ledger_driver: LedgerDriver, bundle_id: int) -> None:
-    """Ending it again changes neither its time nor the audit, and another rule stays in force."""
+    """Ending it again changes neither its time nor the audit, and another rule stays active."""
     began = ledger_driver.clock()
     number, _other = add_route(ledger_driver, bundle_id, "modality=CR"), add_route(ledger_driver, bundle_id)
     ended = ledger_driver.clock.advance(hours=1)

@@ -9,7 +9,7 @@ from servers import PostgresServer
 
 
 @pytest.mark.timeout(400)  # hypothesis takes minutes to shrink a failure
-@pytest.mark.parametrize("histories", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("histories", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_the_invariants_hold_on_sqlite(new_sqlite: NewSqlite, tmp_path: Path, histories: int) -> None:
     """Each history has up to sixty steps."""
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:

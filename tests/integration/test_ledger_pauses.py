@@ -55,7 +55,7 @@ def test_one_pause_per_cause_is_in_force(ledger_driver: LedgerDriver) -> None:
 
 
 def test_a_pause_ends_by_its_cause_and_may_come_again(ledger_driver: LedgerDriver) -> None:
-    """Ending a pause that is not in force returns no cause."""
+    """Ending a pause that is not active returns no cause."""
     for cause in Cause:
         ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
     assert ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock()) == [Cause.DISK]

@@ -85,7 +85,7 @@ def test_a_retry_that_finds_no_image_is_no_entry(ledger_driver: LedgerDriver) ->
 
 
 def test_a_pause_is_stored_with_its_beginning_and_its_end(ledger_driver: LedgerDriver) -> None:
-    """A pause of another cause stays in force."""
+    """A pause of another cause stays active."""
     database, began = ledger_driver.database, ledger_driver.clock()
     ledger.pause(database, Cause.PERSON, detail="why", actor="ann", now=began)
     ledger.pause(database, Cause.DISK, detail="full", now=began)

@@ -33,7 +33,7 @@ def add_route(
 
 
 def routes_in_force(ledger_driver: LedgerDriver) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return (bundle, role, conditions) of the rules in force, in order."""
+    """Return (bundle, role, conditions) of the active rules, in order."""
     return [(route.bundle, route.role, route.conditions) for route in queries.routes_in_force(ledger_driver.database)]
 
 

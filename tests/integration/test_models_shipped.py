@@ -38,6 +38,7 @@ def unseen() -> Examples:
     return phantom_examples(seed=77_001, count=300)
 
 
+@pytest.mark.slow  # 6 s; each bundle has the figures of its evaluation, which a quick test reads
 def test_unseen_phantoms_are_classified(bundle: Bundle, network: Network, unseen: Examples) -> None:
     """Precision and recall are at least 0.95 on 300 films in all syntaxes, of a seed that no training uses."""
     clear, nodule = measure(bundle.postprocessing, score(network, unseen)).classes

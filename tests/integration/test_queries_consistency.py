@@ -6,17 +6,22 @@ from typing import Any
 
 import pytest
 from ledger_driver import LedgerDriver
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 
-from db import queries
+from db import ledger, queries
 from db.ledger import Arrival
+from db.store_tables import occurrences
 from db.tables import State, batches, contents, instances, predictions, work
+from imaging.facts import Facts
 from nightread.reasons import Reason
 
 MakeArrivals = Callable[..., list[Arrival]]
 
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
+_DEVICES_NOTED = "the devices and views of each image are noted for its block"
+_NOTED_OF_IMAGE = "what is noted for a block belongs to an image of it"
+_FACTS = Facts(manufacturer="GE", station_name="CT1", view_position="PA")
 _EVENING = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 _PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
 
@@ -27,6 +32,10 @@ def _work(image_id: int, **values: Any) -> Any:
 
 def _instance(image_id: int, **values: Any) -> Any:
     return update(instances).where(instances.c.id == image_id).values(**values)
+
+
+def _noted(kind: str, value: str, block: int) -> Any:
+    return insert(occurrences).values(kind=kind, value=value, block=block)
 
 
 _DAMAGE = [
@@ -50,6 +59,15 @@ _DAMAGE = [
     ("a final row of work has a finish time", _work(1, finished_at=None), 1),
     ("an unfinished row of work has no finish time", _work(1, state="received"), 1),
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),
+    (_DEVICES_NOTED, delete(occurrences).where(occurrences.c.kind == "station"), 1),
+    (_DEVICES_NOTED, _instance(4, view_position="AP"), 4),
+    ("the model of each result is noted for the block of its image", update(occurrences).values(block=1), 1),
+    (_NOTED_OF_IMAGE, update(instances).values(station_name=None), 1),
+    (_NOTED_OF_IMAGE, _noted("manufacturer", "Nobody", 0), 1),
+    (_NOTED_OF_IMAGE, _noted("view", "PA", 9), None),
+    (_NOTED_OF_IMAGE, _noted("model", "999", 0), 1),
+    (_NOTED_OF_IMAGE, _noted("model", "1", 9), None),
+    (_NOTED_OF_IMAGE, _noted("scanner", "CT1", 0), 1),
 ]
 
 
@@ -57,7 +75,7 @@ _DAMAGE = [
 def database_with_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> LedgerDriver:
     """Images: 1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
     ledger_driver.register(make_arrivals(2))
-    ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64)
+    ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64, facts=_FACTS)
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
     ledger_driver.register(make_arrivals(1), priority=9)
@@ -79,6 +97,25 @@ def test_damage_is_found_by_the_rule_it_breaks(
     database_with_images.database.write(lambda connection: connection.execute(damage))
 
     assert queries.Violation(rule=rule, image_id=image_id) in list(queries.violations(database_with_images.database))
+
+
+def test_only_stored_headers_are_noted(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
+) -> None:
+    """A try that stores no header notes nothing, and an image that is read again leaves no earlier device behind."""
+    ledger_driver.register(make_arrivals(1))
+    for fields in (
+        {"state": State.RECEIVED, "facts": Facts(station_name="FIRST")},
+        {"state": State.REJECTED, "reason": Reason.NO_MODEL, "facts": Facts(station_name="OLD"), "sha256": "a" * 64},
+    ):
+        ledger_driver.analyse_all(**fields)
+    ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock())
+    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(station_name="NEW"), sha256="b" * 64)
+
+    with ledger_driver.database.read() as connection:
+        stations = select(occurrences.c.value).where(occurrences.c.kind == "station")
+        assert list(connection.execute(stations).scalars()) == ["NEW"]
+    assert list(queries.violations(ledger_driver.database)) == []
 
 
 def test_every_rule_is_tested() -> None:

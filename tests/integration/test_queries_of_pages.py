@@ -9,7 +9,7 @@ from sqlalchemy import insert, text, update
 
 from db import ledger, queries
 from db.engine import Database
-from db.tables import work
+from db.tables import instances, work
 
 UNTIL = SINCE + timedelta(hours=13)
 WITHIN = "i.arrived_at >= :since AND i.arrived_at < :until"
@@ -47,6 +47,22 @@ def test_the_counts_of_a_night(database: Database, night: MixedNight) -> None:
     assert min(counts.arrived_at) >= SINCE
     assert counts.last_outcome is not None
     assert counts.last_outcome > SINCE
+
+
+@pytest.mark.parametrize("before", [timedelta(minutes=1), timedelta(hours=5)])
+def test_ids_that_do_not_follow_times(database: Database, night: MixedNight, before: timedelta) -> None:
+    """Images of earlier times with ids among those of the night are not counted, whether one or all came earlier."""
+    ids = [int(str(number)) for (number,) in rows(database, COUNTED.replace("count(*)", "i.id"))]
+    moved = update(instances).where(instances.c.id.in_(ids[50:150:10])).values(arrived_at=SINCE - before)
+    database.write(lambda connection: connection.execute(moved))
+
+    counts = queries.period_counts(database, since=SINCE, until=UNTIL)
+    assert counts.tally.arrived == 190
+    assert counts.tally.adds_up
+    assert sum(counts.reasons.values()) == len(
+        rows(database, f"SELECT i.id {JOINED} AND w.state IN ('failed', 'rejected')")
+    )
+    assert queries.period_counts(database, since=SINCE - before, until=SINCE).tally.adds_up
 
 
 def test_images_retried_after_the_night_are_told_from_the_others(database: Database, night: MixedNight) -> None:

@@ -93,7 +93,7 @@ def test_a_restart_does_not_renew_a_quota(tmp_path: Path, sqlite: Database) -> N
 
 
 def test_a_greedy_sender_does_not_fill_the_disk(tmp_path: Path, sqlite: Database) -> None:
-    """On a disk of 8 MiB, which does not count inodes, one sender gets three quarters of the room."""
+    """On a disk of 8 MiB, which does not count inodes, one sender gets three quarters of the free space."""
     with (
         small_disk(tmp_path / "disk", mib=8, inodes=0) as disk,
         running_receiver(tmp_path, sqlite, settings={"spool_dir": disk, "disk_reserve_bytes": 0}) as receiver,

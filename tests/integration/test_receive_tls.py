@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 from association_requests import LONG_ENOUGH, trickle
+from compose_processes import wait_until
 from cstore_receiver import refused_callers, running_receiver
 from databases import NewSqlite
 from dicom_peers import storescu
@@ -60,6 +61,7 @@ def test_dcmtk_sends_over_tls(
         assert storescu(receiver.port, scan).returncode != 0
         socket.create_connection(("127.0.0.1", receiver.port)).close()
         assert len(receiver.files) == len(receiver.arrivals) == 1
+        wait_until(lambda: len(receiver.associations) > 1, seconds=20, what="the caller without TLS is counted")
     by_caller = {one.calling_ae: dict(one.statuses) for one in receiver.associations}
     assert by_caller == {"STORESCU": {}, "": {"aborted": 1}}
 

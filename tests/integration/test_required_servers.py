@@ -12,7 +12,11 @@ CONFIGURATION = str(TESTS.parent / "pyproject.toml")
 
 
 @pytest.mark.parametrize(
-    ("required", "outcome"), [({}, "7 skipped"), ({"NIGHTREAD_REQUIRE_SERVERS": "1"}, "6 failed, 1 skipped")]
+    ("required", "outcome"),
+    [
+        pytest.param({}, "7 skipped", marks=pytest.mark.slow),
+        ({"NIGHTREAD_REQUIRE_SERVERS": "1"}, "6 failed, 1 skipped"),
+    ],
 )
 def test_where_servers_are_required_no_test_is_skipped_for_want_of_one(
     tmp_path: Path, required: dict[str, str], outcome: str

@@ -1,4 +1,4 @@
-"""`nightread trace` tells everything that happened to an image, in the order of time."""
+"""`nightread trace` tells everything that happened to an image, in chronological order."""
 
 import json
 from collections.abc import Callable

@@ -143,8 +143,8 @@ def test_wrong_usage_is_an_error_before_the_training(tmp_path: Path, options: li
 
 def test_a_domain_with_unknown_fields_is_wrong_usage(tmp_path: Path) -> None:
     """It is found before the data are read."""
-    ended = run_to_end(tmp_path / "out", "--domain", "modality=CR")
-    assert ended.returncode == 2
+    ended = CliRunner().invoke(train_command, [*SMALL, "--domain", "modality=CR", "--out", str(tmp_path / "out")])
+    assert ended.exit_code == 2
     assert "modalities=CR,DX" in ended.stderr
 
 
@@ -164,7 +164,7 @@ def train_in_process(folder: Path, *options: str) -> None:
 def test_a_folder_that_cannot_be_written_is_found_before_the_training(tmp_path: Path) -> None:
     """The error comes before the first epoch."""
     (tmp_path / "file").touch()
-    with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): name another --out"):
+    with pytest.raises(UsageFault, match=r"cannot be written \(NotADirectoryError\): choose another folder with --out"):
         train_in_process(tmp_path / "file" / "out")
 
 

@@ -274,8 +274,8 @@ def test_a_second_delivery_adds_nothing(worker_driver: WorkerDriver) -> None:
     """The second delivery of the batch claims no image, so there are no new members."""
     worker_driver.put(disc=zip_file(scans(1, 2)))
     (batch,) = worker_driver.form()
-    assert analyse(worker_driver.context(), batch.id) == {"expanded": 1}
-    assert analyse(worker_driver.context(), batch.id) == {}
+    assert analyse(worker_driver.context(), batch.id).counts == {"expanded": 1}
+    assert analyse(worker_driver.context(), batch.id).counts == {}
     assert len(worker_driver.ledger_driver.instances()) == 3
 
 
@@ -291,7 +291,7 @@ def test_an_archive_that_was_requeued_meanwhile_registers_no_members(worker_driv
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger, "record", too_late)
-        assert analyse(worker_driver.context(), batch.id) == {}
+        assert analyse(worker_driver.context(), batch.id).counts == {}
     assert len(worker_driver.ledger_driver.instances()) == 1
     assert analyse_all(worker_driver) == {("expanded", None): 1, ("done", None): 2}
 

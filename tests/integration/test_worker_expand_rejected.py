@@ -117,7 +117,7 @@ def test_a_batch_that_was_taken_removes_nothing(worker_driver: WorkerDriver) -> 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger, "record", too_late)
-        assert analyse(worker_driver.context(), batch.id) == {}
+        assert analyse(worker_driver.context(), batch.id).counts == {}
     assert spooled_bytes(worker_driver) == [len(JUNK)]
     assert analyse_all(worker_driver)["rejected", "media_file"] == 1
     assert spooled_bytes(worker_driver) == []

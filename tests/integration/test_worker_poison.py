@@ -70,7 +70,7 @@ def test_a_batch_of_a_dead_sibling_is_requeued_at_its_second_delivery(worker_dri
     images = worker_driver.ledger_driver.claim(batch, process=replace(context.process, index=1))
     _die(table, index=1, work_in_flight=images[2].work_id)
 
-    assert analyse(context, batch.id) == {}
+    assert analyse(context, batch.id).counts == {}
     assert [(row.state, row.alone) for row in worker_driver.ledger_driver.work()] == [
         ("received", False),
         ("received", False),
@@ -89,7 +89,7 @@ def test_a_batch_of_a_living_sibling_is_not_requeued(worker_driver: WorkerDriver
     (batch,) = worker_driver.form()
     worker_driver.ledger_driver.claim(batch, process=replace(context.process, index=1))
 
-    assert analyse(context, batch.id) == {}
+    assert analyse(context, batch.id).counts == {}
     assert worker_driver.ledger_driver.states() == ["running"]
 
 

@@ -31,10 +31,10 @@ _STUCK_SECONDS = 0.2
 
 
 class TrialReaderDriver:
-    """A TrialReader with a folder for its files and the number of recorded deaths."""
+    """A TrialReader with a folder for its files and the number of deaths that one test recorded."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self.folder = Path()
         self.deaths = 0
         settings = load_settings(None, image_timeout_seconds=0.5, image_memory_bytes=256 * 1024**2)
         self.trial_reader = TrialReader(settings, LIMITS, record_death=self._count)
@@ -51,13 +51,21 @@ class TrialReaderDriver:
         self.deaths += 1
 
 
-@pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialReaderDriver]:
+@pytest.fixture(scope="module")
+def shared_driver() -> Iterator[TrialReaderDriver]:
     """Yield a driver whose trial process obeys the poison at the end of a file; this process does not."""
-    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
-    driver = TrialReaderDriver(tmp_path)
-    yield driver
-    driver.trial_reader.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(FAULTS))
+        driver = TrialReaderDriver()
+        yield driver
+        driver.trial_reader.close()
+
+
+@pytest.fixture
+def driver(shared_driver: TrialReaderDriver, tmp_path: Path) -> TrialReaderDriver:
+    """Return the driver that all tests share, because a trial process takes half a second to start."""
+    shared_driver.folder, shared_driver.deaths = tmp_path, 0
+    return shared_driver
 
 
 def test_harmless_images_pass(driver: TrialReaderDriver) -> None:
@@ -231,6 +239,7 @@ def test_a_trial_process_that_does_not_start_does_not_fail_the_image(
     driver: TrialReaderDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The image is retried later, and the trial process is closed."""
+    driver.trial_reader.close()
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(RetryImage, match="internal_error"):
         driver.read(phantom(1))

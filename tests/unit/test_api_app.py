@@ -35,7 +35,7 @@ def test_only_known_hosts_are_answered(client: TestClient, host: str, status: in
 
 def test_an_error_is_a_problem_object(client: TestClient) -> None:
     """RFC 9457; the path of the request may identify a patient, so it is not repeated."""
-    response = client.get("/nothing/CANARY")
+    response = client.get("/v1/nothing/CANARY")
 
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json() == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "Not Found"}

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.types import Message, Receive, Scope, Send
 
 import api.file_exports
@@ -18,18 +20,27 @@ from nightread.settings import load_settings
 SCOPE: Scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
 
 
+FIRST_ROWS = 1000
+"""So many rows are read before the response begins."""
+LOST = OperationalError("SELECT", {}, Exception("the server was stopped"))
+
+
 class Rows:
-    """Rows of a database that answers when `answers` is set."""
+    """Rows of a database that answers the first ones at once, and further ones when `answers` is set."""
 
     def __init__(self) -> None:
         self.answers, self.is_read, self.is_closed = Event(), Event(), Event()
+        self.fails_after: int | None = None
 
     def __call__(self, *_: Any) -> Iterator[dict[str, Any]]:
         """Yield rows, each when the database answers."""
         try:
-            while True:
-                self.is_read.set()
-                assert self.answers.wait(10)
+            for number in count():
+                if number == self.fails_after:
+                    raise LOST
+                if number >= FIRST_ROWS:
+                    self.is_read.set()
+                    assert self.answers.wait(10)
                 yield {"image_id": 1}
         finally:
             self.is_closed.set()
@@ -108,3 +119,40 @@ def test_a_download_that_ends_while_rows_are_read_gives_its_place_back(rows: Row
 
     asyncio.run(download())
     assert rows.is_closed.is_set()
+
+
+def test_a_database_that_fails_before_the_first_rows_is_an_error(rows: Rows) -> None:
+    """The client gets a problem and no file that is empty; the places are free."""
+    rows.fails_after = 0
+
+    async def download() -> None:
+        exports = FileExports()
+        with pytest.raises(OperationalError):
+            await open_response(exports)
+        rows.fails_after = None
+        await take_all_places(exports)
+
+    asyncio.run(download())
+
+
+def test_a_download_whose_database_fails_midway_does_not_end_as_if_it_were_whole(
+    rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last chunk is missing, so the server closes the connection; the log has one line and no trace back."""
+    rows.fails_after = FIRST_ROWS + 10
+    rows.answers.set()
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def download() -> None:
+        await (await open_response(FileExports()))(SCOPE, nothing, send)
+
+    asyncio.run(download())
+    assert [message.get("more_body", True) for message in sent] == [True] * len(sent)
+    assert b"".join(message.get("body", b"") for message in sent).count(b"\n") == FIRST_ROWS
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "a download of results was ended, since the database failed"
+    ]
+    assert "Traceback" not in caplog.text

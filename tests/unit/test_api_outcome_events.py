@@ -1,8 +1,9 @@
-"""Clients that hear of outcomes hear nothing more once their key is not in force."""
+"""Clients that hear of outcomes hear nothing more once their key is not active."""
 
 import asyncio
 from pathlib import Path
-from typing import NoReturn
+from threading import Event
+from typing import NoReturn, cast
 
 import pytest
 from api_client import ApiDriver, api_driver
@@ -11,8 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 from api.access import LOCAL, Principal
 from api.outcome_events import OutcomeEvents
-from db import ledger
+from db import ledger, queries
 from db.engine import Database
+from db.queries import ImageOutcome
 
 RETRY = "retry: 2000\n\n"
 KEEP_ALIVE = ": keep-alive\n\n"
@@ -31,7 +33,7 @@ async def unknown() -> NoReturn:
 
 
 async def both_streams(database: Database) -> tuple[list[str], list[list[str]]]:
-    """Return the first texts of a stream whose key is in force, and all texts of streams whose key is not."""
+    """Return the first texts of a stream whose key is active, and all texts of streams whose key is not."""
     events = OutcomeEvents(database, keep_alive_seconds=0)
     kept = events.listen(in_force)
     first = [await anext(kept) for _ in range(3)]
@@ -39,7 +41,7 @@ async def both_streams(database: Database) -> tuple[list[str], list[list[str]]]:
 
 
 def test_a_stream_ends_when_its_key_is_not_in_force(new_sqlite: NewSqlite, tmp_path: Path) -> None:
-    """The key is checked whenever it is time for a keep-alive; one that cannot be checked is not in force."""
+    """The key is checked whenever it is time for a keep-alive; one that cannot be checked is not active."""
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         first, ended = asyncio.run(both_streams(database))
 
@@ -53,6 +55,35 @@ def is_in_force(driver: ApiDriver, principal: Principal) -> bool:
     authentication._keys._tried_at = float("-inf")
     assert driver.client.portal is not None
     return driver.client.portal.call(authentication.is_in_force, principal)
+
+
+def test_the_outcomes_that_are_being_read_are_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the API ends during a query, it closes the database afterwards."""
+    began, may_end, ended = Event(), Event(), Event()
+
+    def read_slowly(_database: Database, _batch_id: str) -> list[ImageOutcome]:
+        began.set()
+        may_end.wait(20)
+        ended.set()
+        return []
+
+    async def end_meanwhile() -> None:
+        events = OutcomeEvents(cast("Database", None))
+        listening = events.listen(in_force)
+        await anext(listening)
+        reading = asyncio.create_task(events.run())
+        events.note("a batch")
+        await asyncio.to_thread(began.wait, 20)
+        reading.cancel()
+        await asyncio.sleep(0)
+        assert not reading.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert ended.is_set()
+
+    monkeypatch.setattr(queries, "outcomes_of", read_slowly)
+    asyncio.run(end_meanwhile())
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """docker-compose.yml follows the Compose specification and the rules of this project."""
 
 import re
-import stat
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 from compose_file import (
     DOTENV,
     REPOSITORY,
@@ -15,10 +12,8 @@ from compose_file import (
     MissingVariableError,
     Service,
     document,
-    filled,
     schema,
     services,
-    source,
 )
 from jsonschema.validators import validator_for
 
@@ -29,7 +24,6 @@ VALIDATOR = validator_for(schema())(schema())
 ALL = services()
 LONG_RUNNING = [service for service in ALL.values() if service.name != "migrate"]
 OURS = [service for service in ALL.values() if service.extras]
-EXAMPLE = (REPOSITORY / "deploy" / "example.env").read_text("utf-8")
 
 each = pytest.mark.parametrize("service", ALL.values(), ids=lambda service: service.name)
 each_that_stays = pytest.mark.parametrize("service", LONG_RUNNING, ids=lambda service: service.name)
@@ -51,23 +45,18 @@ def test_the_schema_rejects_what_compose_rejects() -> None:
 
 def test_all_services_of_a_site_are_there() -> None:
     """Every part of the architecture is a service."""
-    names = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "worker-gpu", "api", "flower"}
-    assert set(ALL) == names
+    always = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "flower"}
+    optional = {"receiver", "poller", "sender", "api", "worker-gpu"}
+    assert set(ALL) == always | optional
+    assert {name for name, service in ALL.items() if not service.profiles} == always
+    assert all(ALL[name].profiles == [name.replace("worker-", "")] for name in optional)
 
 
-@pytest.mark.parametrize("name", ["INBOX", "NIGHTREAD_MODEL", "WORKER_MEMORY"])
+@pytest.mark.parametrize("name", ["INBOX", "WORKER_MEMORY"])
 def test_a_missing_variable_stops_the_start(name: str) -> None:
-    """A missing folder, model or limit stops `docker compose up` with its name and a hint."""
+    """A missing folder or limit stops `docker compose up` with its name and a hint."""
     with pytest.raises(MissingVariableError, match=f"^{name}: .{{10,}}"):
         services({**DOTENV, name: ""})
-
-
-def test_the_example_lists_every_variable() -> None:
-    """deploy/example.env has exactly the required variables, and the optional ones as comments."""
-    required, optional = (set(re.findall(pattern, EXAMPLE, re.MULTILINE)) for pattern in (r"^(\w+)=$", r"^#(\w+)="))
-    assert required == set(DOTENV)
-    more_hosts = (REPOSITORY / "deploy" / "more-hosts.yml").read_text("utf-8")
-    assert required | optional == set(re.findall(r"\$\{([A-Z_]+)", source() + more_hosts))
 
 
 @each
@@ -89,29 +78,19 @@ def test_secrets_are_read_from_one_folder() -> None:
     assert "/secrets/" in (REPOSITORY / ".gitignore").read_text().splitlines()
 
 
-def test_the_script_writes_every_secret_once(tmp_path: Path) -> None:
-    """Other users of the host cannot enter the folder; a second run changes nothing; all secrets differ."""
-    folder = tmp_path / "secrets"
-    command = [str(REPOSITORY / "deploy" / "make_secrets.sh"), str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    written = {path.name: path.read_text() for path in folder.iterdir()}
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert set(written) == set(SECRETS)
-    assert {path.name: path.read_text() for path in folder.iterdir()} == written
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert len(set(written.values())) == len(SECRETS)
-    assert re.fullmatch(r"operator:[0-9a-f]{48}\n", written["flower_auth"])
-    assert not [secret for secret in written.values() if secret.strip() in printed]
-
-
 @each
 def test_services_have_only_the_secrets_they_need(service: Service) -> None:
-    """Only workers have the site key, and Flower cannot read the database."""
-    assert ("site_key" in service.secrets) == service.name.startswith("worker")
+    """Only workers, who hash numbers of patients, and the API, which searches by them, have the site key.
+
+    Flower cannot read the database.
+    """
+    assert ("site_key" in service.secrets) == service.name.startswith(("worker", "api"))
     assert ("flower_auth" in service.secrets) == (service.name == "flower")
     assert ("api_key" in service.secrets) == (service.name == "api")
     if service.name == "flower":
         assert "postgres_password" not in service.secrets
+    if service.name == "sender":
+        assert "redis_password" not in service.secrets
 
 
 @each
@@ -122,12 +101,24 @@ def test_networks_are_split(service: Service) -> None:
     if service.name in ("redis", "postgres"):
         assert not service.ports
         assert all(networks[name]["internal"] for name in service.networks)
-    if service.ports:
-        outside = {name for name in service.networks if not (networks[name] or {}).get("internal")}
-        assert outside
-        assert not outside & (ALL["redis"].networks | ALL["postgres"].networks)
-    else:
-        assert all((networks[name] or {}).get("internal") for name in service.networks)
+    outside = {name for name in service.networks if not (networks[name] or {}).get("internal")}
+    assert not outside & (ALL["redis"].networks | ALL["postgres"].networks)
+    assert bool(outside) == bool(service.ports or service.name in ("poller", "sender"))
+
+
+@each_of_ours
+def test_services_reach_only_the_servers_whose_addresses_they_have(service: Service) -> None:
+    """A service is in the network of Redis or PostgreSQL if and only if it has the address of the server."""
+    for network, setting in (("queue", "NIGHTREAD_REDIS_URL"), ("database", "NIGHTREAD_DATABASE_URL")):
+        assert (network in service.networks) == (setting in service.environment)
+
+
+def test_workers_leave_the_host_only_if_asked() -> None:
+    """They decode what strangers send; only a site that polls stores lets them out, into a network of their own."""
+    isolated, open_ = (document({**DOTENV, "WORKERS_ISOLATED": value})["networks"] for value in ("", "false"))
+    assert (isolated["retrieval"]["internal"], open_["retrieval"]["internal"]) == ("true", "false")
+    members = {name for name, service in ALL.items() if "retrieval" in service.networks}
+    assert members == {"worker", "worker-gpu"}
 
 
 def test_flower_cannot_reach_the_database() -> None:
@@ -142,17 +133,6 @@ def test_memory_and_processes_are_limited(service: Service) -> None:
     assert re.fullmatch(r"\d+g", service.spec["mem_limit"])
     assert int(service.spec["pids_limit"]) > 0
     assert service.spec["ulimits"] == {"core": 0}
-
-
-def test_more_hosts_open_both_servers_only_if_asked() -> None:
-    """deploy/more-hosts.yml is valid, names known services, and opens ports on this host only by default."""
-    text = (REPOSITORY / "deploy" / "more-hosts.yml").read_text("utf-8")
-    added = filled(yaml.safe_load(text))
-    assert [error.message for error in VALIDATOR.iter_errors(added)] == []
-    assert set(added["services"]) < set(ALL)
-    ports = {name: entry["ports"] for name, entry in added["services"].items() if "ports" in entry}
-    assert ports == {"redis": ["127.0.0.1:6379:6379"], "postgres": ["127.0.0.1:5432:5432"]}
-    assert all(ALL[name].networks < set(entry["networks"]) for name, entry in added["services"].items())
 
 
 @each
@@ -221,31 +201,31 @@ def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("NIGHTREAD_CONFIG", str(REPOSITORY / document()["configs"]["settings"]["file"]))
     settings = load_settings()
     assert settings.log_format == "json"
-    assert settings.model == ("phantom" if service.name.startswith("worker") else None)
-
-
-def test_the_example_settings_are_the_defaults(tmp_path: Path) -> None:
-    """The commented lines of deploy/nightread.toml are valid, and have the default values."""
-    shown = (REPOSITORY / "deploy" / "nightread.toml").read_text("utf-8")
-    uncommented = tmp_path / "nightread.toml"
-    uncommented.write_text(re.sub(r"^#(?=\w+ =)", "", shown, flags=re.MULTILINE))
-    assert tomllib.loads(uncommented.read_text())
-    assert load_settings(uncommented).model_dump() == load_settings().model_dump()
+    assert settings.model is None
 
 
 def test_services_wait_for_the_schema() -> None:
     """Services that write to the database start after the migration succeeded."""
-    for name in ("producer", "dispatcher", "worker", "worker-gpu"):
+    for name in ("producer", "receiver", "poller", "sender", "dispatcher", "worker", "worker-gpu", "api"):
         assert ALL[name].spec["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert not ALL["migrate"].stays
 
 
 def test_scans_are_mounted_read_only() -> None:
     """No container can change, move or delete a scan; producer and workers see it at the same path."""
-    readers = ("producer", "worker", "worker-gpu", "api")
+    readers = ("producer", "sender", "worker", "worker-gpu", "api")
     mounts = [mount for name in readers for mount in ALL[name].spec["volumes"] if isinstance(mount, dict)]
     inboxes = [mount for mount in mounts if mount["source"] == DOTENV["INBOX"]]
     assert [(mount["target"], mount["read_only"]) for mount in inboxes] == [("/inbox", True)] * len(readers)
+
+
+def test_received_files_are_in_a_volume_that_all_readers_share() -> None:
+    """Who has the setting has the volume, and the same user."""
+    sharing = {name for name, service in ALL.items() if "spool:/spool" in service.spec.get("volumes", [])}
+    assert sharing == {"producer", "receiver", "sender", "worker", "worker-gpu", "api"}
+    assert sharing == {name for name, service in ALL.items() if "NIGHTREAD_SPOOL_DIR" in service.environment}
+    assert len({ALL[name].user for name in sharing}) == 1
+    assert {services({**DOTENV, "INBOX_USER": "7:7"})[name].user for name in sharing} == {"7:7"}
 
 
 def test_pictures_and_sign_ins_survive_a_restart_of_the_api() -> None:
@@ -255,16 +235,17 @@ def test_pictures_and_sign_ins_survive_a_restart_of_the_api() -> None:
     assert "api" in document()["volumes"]
 
 
-def test_only_workers_carry_tensorflow() -> None:
-    """The images of producer, dispatcher, migration and Flower do not have the extra `worker`."""
-    extras = {service.name: service.extras for service in OURS}
-    assert {name for name, wanted in extras.items() if wanted == "postgres"} == {
-        "migrate",
-        "producer",
-        "dispatcher",
-        "flower",
+def test_each_image_contains_what_its_service_needs() -> None:
+    """Only what analyses or draws images carries TensorFlow; each image has one set of extras."""
+    assert {service.name: service.extras for service in OURS} == {
+        **dict.fromkeys(("migrate", "producer", "dispatcher", "flower"), "postgres"),
+        **dict.fromkeys(("receiver", "poller"), "postgres,stores"),
+        "sender": "worker,stores,postgres",
+        "worker": "worker,postgres",
+        "worker-gpu": "gpu,postgres",
+        "api": "worker,api,postgres",
     }
-    assert (extras["worker"], extras["worker-gpu"]) == ("worker,postgres", "gpu,postgres")
+    assert len({service.image for service in OURS}) == len({service.extras for service in OURS})
 
 
 def test_redis_keeps_the_queue() -> None:
@@ -272,6 +253,7 @@ def test_redis_keeps_the_queue() -> None:
     command = " ".join(ALL["redis"].command)
     for flag in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction"):
         assert flag in command
+    assert "user default off" in command
 
 
 def test_a_gpu_worker_needs_its_profile() -> None:

@@ -1,6 +1,7 @@
 """Key images and heat maps: what they show, what they say, and of which images they are not made."""
 
 import io
+import sqlite3
 from dataclasses import replace
 from typing import Any
 
@@ -152,16 +153,19 @@ def test_a_lossy_source_makes_a_lossy_key_image() -> None:
     assert (made(header=lossy).LossyImageCompression, made(header=lossy).LossyImageCompressionRatio) == ("01", 12.5)
 
 
+POSITION: dict[str, Any] = {
+    "FrameOfReferenceUID": "2.25.5",
+    "ImagePositionPatient": [0, 0, 0],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "PixelSpacing": [0.5, 0.5],
+    "SliceThickness": 5,
+}
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_heat_map_is_a_parametric_map_of_class_activation() -> None:
     """Its values are those of the heat; quantity, source and position are those of the standard."""
-    position = {
-        "FrameOfReferenceUID": "2.25.5",
-        "ImagePositionPatient": [0, 0, 0],
-        "PixelSpacing": [0.5, 0.5],
-        "SliceThickness": 5,
-    }
-    slice_ = header(**position, ImageOrientationPatient=[1, 0, 0, 0, 1, 0], SOPClassUID=CTImageStorage, Modality="CT")
+    slice_ = header(**POSITION, SOPClassUID=CTImageStorage, Modality="CT")
     assert has_position(slice_)
     heat = np.zeros((slice_.Rows, slice_.Columns), np.float32)
     heat[5, 7] = 0.75
@@ -176,6 +180,25 @@ def test_a_heat_map_is_a_parametric_map_of_class_activation() -> None:
     assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == "130403"
     assert (picture.FrameOfReferenceUID, picture.PatientID) == ("2.25.5", PHANTOM.PatientID)
     assert picture.Manufacturer == "nightread"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_heat_map_leaves_no_database_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13 warns of the one in memory that highdicom never closes, while something else runs."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def recorded(name: str) -> sqlite3.Connection:
+        opened.append(connect(name))
+        return opened[-1]
+
+    monkeypatch.setattr("sqlite3.connect", recorded)
+    slice_ = header(**POSITION, SOPClassUID=CTImageStorage, Modality="CT")
+    heat_map(request(), np.zeros((slice_.Rows, slice_.Columns), np.float32), slice_)
+
+    (database,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
 
 
 def test_a_projection_has_no_heat_map() -> None:

@@ -226,9 +226,9 @@ def test_a_list_that_stays_shorter_than_its_count_is_reported() -> None:
         assert _troubles(polls) == []
         qido.studies["1.2"] = ["b", "c"]
         polls.poll_once()
-        assert _troubles(polls) == ["lists fewer images than it counts, in 1 study"]
+        assert _troubles(polls) == ["lists fewer images than NumberOfStudyRelatedInstances says, in 1 study"]
         polls.poll_once()
-        assert _troubles(polls) == ["lists fewer images than it counts, in 2 studies"]
+        assert _troubles(polls) == ["lists fewer images than NumberOfStudyRelatedInstances says, in 2 studies"]
         qido.overcounts = 0
         polls.poll_once()
         assert _troubles(polls) == []

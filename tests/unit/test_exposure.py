@@ -1,5 +1,5 @@
 # ruff: noqa: S104 - nothing listens here
-"""Settings that let strangers in or send secrets in the clear are named, with what to do; careful ones are not."""
+"""Settings that admit unknown senders or send secrets unencrypted are named, with what to do; careful ones are not."""
 
 from typing import Any
 

@@ -173,7 +173,7 @@ def test_the_name_of_a_file_decides_and_not_that_of_its_folder(inbox: Path, sett
 
 
 def test_the_duration_of_a_scan_leaves_out_the_time_of_the_consumer(inbox: Path, settings: Settings) -> None:
-    """The walk takes no time by this clock, and the consumer takes 50 s for each chunk."""
+    """The scan takes no time by this clock, and the consumer takes 50 s for each chunk."""
     clock = ManualMonotonic()
     folder = Folder(inbox, settings, settle=False, monotonic=clock)
     for number in range(1500):

@@ -12,7 +12,7 @@ def test_a_file_settles_after_exactly_the_settling_time() -> None:
     settling = Settling(2.0)
     for now, settled in ((100.0, False), (101.9, False), (102.0, True)):
         assert settling.is_settled(A, now) is settled
-        settling.end_walk()
+        settling.end_scan()
 
 
 def test_without_a_settling_time_every_file_is_settled() -> None:
@@ -24,25 +24,25 @@ def test_each_file_has_its_own_time() -> None:
     """A file that comes later does not settle with an earlier one."""
     settling = Settling(2.0)
     settling.is_settled(A, 100.0)
-    settling.end_walk()
+    settling.end_scan()
     assert not settling.is_settled(B, 101.0)
     assert not settling.is_settled(A, 101.0)
-    settling.end_walk()
+    settling.end_scan()
     assert settling.is_settled(A, 102.0)
     assert not settling.is_settled(B, 102.0)
 
 
 def test_the_number_of_waiting_files_is_that_of_the_latest_walk() -> None:
-    """During a walk it is still that of the walk before. A settled file no longer waits."""
+    """During a scan it is still that of the scan before. A settled file no longer waits."""
     settling = Settling(2.0)
     settling.is_settled(A, 100.0)
     settling.is_settled(B, 101.0)
     assert len(settling) == 0
-    settling.end_walk()
+    settling.end_scan()
     assert len(settling) == 2
     settling.is_settled(A, 102.0)
     settling.is_settled(B, 102.0)
-    settling.end_walk()
+    settling.end_scan()
     assert len(settling) == 1
 
 
@@ -51,11 +51,11 @@ def test_a_file_that_a_walk_did_not_find_starts_again(walks_without_it: int) -> 
     """Its time begins when it is found again."""
     settling = Settling(2.0)
     settling.is_settled(A, 100.0)
-    settling.end_walk()
+    settling.end_scan()
     for _ in range(walks_without_it):
-        settling.end_walk()
+        settling.end_scan()
     assert not settling.is_settled(A, 110.0)
-    settling.end_walk()
+    settling.end_scan()
     assert settling.is_settled(A, 112.0)
 
 
@@ -63,9 +63,9 @@ def test_a_walk_that_was_broken_off_forgets_no_file() -> None:
     """It found one of two files: both keep their times, and a file that it met first starts to wait."""
     settling = Settling(2.0)
     settling.is_settled(A, 100.0)
-    settling.end_walk()
+    settling.end_scan()
     settling.is_settled(B, 101.0)
-    settling.abandon_walk()
+    settling.abandon_scan()
     assert len(settling) == 2
     assert settling.is_settled(A, 102.0)
     assert not settling.is_settled(B, 102.0)
@@ -73,9 +73,9 @@ def test_a_walk_that_was_broken_off_forgets_no_file() -> None:
 
 
 def test_a_broken_off_walk_leaves_nothing_for_the_next_one() -> None:
-    """A file that was deleted after it is forgotten at the end of the next walk."""
+    """A file that was deleted after it is forgotten at the end of the next scan."""
     settling = Settling(2.0)
     settling.is_settled(A, 100.0)
-    settling.abandon_walk()
-    settling.end_walk()
+    settling.abandon_scan()
+    settling.end_scan()
     assert len(settling) == 0

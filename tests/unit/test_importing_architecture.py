@@ -66,7 +66,7 @@ def test_harmless_layers_of_keras_pass(harmless: dict[str, Any]) -> None:
         (layer("Dense", activation="their_swish"), "unknown activation: their_swish"),
         (layer("Dense", kernel_initializer="theirs"), "unknown kernel_initializer"),
         (layer("TimeDistributed", layer=layer("Lambda")), "holds program code"),
-        (layer("Sequential", module="keras", layers=[]) | {"compile_config": {"loss": "mse"}}, "inner network"),
+        (layer("Sequential", module="keras", layers=[]) | {"compile_config": {"loss": "mse"}}, "nested model"),
         ({"module": "os", "config": {}}, r"os\.None"),
         (layer("function", module="keras.models", function="load_model"), r"keras\.models\.function"),
         (layer("set_global_attribute", module="keras.src.backend.common.global_state"), "global_state"),
@@ -113,7 +113,7 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal() -> None:
     ],
 )
 def test_the_last_activation_is_found(last: dict[str, Any], expected: str | None) -> None:
-    """It may be at the end of an inner network."""
+    """It may be at the end of a nested model."""
     assert last_activation(network(last)) == expected
 
 

@@ -132,7 +132,7 @@ def test_names_with_a_slash_are_renamed_everywhere() -> None:
     ],
 )
 def test_calls_of_inner_networks_are_counted_from_zero(inner: dict[str, Any], called: int, output: int) -> None:
-    """Keras 3 subtracts 1 itself for the outputs of functional inner networks."""
+    """Keras 3 subtracts 1 itself for the outputs of functional nested models."""
     inner = inner | {"name": "inner", "inbound_nodes": [[["image", 0, 0, {}]]]}
     last = layer("Flatten") | {"name": "last", "inbound_nodes": [[["inner", 1, 0, {}]]]}
     network: dict[str, Any] = {

@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from databases import NewSqlite
 from mixed_night import MORNING, fill_mixed_night
 from pages_client import PagesClient, pages_client, words_of
 
+from api.pages.page_user import POLICY
 from imaging.patient import PatientHasher
 from nightread.site_key import load_site_key
 
@@ -146,6 +148,38 @@ def test_a_form_of_another_kind_or_without_an_end_is_refused(shown: PagesClient)
     assert shown.client.post("/retry", json={"id": 7}).status_code == 415
     large = shown.client.post("/retry", data={"csrf": "x" * 100_000})
     assert large.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("request_of", "status", "words"),
+    [
+        ({"method": "POST", "url": "/retry", "data": {"csrf": "x" * 100_000}}, 413, "The body is too large."),
+        ({"method": "POST", "url": "/retry", "content": iter([b"csrf=" + b"x" * 100_000])}, 413, "too large."),
+        ({"method": "POST", "url": "/retry", "data": {}}, 403, "The form is too old"),
+        ({"method": "POST", "url": "/theme", "headers": {"Origin": "https://evil.example"}}, 403, "of other sites"),
+        ({"method": "GET", "url": "/", "headers": {"Host": "evil.example"}}, 403, "add it to the setting api_hosts"),
+        ({"method": "GET", "url": "/", "headers": {"Authorization": "Bearer nr_x"}}, 401, "The key is not valid"),
+        ({"method": "GET", "url": "/no/such"}, 404, "There is no such page."),
+        ({"method": "GET", "url": "/retry"}, 405, "takes no such request"),
+    ],
+)
+def test_people_see_errors_as_pages(shown: PagesClient, request_of: dict[str, Any], status: int, words: str) -> None:
+    """Also those that are found before a page is: with its style and its policy, and a way back."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"} if request_of["method"] == "POST" else {}
+    response = shown.client.request(**{**request_of, "headers": {**form, **request_of.get("headers", {})}})
+
+    assert (response.status_code, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert words in words_of(response.text)
+    assert response.headers["content-security-policy"] == POLICY
+    assert 'href="/"' in response.text
+
+
+@pytest.mark.parametrize(("path", "accept"), [("/v1/no", "text/html"), ("/no/such", "application/json")])
+def test_programs_get_problem_objects(shown: PagesClient, path: str, accept: str) -> None:
+    """Below /v1 whatever they accept; elsewhere if they take JSON and no HTML."""
+    response = shown.client.get(path, headers={"Accept": accept})
+
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize("next_page", ["//evil.example/", "https://evil.example/", "/\\evil.example", "javascript:1"])

@@ -90,7 +90,7 @@ def test_several_issuers_of_a_number_are_not_one_list_without_a_warning(pages: P
 @pytest.mark.parametrize("path", ["/images?manufacture=GE", "/studies?source=inbox", "/failures?reason=truncated"])
 def test_a_filter_that_a_list_does_not_know_is_refused(shown: PagesClient, path: str) -> None:
     """Otherwise all images would be shown as if they matched."""
-    assert "is no filter here" in words_of(shown.get(path, 400))
+    assert "is not a filter of this page" in words_of(shown.get(path, 400))
 
 
 def test_images_are_found_by_device_and_view(pages: PagesClient) -> None:
@@ -140,7 +140,7 @@ def test_a_place_with_too_many_arrivals_is_refused_with_words(pages: PagesClient
     response = pages.client.get("/images", params={"q": "/inbox/1105/000000.dcm"})
 
     assert response.status_code == 400
-    assert "51 images arrived from this place" in words_of(response.text)
+    assert "51 images arrived under this path" in words_of(response.text)
 
 
 @pytest.mark.parametrize("path", ["/images", "/images?sort=suspicion&state=done", "/failures"])
@@ -209,6 +209,27 @@ def test_studies_are_linked_as_data(shown: PagesClient, path: str) -> None:
 
     listed = re.findall(r'href="/studies/([0-9.]+)"', page)
     assert [row["study_instance_uid"] for row in rows] == list(dict.fromkeys(listed))
+
+
+def test_incomplete_studies_are_the_same_in_the_file(shown: PagesClient) -> None:
+    """Those whose numbers were reported in the night: none whose number is older, though its images are not."""
+    unknown = "SELECT DISTINCT study_instance_uid FROM instances WHERE arrived_at >= '2026-11-05 18:00'"
+    known = " AND study_instance_uid NOT IN (SELECT study_instance_uid FROM expected) LIMIT 1"
+    ((study,),) = shown.sql(unknown + known)
+    values = {"study": study, "source": shown.night.source_id, "at": "2026-11-01 03:00:00.000000"}
+    shown.write("INSERT INTO expected VALUES (:study, :source, 'manifest', 1000, :at)", **values)
+    try:
+        page = shown.get("/nights/2026-11-05")
+        link = re.search(r'href="(/v1/studies[?][^"]*csv)"', page)
+        assert link
+        file = list(csv.DictReader(StringIO(shown.get(html.unescape(link[1])))))
+        listed = re.findall(r'href="/studies/([0-9.]+)".*?</th><td[^>]*>([0-9,]+)</td><td[^>]*>([0-9,]+)</td>', page)
+    finally:
+        shown.write("DELETE FROM expected WHERE reported_by = 'manifest'")
+
+    assert [uid for uid, _, _ in listed] == [shown.night.incomplete]
+    rows = [(row["study_instance_uid"], row["images"], row["expected"]) for row in file]
+    assert sorted(rows) == sorted((uid, arrived, images.replace(",", "")) for uid, arrived, images in listed)
 
 
 def test_batches_are_linked_as_data(shown: PagesClient) -> None:

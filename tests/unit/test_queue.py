@@ -1,5 +1,6 @@
 """The Celery configuration."""
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,34 @@ from nightread.settings import load_settings
     [
         ("redis://:secret@host:6380/2", "redis://:secret@host:6380/2"),
         ("rediss://host/0", "rediss://host/0"),
+        ("rediss://user@host:6379/0?ssl_ca_certs=/run/ca.pem", "rediss://user@host:6379/0"),
         ("unix:///run/r.sock", "redis+socket:///run/r.sock?virtual_host=0"),
         ("unix:///run/r.sock?db=3", "redis+socket:///run/r.sock?virtual_host=3"),
         ("unix:///my state/r.sock?db=0", "redis+socket:///my%20state/r.sock?virtual_host=0"),
     ],
 )
 def test_a_redis_url_is_converted_to_kombus_notation(redis_url: str, expected: str) -> None:
-    """Only URLs of unix sockets differ."""
+    """URLs of unix sockets differ, and TLS options are a setting of their own."""
     assert broker_url(redis_url) == expected
+
+
+@pytest.mark.parametrize(
+    ("redis_url", "expected"),
+    [
+        ("redis://host/0", None),
+        ("rediss://host/0", {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}),
+        (
+            "rediss://host/0?ssl_ca_certs=/ca.pem&ssl_check_hostname=false",
+            {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": False, "ssl_ca_certs": "/ca.pem"},
+        ),
+        ("rediss://host/0?ssl_cert_reqs=none", {"ssl_cert_reqs": "none", "ssl_check_hostname": True}),
+    ],
+)
+def test_the_certificate_of_redis_is_checked(redis_url: str, expected: dict[str, object] | None) -> None:
+    """Workers and Flower check certificate and host name as redis-py does; kombu alone would accept any."""
+    conf = make_celery(redis_url, load_settings()).conf
+
+    assert conf.broker_use_ssl == expected
 
 
 def test_batches_are_acknowledged_after_they_are_recorded() -> None:

@@ -167,7 +167,7 @@ def test_each_bundle_is_named_once() -> None:
     assert rules.bundles == ("a@1", "b@1")
 
 
-def test_a_bundle_is_on_trial_if_only_shadow_rules_name_it() -> None:
+def test_a_bundle_is_a_shadow_if_only_shadow_rules_name_it() -> None:
     """Rules of other bundles do not count; one rule with another role ends the trial."""
     rules = Rules(
         [
@@ -177,8 +177,8 @@ def test_a_bundle_is_on_trial_if_only_shadow_rules_name_it() -> None:
             rule("old@1", "modality=DX", role=Role.SHADOW),
         ]
     )
-    assert rules.on_trial("new@1")
-    assert not rules.on_trial("old@1")
+    assert rules.is_shadow("new@1")
+    assert not rules.is_shadow("old@1")
 
 
 def test_only_the_first_answer_is_taken_but_every_further_and_shadow_rule() -> None:

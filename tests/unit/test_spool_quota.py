@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from producer.spool.quota import DiskRoom, FileCharge, OverQuotaError, SpoolQuota, disk_room, sender_of
+from producer.spool.quota import FileCharge, FreeSpace, OverQuotaError, SpoolQuota, disk_space, sender_of
 from producer.spool.spool import Spool
 
 KIB, MIB = 1024, 1024**2
@@ -20,11 +20,11 @@ class Disk:
 
     def __init__(self, *, mib: int, limit_bytes: int | None = None) -> None:
         self.size, self.taken = mib * MIB, 0
-        self.quota = SpoolQuota(self.room, limit_bytes=limit_bytes, clock=lambda: 0.0)
+        self.quota = SpoolQuota(self.space, limit_bytes=limit_bytes, clock=lambda: 0.0)
 
-    def room(self) -> DiskRoom:
+    def space(self) -> FreeSpace:
         """Return what is left."""
-        return DiskRoom(self.size - self.taken, 4 * KIB)
+        return FreeSpace(self.size - self.taken, 4 * KIB)
 
     def fill(self, address: str, *, file_bytes: int) -> int:
         """Write files from this address until one is refused; return the bytes that count for it."""
@@ -42,11 +42,11 @@ class Disk:
 
 
 def test_one_sender_gets_three_quarters() -> None:
-    """It holds three times the room that is left then."""
+    """It holds three times the free space then."""
     assert Disk(mib=64).fill("10.1.2.3", file_bytes=508 * KIB) == 48 * MIB
 
 
-def test_each_greedy_sender_leaves_room_for_another() -> None:
+def test_each_greedy_sender_leaves_space_for_another() -> None:
     """Each takes three quarters of what is left, and gets no more later; so the next sender is always served."""
     disk = Disk(mib=64)
     addresses = ["10.1.2.1", "10.1.2.2", "10.1.2.3"]
@@ -62,7 +62,7 @@ def test_small_files_count_for_a_block_or_an_inode() -> None:
     for _ in range(1000):
         account.begin().grow(1)
     assert account.quota.held_by(account.sender) == 1000 * (4 * KIB + 1)
-    few_inodes = SpoolQuota(lambda: DiskRoom(64 * MIB, 16 * KIB))
+    few_inodes = SpoolQuota(lambda: FreeSpace(64 * MIB, 16 * KIB))
     few_inodes.recount([("a", 1), ("a", 40 * KIB)])
     assert few_inodes.held_by("a") == 16 * KIB + 44 * KIB
 
@@ -117,11 +117,11 @@ def test_senders_are_addresses_and_networks_of_ipv6(one: str, other: str, same: 
 def test_files_of_a_restarted_receiver_count_again(tmp_path: Path) -> None:
     """Their names say who sent them; a removed file no longer counts, and one of an older release for nobody."""
     spool = Spool(tmp_path)
-    before = SpoolQuota(lambda: DiskRoom(64 * MIB, 4 * KIB))
+    before = SpoolQuota(lambda: FreeSpace(64 * MIB, 4 * KIB))
     paths = [_received(spool, before, "10.1.2.3", 100 * KIB) for _ in range(3)]
     sender = sender_of("10.1.2.3")
     (tmp_path / paths[0]).with_name("0123456789abcdef0123456789abcdef.dcm").write_bytes(b"older release")
-    after = SpoolQuota(lambda: DiskRoom(64 * MIB, 4 * KIB))
+    after = SpoolQuota(lambda: FreeSpace(64 * MIB, 4 * KIB))
     after.recount(spool.sizes())
     assert after.held_by(sender) == before.held_by(sender) == 3 * 104 * KIB
     (tmp_path / paths[0]).unlink()
@@ -131,7 +131,7 @@ def test_files_of_a_restarted_receiver_count_again(tmp_path: Path) -> None:
 
 def test_a_count_during_a_transfer_keeps_what_is_under_way(tmp_path: Path) -> None:
     """Incomplete files stay counted, and files that become complete during the walk are not forgotten."""
-    spool, quota = Spool(tmp_path), SpoolQuota(lambda: DiskRoom(64 * MIB, 4 * KIB))
+    spool, quota = Spool(tmp_path), SpoolQuota(lambda: FreeSpace(64 * MIB, 4 * KIB))
     account = quota.account("10.1.2.3")
     under_way, completed = spool.begin(account), spool.begin(account)
     under_way.write(bytes(100 * KIB))
@@ -151,19 +151,19 @@ def test_a_count_during_a_transfer_keeps_what_is_under_way(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("files", "free_files", "expected"),
     [
-        (0, 0, DiskRoom(60 * MIB, 4 * KIB)),
-        (1000, 0, DiskRoom(60 * MIB, 4 * KIB)),
-        (1024, 16, DiskRoom(-3 * MIB, 64 * KIB)),
-        (2**16, 2**16, DiskRoom(60 * MIB, 4 * KIB)),
+        (0, 0, FreeSpace(60 * MIB, 4 * KIB)),
+        (1000, 0, FreeSpace(60 * MIB, 4 * KIB)),
+        (1024, 16, FreeSpace(-3 * MIB, 64 * KIB)),
+        (2**16, 2**16, FreeSpace(60 * MIB, 4 * KIB)),
     ],
 )
 def test_a_disk_is_full_when_its_inodes_are_used_up(
-    monkeypatch: pytest.MonkeyPatch, files: int, free_files: int, expected: DiskRoom
+    monkeypatch: pytest.MonkeyPatch, files: int, free_files: int, expected: FreeSpace
 ) -> None:
     """Of 64 MiB and 1,024 inodes each file takes 64 KiB; file systems that do not count inodes say 0."""
     status = SimpleNamespace(f_bavail=16384, f_frsize=4096, f_blocks=16384, f_files=files, f_favail=free_files)
     monkeypatch.setattr(os, "statvfs", lambda _: status)
-    assert disk_room(Path("/spool"), 4 * MIB) == expected
+    assert disk_space(Path("/spool"), 4 * MIB) == expected
 
 
 def _received(spool: Spool, quota: SpoolQuota, address: str, size: int) -> str:

@@ -95,7 +95,8 @@ def _source_id(context: WorkerContext, root: Path) -> int:
 def _limits(totals: ArchiveTotals, unrecorded: Sequence[Arrival]) -> ArchiveLimits:
     """Return what remains of the limits of the outermost archive. Raises RejectImage if archives nest too deeply."""
     if totals.depth >= DEPTH:
-        raise RejectImage(Reason.ARCHIVE_LIMITS, f"The archive is nested in {totals.depth} other archives.")
+        limit = f"only {DEPTH} levels are unpacked"
+        raise RejectImage(Reason.ARCHIVE_LIMITS, f"The archive is nested in {totals.depth} other archives: {limit}.")
     total = min(MAX_TOTAL_BYTES, max(MIN_TOTAL_LIMIT_BYTES, MAX_RATIO * totals.outermost_bytes))
     return ArchiveLimits(
         members=MAX_MEMBERS - totals.members - len(unrecorded),

@@ -20,6 +20,7 @@ _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
 """Largest accepted long name or pax header."""
 _MAX_HEADERS = 200_000
+_INCOMPLETE = "The archive is incomplete: it ends within a file or a header."
 """Folders have headers but do not count as files. A few megabytes of gzip hold millions of headers of 20 us each."""
 
 
@@ -109,14 +110,14 @@ class _TarReader:
     def _read_exactly(self, size: int) -> bytes:
         data = self._read(size)
         if len(data) < size:
-            raise RejectImage(Reason.TRUNCATED, "The archive ends before its last file does.")
+            raise RejectImage(Reason.TRUNCATED, _INCOMPLETE)
         return data
 
     def _read(self, size: int) -> bytes:
         try:
             data = self._stream.read(size)
         except EOFError:
-            raise RejectImage(Reason.TRUNCATED, "The archive ends before its last file does.") from None
+            raise RejectImage(Reason.TRUNCATED, _INCOMPLETE) from None
         except (OSError, zlib.error) as error:
             raise _bad_archive(error) from None
         self._meter.add_bytes(len(data))

@@ -64,7 +64,7 @@ def _is_file(info: zipfile.ZipInfo) -> bool:
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: Meter) -> Iterator[bytes]:
-    """Yield the pieces of one member. Raises RejectImage if its length or checksum differs from the directory."""
+    """Yield the pieces of one member. Raises RejectImage unless length and checksum match the central directory."""
     try:
         with archive.open(info) as member:
             while piece := member.read(PIECE_BYTES):
@@ -74,14 +74,14 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: Meter) 
         raise _bad_archive(error) from None
     if meter.member_bytes != info.file_size:
         raise RejectImage(
-            Reason.BAD_ARCHIVE, "The length of a file in the archive differs from the archive's directory."
+            Reason.BAD_ARCHIVE, "The length of a file in the archive differs from the zip file's central directory."
         )
 
 
 def _explain_error(data: bytes, error: Exception) -> RejectImage:
-    """Return TRUNCATED if the directory at the end of the zip file is missing, because the rest may still arrive."""
+    """Return TRUNCATED if the central directory at the end of the file is missing: it may still arrive."""
     if _END_MAGIC not in data[-_END_WITHIN:]:
-        return RejectImage(Reason.TRUNCATED, "The archive ends before its directory, which is its last part.")
+        return RejectImage(Reason.TRUNCATED, "The zip file is incomplete: the central directory at its end is missing.")
     return _bad_archive(error)
 
 

@@ -28,24 +28,25 @@ class MicroBatcher:
         predictor: Predictor,
         network_thread: Executor | None = None,
         *,
-        on_trial: bool = False,
+        is_shadow: bool = False,
         timer: PhaseTimer | None = None,
         input_range: InputRange | None = None,
     ) -> None:
         """Create a batcher.
 
-        With `network_thread`, an executor of one thread, the network runs while the caller decodes. If the network
-        fails and is `on_trial`, its images get an error; otherwise the batch ends. The `timer` counts the time for
-        which the caller waits for the network as the phase `predict`. Inputs outside of `input_range` are noted.
+        If `network_thread` (an executor with one thread) is given, the network runs in it while the caller decodes.
+        With `is_shadow`, only shadow rules use the network: if it fails, its images get an error. If any other network
+        fails, the whole batch fails. The phase `predict` of `timer` is the time for which the caller waits for the
+        network. Frames whose intensities are outside of `input_range` are collected in `unusual`.
         """
         self.errors: dict[int, ImageError] = {}
-        """Errors of the images without scores, by work id: device memory too small for one frame, or failed trial."""
+        """Errors of the images without scores, by work id: too little device memory for a frame, or a failed shadow."""
         self.unusual: dict[int, list[float]] = defaultdict(list)
         """For images with frames outside of the range: the distance of each of these frames (InputRange.distances)."""
         self._predictor = predictor
         self._input_range = input_range
         self._network_thread = network_thread
-        self._on_trial = on_trial
+        self._is_shadow = is_shadow
         self._timer = timer or PhaseTimer()
         self._submitted: tuple[Future[Scores], Waiting] | None = None
         self._waiting: Waiting = []
@@ -113,7 +114,7 @@ class MicroBatcher:
             self.errors.update((work_id, error) for work_id, _ in waiting)
             return
         except Exception as error:
-            if not self._on_trial:
+            if not self._is_shadow:
                 raise NetworkBrokenError from error
             log.exception("a shadow network failed: its images have no shadow result, their answers are not affected")
             failure = ImageError(Reason.INTERNAL_ERROR, "The network failed; see the worker's log.")

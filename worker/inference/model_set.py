@@ -89,7 +89,7 @@ class ModelSet:
         self.needs_colour = (COLOUR,) in samples
         """Whether a bundle was made for coloured images only, so that one coloured frame lets it take the image."""
         self.depends_on_colour = self.needs_colour or (GREY,) in samples
-        """Whether a bundle takes only grey or only coloured images, so that coloured images must be looked at."""
+        """Whether a bundle takes only grey or only coloured images, so that coloured frames must be found."""
         self.models = models
         self.routes = routes
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
@@ -101,9 +101,9 @@ class ModelSet:
         """Return the distinct input specs of all loaded models."""
         return tuple({model.bundle.spec: None for model in self.models.values()})
 
-    def on_trial(self, bundle: str) -> bool:
+    def is_shadow(self, bundle: str) -> bool:
         """Return whether only shadow rules name the bundle, so that its failure must not affect any result."""
-        return self._rules.on_trial(bundle)
+        return self._rules.is_shadow(bundle)
 
     def assign(self, dicom_image: DicomImage, source: str, kind: ImageKind | None = None) -> Assignment:
         """Return the networks for an image, of the kind that its header says or of another `kind`.
@@ -140,7 +140,7 @@ def open_model_set(settings: Settings, database: Database) -> ModelSet:
 
 
 def reload_model_set(model_set: ModelSet, settings: Settings, database: Database) -> ModelSet:
-    """Return the model set of the rules in force now: the same object unless the rules changed. Raises StopWork."""
+    """Return the model set of the active rules: the same object unless the rules changed. Raises StopWork."""
     if settings.model is not None:
         return model_set
     routes = routes_in_force(database)

@@ -3,18 +3,16 @@
 If the image kills that process, no worker process dies, and no network has to be loaded again.
 """
 
-import subprocess
-import sys
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 from db.ledger import Claimed
 from imaging.limits import Limits
 from imaging.spec import InputSpec
 from nightread.errors import ImageError, RetryImage
+from nightread.piped_process import PipedProcess
 from nightread.reasons import Reason
 from nightread.settings import Settings
 from nightread.sources import accepts_pictures
@@ -50,11 +48,10 @@ class TrialReader:
         self._settings = settings
         self._limits = limits
         self._record_death = record_death
-        self._connection: Connection[Any, Any] | None = None
+        self._process: PipedProcess | None = None
         self._number = 0
         self._steps = 0  # the file was loaded, then frames were decoded: so it is the number of the present frame
         self._used_at = 0.0
-        self._close: Callable[[], object] = _nothing_to_close
 
     def read(
         self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None], data: bytes | None = None
@@ -85,13 +82,14 @@ class TrialReader:
 
     def close_if_unused(self) -> None:
         """End the trial process if it was not used for 60 s."""
-        if self._connection is not None and time.monotonic() - self._used_at > _UNUSED_SECONDS:
+        if self._process is not None and time.monotonic() - self._used_at > _UNUSED_SECONDS:
             self.close()
 
     def close(self) -> None:
         """End the trial process. The next trial read starts a new one."""
-        self._connection = None
-        self._close()
+        if self._process is not None:
+            self._process.stop()
+        self._process = None
 
     def _ask(self, request: TrialRequest, data: bytes | None, progress: Callable[[], None]) -> bytes:
         try:
@@ -120,25 +118,16 @@ class TrialReader:
         return TIMED_OUT
 
     def _open_connection(self) -> "Connection[Any, Any]":
-        if self._connection is None:
-            connection, child_end = Pipe()
-            try:
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "worker.isolation.trial_process"], stdin=child_end.fileno()
-                )
-            except OSError:
-                connection.close()
-                raise
-            finally:
-                child_end.close()
-            self._connection, self._close = connection, weakref.finalize(self, _stop_process, process, connection)
+        if self._process is None:
+            self._process = PipedProcess("worker.isolation.trial_process")
+            connection = self._process.connection
             connection.send((self._trial_settings(), dict(self._settings.roots)))
             if (
                 not connection.poll(_START_SECONDS)
                 or decode_response(connection.recv_bytes(_MAX_RESPONSE_BYTES))[1] != READY
             ):
                 raise EOFError
-        return self._connection
+        return self._process.connection
 
     def _trial_settings(self) -> TrialSettings:
         return TrialSettings(
@@ -159,13 +148,3 @@ class TrialReader:
             accept_raster=accepts_pictures(image.origin, accept_raster=self._settings.accept_raster),
             sends_bytes=data is not None,
         )
-
-
-def _nothing_to_close() -> None:
-    """Do nothing, because no trial process was started."""
-
-
-def _stop_process(process: subprocess.Popen[bytes], connection: "Connection[Any, Any]") -> None:
-    connection.close()
-    process.kill()
-    process.wait()

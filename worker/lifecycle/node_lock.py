@@ -13,11 +13,11 @@ from nightread.file_lock import FileLockedError, lock_file
 
 
 def lock_node_name(node: str, sql_url: str, *, wait_seconds: float = 15.0) -> IO[bytes]:
-    """Lock the node name for this database on this host while the returned file is open.
+    """Lock the node name for this database on this host. The returned file holds the lock.
 
-    The kernel releases the lock when the process dies. Child processes inherit it, so it stays locked while one of them
-    works. A predecessor that finishes its batches is waited for. Raises StopWork if the name stays locked for
-    `wait_seconds`, or if the lock file belongs to another user.
+    Forked child processes inherit the lock, so the kernel releases it when the worker and all its children have ended
+    or closed the file. If another worker holds the lock, wait for at most `wait_seconds`, because it may be finishing
+    its last batches. Raises StopWork if it holds the lock longer, or if the lock file belongs to another user.
     """
     digest = hashlib.blake2b(f"{node} {sql_url}".encode(), digest_size=8).hexdigest()
     path = Path(tempfile.gettempdir()) / f"nightread-worker-{digest}.lock"

@@ -11,7 +11,7 @@ from worker.isolation.in_flight import Slot
 log = logging.getLogger(__name__)
 
 
-def requeue_predecessor(
+def requeue_dead_predecessor(
     database: Database, process: WorkerProcess, *, work_in_flight: int | None, clock: Clock = utc_now
 ) -> int:
     """Requeue the images of the dead process whose slot this process has taken, and return their number.

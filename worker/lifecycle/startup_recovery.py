@@ -31,7 +31,7 @@ def recover_from_previous_start(settings: Settings, *, node: str, boot_id: str) 
                 redis.delete(*_DELIVERED)  # the dispatcher then finds the queue empty and publishes the batches again
     except (SQLAlchemyError, RedisError, OSError) as error:
         log.warning(
-            "work of earlier starts not recovered: it is taken back when its lease expires",
+            "the database or Redis is unavailable: images of earlier starts are taken back when their lease expires",
             extra={"error": type(error).__name__},
         )
     finally:

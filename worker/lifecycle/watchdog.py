@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
 from db.engine import Database
-from nightread.contract import BATCH_QUEUE
+from nightread.contract import BATCH_LISTS
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Watchdog:
             return False
         if queries.batches_of(self._database, self._node):
             return False
-        return bool(self._redis.llen(BATCH_QUEUE))
+        return any(self._redis.llen(name) for name in BATCH_LISTS)
 
 
 def _exit_process() -> None:

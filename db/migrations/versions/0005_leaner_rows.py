@@ -70,7 +70,8 @@ def _rewrite_work(*, add: bool) -> None:
 def _without(definition: str, constraint: str) -> str:
     before, found, after = definition.partition(constraint)
     if not found:
-        raise RuntimeError(f"the table work of this database has no {constraint.split()[1]}")
+        name = constraint.split()[1]
+        raise RuntimeError(f"the table work lacks the constraint {name}: it was changed. Restore a backup.")
     return before.rstrip().removesuffix(",") + after
 
 

@@ -1,4 +1,4 @@
-"""Add the codes that standard terminologies have for the labels of a bundle."""
+"""Add the column `bundles.codes`: the codes of the labels of a bundle in standard terminologies."""
 
 import sqlalchemy as sa
 from alembic import op

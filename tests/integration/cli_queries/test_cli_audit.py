@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from ledger_driver import LedgerDriver
 from redis import Redis
 from sqlalchemy import delete
@@ -147,8 +148,10 @@ def test_a_changed_bundle_is_listed_as_not_verified(nightread: Nightread, state_
     ]
 
 
-def test_doctor_reports_failures_and_what_to_do(nightread: Nightread) -> None:
+def test_doctor_reports_failures_and_what_to_do(nightread: Nightread, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unavailable Redis and an unknown model end with exit code 1; without problems it is 0."""
+    for port in ("API_PORT", "FLOWER_PORT"):  # other programs of this machine may have them
+        monkeypatch.setenv(f"NIGHTREAD_{port}", "0")
     assert nightread("doctor", "--model", "phantom")[0] == 0
 
     code, text, _ = nightread("doctor", "--model", "nothing", "--redis-url", "redis://127.0.0.1:1/0", "--json")

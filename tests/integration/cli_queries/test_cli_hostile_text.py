@@ -20,6 +20,9 @@ MakeArrivals = Callable[..., list[Arrival]]
 Nightread = Callable[..., tuple[int, str, str]]
 STORABLE = {name: text for name, text in HOSTILE.items() if name != "lone surrogate"}
 """No database takes a lone surrogate; a header that has one is stored with a question mark."""
+EACH_ALONE = [pytest.param(text, id=name, marks=pytest.mark.slow) for name, text in STORABLE.items()]
+"""`make test` tries all in one text."""
+TEXTS = [pytest.param("".join(STORABLE.values()), id="all"), *EACH_ALONE]
 
 
 def _fill(driver: LedgerDriver, arrivals: list[Arrival], text: str) -> None:
@@ -90,7 +93,7 @@ COMMANDS = (
 )
 
 
-@pytest.mark.parametrize("text", STORABLE.values(), ids=STORABLE)
+@pytest.mark.parametrize("text", TEXTS)
 def test_no_command_prints_markup_or_control_characters(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, text: str
 ) -> None:
@@ -104,7 +107,7 @@ def test_no_command_prints_markup_or_control_characters(
         assert not any(line.startswith("error: forged") for line in out.split("\n")), command
 
 
-@pytest.mark.parametrize("text", STORABLE.values(), ids=STORABLE)
+@pytest.mark.parametrize("text", TEXTS)
 def test_documents_are_data(
     nightread: Nightread, ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, text: str
 ) -> None:

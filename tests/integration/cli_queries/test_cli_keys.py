@@ -86,7 +86,7 @@ def test_two_keys_in_force_cannot_have_one_name(run: Run) -> None:
 
 @pytest.mark.parametrize("address", ["::", "10.1.2.3", "night.example"])
 def test_the_api_does_not_start_for_others_without_a_key(new_sqlite: NewSqlite, tmp_path: Path, address: str) -> None:
-    """A key in force is needed; one in the settings is enough."""
+    """An active key is needed; one in the settings is enough."""
     settings = load_settings(state_dir=tmp_path, api_address=address)
     with new_sqlite(tmp_path / "other.sqlite3") as empty:
         assert "keys add" in (key_problem(settings, empty) or "")

@@ -30,7 +30,7 @@ def scans(inbox: Path) -> Path:
 
 
 def activated(nightread: Nightread, *arguments: str) -> list[dict[str, object]]:
-    """Return the rules in force after `models activate phantom ...`."""
+    """Return the active rules after `models activate phantom ...`."""
     code, text, _ = nightread("models", "activate", "phantom", *arguments, "--json")
     assert code == 0
     rules: list[dict[str, object]] = json.loads(text)

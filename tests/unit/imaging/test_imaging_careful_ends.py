@@ -97,7 +97,10 @@ def test_an_element_that_is_cut_is_named(cut: int) -> None:
     """The file is truncated, or an item within it has a wrong length."""
     place = "Rows (0028,0010) at offset 10"
     assert failure((CT + FIVE)[:-cut]) == (TruncatedError, f"The file ends within {place}.")
-    assert failure(CT + FIVE + CT, end=20 - cut) == (HeaderError, f"A sequence item ends within {place}.")
+    assert failure(CT + FIVE + CT, end=20 - cut) == (
+        HeaderError,
+        f"A sequence item is too short: it ends within {place}.",
+    )
 
 
 @pytest.mark.parametrize("left", [1, 7])
@@ -105,7 +108,7 @@ def test_a_header_that_is_cut_is_named(left: int) -> None:
     """A header has eight bytes."""
     place = "the header of an element at offset 10"
     assert failure((CT + FIVE)[: 10 + left]) == (TruncatedError, f"The file ends within {place}.")
-    assert failure(CT + FIVE, end=10 + left) == (HeaderError, f"A sequence item ends within {place}.")
+    assert failure(CT + FIVE, end=10 + left) == (HeaderError, f"A sequence item is too short: it ends within {place}.")
 
 
 def test_an_element_without_a_value_may_be_the_last() -> None:
@@ -116,9 +119,9 @@ def test_an_element_without_a_value_may_be_the_last() -> None:
     place = "EncapsulatedDocument (0042,0011) at offset 0"
     for size in (8, 11):
         assert failure(whole[:size]) == (TruncatedError, f"The file ends within {place}.")
-        assert failure(whole + CT, end=size) == (HeaderError, f"A sequence item ends within {place}.")
+        assert failure(whole + CT, end=size) == (HeaderError, f"A sequence item is too short: it ends within {place}.")
         opened = whole[:8] + b"\xff" * 4 + CT
-        assert failure(opened, end=size) == (HeaderError, f"A sequence item ends within {place}.")
+        assert failure(opened, end=size) == (HeaderError, f"A sequence item is too short: it ends within {place}.")
 
 
 def test_a_sequence_that_is_cut_is_named() -> None:
@@ -170,8 +173,10 @@ def test_the_depth_of_sequences_is_limited(monkeypatch: pytest.MonkeyPatch, limi
     monkeypatch.setattr(careful_walk, "MAX_DEPTH", limit)
     found, position = walked(nested(limit, CT) + FIVE)
     assert (list(found), position) == ([SEQUENCE, ROWS], 36 * limit + 20)
-    message = "Sequences are nested too deep: ContrastBolusAgentSequence (0018,0012), value at offset {}."
-    assert failure(nested(limit + 1, CT) + FIVE) == (HeaderError, message.format(12 + 20 * limit))
+    message = (
+        f"Sequences are nested deeper than {limit} levels: ContrastBolusAgentSequence (0018,0012), value at offset "
+    )
+    assert failure(nested(limit + 1, CT) + FIVE) == (HeaderError, f"{message}{12 + 20 * limit}.")
     loose = OPEN_ITEM + nested(limit - 1, CT) + ITEM_END + SEQUENCE_END  # as deep as in a sequence
     assert list(walked(loose + FIVE)[0]) == [ROWS]
-    assert failure(OPEN_ITEM + nested(limit, CT))[1] == message.format(20 + 20 * (limit - 1))
+    assert failure(OPEN_ITEM + nested(limit, CT))[1] == f"{message}{20 + 20 * (limit - 1)}."

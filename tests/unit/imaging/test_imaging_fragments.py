@@ -239,7 +239,7 @@ def test_the_number_of_fragments_is_limited(monkeypatch: pytest.MonkeyPatch) -> 
 def test_pixel_data_without_a_table_are_named_with_their_offset() -> None:
     """Only the delimiter is there, or nothing."""
     delimiter = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    detail = "The compressed pixel data at offset 6 have no offset table."
+    detail = "The compressed pixel data at offset 6 have no item, not even the Basic Offset Table."
     assert refused(delimiter, 1) == (Reason.BAD_PIXELS, detail)
     assert refused(b"", 1) == (Reason.BAD_PIXELS, detail)
     assert refused(delimiter[:7], 1) == (Reason.BAD_PIXELS, detail)

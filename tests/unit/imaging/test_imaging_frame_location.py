@@ -49,7 +49,7 @@ def test_native_frames_are_counted_from_their_bytes(
     else:
         assert dicom_image.remarks.words == "frames_counted"
         other = "" if declared == {"NumberOfFrames": 2} else ", unless SamplesPerPixel (0028,0002) is 3"
-        expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3{other}."
+        expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold 3 frames{other}."
         assert dicom_image.remarks.detail == expected
 
 
@@ -75,7 +75,7 @@ def test_complete_pixel_data_with_fewer_frames_than_declared_are_used(make_dicom
     """The length of the element is that of three frames, and all bytes are there."""
     dicom_image = read(native(make_dicom, FRAMES.tobytes(), NumberOfFrames=5))
     assert np.array_equal(stored(dicom_image), FRAMES)
-    expected = "NumberOfFrames (0028,0008) is missing or wrong: the complete pixel data hold only 3."
+    expected = "NumberOfFrames (0028,0008) is missing or wrong: the complete pixel data hold only 3 frames."
     assert (dicom_image.remarks.words, dicom_image.remarks.detail) == ("frames_counted", expected)
 
 
@@ -229,7 +229,7 @@ def test_words_are_not_taken_for_two_frames_of_bytes(
 def test_another_attribute_that_explains_the_length_is_named(make_dicom: MakeDicom, times: int, other: str) -> None:
     """The frames are counted all the same."""
     dicom_image = read(native(make_dicom, bytes(24 * times), NumberOfFrames=1))
-    expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold {times}, unless {other}."
+    expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold {times} frames, unless {other}."
     assert (dicom_image.frame_count, dicom_image.remarks.detail) == (times, expected)
 
 
@@ -237,7 +237,7 @@ def test_another_attribute_that_explains_the_length_is_named(make_dicom: MakeDic
 def test_no_attribute_explains_other_lengths(make_dicom: MakeDicom, times: int) -> None:
     """HighBit is used only where it decides."""
     dicom_image = read(native(make_dicom, bytes(24 * times), NumberOfFrames=1, HighBit=15))
-    expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold {times}."
+    expected = f"NumberOfFrames (0028,0008) is missing or wrong: the pixel data hold {times} frames."
     assert (dicom_image.frame_count, dicom_image.remarks.detail) == (times, expected)
 
 
@@ -249,7 +249,7 @@ def test_two_full_frames_are_not_three_of_half_the_colours(make_dicom: MakeDicom
     grey = np.stack([np.arange(24, dtype=np.uint8).reshape(4, 6)] * 3, axis=-1)
     assert np.array_equal(stored(dicom_image), np.stack([grey, grey]))
     expected = (
-        "NumberOfFrames (0028,0008) is missing or wrong: the complete pixel data hold only 2, unless the pixels are "
-        "4:2:2."
+        "NumberOfFrames (0028,0008) is missing or wrong: the complete pixel data hold only 2 frames, unless the pixels "
+        "are 4:2:2."
     )
     assert dicom_image.remarks.detail == expected

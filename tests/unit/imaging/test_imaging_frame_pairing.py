@@ -146,7 +146,7 @@ def test_joined_frames_without_ends_are_not_split() -> None:
     data = encapsulated([SCAN + b"a" + SCAN + b"b" + END])
     with pytest.raises(RejectImage) as refusal:
         frame_fragments(data, 0, 2)
-    sentence = "The pixel data at offset 0 hold several frames in one fragment, which cannot be told apart"
+    sentence = "The pixel data at offset 0 hold several frames in one fragment, which cannot be separated"
     assert (refusal.value.reason, refusal.value.detail) == (Reason.TRUNCATED, f"{sentence}, in or after frame 1.")
     assert frame_fragments(data, 0, 1).left_out == 1
 

@@ -138,7 +138,7 @@ def test_pixel_data_of_each_kind_end_the_data_set(tag: int) -> None:
     [
         (header() + long(0x7FE00010, b"OB", bytes(90_000), 0xFFFFFFFF), "encapsulated"),
         (header(rows=0) + long(0x7FE00010, b"OW", bytes(90_000)), "no rows"),
-        (NESTED * 500 + bytes(90_000), "nested too deep"),
+        (NESTED * 500 + bytes(90_000), "nested deeper than"),
     ],
 )
 def test_a_header_with_an_error_is_inflated_no_further(data: bytes, name: str) -> None:

@@ -208,7 +208,7 @@ def test_too_deep_nesting_names_the_sequence(make_dicom: MakeDicom) -> None:
     with pytest.raises(RejectDicomImage) as refusal:
         read(inserted(make_dicom(), (SEQUENCE + UNDEFINED + OPEN_ITEM) * 40))
     assert refusal.value.reason is Reason.BAD_HEADER
-    assert "Sequences are nested too deep: ContrastBolusAgentSequence (0018,0012)" in refusal.value.detail
+    assert "Sequences are nested deeper than 32 levels: ContrastBolusAgentSequence (0018,0012)" in refusal.value.detail
 
 
 @pytest.mark.parametrize("vr", [b"--", b"ow", b"\x00\x00"])

@@ -137,7 +137,8 @@ def test_another_attribute_may_be_wrong_instead(layout: dict[str, Any], frames: 
     declared, counted = frames
     values = layout_of(**layout, frames=declared)
     size = values.frame_bits * counted // 8
-    hold = f"the complete pixel data hold only {counted}" if counted < declared else f"the pixel data hold {counted}"
+    frames = f"{counted} frame{'s' * (counted > 1)}"
+    hold = f"the complete pixel data hold only {frames}" if counted < declared else f"the pixel data hold {frames}"
     expected = f"{WRONG}{hold}{unless and f', unless {unless}'}."
     assert located(values, size, size) == (counted, "frames_counted", expected)
 
@@ -165,7 +166,7 @@ def test_a_high_bit_that_is_no_number_decides_nothing() -> None:
 
 def test_numbers_of_frames_have_separators() -> None:
     """More than a thousand."""
-    expected = f"{WRONG}the pixel data hold 1,500."
+    expected = f"{WRONG}the pixel data hold 1,500 frames."
     assert located(layout_of(frames=7), 24_000, 24_000) == (1500, "frames_counted", expected)
 
 
@@ -180,7 +181,7 @@ def compressed(value: bytes, length: int, *before: bytes, frames: int = 1) -> tu
     ("length", "detail"),
     [
         (8, "PixelData (7FE0,0010) at offset 12 is not compressed, unlike its transfer syntax."),
-        (UNDEFINED, "The compressed pixel data at offset 12 have no offset table."),
+        (UNDEFINED, "The compressed pixel data at offset 12 have no item, not even the Basic Offset Table."),
     ],
 )
 @pytest.mark.parametrize("value", [b"12345678", b"\xfe\xff\x00\xe1\x00\x00\x00\x00"])
@@ -207,7 +208,7 @@ def test_what_is_said_of_compressed_frames() -> None:
     _, remarks = compressed(encapsulated([jpeg + b"a", jpeg + b"b", b"c"]), UNDEFINED)
     assert remarks.words == "frames_left_out"
     found, remarks = compressed(encapsulated([jpeg + end, jpeg + end]), UNDEFINED)
-    expected = f"{WRONG}the pixel data hold 2."
+    expected = f"{WRONG}the pixel data hold 2 frames."
     assert (found.layout.frames, remarks.words, remarks.detail) == (2, "frames_counted", expected)
     found, remarks = compressed(encapsulated([jpeg + end, jpeg + end], closed=False), UNDEFINED, frames=2)
     expected = "The file ends without the sequence delimiter of its pixel data. All frames are there."

@@ -1,0 +1,64 @@
+"""Answer errors with a page for people, and with problem+json for programs."""
+
+from http import HTTPStatus
+
+from fastapi import Request
+from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.pages.page_user import PageUser, anonymous_user, any_user, page
+from api.problems import Problem, problem_response
+from nightread.errors import StopWork
+
+_OF_PROGRAMS = ("/v1", "/dicom-web", "/openapi.json")
+_TEXTS = {
+    HTTPStatus.NOT_FOUND: "There is no such page.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address takes no such request: go to the page, and try it from there.",
+}
+"""What the framework says of these in one word."""
+
+
+async def respond(request: Request, problem: Problem) -> Response:
+    """Return the response: problem+json below /v1 and for clients that take JSON and no HTML, else a page."""
+    return await error_page(request, problem) if _is_of_people(request) else problem_response(problem)
+
+
+async def error_page(request: Request, problem: Problem) -> Response:
+    """Return a page that says what is wrong and what to do."""
+    status = HTTPStatus(problem.status)
+    user = getattr(request.state, "user", None) or await _user(request)
+    return page(
+        request,
+        user,
+        "problem.html.j2",
+        status=status,
+        headers=problem.headers,
+        here="/",  # an error repeats nothing of its request
+        phrase=status.phrase,
+        text=_text(problem, status),
+    )
+
+
+def _is_of_people(request: Request) -> bool:
+    path = request.url.path
+    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in _OF_PROGRAMS):
+        return False
+    accepted = request.headers.get("accept", "").lower()
+    return "json" not in accepted or "html" in accepted
+
+
+def _text(problem: Problem, status: HTTPStatus) -> str:
+    return _TEXTS.get(status, problem.detail) if problem.detail == status.phrase else problem.detail
+
+
+async def _user(request: Request) -> PageUser:
+    """Return who looks at the page; a user without a key if the request was refused before the keys were read.
+
+    So it is while the database, which has the keys, is unavailable.
+    """
+    if not hasattr(request.state, "principal"):
+        return anonymous_user(request)
+    try:
+        return await any_user(request)
+    except (SQLAlchemyError, StopWork):
+        return anonymous_user(request)

@@ -1,0 +1,28 @@
+"""Check the models that are configured."""
+
+from collections.abc import Iterator
+
+from cli.checks.check import Check
+from cli.models.active import read_active
+from models.catalogue import find_bundle
+from nightread.errors import StopWork, UsageFault
+from nightread.settings import Settings
+
+
+def check_models(settings: Settings) -> Iterator[Check]:
+    """Check the model that NIGHTREAD_MODEL names for all images, else each model that a routing rule names."""
+    references = [settings.model] if settings.model else sorted(read_active(settings).references)
+    if not references:
+        yield Check.warn(
+            "model",
+            "none configured",
+            "Every image will be rejected (no_model). Name a model with --model (`nightread models list` shows them), "
+            "or add routing rules with `nightread models activate`.",
+        )
+    for reference in references:
+        try:
+            bundle = find_bundle(reference, settings.bundle_folders)
+        except (StopWork, UsageFault) as problem:
+            yield Check.fail("model", reference, str(problem))
+        else:
+            yield Check.ok("model", f"{bundle.reference}, digest verified")

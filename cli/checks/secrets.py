@@ -1,0 +1,88 @@
+"""Check passwords that everybody knows, and files of secrets that others can read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cli.checks.check import Check
+from nightread.environment import secret_names, settings_file
+from nightread.errors import UsageFault
+from nightread.setting_problems import read_config
+from nightread.settings import Settings
+
+_KNOWN = frozenset(
+    (
+        "", "1234", "12345", "123456", "12345678", "admin", "administrator", "changeme", "change-me", "default", "demo",
+        "dcm4chee", "example", "flower", "foobared", "guest", "nightread", "operator", "orthanc", "pass", "password",
+        "postgres", "postgresql", "redis", "root", "secret", "test", "valkey",
+    )
+)  # fmt: skip
+"""Passwords of examples and of fresh installations."""
+_SHORTEST = 8
+_MAKE = "Everybody knows or guesses it: use a random one, such as `openssl rand -hex 24` prints."
+
+
+def check_secrets(settings: Settings) -> Iterator[Check]:
+    """Check each password of the settings, and who can read the files of secrets."""
+    weak = [where for where, user, password in _passwords(settings) if _is_weak(user, password)]
+    for where in weak:
+        yield Check.warn(f"password of {where}", "a default, the user name, or too short", _MAKE)
+    if not weak:
+        yield Check.ok("passwords", "none is a default or short")
+    yield from _files(settings)
+
+
+def _passwords(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield where each password belongs, its user, and the password."""
+    urls = (
+        ("Redis", settings.redis_url, settings.redis_password),
+        ("the database", settings.database_url, settings.database_password),
+    )
+    for where, url, separate in urls:
+        parts = urlsplit(url.get_secret_value()) if url else None
+        password = (
+            separate.get_secret_value() if separate else unquote(parts.password) if parts and parts.password else None
+        )
+        if password is not None:
+            yield where, (parts.username if parts else None) or "", password
+    if settings.flower_auth is not None:
+        user, _, password = settings.flower_auth.get_secret_value().partition(":")
+        yield "Flower", user, password
+    if settings.smtp_password is not None:
+        yield "the mail server", settings.smtp_user or "", settings.smtp_password.get_secret_value()
+    for entry in (*settings.sources, *settings.destinations):
+        login = getattr(entry, "login", None)
+        if login is not None and login.password is not None:
+            yield entry.name, login.user or "", login.password.get_secret_value()
+
+
+def _is_weak(user: str, password: str) -> bool:
+    return password.lower() in _KNOWN | {user.lower()} or len(password) < _SHORTEST
+
+
+def _files(settings: Settings) -> Iterator[Check]:
+    config = settings_file(None)
+    if config is not None and _holds_secret(config) and (mode := _open_to_others(config)):
+        yield Check.warn("settings file", f"{config} has secrets and mode {mode}", f"`chmod 600 {config}`")
+    for path in (settings.state_dir, settings.state_dir / "site.key", settings.spool_folder):
+        if mode := _open_to_others(path):
+            remedy = f"`chmod go= {path}`: it holds what identifies patients."
+            yield Check.warn("file modes", f"{path} is open to other users (mode {mode})", remedy)
+
+
+def _open_to_others(path: Path) -> str | None:
+    """Return the mode if group or others have any right; None if not, or if there is no such file."""
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError:
+        return None
+    return f"{mode:04o}" if mode & 0o077 else None
+
+
+def _holds_secret(config: Path) -> bool:
+    try:
+        written = read_config(config)
+    except UsageFault:
+        return False
+    logins = [entry.get("login") for name in ("sources", "destinations") for entry in written.get(name, ())]
+    return bool(secret_names(Settings) & written.keys()) or any(logins)

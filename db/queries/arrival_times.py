@@ -1,0 +1,31 @@
+"""Restrict queries to the arrivals of a time."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, case, false, func, true
+
+from db.tables import instances
+
+
+def arrived_within(
+    since: datetime | None, until: datetime | None, *, has_statistics: bool
+) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions on the time of an arrival for a search that the ids of this time lead, or another index."""
+    moment = instances.c.arrived_at
+    if has_statistics:
+        # PostgreSQL takes this for true in half of the rows. Of the range of times and that of the ids, which are the
+        # same rows, it would expect the product, and read the whole night for a few of its images.
+        yield case((and_(true(), *within(moment, since, until)), true()), else_=false())
+    else:
+        yield from within(func.coalesce(moment, moment), since, until)
+
+
+def within(
+    time: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions that a time is `since` or later, and before `until`."""
+    if since is not None:
+        yield time >= since
+    if until is not None:
+        yield time < until

@@ -1,0 +1,124 @@
+"""API, worker and database are killed with SIGKILL while clients post: what was acknowledged has one outcome."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from threading import Lock
+
+import pytest
+from chaos.invariants import audit_violations
+from chaos.state_log import illegal_transitions, install_triggers
+from chaos.system import ChaosSystem, chaos_system
+from chaos.waiting import wait_until
+from compose_processes import free_port
+from posting_clients import PostingClient, posting
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import queries
+from db.engine import Database
+from db.tables import State, instances, predictions, work
+from models.phantoms.dicom import PhantomStyle, phantom_file
+
+CLIENTS = 6
+FIRST_SECONDS, LAST_SECONDS = 180.0, 180.0
+TOGETHER = ("api", "worker", "database")
+
+
+def contents() -> Callable[[], bytes]:
+    """Return a function that returns a scan with its own UID, and so with other bytes, at each call."""
+    drawn, truth = phantom_file(seed=21, index=0, style=PhantomStyle(size=64))
+    uid = truth.sop_instance_uid.encode()
+    numbers, lock = count(), Lock()
+
+    def content() -> bytes:
+        with lock:
+            return drawn.replace(uid, uid[:-6] + b"%06d" % next(numbers))
+
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def test_every_acknowledged_image_has_one_outcome(tmp_path: Path, kind: str) -> None:
+    """Each is killed by itself, then all together, and starts again; clients send until they hear an answer."""
+    port = free_port()
+    tmp_path.chmod(0o755)  # PostgreSQL runs as another user
+    programs = {"dispatch": [], "worker": [], "api": ["--port", str(port)]}
+    with chaos_system(tmp_path / "site", database=kind, programs=programs) as system:
+        system.start()
+        database = system.database()
+        install_triggers(database)
+        system.start_programs()
+        victims = [name for name in TOGETHER if name != "database" or system.postgres is not None]
+        with posting(port, contents(), clients=CLIENTS) as clients:
+            wait_until(lambda: is_one_done(database), seconds=FIRST_SECONDS, what="the networks are loaded")
+            for names in (*((name,) for name in victims), tuple(victims)):
+                kill(system, names)
+                wait_for_progress(clients)
+        wait_until(lambda: unfinished(database) == 0, seconds=LAST_SECONDS, what="every image has its outcome")
+
+        starts = {name: supervised.starts for name, supervised in system.supervised.items()}
+        assert starts["api"] >= 3, starts
+        assert starts["worker"] >= 3, starts
+        assert_one_outcome_each(database, clients)
+        assert illegal_transitions(database) == []
+        assert [*audit_violations(system)] == []
+        database.close()
+
+
+def kill(system: ChaosSystem, names: Sequence[str]) -> None:
+    """Kill processes; the supervisor of the system starts them again."""
+    for name in names:
+        server = system.postgres.supervised if name == "database" and system.postgres else None
+        process = (server or system.supervised[name]).process
+        assert process is not None
+        process.kill()
+
+
+def wait_for_progress(clients: Sequence[PostingClient]) -> None:
+    """Wait until each client has two more images acknowledged: one for whose result it waited, and one without."""
+    before = [len(client.acknowledged) for client in clients]
+    wait_until(
+        lambda: all(len(client.acknowledged) >= n + 2 for client, n in zip(clients, before, strict=True)),
+        seconds=FIRST_SECONDS,
+        what=f"clients go on; refused: {[dict(client.refused) for client in clients]}",
+    )
+
+
+def is_one_done(database: Database) -> bool:
+    """Return whether an image has its result."""
+    return queries.tally(database).done > 0
+
+
+def unfinished(database: Database) -> int:
+    """Return how many images have no outcome; -1 while the database starts."""
+    try:
+        return queries.tally(database).unfinished
+    except SQLAlchemyError:
+        return -1
+
+
+def assert_one_outcome_each(database: Database, clients: Sequence[PostingClient]) -> None:
+    """Compare what clients were told with the database."""
+    acknowledged = [pair for client in clients for pair in client.acknowledged.items()]
+    assert len({image_id for image_id, _ in acknowledged}) == len(acknowledged) >= 10 * len(clients)
+    assert {status for client in clients for status in client.refused} <= {"no response", "503"}
+    rows = (
+        select(instances.c.id, instances.c.sha256, work.c.state, func.count(predictions.c.work_id))
+        .join(work, work.c.instance_id == instances.c.id)
+        .outerjoin(predictions, predictions.c.work_id == work.c.id)
+        .group_by(instances.c.id, instances.c.sha256, work.c.id, work.c.state)
+    )
+    with database.read() as connection:
+        found = connection.execute(rows).all()
+    by_id = {row.id: row for row in found}
+    assert len(by_id) == len(found), "an image has two rows of work"
+    for image_id, sha256 in acknowledged:
+        assert by_id[image_id].sha256 == sha256
+    assert {(state, frames) for _, _, state, frames in found} <= {(State.DONE, 1), (State.DUPLICATE, 0)}
+    done = Counter(row.sha256 for row in found if row.state == State.DONE)
+    assert set(done.values()) == {1}
+    assert {sha256 for _, sha256 in acknowledged} <= done.keys()

@@ -1,0 +1,24 @@
+"""Send the events of a batch, so that Flower does not show a batch without any result as a success."""
+
+from typing import Any
+
+from celery.worker.request import Request
+
+from worker.batch_summary import FAILED, task_event
+
+
+class BatchRequest(Request):  # type: ignore[misc]
+    """The request of Celery for one batch: when its task returns, the result decides which event is sent.
+
+    Celery has no other way to end a task as failed or retried without an exception, which would add lines to the log
+    and, for a retry, a message to the queue. Acknowledgement stays as Celery does it.
+    """
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - the name that Celery uses
+        """Send an event; a success is sent as what the images of the batch became."""
+        if type == "task-succeeded":
+            event = task_event(fields["result"])
+            type, fields["name"] = event  # noqa: A001
+            if event is FAILED:
+                fields["exception"] = "No image of this batch has a result."
+        super().send_event(type, **fields)
