@@ -1,7 +1,7 @@
 """Read the manifests of deploy/kubernetes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,11 @@ class Workload:
         return {item["path"] for volume in volumes for item in volume["items"]}
 
 
-def manifests() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each object with the name of its file."""
-    for path in sorted(FOLDER.glob("*.yaml")):
-        if path.name != "kustomization.yaml":
-            for manifest in yaml.safe_load_all(path.read_text("utf-8")):
-                yield path.name, manifest
+@cache
+def manifests() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return each object with the name of its file; nobody may change them."""
+    paths = [path for path in sorted(FOLDER.glob("*.yaml")) if path.name != "kustomization.yaml"]
+    return tuple((path.name, each) for path in paths for each in yaml.safe_load_all(path.read_text("utf-8")))
 
 
 def objects(kind: str) -> dict[str, dict[str, Any]]:
