@@ -1,7 +1,10 @@
-# Build three images; docker-compose.yml sets EXTRAS:
-#   postgres          producer, dispatcher, migrate, flower: no TensorFlow
-#   worker,postgres   workers on CPU
-#   gpu,postgres      workers on GPU: CUDA is installed from wheels, the driver is that of the host
+# Build the images; docker-compose.yml sets EXTRAS:
+#   postgres                 producer, dispatcher, migrate, flower: no TensorFlow
+#   postgres,stores          receiver, poller: DICOM, no TensorFlow
+#   worker,postgres          workers on CPU
+#   gpu,postgres             workers on GPU: CUDA is installed from wheels, the driver is that of the host
+#   worker,stores,postgres   sender of reports
+#   worker,api,postgres      HTTP API
 ARG BASE=python:3.12-slim
 
 FROM ${BASE} AS build

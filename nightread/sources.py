@@ -80,11 +80,15 @@ class Login(_Model):
     user: str | None = Field(None, description="User of HTTP basic authentication.")
     password: SecretStr | None = Field(None, description="Password of `user`.")
     bearer: SecretStr | None = Field(None, description="Bearer token, instead of user and password.")
+    password_file: AbsolutePath | None = Field(None, description="File with the password, instead of `password`.")
+    bearer_file: AbsolutePath | None = Field(None, description="File with the bearer token, instead of `bearer`.")
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:
-        if (self.user is None) != (self.password is None) or (self.user is None) == (self.bearer is None):
-            raise ValueError("give either `user` and `password`, or `bearer`")
+        passwords = [each for each in (self.password, self.password_file) if each is not None]
+        bearers = [each for each in (self.bearer, self.bearer_file) if each is not None]
+        if len(passwords) + len(bearers) != 1 or (self.user is None) != bool(bearers):
+            raise ValueError("give either `user` with `password` or `password_file`, or `bearer` or `bearer_file`")
         return self
 
     @field_serializer("password", "bearer")

@@ -36,6 +36,7 @@ LINUX = "this test needs Linux"
 LOOPBACK = "this system has only one loopback address (run the tests on Linux)"
 GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"
+KUBECTL = "kubectl is not installed (it comes with Kubernetes)"
 PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
 
 SERVERS = frozenset({POSTGRESQL, REDIS, ORTHANC, DCMTK, OPENSSL, PROMETHEUS, COMPOSE_PROGRAMS})

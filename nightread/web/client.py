@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import BadStatusLine
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from pydantic import SecretStr
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3 import exceptions as faults
 
@@ -61,7 +63,10 @@ class HttpClient:
         timeout_seconds: float = 30,
         connections: int = 1,
     ) -> None:
-        """Keep up to `connections` open between requests. Raises RefusedError if a certificate file cannot be read."""
+        """Keep up to `connections` open between requests.
+
+        Raises RefusedError if a file of the login or a certificate file cannot be read.
+        """
         self.url = url.rstrip("/")
         self._seconds = timeout_seconds
         self._pool = metered_pool(
@@ -196,11 +201,26 @@ def _require_final(status: int) -> None:
 def _credentials(login: Login | None) -> dict[str, str]:
     if login is None:
         return {}
-    if login.bearer is not None:
-        return {"Authorization": f"Bearer {login.bearer.get_secret_value()}"}
-    password = login.password.get_secret_value() if login.password else ""
+    if login.user is None:
+        return {"Authorization": f"Bearer {_secret(login.bearer, login.bearer_file)}"}
+    password = _secret(login.password, login.password_file)
     pair = base64.b64encode(f"{login.user}:{password}".encode()).decode("ascii")
     return {"Authorization": f"Basic {pair}"}
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str:
+    """Return the secret, or the content of its file without white space at its ends."""
+    if value is not None or file is None:
+        return value.get_secret_value() if value else ""
+    try:
+        secret = file.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        problem = f"cannot be read ({type(error).__name__})"
+    else:
+        if secret.isprintable() and secret:
+            return secret
+        problem = "is not one line of text"
+    raise RefusedError(f"cannot be reached: the file of its login on this host {problem}: correct `login`")
 
 
 def _trust(tls: Tls | None) -> ssl.SSLContext:

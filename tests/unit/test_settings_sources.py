@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from nightread.settings import Settings, load_settings
 from nightread.sources import FolderSource, OrthancSource, ReceiverSource
 
+STORE = '[[sources]]\nname = "a"\nkind = "orthanc"\nurl = "http://pacs"'
+
 
 def _settings(folder: Path, text: str) -> Settings:
     file = folder / "night.toml"
@@ -32,6 +34,10 @@ def test_a_source_without_a_kind_is_a_folder(tmp_path: Path, monkeypatch: pytest
         ('[[sources]]\nname = "archives"\npath = "/a"', "is reserved for the members of archives"),
         ('[[sources]]\nname = "a"\npath = "/a"\n[[sources]]\nname = "a"\npath = "/b"', "the name a is used twice"),
         ('[[sources]]\nname = "a"\nkind = "orthanc"\nurl = "http://me:secret@pacs"', "String should match pattern"),
+        (f'{STORE}\nlogin = {{ user = "me" }}', "give either `user`"),
+        (f'{STORE}\nlogin = {{ user = "me", password = "secret", password_file = "/a" }}', "give either `user`"),
+        (f'{STORE}\nlogin = {{ user = "me", bearer_file = "/a" }}', "give either `user`"),
+        (f'{STORE}\nlogin = {{ password_file = "/a" }}', "give either `user`"),
     ],
 )
 def test_invalid_entries_are_refused(tmp_path: Path, text: str, message: str) -> None:
