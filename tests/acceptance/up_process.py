@@ -12,7 +12,7 @@ import psutil
 import requests
 from compose_processes import free_port
 from dicom_files import cine, phantom
-from flower import Flower
+from flower_client import Flower
 from nightread_process import POLL_SECONDS, database_of, started, wait_until
 from redis import Redis
 from redis.exceptions import RedisError

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cli.checks.services import check_services
 from click.testing import CliRunner, Result
 from ledger_driver import LedgerDriver, build_arrivals
 from sqlalchemy import select
 
+from cli.checks.database import check_database
 from cli.checks.machine import check_machine
 from cli.inputs.user import user_name
 from cli.main import cli
@@ -185,9 +185,9 @@ def test_doctor_shows_that_dispatch_is_paused(ledger_driver: LedgerDriver, tmp_p
     """A user who wants to know why nothing is analysed runs `doctor`."""
     url = ledger_driver.database.writer.url.render_as_string(hide_password=False)
     settings = load_settings(None, state_dir=tmp_path, database_url=url, disk_reserve_bytes=2**62)
-    assert "dispatch" not in {check.name for check in check_services(settings)}
+    assert "dispatch" not in {check.name for check in check_database(settings)}
     ledger.pause(ledger_driver.database, Cause.DISK, detail="", now=ledger_driver.clock())
-    found = {check.name: check for check in [*check_services(settings), *check_machine(settings)]}
+    found = {check.name: check for check in [*check_database(settings), *check_machine(settings)]}
     assert (found["dispatch"].result, found["dispatch"].found) == ("warn", "paused (disk)")
     assert "all work is paused" in (found["disk"].remedy or "")
 
