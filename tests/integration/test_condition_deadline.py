@@ -167,3 +167,18 @@ def test_after_the_deadline_the_night_was_missed(
     ledger.retry(database, [first], actor="anna", now=clock())
     assert ledger_driver.states()[0] == "received"
     assert read_outlook(database, settings, nights, clock()).missed is None
+
+
+def test_a_retry_of_some_images_does_not_hide_that_others_are_late(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, settings: Settings, nights: Nights
+) -> None:
+    """Three failed images are retried in the morning while one of the same night never had an outcome."""
+    database, clock = ledger_driver.database, ledger_driver.clock
+    ledger_driver.register(make_arrivals(3))
+    ledger_driver.analyse_all(state=State.FAILED, reason=Reason.TIMEOUT)
+    ledger_driver.register(make_arrivals(1))
+    clock.advance(hours=8, minutes=1)
+    ledger.retry(database, [image.id for image in ledger_driver.instances()[:3]], actor="anna", now=clock())
+    assert read_outlook(database, settings, nights, clock()).missed == clock() - timedelta(minutes=1)
+    ledger_driver.analyse_all()
+    assert read_outlook(database, settings, nights, clock()).missed is None
