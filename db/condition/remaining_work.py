@@ -41,7 +41,7 @@ def remaining_work(database: Database, settings: Settings, *, unfinished: int, n
     pace = queries.pace(database, unfinished=ready, now=now)
     # During a pause only open batches are finished, so the pace does not predict the end.
     if unfinished and (is_paused(pauses) or not ready):
-        pace = replace(pace, eta_seconds=None)
+        pace = replace(pace, eta_seconds=None, soonest_seconds=None, latest_seconds=None)
     return RemainingWork(ready=ready, postponed=postponed, held=held, pauses=pauses, pace=pace)
 
 
