@@ -125,7 +125,9 @@ def read_parts(
     parts = [part for part in parts if part.state is not PartState.STOPPED or _is_missed(part, expected)]
     parts = [_unless_starting(part, started.get(part.kind)) for part in parts]
     parts.extend(_missing(expected, parts))
-    known = [replace(part, expected=part.kind in expected) for part in _without_dispatcher(parts)]
+    looking_since = max((row.started_at for row in rows if row.kind is PartKind.DISPATCHER), default=at)
+    parts = [_unless_unseen(part, looking_since, at) for part in _without_dispatcher(parts)]
+    known = [replace(part, expected=part.kind in expected) for part in parts]
     return sorted(known, key=lambda part: _ORDER[part.kind])
 
 
@@ -267,6 +269,16 @@ def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
             yield Part(kind=part.kind, state=PartState.UNKNOWN, node=part.node, detail=part.detail)
         else:
             yield part
+
+
+def _unless_unseen(part: Part, looking_since: datetime, at: datetime) -> Part:
+    """Return the part; what ended before the dispatcher looked was perhaps stopped on purpose, together with it."""
+    if part.kind not in _SEEN_BY_DISPATCHER or part.state is not PartState.RESTARTED:
+        return part
+    if part.seen_at is None or part.heartbeat_at is None or part.seen_at >= looking_since:
+        return part
+    seconds = max(0.0, (at - part.heartbeat_at).total_seconds())
+    return replace(part, state=PartState.ALIVE, seen_at=part.heartbeat_at, seconds=seconds)
 
 
 _KINDS = frozenset(kind.value for kind in PartKind)

@@ -95,7 +95,9 @@ def unanswered_since(database: Database) -> datetime | None:
         older = select(batches.c.id).where(batches.c.finished_at.is_(None), batches.c.created_at <= end)
         if connection.execute(older.limit(1)).first() is not None:
             return end
-        return connection.execute(select(func.min(batches.c.created_at)).where(batches.c.created_at > end)).scalar()
+        later = select(func.min(batches.c.created_at)).where(batches.c.created_at > end)
+        since: datetime | None = connection.execute(later).scalar()
+        return since
 
 
 _LATEST_BATCHES = 100

@@ -218,3 +218,17 @@ def test_another_part_reports_that_flower_was_stopped(database: Database, clock:
     assert states(database, clock()) == ALIVE | {"flower": "alive"}
     beat(database, PartKind.FLOWER, now=clock(), boot_id="f", stopped=True)
     assert states(database, clock()) == ALIVE
+
+
+def test_a_restart_of_everything_is_no_crash_of_redis_and_flower(database: Database, clock: SettableClock) -> None:
+    """Nobody can report their stop while the dispatcher is stopped too; under a living dispatcher it is a crash."""
+    seen = (PartKind.REDIS, PartKind.FLOWER)
+    beat(database, PartKind.DISPATCHER, *seen, now=clock())
+    ledger.record_stop(database, part=PartKind.DISPATCHER, boot_id="1", now=clock.advance(seconds=5))
+    worker_beat(database, now=clock.advance(minutes=2))
+    beat(database, PartKind.DISPATCHER, *seen, now=clock(), boot_id="2")
+    assert states(database, clock()) == ALIVE | {"flower": "alive"}
+    clock.advance(seconds=10)
+    beat(database, PartKind.DISPATCHER, now=clock(), boot_id="2")
+    beat(database, *seen, now=clock(), boot_id="3")
+    assert states(database, clock()) == ALIVE | {"flower": "restarted", "redis": "restarted"}
