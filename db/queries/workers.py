@@ -89,13 +89,13 @@ def unanswered_since(database: Database) -> datetime | None:
     latest = select(batches.c.finished_at).where(batches.c.outcomes.is_not(None))
     with database.read() as connection:
         ends = connection.execute(latest.order_by(batches.c.created_at.desc()).limit(_LATEST_BATCHES)).scalars().all()
-        if not ends:
-            return connection.execute(select(func.min(batches.c.created_at))).scalar()
-        end = max(ends)
-        older = select(batches.c.id).where(batches.c.finished_at.is_(None), batches.c.created_at <= end)
-        if connection.execute(older.limit(1)).first() is not None:
-            return end
-        later = select(func.min(batches.c.created_at)).where(batches.c.created_at > end)
+        later = select(func.min(batches.c.created_at))
+        if ends:
+            end: datetime = max(ends)
+            older = select(batches.c.id).where(batches.c.finished_at.is_(None), batches.c.created_at <= end)
+            if connection.execute(older.limit(1)).first() is not None:
+                return end
+            later = later.where(batches.c.created_at > end)
         since: datetime | None = connection.execute(later).scalar()
         return since
 
