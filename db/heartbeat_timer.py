@@ -112,14 +112,15 @@ class HeartbeatTimer:
 def sent_heartbeats(timer: HeartbeatTimer) -> Iterator[HeartbeatTimer]:
     """Send heartbeats from a thread until the end of the context, and record a stop on purpose.
 
-    An error that ends the context counts as a crash, unless a person called the command in a wrong way.
+    An error that ends the context counts as a crash, unless a person called the command in a wrong way or ended it with
+    Ctrl-C.
     """
     stop = threading.Event()
     thread = threading.Thread(target=timer.send_until, args=(stop,), name="heartbeat", daemon=True)
     thread.start()
     try:
         yield timer
-    except UsageFault:
+    except (UsageFault, KeyboardInterrupt):
         _end(timer, stop, thread)
         raise
     except BaseException:

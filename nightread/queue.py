@@ -2,7 +2,7 @@
 
 from ssl import CERT_REQUIRED
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from celery import Celery
 from kombu.entity import Queue
@@ -81,12 +81,16 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
 def broker_url(redis_url: str) -> str:
     """Return the Redis URL in kombu's notation: `unix:///s?db=0` becomes `redis+socket:///s?virtual_host=0`.
 
-    Of a `rediss://` URL the options are cut off: `tls_options` returns them.
+    The option `db` of another URL, which kombu does not know, becomes its path: Celery and the clients of redis-py must
+    use the same database. Of a `rediss://` URL the options are cut off: `tls_options` returns them.
     """
-    if redis_url.startswith("rediss://"):
-        return redis_url.partition("?")[0]
     if not redis_url.startswith("unix://"):
-        return redis_url
+        base, _, query = redis_url.partition("?")
+        options = parse_qs(query)
+        if numbers := options.pop("db", None):
+            parts = urlsplit(base)
+            base = f"{parts.scheme}://{parts.netloc}/{numbers[0]}"
+        return f"{base}?{urlencode(options, doseq=True)}" if options and base.startswith("redis://") else base
     path, _, query = redis_url.removeprefix("unix://").partition("?")
     database = query.removeprefix("db=") or "0"
     return f"redis+socket://{quote(path)}?virtual_host={database}"

@@ -10,7 +10,7 @@ from api.pages.page_user import PageUser, anonymous_user, any_user, page
 from api.problems import Problem, problem_response
 from nightread.errors import StopWork
 
-_OF_PROGRAMS = ("/v1", "/dicom-web", "/openapi.json")
+_OF_PROGRAMS = ("/v1", "/dicom-web", "/openapi.json", "/metrics")
 _TEXTS = {
     HTTPStatus.NOT_FOUND: "There is no such page.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address takes no such request: go to the page, and try it from there.",
@@ -19,7 +19,7 @@ _TEXTS = {
 
 
 async def respond(request: Request, problem: Problem) -> Response:
-    """Return the response: problem+json below /v1 and for clients that take JSON and no HTML, else a page."""
+    """Return problem+json at addresses of programs and to clients that take JSON and no HTML, else a page."""
     return await error_page(request, problem) if _is_of_people(request) else problem_response(problem)
 
 

@@ -93,8 +93,8 @@ def read_condition(
 
     `further` are problems that the caller found elsewhere; `tally` saves a count if the caller has it.
     """
+    ahead = seconds_ahead(database, lambda: now)  # first: the time that a count takes is no difference of clocks
     tally = tally or queries.tally(database)
-    ahead = seconds_ahead(database, lambda: now)
     parts = read_parts(database, settings, now=now, ahead_seconds=ahead)
     sources = queries.sources(database)
     left = remaining_work(database, settings, unfinished=tally.unfinished, now=now)

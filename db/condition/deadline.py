@@ -1,12 +1,11 @@
 """Compare the expected end of the work with the deadline of the night."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from db import queries
 from db.condition.remaining_work import RemainingWork
@@ -84,22 +83,26 @@ def _missed(database: Database, nights: Nights, now: datetime) -> datetime | Non
     oldest = queries.oldest_unfinished(database)
     if oldest is None or oldest >= until:
         return None
-    unfinished = sum(1 for _ in _unfinished(database, since, until))
-    retried = queries.retried_later(database, since=since, until=until) if unfinished else None
-    return until if unfinished > (retried.unfinished if retried else 0) else None
+    if not _count_unfinished(database, since, until, most=1):
+        return None
+    retried = queries.retried_later(database, since=since, until=until)
+    number = retried.unfinished if retried else 0
+    return until if _count_unfinished(database, since, until, most=number + 1) > number else None
 
 
-def _unfinished(database: Database, since: datetime, until: datetime) -> Iterator[int]:
-    """Yield the unfinished images that arrived in this time; the search ends after `_MOST_COUNTED` of each kind."""
+def _count_unfinished(database: Database, since: datetime, until: datetime, *, most: int) -> int:
+    """Count the unfinished images that arrived in this time, up to `most` of each kind."""
+    found = 0
     for condition in _UNFINISHED:
         statement = (
             select(work.c.instance_id)
             .join(instances, instances.c.id == work.c.instance_id)
             .where(condition, work.c.ordinal == 0, instances.c.arrived_at >= since, instances.c.arrived_at < until)
-            .limit(_MOST_COUNTED)
+            .limit(most)
         )
         with database.read() as connection:
-            yield from connection.execute(statement).scalars()
+            found += connection.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
+    return found
 
 
 def _after(now: datetime, seconds: float | None) -> datetime | None:
@@ -111,4 +114,3 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 _UNFINISHED = (in_state(State.RECEIVED), IN_BATCH)
-_MOST_COUNTED = 10_000

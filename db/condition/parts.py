@@ -118,12 +118,16 @@ def read_parts(
     at = now - timedelta(seconds=ahead)
     rows = [row for row in _rows(database) if at - row.ended_at < FORGOTTEN_AFTER]
     parts = [part for kind in PartKind for part in _of_kind(kind, [row for row in rows if row.kind is kind], at)]
-    started = {kind: at_start for row in rows for kind, at_start in _started_by(row, at)}
+    # Without those that have a successor:
+    supervisors = {part.node for part in parts if part.kind is PartKind.SUPERVISOR}
+    started = {kind: age for row in rows if row.node in supervisors for kind, age in _started_by(row, at)}
     expected: dict[PartKind, float | None] = {**dict.fromkeys(expected_parts(settings)), **started}
     parts = [part for part in parts if part.state is not PartState.STOPPED or _is_missed(part, expected)]
     parts = [_unless_starting(part, started.get(part.kind)) for part in parts]
     parts.extend(_missing(expected, parts))
-    known = [replace(part, expected=part.kind in expected) for part in _without_dispatcher(parts)]
+    looking_since = max((row.started_at for row in rows if row.kind is PartKind.DISPATCHER), default=at)
+    parts = [_unless_unseen(part, looking_since, at) for part in _without_dispatcher(parts)]
+    known = [replace(part, expected=part.kind in expected) for part in parts]
     return sorted(known, key=lambda part: _ORDER[part.kind])
 
 
@@ -164,10 +168,12 @@ def _minus(moment: datetime | None, ahead: timedelta) -> datetime | None:
 def _of_kind(kind: PartKind, rows: Sequence[_Row], at: datetime) -> Iterator[Part]:
     """Yield the parts of a kind; one that ended and has a successor is no part any more.
 
-    Containers get another host name at each start, so a successor may have another name.
+    Containers get another host name at each start, so a successor may have another name. A part that took the place of
+    its own earlier start, after a crash, is no successor of another one.
     """
     parts = [(row, _judge(kind, row, at)) for row in rows]
-    successors = sorted(row.started_at for row, part in parts if part.state.works or part.state is PartState.HANGING)
+    alive = (row for row, part in parts if part.state.works or part.state is PartState.HANGING)
+    successors = sorted(row.started_at for row in alive if row.crashed_at is None)
     deaths: list[datetime] = []
     kept: list[Part] = []
     for row, part in sorted(parts, key=lambda pair: pair[0].ended_at, reverse=True):
@@ -263,6 +269,16 @@ def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
             yield Part(kind=part.kind, state=PartState.UNKNOWN, node=part.node, detail=part.detail)
         else:
             yield part
+
+
+def _unless_unseen(part: Part, looking_since: datetime, at: datetime) -> Part:
+    """Return the part; what ended before the dispatcher looked was perhaps stopped on purpose, together with it."""
+    if part.kind not in _SEEN_BY_DISPATCHER or part.state is not PartState.RESTARTED:
+        return part
+    if part.seen_at is None or part.heartbeat_at is None or part.seen_at >= looking_since:
+        return part
+    seconds = max(0.0, (at - part.heartbeat_at).total_seconds())
+    return replace(part, state=PartState.ALIVE, seen_at=part.heartbeat_at, seconds=seconds)
 
 
 _KINDS = frozenset(kind.value for kind in PartKind)

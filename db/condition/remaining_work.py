@@ -35,12 +35,13 @@ def remaining_work(database: Database, settings: Settings, *, unfinished: int, n
     arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
     postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
     pauses = queries.pauses(database)
-    held = queries.held_images(database, [pause.source_id for pause in pauses if pause.source_id is not None])
+    paused = [pause.source_id for pause in pauses if pause.source_id is not None]
+    held = queries.held_images(database, paused, now=now)
     ready = ready_images(unfinished, postponed, held)
     pace = queries.pace(database, unfinished=ready, now=now)
     # During a pause only open batches are finished, so the pace does not predict the end.
     if unfinished and (is_paused(pauses) or not ready):
-        pace = replace(pace, eta_seconds=None)
+        pace = replace(pace, eta_seconds=None, soonest_seconds=None, latest_seconds=None)
     return RemainingWork(ready=ready, postponed=postponed, held=held, pauses=pauses, pace=pace)
 
 

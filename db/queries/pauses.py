@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from db.engine import Database
 from db.ledger.pauses import Cause
@@ -104,14 +104,18 @@ def pauses(database: Database) -> list[Pause]:
     ]
 
 
-def held_images(database: Database, source_ids: Collection[int]) -> int:
-    """Return how many images of these sources wait for a batch."""
+def held_images(database: Database, source_ids: Collection[int], *, now: datetime) -> int:
+    """Return how many images of these sources wait for a batch and could be in one now.
+
+    Images that wait for a later time are among those of `queries.postponed`, and none is counted twice.
+    """
     if not source_ids:
         return 0
     statement = (
         select(func.count())
         .select_from(work.join(instances, instances.c.id == work.c.instance_id))
-        .where(in_state(State.RECEIVED), instances.c.source_id.in_(source_ids))
+        .where(in_state(State.RECEIVED), work.c.ordinal == 0, instances.c.source_id.in_(source_ids))
+        .where(or_(work.c.not_before.is_(None), work.c.not_before <= now))
     )
     with database.read() as connection:
         return connection.execute(statement).scalar_one()

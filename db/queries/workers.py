@@ -81,16 +81,21 @@ def batches_of(database: Database, node: str) -> int:
 
 
 def unanswered_since(database: Database) -> datetime | None:
-    """Return when the first batch was formed after the latest one that a worker completed; None if there is none.
+    """Return since when batches are unanswered: no worker completed any of them, nor a later one; None if none is.
 
-    Batches that the sweep took back count as unanswered, so a worker that hangs on every batch is noticed.
+    It is the end of the latest completed batch if an older one is open, else the time when the first batch after it was
+    formed. Batches that the sweep took back count as unanswered, so a worker that hangs on every batch is noticed.
     """
     latest = select(batches.c.finished_at).where(batches.c.outcomes.is_not(None))
     with database.read() as connection:
         ends = connection.execute(latest.order_by(batches.c.created_at.desc()).limit(_LATEST_BATCHES)).scalars().all()
         later = select(func.min(batches.c.created_at))
         if ends:
-            later = later.where(batches.c.created_at > max(ends))
+            end: datetime = max(ends)
+            older = select(batches.c.id).where(batches.c.finished_at.is_(None), batches.c.created_at <= end)
+            if connection.execute(older.limit(1)).first() is not None:
+                return end
+            later = later.where(batches.c.created_at > end)
         since: datetime | None = connection.execute(later).scalar()
         return since
 

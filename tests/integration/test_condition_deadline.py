@@ -15,7 +15,7 @@ from db.condition import Verdict
 from db.condition.deadline import Outlook, outlook
 from db.condition.remaining_work import remaining_work
 from db.engine import Database
-from db.ledger import Arrival
+from db.ledger import Arrival, Cause
 from db.queries.steady_rate import steady_rate
 from db.tables import State, batches
 from nightread.nights import Nights, nights_of
@@ -167,3 +167,35 @@ def test_after_the_deadline_the_night_was_missed(
     ledger.retry(database, [first], actor="anna", now=clock())
     assert ledger_driver.states()[0] == "received"
     assert read_outlook(database, settings, nights, clock()).missed is None
+
+
+def test_a_retry_of_some_images_does_not_hide_that_others_are_late(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, settings: Settings, nights: Nights
+) -> None:
+    """Three failed images are retried in the morning while one of the same night never had an outcome."""
+    database, clock = ledger_driver.database, ledger_driver.clock
+    ledger_driver.register(make_arrivals(3))
+    ledger_driver.analyse_all(state=State.FAILED, reason=Reason.TIMEOUT)
+    ledger_driver.register(make_arrivals(1))
+    clock.advance(hours=8, minutes=1)
+    ledger.retry(database, [image.id for image in ledger_driver.instances()[:3]], actor="anna", now=clock())
+    assert read_outlook(database, settings, nights, clock()).missed == clock() - timedelta(minutes=1)
+    ledger_driver.analyse_all()
+    assert read_outlook(database, settings, nights, clock()).missed is None
+
+
+def test_during_a_pause_neither_an_end_nor_its_range_is_expected(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, settings: Settings, nights: Nights
+) -> None:
+    """The throughput of the minutes before it says nothing of an end that a person decides."""
+    database, clock = ledger_driver.database, ledger_driver.clock
+    ledger_driver.register(make_arrivals(60))
+    (batch,) = ledger_driver.form()
+    claimed = ledger_driver.claim(batch)
+    clock.advance(seconds=30)
+    ledger_driver.record(batch, [build_outcome(image) for image in claimed])
+    ledger_driver.register(make_arrivals(1))
+    assert read_outlook(database, settings, nights, clock()).earliest is not None
+    ledger.pause(database, Cause.PERSON, actor="anna", detail="", now=clock())
+    found = read_outlook(database, settings, nights, clock())
+    assert (found.verdict, found.done_by, found.earliest, found.latest) == (Verdict.UNKNOWN, None, None, None)

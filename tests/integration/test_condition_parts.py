@@ -141,6 +141,29 @@ def test_a_container_with_another_name_takes_the_place_of_the_dead_one(
     }
 
 
+def test_a_part_that_was_started_again_after_its_own_crash_does_not_hide_another_one(
+    database: Database, clock: SettableClock
+) -> None:
+    """Of two workers one dies for good; the other one dies later, and its service starts it again."""
+    worker_beat(database, now=clock(), node="a@host")
+    worker_beat(database, now=clock.advance(seconds=60), node="b@host", boot_id="1")
+    worker_beat(database, now=clock.advance(minutes=5), node="b@host", boot_id="2")
+    workers = [part for part in parts(database, clock()) if part.kind is PartKind.WORKER]
+    assert {part.node: part.state.value for part in workers} == {"a@host": "silent", "b@host": "restarted"}
+
+
+def test_parts_of_an_up_that_has_a_successor_are_not_missed(database: Database, clock: SettableClock) -> None:
+    """The container of `up` was killed, and another one runs without Flower and the API."""
+    beat(database, PartKind.SUPERVISOR, now=clock(), node="a", detail=UP)
+    beat(database, PartKind.SUPERVISOR, now=clock.advance(minutes=1), node="b", detail={"parts": ["worker"]})
+    assert states(database, clock()) == {
+        "up": "restarted",
+        "worker": "starting",
+        "dispatcher": "missing",
+        "redis": "unknown",
+    }
+
+
 def test_a_living_twin_does_not_hide_a_dead_part(database: Database, clock: SettableClock) -> None:
     """It was there before, so it is no successor."""
     beat(database, PartKind.RECEIVER, now=clock(), node="a")
@@ -195,3 +218,17 @@ def test_another_part_reports_that_flower_was_stopped(database: Database, clock:
     assert states(database, clock()) == ALIVE | {"flower": "alive"}
     beat(database, PartKind.FLOWER, now=clock(), boot_id="f", stopped=True)
     assert states(database, clock()) == ALIVE
+
+
+def test_a_restart_of_everything_is_no_crash_of_redis_and_flower(database: Database, clock: SettableClock) -> None:
+    """Nobody can report their stop while the dispatcher is stopped too; under a living dispatcher it is a crash."""
+    seen = (PartKind.REDIS, PartKind.FLOWER)
+    beat(database, PartKind.DISPATCHER, *seen, now=clock())
+    ledger.record_stop(database, part=PartKind.DISPATCHER, boot_id="1", now=clock.advance(seconds=5))
+    worker_beat(database, now=clock.advance(minutes=2))
+    beat(database, PartKind.DISPATCHER, *seen, now=clock(), boot_id="2")
+    assert states(database, clock()) == ALIVE | {"flower": "alive"}
+    clock.advance(seconds=10)
+    beat(database, PartKind.DISPATCHER, now=clock(), boot_id="2")
+    beat(database, *seen, now=clock(), boot_id="3")
+    assert states(database, clock()) == ALIVE | {"flower": "restarted", "redis": "restarted"}

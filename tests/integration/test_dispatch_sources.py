@@ -181,5 +181,6 @@ def test_the_forecast_leaves_out_the_images_that_a_pause_holds(ledger_driver: Le
     """They are counted, and the other images have an end."""
     ledger_driver.register(build_arrivals(5), source_id=other_source)
     ledger_driver.register(build_arrivals(3))
-    assert queries.held_images(ledger_driver.database, []) == 0
-    assert queries.held_images(ledger_driver.database, [other_source]) == 5
+    now = ledger_driver.clock()
+    assert queries.held_images(ledger_driver.database, [], now=now) == 0
+    assert queries.held_images(ledger_driver.database, [other_source], now=now) == 5

@@ -118,7 +118,7 @@ def _run_a_pause(ledger_driver: LedgerDriver) -> None:
         (pause,) = pauses(ledger_driver.database)
         probe_outcomes(ledger_driver.database, pause)
         ledger.clear_probe(ledger_driver.database, ledger_driver.pause_id())
-        held_images(ledger_driver.database, [ledger_driver.source_id])
+        held_images(ledger_driver.database, [ledger_driver.source_id], now=ledger_driver.clock())
         ledger.end_pauses(ledger_driver.database, now=ledger_driver.clock())
     minute = timedelta(seconds=60)
     for days in (0, 1):

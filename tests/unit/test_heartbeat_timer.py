@@ -55,11 +55,13 @@ def test_a_thread_sends_heartbeats_of_the_part_and_of_those_that_it_sees(
     assert stops(database) == {"dispatcher": True, "redis": False}
 
 
-@pytest.mark.parametrize(("error", "stopped"), [(StopWork("disk"), False), (UsageFault("port"), True)])
-def test_an_error_is_a_crash_unless_the_command_was_wrong(
-    database: Database, clock: SettableClock, error: Exception, stopped: bool
+@pytest.mark.parametrize(
+    ("error", "stopped"), [(StopWork("disk"), False), (UsageFault("port"), True), (KeyboardInterrupt(), True)]
+)
+def test_an_error_is_a_crash_unless_a_person_caused_it(
+    database: Database, clock: SettableClock, error: BaseException, stopped: bool
 ) -> None:
-    """What a person typed wrongly is not missed afterwards."""
+    """What a person typed wrongly, or ended with Ctrl-C as `nightread run` can be, is not missed afterwards."""
     timer = HeartbeatTimer(database, PartKind.API, clock=clock)
     timer.send()
     with pytest.raises(type(error)), sent_heartbeats(timer):

@@ -174,9 +174,11 @@ def test_people_see_errors_as_pages(shown: PagesClient, request_of: dict[str, An
     assert 'href="/"' in response.text
 
 
-@pytest.mark.parametrize(("path", "accept"), [("/v1/no", "text/html"), ("/no/such", "application/json")])
+@pytest.mark.parametrize(
+    ("path", "accept"), [("/v1/no", "text/html"), ("/metrics/no", "text/plain"), ("/no/such", "application/json")]
+)
 def test_programs_get_problem_objects(shown: PagesClient, path: str, accept: str) -> None:
-    """Below /v1 whatever they accept; elsewhere if they take JSON and no HTML."""
+    """Below /v1 and /metrics whatever they accept; elsewhere if they take JSON and no HTML."""
     response = shown.client.get(path, headers={"Accept": accept})
 
     assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")

@@ -20,8 +20,8 @@ _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
 """Largest accepted long name or pax header."""
 _MAX_HEADERS = 200_000
-_INCOMPLETE = "The archive is incomplete: it ends within a file or a header."
 """Folders have headers but do not count as files. A few megabytes of gzip hold millions of headers of 20 us each."""
+_INCOMPLETE = "The archive is incomplete: it ends within a file or a header."
 
 
 class _Type(Enum):

@@ -162,6 +162,25 @@ def test_what_waits_is_told_apart(
     assert sum(waiting[name] for name in waiting if not name.startswith(("rest_of_file_until", "unregistered"))) == 21
 
 
+def test_an_image_of_a_paused_source_that_is_tried_later_counts_once(
+    nightread: Nightread, at_work: LedgerDriver, make_arrivals: MakeArrivals, database: Database, clock: SettableClock
+) -> None:
+    """It waits for its source or for a person, and never makes an image that is ready look as if it waited too."""
+    away = ledger.ensure_source(database, name="away", kind="folder", root="/away", now=clock())
+    at_work.register(make_arrivals(4), source_id=away)
+    until = clock() + timedelta(minutes=1)
+    at_work.analyse_all(state=State.RECEIVED, reason=Reason.SOURCE_GONE, uncounted=True, not_before=until)
+    at_work.register(make_arrivals(2), source_id=away)
+    at_work.register(make_arrivals(5))
+    ledger.pause(database, Cause.PERSON, actor="anna", detail="", now=clock(), source_id=away)
+
+    document = json.loads(nightread("status", "--json")[1])
+
+    waiting = document["waiting_for"]
+    assert (waiting["ready"], waiting["source"], waiting["person"]) == (5, 4, 2)
+    assert document["held"] == 2
+
+
 @pytest.mark.parametrize(
     ("cause", "source", "level"),
     [
@@ -202,6 +221,22 @@ def test_work_of_which_nothing_comes_back_is_stalled(
         ledger.report_source(database, at_work.source_id, {}, now=clock())
         assert nightread("status", "--check")[0] == code
     assert "1 image waits and no batch was finished for 10 min 00 s" in nightread("status")[1].splitlines()[0]
+
+
+def test_the_last_batches_of_a_night_are_stalled_although_no_later_one_was_sent(
+    nightread: Nightread, at_work: LedgerDriver, make_arrivals: MakeArrivals, database: Database, clock: SettableClock
+) -> None:
+    """Both batches were sent before the first one came back, and the second one never does."""
+    at_work.register(make_arrivals(2))
+    first, second = at_work.form(images=1)
+    at_work.claim(second)
+    clock.advance(seconds=5)
+    at_work.analyse(first)
+    for minutes, code in ((9, 0), (1, 2)):
+        clock.advance(minutes=minutes)
+        all_alive(database, now=clock(), sources=["inbox"])
+        ledger.report_source(database, at_work.source_id, {}, now=clock())
+        assert nightread("status", "--check")[0] == code
 
 
 def test_a_check_of_what_cannot_be_read_is_stopped(nightread: Nightread) -> None:
