@@ -15,7 +15,7 @@ from pathlib import Path
 from compose_file import REPOSITORY, SECRETS, Service, document
 from image_packages import hide_other_packages
 
-_HEALTHY_SECONDS = 180
+_HEALTHY_SECONDS = 300
 _BETWEEN_LOOKS_SECONDS = 0.1
 _SYSTEM = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin"])
 

@@ -78,7 +78,7 @@ class Stranger:
             self._up()
         elif command.startswith("docker compose exec "):
             self._exec(shlex.split(command)[3:])
-        elif not command.startswith("apt install "):
+        elif not command.startswith(("apt install ", "docker compose ps")):
             done = subprocess.run(
                 ["bash", "-euc", self._here(command)], cwd=self.folder, capture_output=True, text=True, check=False
             )

@@ -50,7 +50,7 @@ CONTROL_CALLS = (
 )
 """All calls of Flower's interface that change something."""
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

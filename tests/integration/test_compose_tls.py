@@ -28,7 +28,7 @@ from nightread.settings import load_settings
 
 STAYING = ("redis", "postgres", "producer", "dispatcher", "worker", "flower")
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
