@@ -1,0 +1,58 @@
+"""`nightread doctor` checks the files that the settings name: settings file, logins, certificates."""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skip_reasons
+
+from cli import doctor
+from cli.checks.certificates import check_certificates
+from cli.checks.secrets import check_secrets
+from nightread.settings import load_settings
+
+LOGIN = '[[sources]]\nkind = "orthanc"\nname = "pacs"\nurl = "https://pacs.example"\nlogin = {{ user = "ann", {} }}\n'
+
+
+@pytest.mark.parametrize(
+    ("secret", "warned"), [('password = "9f8e7d6c5b4a"', True), ('password_file = "/run/secrets/pacs"', False)]
+)
+def test_a_settings_file_with_a_password_must_be_closed(tmp_path: Path, secret: str, warned: bool) -> None:
+    """One that only names the file of the password holds no secret."""
+    (config := tmp_path / "nightread.toml").write_text(LOGIN.format(secret))
+    config.chmod(0o644)
+    found = check_secrets(load_settings(config, state_dir=tmp_path / "state"), config)
+    assert any(check.name == "settings file" for check in found) == warned
+
+
+def test_the_settings_file_of_the_option_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only that of NIGHTREAD_CONFIG."""
+    (config := tmp_path / "nightread.toml").write_text("flower_port = 0\n")
+    seen: list[Any] = []
+    monkeypatch.setattr(doctor, "examine", lambda _settings, config: seen.append(config) or [])
+    assert doctor.doctor_command.callback is not None
+    with pytest.raises(SystemExit):
+        doctor.doctor_command.callback(as_json=True, peers=False, strict=False, config=config)
+    assert seen == [config]
+
+
+def test_one_valid_authority_is_enough(tmp_path: Path) -> None:
+    """A file of many authorities may have expired ones; if all have expired, every peer is refused."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip(skip_reasons.OPENSSL)
+    texts = []
+    for days in ("10", "90"):
+        command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        made = subprocess.run(
+            [*command, "-days", days, "-subj", "/CN=h", "-keyout", "/dev/null"], check=True, capture_output=True
+        )
+        texts.append(made.stdout)
+    (authorities := tmp_path / "ca.pem").write_bytes(b"".join(texts))
+    destination = {"kind": "stow", "name": "pacs", "url": "https://pacs.example", "tls": {"ca": authorities}}
+    settings = load_settings(None, state_dir=tmp_path, destinations=[destination])
+    now = datetime.now(UTC)
+    results = [list(check_certificates(settings, now + timedelta(days=days))) for days in (20, 91)]
+    assert [[check.result for check in found] for found in results] == [["ok"], ["fail"]]
