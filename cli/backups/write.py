@@ -18,7 +18,7 @@ from db.backup.sqlite_copy import copy_sqlite
 from db.engine import Database
 from models.bundle import CARD_FILE
 from nightread import __version__
-from nightread.durable import sync_folder
+from nightread.durable import publish
 from nightread.errors import StopWork, UsageFault
 from nightread.file_lock import FileLockedError, lock_file
 from nightread.settings import Settings
@@ -170,9 +170,6 @@ def _require_space(settings: Settings, folder: Path, bundles: list[Path]) -> Non
 def _publish(archive: Path, target: Path) -> None:
     """Give the finished archive its name. Raises UsageFault if a file got this name meanwhile."""
     try:
-        os.link(archive, target)
+        publish(archive, target)
     except FileExistsError:
         raise UsageFault(f"{target} exists, and a backup never overwrites a file: name another one.") from None
-    except OSError:  # a file system without hard links
-        archive.rename(target)
-    sync_folder(target.parent)

@@ -4,15 +4,15 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import skip_reasons
 
 from cli import doctor
 from cli.checks.certificates import check_certificates
+from cli.checks.check import Check
 from cli.checks.secrets import check_secrets
-from nightread.settings import load_settings
+from nightread.settings import Settings, load_settings
 
 LOGIN = '[[sources]]\nkind = "orthanc"\nname = "pacs"\nurl = "https://pacs.example"\nlogin = {{ user = "ann", {} }}\n'
 
@@ -31,8 +31,13 @@ def test_a_settings_file_with_a_password_must_be_closed(tmp_path: Path, secret: 
 def test_the_settings_file_of_the_option_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only that of NIGHTREAD_CONFIG."""
     (config := tmp_path / "nightread.toml").write_text("flower_port = 0\n")
-    seen: list[Any] = []
-    monkeypatch.setattr(doctor, "examine", lambda _settings, config: seen.append(config) or [])
+    seen: list[Path | None] = []
+
+    def examine(_settings: Settings, config: Path | None) -> list[Check]:
+        seen.append(config)
+        return []
+
+    monkeypatch.setattr(doctor, "examine", examine)
     assert doctor.doctor_command.callback is not None
     with pytest.raises(SystemExit):
         doctor.doctor_command.callback(as_json=True, peers=False, strict=False, config=config)
