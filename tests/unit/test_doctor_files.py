@@ -1,14 +1,17 @@
-"""`nightread doctor` checks the files that the settings name: settings file, logins, certificates."""
+"""`nightread doctor` checks the files that the settings name: settings file, logins, certificates, state folder."""
 
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import skip_reasons
+from pydantic import SecretStr
 
 from cli import doctor
+from cli.checks import machine
 from cli.checks.certificates import check_certificates
 from cli.checks.check import Check
 from cli.checks.secrets import check_secrets
@@ -61,3 +64,13 @@ def test_one_valid_authority_is_enough(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     results = [list(check_certificates(settings, now + timedelta(days=days))) for days in (20, 91)]
     assert [[check.result for check in found] for found in results] == [["ok"], ["fail"]]
+
+
+@pytest.mark.parametrize(("database", "result"), [(None, "warn"), (SecretStr("postgresql://db/nightread"), "ok")])
+def test_only_a_state_folder_with_the_database_needs_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: SecretStr | None, result: str
+) -> None:
+    """In a container with PostgreSQL elsewhere the state folder is in memory, of 2 GiB at most."""
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=2**31 - 4096))
+    found = machine.check_machine(load_settings(None, state_dir=tmp_path, database_url=database))
+    assert [check.result for check in found if check.name == "disk"] == [result]
