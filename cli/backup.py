@@ -87,7 +87,7 @@ def backup_command(
         manifest = write_backup(settings, database, target, taken_at=taken_at, with_bundles=not no_bundles)
         size = target.stat().st_size
         _record(database, taken_at, _numbers(manifest, size))
-    removed = remove_older(target.parent, keep) if keep is not None else []
+    removed = remove_older(target, keep) if keep is not None else []
     if as_json:
         names = [path.name for path in removed]
         print_json(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from cli.inputs.options import settings_from, state_options
 from cli.output.console import out, print_json
 from cli.output.tables import make_table, show
 from nightread.clock import utc_now
+from nightread.environment import settings_file
 from nightread.settings import Settings
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -51,7 +53,7 @@ def doctor_command(as_json: bool, peers: bool, strict: bool, **options: Any) -> 
               nightread doctor --strict --json
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
-    checks = [*examine(settings), *(check_peers(settings) if peers else ())]
+    checks = [*examine(settings, settings_file(options["config"])), *(check_peers(settings) if peers else ())]
     failed = any(check.result == "fail" or (strict and check.result == "warn") for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [_json(check) for check in checks]})
@@ -60,8 +62,8 @@ def doctor_command(as_json: bool, peers: bool, strict: bool, **options: Any) -> 
     sys.exit(1 if failed else 0)
 
 
-def examine(settings: Settings) -> list[Check]:
-    """Run all checks of this machine, in the order in which problems should be fixed."""
+def examine(settings: Settings, config: Path | None) -> list[Check]:
+    """Run all checks of this machine, in the order in which problems should be fixed; `config` is the settings file."""
     postgres = settings.database_url is not None and settings.sql_url.startswith("postgres")
     works_here = settings.model is not None
     return [
@@ -74,7 +76,7 @@ def examine(settings: Settings) -> list[Check]:
         *check_ports(settings),
         *check_machine(settings),
         *check_spool(settings),
-        *check_secrets(settings),
+        *check_secrets(settings, config),
         *check_certificates(settings, utc_now()),
         *check_exposure(settings),
     ]

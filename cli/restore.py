@@ -93,8 +93,8 @@ def _show(reader: ArchiveReader, settings: Settings, restored: Restored, *, with
     if not restored.broken_rules:
         out.print(f"The database is consistent: {len(queries.RULES)} rules checked.")
     out.print(
-        "Purges and opt-outs since the backup are lost: repeat them before you start nightread. "
-        "Then compare with folders and queue: `nightread audit`."
+        "Purges, opt-outs and revocations of API keys since the backup are lost: repeat them before you start "
+        "nightread. Then compare with folders and queue: `nightread audit`."
     )
 
 

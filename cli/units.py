@@ -90,7 +90,8 @@ def units(settings: Settings, parts: Sequence[Unit], place: Place) -> dict[str, 
     services = [f"nightread-{part.name}.service" for part in parts]
     found = {"nightread.target": _target(services, place)}
     if not any(part.name == UP for part in parts):  # it upgrades the schema itself
-        found["nightread-migrate.service"] = _service(settings, place, _MIGRATE, {**_ONCE, "Restart": "on-failure"})
+        lifetime = _ONCE | {"Restart": "on-failure"} | _PAUSE
+        found["nightread-migrate.service"] = _service(settings, place, _MIGRATE, lifetime)
     for part in parts:
         found[f"nightread-{part.name}.service"] = _service(settings, place, part, _restarts(part))
     if any(part.name in ("dispatch", UP) for part in parts):  # there is one dispatcher, and one backup
@@ -102,6 +103,8 @@ def units(settings: Settings, parts: Sequence[Unit], place: Place) -> dict[str, 
 _MIGRATE = Unit(name="migrate", description="upgrades the schema of the database", arguments=("db", "upgrade"))
 _BACKUPS_KEPT = 7
 _ONCE = {"Type": "oneshot"}
+_PAUSE = {"RestartSec": "10"}
+"""Seconds between two starts: with systemd's 0.1 s a service that waits for the database would use a processor."""
 _TIMER = """[Unit]
 Description=nightread: a backup each day, outside of the night
 
@@ -193,7 +196,7 @@ def _order(place: Place, part: Unit) -> Iterator[str]:
 
 
 def _restarts(part: Unit) -> dict[str, str]:
-    keys = {"Type": "exec", "Restart": "always", "RestartSec": "10"}
+    keys = {"Type": "exec", "Restart": "always"} | _PAUSE
     if part.name == UP:
         # The socket of its Redis lies in the temporary folder, where commands beside the service must find it.
         own_folder = {

@@ -15,3 +15,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish(finished: Path, target: Path) -> None:
+    """Give a finished file its name, which survives a power failure; an existing file is not replaced.
+
+    On a file system without hard links, a file that gets this name at the same moment is replaced. Raises
+    FileExistsError, OSError.
+    """
+    try:
+        os.link(finished, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        finished.rename(target)
+    sync_folder(target.parent)

@@ -19,7 +19,7 @@ from db.engine import Database, open_database
 from db.queries.backups import RESTORE
 from db.queries.snapshot import snapshot
 from nightread.clock import utc_now
-from nightread.durable import sync_folder
+from nightread.durable import publish
 from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
@@ -103,10 +103,9 @@ def _put_sqlite(reader: ArchiveReader, settings: Settings) -> None:
     try:
         reader.extract(reader.manifest.database_file, partial)
         _require_rows(reader.manifest, dict(inspect_sqlite(partial).rows))
-        os.link(partial, file)
+        publish(partial, file)
     finally:
         partial.unlink(missing_ok=True)
-    sync_folder(file.parent)
 
 
 def _put_postgresql(reader: ArchiveReader, settings: Settings) -> None:

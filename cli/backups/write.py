@@ -18,7 +18,7 @@ from db.backup.sqlite_copy import copy_sqlite
 from db.engine import Database
 from models.bundle import CARD_FILE
 from nightread import __version__
-from nightread.durable import sync_folder
+from nightread.durable import publish
 from nightread.errors import StopWork, UsageFault
 from nightread.file_lock import FileLockedError, lock_file
 from nightread.settings import Settings
@@ -64,11 +64,22 @@ def backup_name(taken_at: datetime) -> str:
     return f"nightread-{taken_at:%Y%m%dT%H%M%SZ}.tar"
 
 
-def remove_older(folder: Path, keep: int) -> list[Path]:
-    """Remove the backups that `backup_name` named, except the latest `keep`. Returns them. Raises OSError."""
-    named = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
-    for path in (older := named[:-keep]):
-        path.unlink()
+def remove_older(made: Path, keep: int) -> list[Path]:
+    """Remove the backups that `backup_name` named beside the new one, except the latest `keep`, the new one included.
+
+    Names of the others tell their age: the new one stays even if the clock was set back. Returns the removed ones.
+    Raises StopWork if one cannot be removed.
+    """
+    others = sorted(path for path in made.parent.iterdir() if _NAME.fullmatch(path.name) and path.name != made.name)
+    older = others[: max(0, len(others) - keep + 1)]
+    for path in older:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StopWork(
+                f"{made} is complete, but {path.name} cannot be removed ({os.strerror(error.errno or 0)}): "
+                "remove it by hand, and let this user remove files there."
+            ) from error
     return older
 
 
@@ -159,9 +170,6 @@ def _require_space(settings: Settings, folder: Path, bundles: list[Path]) -> Non
 def _publish(archive: Path, target: Path) -> None:
     """Give the finished archive its name. Raises UsageFault if a file got this name meanwhile."""
     try:
-        os.link(archive, target)
+        publish(archive, target)
     except FileExistsError:
         raise UsageFault(f"{target} exists, and a backup never overwrites a file: name another one.") from None
-    except OSError:  # a file system without hard links
-        archive.rename(target)
-    sync_folder(target.parent)

@@ -71,9 +71,10 @@ def _check(name: str, tls: Tls, now: datetime) -> Iterator[Check]:
             )
             yield Check.fail(name, f"{tls.certificate} and its key do not belong together, or are no PEM files", remedy)
             return
-    for path in (tls.certificate, tls.ca):
-        if path is not None:
-            yield _validity(name, path, now)
+    if tls.certificate is not None:
+        yield _validity(name, tls.certificate, now)
+    if tls.ca is not None:
+        yield _validity(name, tls.ca, now, one_is_enough=True)
 
 
 def _no_password() -> str:
@@ -81,10 +82,13 @@ def _no_password() -> str:
     return ""
 
 
-def _validity(name: str, path: Path, now: datetime) -> Check:
+def _validity(name: str, path: Path, now: datetime, *, one_is_enough: bool = False) -> Check:
+    """Check a certificate with its chain; of authorities `one_is_enough`: their file may have expired ones too."""
     periods = [period for pem in _PEM.findall(path.read_bytes()) if (period := valid_period(base64.b64decode(pem)))]
     if not periods:
         return Check.fail(name, f"{path} has no certificate", "Give a PEM file with BEGIN CERTIFICATE.")
+    if one_is_enough:
+        periods = [max(periods, key=lambda period: period[1])]
     begins, ends = max(begin for begin, _ in periods), min(end for _, end in periods)
     if ends <= now:
         return Check.fail(name, f"{path} expired on {ends:%Y-%m-%d}", "Renew it: peers refuse the connection.")

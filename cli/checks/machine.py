@@ -98,7 +98,7 @@ def _disk(settings: Settings) -> Iterator[Check]:
             found,
             "Less than four times NIGHTREAD_DISK_RESERVE_BYTES: free disk space before all work is paused.",
         )
-    elif free < _ENOUGH_FREE_BYTES:
+    elif settings.database_url is None and free < _ENOUGH_FREE_BYTES:
         yield Check.warn("disk", found, "The database of a million images takes about 2 GiB: free disk space.")
     else:
         yield Check.ok("disk", found)

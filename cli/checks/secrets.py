@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cli.checks.check import Check
-from nightread.environment import secret_names, settings_file
+from nightread.environment import secret_names
 from nightread.errors import UsageFault
 from nightread.setting_problems import read_config
 from nightread.settings import Settings
@@ -22,14 +22,14 @@ _SHORTEST = 8
 _MAKE = "Everybody knows or guesses it: use a random one, such as `openssl rand -hex 24` prints."
 
 
-def check_secrets(settings: Settings) -> Iterator[Check]:
-    """Check each password of the settings, and who can read the files of secrets."""
+def check_secrets(settings: Settings, config: Path | None) -> Iterator[Check]:
+    """Check each password of the settings, and who can read the settings file `config` and the files of secrets."""
     weak = [where for where, user, password in _passwords(settings) if _is_weak(user, password)]
     for where in weak:
         yield Check.warn(f"password of {where}", "a default, the user name, or too short", _MAKE)
     if not weak:
         yield Check.ok("passwords", "none is a default or short")
-    yield from _files(settings)
+    yield from _files(settings, config)
 
 
 def _passwords(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -60,8 +60,7 @@ def _is_weak(user: str, password: str) -> bool:
     return password.lower() in _KNOWN | {user.lower()} or len(password) < _SHORTEST
 
 
-def _files(settings: Settings) -> Iterator[Check]:
-    config = settings_file(None)
+def _files(settings: Settings, config: Path | None) -> Iterator[Check]:
     if config is not None and _holds_secret(config) and (mode := _open_to_others(config)):
         yield Check.warn("settings file", f"{config} has secrets and mode {mode}", f"`chmod 600 {config}`")
     for path in (settings.state_dir, settings.state_dir / "site.key", settings.spool_folder):
@@ -84,5 +83,7 @@ def _holds_secret(config: Path) -> bool:
         written = read_config(config)
     except UsageFault:
         return False
-    logins = [entry.get("login") for name in ("sources", "destinations") for entry in written.get(name, ())]
-    return bool(secret_names(Settings) & written.keys()) or any(logins)
+    logins = [entry.get("login", {}) for name in ("sources", "destinations") for entry in written.get(name, ())]
+    return bool(secret_names(Settings) & written.keys()) or any(
+        {"password", "bearer"} & login.keys() for login in logins
+    )

@@ -84,7 +84,8 @@ def _run(command: list[str], sql_url: str) -> None:
         name = Path(command[0]).name
         raise StopWork(
             f"{name} failed (exit code {ended.returncode}): check with `nightread doctor` that the database can be "
-            "reached, that its disk has space, and that its user may read and create all tables."
+            "reached, that its disk has space, that its user may read and create all tables, and that the releases of "
+            f"{name} and of the server are equal."
         )
 
 

@@ -71,6 +71,17 @@ def test_only_the_latest_backups_are_kept(site: Site, tmp_path: Path) -> None:
     assert isinstance(site.backup("--to", tmp_path / "one.tar", "--keep", "2").exception, UsageFault)
 
 
+def test_the_new_backup_stays_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    """Files of a wrong time in the future look younger: they take places, but not that of the new one."""
+    names = [f"nightread-{year}0101T000000Z.tar" for year in (2026, 2098, 2099)]
+    for name in names:
+        (tmp_path / name).touch()
+    removed = write.remove_older(tmp_path / names[0], 2)
+    assert [path.name for path in removed] == names[1:2]
+    assert write.remove_older(tmp_path / names[0], 1) == [tmp_path / names[2]]
+    assert [path.name for path in tmp_path.iterdir()] == names[:1]
+
+
 def test_a_backup_of_another_program_is_recorded(site: Site) -> None:
     """Its age is known to `doctor` too."""
     assert latest_backup(site.ledger_driver.database) is None

@@ -289,7 +289,7 @@ def test_strict_fails_for_warnings_too(tmp_path: Path, monkeypatch: pytest.Monke
     """Without it, a warning ends with 0; --peers asks the others."""
     monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path))
     warning = Check.warn("x", "found", "remedy")
-    monkeypatch.setattr(doctor, "examine", lambda _settings: [warning])
+    monkeypatch.setattr(doctor, "examine", lambda _settings, _config: [warning])
     monkeypatch.setattr(doctor, "check_peers", lambda _settings: [Check.fail("peer", "found", "remedy")])
     run = partial(CliRunner().invoke, cli)
     assert run(["doctor"]).exit_code == 0

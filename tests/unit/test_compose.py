@@ -18,6 +18,7 @@ from compose_file import (
 from jsonschema.validators import validator_for
 
 from nightread import __version__
+from nightread.disk import alarm_bytes
 from nightread.settings import Settings, load_settings
 
 VALIDATOR = validator_for(schema())(schema())
@@ -135,6 +136,14 @@ def test_memory_and_processes_are_limited(service: Service) -> None:
     assert service.spec["ulimits"] == {"core": 0}
 
 
+@each_of_ours
+def test_a_state_folder_in_memory_is_no_full_disk(service: Service) -> None:
+    """Free space below the reserve pauses dispatch until a tenth more is free, and below the alarm `status` warns."""
+    (mount,) = service.spec["tmpfs"]
+    gib = int(mount.partition("size=")[2].removesuffix("g"))
+    assert gib * 1024**3 > 1.1 * alarm_bytes(load_settings().disk_reserve_bytes)
+
+
 @each
 def test_ports_are_open_on_this_host_only(service: Service) -> None:
     """By default no service listens on an external address."""
@@ -229,7 +238,7 @@ def test_received_files_are_in_a_volume_that_all_readers_share() -> None:
 
 
 def test_pictures_and_sign_ins_survive_a_restart_of_the_api() -> None:
-    """Its state folder is a volume: /tmp is smaller than `thumbnail_bytes`, and is lost at each restart."""
+    """Its state folder is a volume: /tmp is memory, and is lost at each restart."""
     assert ALL["api"].environment["NIGHTREAD_STATE_DIR"] == "/var/lib/nightread"
     assert "api:/var/lib/nightread" in ALL["api"].spec["volumes"]
     assert "api" in document()["volumes"]

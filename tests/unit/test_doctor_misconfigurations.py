@@ -158,19 +158,18 @@ def _no_right(place: Place) -> Iterable[Check]:
 
 
 def _secrets(**values: Any) -> Any:
-    return lambda place: secrets.check_secrets(place.settings(**values))
+    return lambda place: secrets.check_secrets(place.settings(**values), None)
 
 
 def _open_settings_file(place: Place) -> Iterable[Check]:
     (path := place.folder / "nightread.toml").write_text('site_key = "x"\n')
     path.chmod(0o644)
-    place.monkeypatch.setenv("NIGHTREAD_CONFIG", str(path))
-    return secrets.check_secrets(place.settings())
+    return secrets.check_secrets(place.settings(), path)
 
 
 def _open_state(place: Place) -> Iterable[Check]:
     place.state.chmod(0o755)
-    return secrets.check_secrets(place.settings())
+    return secrets.check_secrets(place.settings(), None)
 
 
 def _models(**values: Any) -> Any:

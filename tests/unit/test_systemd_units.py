@@ -104,6 +104,8 @@ def test_each_part_of_the_settings_has_a_service(config: Path, folder: Path) -> 
         assert "Requires" not in keys  # a service whose requirement failed would never be tried again
         (command,) = keys["ExecStart"]
         assert command.split()[1] == name
+    for name in (*ALL, "migrate"):
+        assert _keys(folder / f"nightread-{name}.service")["RestartSec"] == ["10"]
     assert _keys(folder / "nightread-send-results.service")["ExecStart"][0].endswith(" send-results --follow")
     assert _keys(folder / "nightread-worker.service")["KillMode"] == ["mixed"]
 
