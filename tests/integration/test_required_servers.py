@@ -14,14 +14,14 @@ CONFIGURATION = str(TESTS.parent / "pyproject.toml")
 @pytest.mark.parametrize(
     ("required", "outcome"),
     [
-        pytest.param({}, "7 skipped", marks=pytest.mark.slow),
-        ({"NIGHTREAD_REQUIRE_SERVERS": "1"}, "6 failed, 1 skipped"),
+        pytest.param({}, "8 skipped", marks=pytest.mark.slow),
+        ({"NIGHTREAD_REQUIRE_SERVERS": "1"}, "7 failed, 1 skipped"),
     ],
 )
 def test_where_servers_are_required_no_test_is_skipped_for_want_of_one(
     tmp_path: Path, required: dict[str, str], outcome: str
 ) -> None:
-    """PostgreSQL, Redis, Orthanc, DCMTK, OpenSSL and the programs of Compose: none of the tests has a marker."""
+    """PostgreSQL, Redis, Orthanc, DCMTK, OpenSSL, Prometheus and the programs of Compose: none of the tests has a marker."""
     (tmp_path / "test_servers.py").write_text(
         "import pytest\nimport skip_reasons\n"
         "@pytest.mark.parametrize('reason', [*sorted(skip_reasons.SERVERS), skip_reasons.NO_SHARED_DATA])\n"
