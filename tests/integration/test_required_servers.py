@@ -21,7 +21,7 @@ CONFIGURATION = str(TESTS.parent / "pyproject.toml")
 def test_where_servers_are_required_no_test_is_skipped_for_want_of_one(
     tmp_path: Path, required: dict[str, str], outcome: str
 ) -> None:
-    """PostgreSQL, Redis, Orthanc, DCMTK, OpenSSL, Prometheus and the programs of Compose: none of the tests has a marker."""
+    """PostgreSQL, Redis, Orthanc, DCMTK, OpenSSL, Prometheus, the programs of Compose: no test has a marker."""
     (tmp_path / "test_servers.py").write_text(
         "import pytest\nimport skip_reasons\n"
         "@pytest.mark.parametrize('reason', [*sorted(skip_reasons.SERVERS), skip_reasons.NO_SHARED_DATA])\n"
