@@ -123,7 +123,7 @@ def test_a_trial_read_gets_the_retrieved_bytes(polled: PolledOrthanc) -> None:
         )
         context = polled.worker_driver.context(sources=(polled.store,))
         assert polled.worker_driver.analyse(context) == {"done": 1}
-        assert context.trial_reader._connection is not None
+        assert context.trial_reader._process is not None
         context.trial_reader.close()
         orthanc.process.kill()
 
