@@ -13,6 +13,7 @@ from cstore_receiver import NAME
 from dicom_peers import free_port
 from ledger_driver import LedgerDriver, SettableClock
 
+import producer.cstore
 from cli.checks.spool import check_spool
 from cli.main import cli
 from db import ledger
@@ -133,6 +134,7 @@ def test_a_missing_library_is_reported_with_its_extra(monkeypatch: pytest.Monkey
     from cli import main  # noqa: PLC0415
 
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
+    monkeypatch.setattr(producer, "cstore", producer.cstore)  # the package that is imported again is forgotten
     for name in [
         name for name in sys.modules if name.startswith(("pynetdicom.", "producer.cstore.receiver", "producer.cstore"))
     ]:
