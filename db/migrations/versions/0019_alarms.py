@@ -56,7 +56,7 @@ def upgrade() -> None:
         sa.Column("instance_id", Id, nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rule_actions")),
-        sa.UniqueConstraint("rule", "kind", "target", "subject", name=op.f("uq_rule_actions_rule")),
+        sa.UniqueConstraint("rule", "kind", "target", "subject", name=op.f("uq_rule_actions_rule_kind_target_subject")),
     )
     op.create_index("ix_rule_actions_subject", "rule_actions", ["subject", "kind"])
     op.create_table(
