@@ -55,6 +55,8 @@ class _Commands(LazyGroup):
         "poll": "cli.poll",
         "send-results": "cli.send_results",
         "deliveries": "cli.deliveries",
+        "watchdog": "cli.watchdog",
+        "alarms": "cli.alarms",
         "dispatch": "cli.services",
         "worker": "cli.services",
         "flower": "cli.services",

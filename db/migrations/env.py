@@ -4,11 +4,12 @@ from alembic import context
 
 import db.alarm_tables
 import db.store_tables
+import db.tables
 
 # Both modules add their tables to the metadata.
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=db.alarm_tables.metadata,
+    target_metadata=db.tables.metadata,
     render_as_batch=True,
     compare_type=True,
 )
