@@ -14,7 +14,7 @@ from cli.main import cli
 from cli.units import quoted
 from nightread.errors import UsageFault
 
-ALL = {"watch", "receive", "poll", "dispatch", "worker", "send-results", "api", "flower"}
+ALL = {"watch", "receive", "poll", "dispatch", "worker", "send-results", "watchdog", "api", "flower"}
 SETTINGS = """
 device = "cpu"
 [[sources]]
