@@ -25,13 +25,14 @@ from db.store_tables import deliveries, senders
 from db.tables import State
 from delivery.alarms import AlarmWatch
 from nightread.nights import Nights
+from nightread.reasons import Reason
 from nightread.settings import Settings
 
 ZONE = ZoneInfo("Europe/Berlin")
 NIGHTS = Nights(start=time(18), end=time(7), zone=ZONE)
 PARTS = (PartKind.DISPATCHER, PartKind.REDIS, PartKind.RECEIVER, PartKind.POLLER, PartKind.SENDER, PartKind.WATCHDOG)
 SECRET = "a secret of the site"
-FAILED: Mapping[str, Any] = {"state": State.FAILED, "reason": "internal_error"}
+FAILED: Mapping[str, Any] = {"state": State.FAILED, "reason": Reason.INTERNAL_ERROR}
 _numbers = count(1)
 
 
