@@ -1,7 +1,6 @@
 """In a simulated night each fault raises its alarm within its stated time, once, and clears (docs/alarms.md)."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,18 +10,19 @@ from night_site import DISK_LOW, NIGHTS, NightSite, local, night_site
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from db.engine import Database
 from db.ledger import PartKind
 
 pytestmark = pytest.mark.slow
-EVENING = date(2026, 11, 5)
+EVENING = date(2026, 12, 3)
 
 
 @pytest.fixture(scope="module")
 def site(new_sqlite: NewSqlite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NightSite]:
-    """A site with nine days of habits, at 19:00 of a night; each test continues where the one before ended."""
+    """A site with 24 days of habits, at 19:00 of a night; each test continues where the one before ended."""
     path = tmp_path_factory.mktemp("site") / "nightread.sqlite3"
     with new_sqlite(path) as database, night_site(database, local(EVENING, 18), alarm_bad_images=4) as site:
-        site.remember(9)
+        site.remember(24)
         site.back_up(site.clock())
         site.run_until(local(EVENING, 19))
         yield site
@@ -101,6 +101,7 @@ def test_nothing_arrives_at_all(new_sqlite: NewSqlite, tmp_path: Path) -> None:
     evening = EVENING + timedelta(days=6)
     with new_sqlite(tmp_path / "nightread.sqlite3") as database, night_site(database, local(evening, 18)) as site:
         site.remember(24)
+        site.back_up(site.clock())
         site.silent_scanners.update(("CT1", "MR1"))
         assert site.minutes_until("no_arrivals", "opened", at_most=60) >= 30
         site.run_until(local(evening, 19, 30))
@@ -111,23 +112,21 @@ def test_nothing_arrives_at_all(new_sqlite: NewSqlite, tmp_path: Path) -> None:
         assert site.events()["no_arrivals", "closed"] == 3
 
 
-def test_the_database_is_away(site: NightSite, tmp_path: Path) -> None:
+def test_the_database_is_away(site: NightSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The channels are told without it; afterwards the alarm is a row, and closes."""
     site.webhook.asked.clear()
-    reading = site.database.read
-    with suppress(AttributeError):
-        site.database.read = _broken  # type: ignore[method-assign,assignment]
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "read", _broken)
         for _ in range(5):
             site.clock.advance(minutes=1)
             site.watch.check()
-        assert site.events() == {("database", "opened"): 1}
-    site.database.read = reading  # type: ignore[method-assign]
+    assert site.events() == {("database", "opened"): 1}
     for _ in range(5):
         site.step()
     assert site.events() == {("database", "opened"): 1, ("database", "closed"): 1}
 
 
-def _broken() -> None:
+def _broken(_database: Database) -> None:
     raise OperationalError("SELECT", {}, Exception("gone"))
 
 
