@@ -57,6 +57,7 @@ class _Commands(LazyGroup):
         "deliveries": "cli.deliveries",
         "watchdog": "cli.watchdog",
         "alarms": "cli.alarms",
+        "result-rules": "cli.result_rules",
         "dispatch": "cli.services",
         "worker": "cli.services",
         "flower": "cli.services",

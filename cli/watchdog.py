@@ -1,6 +1,7 @@
 """Define `nightread watchdog`: raise alarms, and report to an outside monitor."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from db.engine import Database
 from db.heartbeat_timer import HeartbeatTimer, sent_heartbeats
 from db.ledger import PartKind
 from delivery.alarms import AlarmWatch
+from delivery.alarms.result_rules import apply_result_rules
 from delivery.alarms.trial import try_channels
 from delivery.mail import require_mail_settings
 from nightread.alarm_settings import MailChannel
@@ -61,7 +63,10 @@ def make_watch(settings: Settings, database: Database) -> AlarmWatch:
     def further() -> Sequence[ConditionProblem]:
         return list(disk_problems(settings))
 
-    return AlarmWatch(settings, database, nights_of(settings), further=further)
+    def apply_rules(now: datetime) -> None:
+        apply_result_rules(settings, database, now)
+
+    return AlarmWatch(settings, database, nights_of(settings), further=further, after_checks=[apply_rules])
 
 
 def _follow(settings: Settings) -> None:

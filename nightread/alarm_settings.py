@@ -18,7 +18,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings
 
 from nightread.alarm_rules import AlarmRule
-from nightread.sources import Seconds, reveal
+from nightread.result_rules import ResultRule
+from nightread.sources import Destination, Seconds, reveal
 
 _NAME_LENGTH = 64
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_LENGTH, pattern=r"^[\w.-]+$")]
@@ -103,6 +104,11 @@ class AlarmSettings(BaseSettings):
         30, gt=0, description="Alarm if a report was tried and is not delivered for longer than this."
     )
     alarm_keep_days: float = Field(400, gt=0, description="Days after which closed alarms are removed.")
+    result_rules: tuple[ResultRule, ...] = Field(
+        (),
+        description="Rules on results: what a label, score, model or source sets in motion; try them with "
+        "`nightread result-rules --dry-run`.",
+    )
     monitor_url: SecretStr | None = Field(
         None,
         description="Ping URL of an outside monitor such as healthchecks.io, which alarms if the pings stop; the URL "
@@ -114,8 +120,20 @@ class AlarmSettings(BaseSettings):
         return None if value is None else reveal(value, info)
 
 
-def check_channels(channels: Sequence[Channel]) -> None:
-    """Raise ValueError if two channels have the same name."""
-    duplicates = [name for name, times in Counter(channel.name for channel in channels).items() if times > 1]
-    if duplicates:
-        raise ValueError(f"alarm_channels: the name {duplicates[0]} is used twice; give each entry its own name")
+def check_channels(
+    channels: Sequence[Channel], rules: Sequence[ResultRule], destinations: Sequence[Destination]
+) -> None:
+    """Raise ValueError if a name of a channel or rule is used twice, or a rule names what the settings lack."""
+    for setting, entries in (("alarm_channels", channels), ("result_rules", rules)):
+        duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
+        if duplicates:
+            raise ValueError(f"{setting}: the name {duplicates[0]} is used twice; give each entry its own name")
+    known = {channel.name for channel in channels}
+    by_rules = {destination.name for destination in destinations if destination.studies == "rules"}
+    for rule in rules:
+        if rule.webhook is not None and rule.webhook not in known:
+            raise ValueError(f"result_rules: {rule.name} names the channel {rule.webhook}, which alarm_channels lack")
+        if rule.destination is not None and rule.destination not in by_rules:
+            raise ValueError(
+                f'result_rules: {rule.name} names {rule.destination}, which is no destination with studies = "rules"'
+            )

@@ -224,7 +224,7 @@ class Settings(ServerSettings, MailSettings, BackupSettings, AlarmSettings):
                 f"flower_address {self.flower_address} can be reached from other hosts: set flower_auth (user:password)"
             )
         check_names(self.sources, self.destinations)
-        check_channels(self.alarm_channels)
+        check_channels(self.alarm_channels, self.result_rules, self.destinations)
         return self
 
     @classmethod
