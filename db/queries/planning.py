@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -34,7 +35,8 @@ def planned(connection: Connection, wanted: ImageFilter, bundles: dict[int, Bund
             "many_labels": (work.c.label, wanted.labels),
             "many_modalities": (instances.c.modality, wanted.modalities),
         }
-        wanted = replace(wanted, **{name: _has_many(connection, *each) for name, each in many.items() if each[1]})
+        found: dict[str, Any] = {name: _has_many(connection, *each) for name, each in many.items() if each[1]}
+        wanted = replace(wanted, **found)
     return wanted
 
 
