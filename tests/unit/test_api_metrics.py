@@ -106,7 +106,7 @@ def test_no_label_names_a_source_a_host_or_a_file(api: ApiDriver) -> None:
         "result",
         "state",
     }
-    assert labels <= bounded | {"verdict", "version", "waits_for"}
+    assert labels <= bounded | {"rule", "verdict", "version", "waits_for"}
     assert SECRET not in text
     assert "w@host" not in text
     assert len(samples(text)) < 500
