@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from db.engine import Database
 from db.ledger import PartKind
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 EVENING = date(2026, 12, 3)
 
 

@@ -11,6 +11,7 @@ from night_site import NightSite, local, night_site
 from db import queries
 from db.ledger import PartKind
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 FIRST_EVENINGS = (date(2026, 10, 16), date(2027, 3, 20))
 """Fifteen nights each: the clock is set back on 25 October 2026, and ahead on 28 March 2027."""
 NIGHTS_EACH = 15
@@ -27,8 +28,6 @@ def quiet_site(request: pytest.FixtureRequest, new_sqlite: NewSqlite, tmp_path: 
         yield site
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("quiet_site", FIRST_EVENINGS, indirect=True, ids=str)
 def test_quiet_nights_raise_no_alarm(quiet_site: NightSite) -> None:
     """Scanners send with jitter and rest at the weekend; the worker analyses; a backup is made each day."""
@@ -58,12 +57,12 @@ def test_in_the_night_of_a_change_a_real_alarm_still_comes(quiet_site: NightSite
     """Through the repeated hour: it opens once, is repeated each real hour, and closes."""
     site = quiet_site
     site.back_up(site.clock())
-    site.run_until(local(date(2026, 10, 25), 1, 30), seconds=420)
+    site.run_until(local(date(2026, 10, 25), 1, 30), seconds=600)
     site.dead.add(PartKind.REDIS)
     began = site.clock()
-    site.run_until(began + timedelta(hours=2, minutes=10), seconds=60)
+    site.run_until(began + timedelta(hours=2, minutes=10), seconds=120)
     site.dead.clear()
-    site.run_until(began + timedelta(hours=2, minutes=20), seconds=60)
+    site.run_until(began + timedelta(hours=2, minutes=20), seconds=120)
     assert site.events() == {
         ("part_silent", "opened"): 1,
         ("part_silent", "repeated"): 2,
