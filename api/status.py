@@ -140,9 +140,10 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
 
 def take_condition(database: Database, settings: Settings, nights: Nights, now: datetime) -> SystemCondition:
     """Read the present condition from the database and from the disks of this host."""
-    return read_condition(database, settings, nights, now=now, further=list(_disk(settings)))
+    return read_condition(database, settings, nights, now=now, further=list(disk_problems(settings)))
 
 
-def _disk(settings: Settings) -> Iterator[ConditionProblem]:
+def disk_problems(settings: Settings) -> Iterator[ConditionProblem]:
+    """Yield a problem if a disk of this host is nearly full."""
     if disk_space(settings).is_low:
         yield ConditionProblem(level=Level.DEGRADED, kind="disk", subject="", text="a disk of this host is nearly full")

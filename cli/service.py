@@ -26,12 +26,14 @@ def service(
     settings: Settings,
     *,
     durable: bool = False,
+    starts_without_database: bool = False,
     database_connections: int | None = None,
     connections: Sequence[Source | Destination] = (),
 ) -> Iterator[tuple[Database, Event]]:
     """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
     A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted.
+    A service that `starts_without_database` starts although the database is away, has another schema or another time.
     `durable` and `database_connections` are passed to db.engine.open_database. Raises UsageFault or StopWork if the
     database is missing, unavailable or has another schema version.
     """
@@ -49,8 +51,9 @@ def service(
     require_database_file(settings)
     database = open_database(settings.sql_url, durable=durable, connections=database_connections)
     try:
-        schema.require_newest(database)
-        require_clock_agreement(database)
+        if not starts_without_database:
+            schema.require_newest(database)
+            require_clock_agreement(database)
         freeze_gc()
         yield database, stop
     finally:

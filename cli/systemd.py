@@ -14,7 +14,7 @@ from nightread.errors import UsageFault
 from nightread.settings import Settings
 
 _FOLDERS = {"system": "/etc/systemd/system", "user": "~/.config/systemd/user"}
-_NAMES = ("watch", "receive", "poll", "dispatch", "worker", "send-results", "api", "flower")
+_NAMES = ("watch", "receive", "poll", "dispatch", "worker", "send-results", "watchdog", "api", "flower")
 
 
 @click.command("systemd")

@@ -66,6 +66,7 @@ def parts_of(settings: Settings) -> tuple[list[Unit], dict[str, str]]:
         Unit(name="dispatch", description="forms batches", arguments=("dispatch",)),
         Unit(name="worker", description="analyses images", arguments=("worker",), needs_gpu=settings.device != "cpu"),
         Unit(name="send-results", description="sends reports", arguments=("send-results", "--follow")),
+        Unit(name="watchdog", description="raises alarms", arguments=("watchdog",)),
         Unit(name="api", description="serves the HTTP API", arguments=("api",), ports=(settings.api_port,)),
         Unit(name="flower", description="shows workers and batches", arguments=("flower",)),
     ]

@@ -22,6 +22,7 @@ from cli.models.active import read_active
 from cli.output.api_access import announce_api, why_no_api
 from cli.output.console import err
 from cli.output.flower_access import announce_login
+from cli.watchdog import require_channels
 from db import error_messages, queries
 from db.engine import Database
 from db.heartbeat_timer import HeartbeatTimer
@@ -41,6 +42,7 @@ _PARTS = {
     "receive": PartKind.RECEIVER,
     "poll": PartKind.POLLER,
     "send-results": PartKind.SENDER,
+    "watchdog": PartKind.WATCHDOG,
     "flower": PartKind.FLOWER,
     "api": PartKind.API,
 }
@@ -74,6 +76,7 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
     settings = settings_from(**options)
     if not (inboxes or settings.sources):
         raise UsageFault("No source of images is given: use --inbox FOLDER, or [[sources]] in the settings file.")
+    require_channels(settings)
     if user is not None:
         config = settings_file(None)  # child processes read it again, but not the file of --config
         become_user(user, state_dir=settings.state_dir, readable=(*inboxes, *((config,) if config else ())))
@@ -103,6 +106,7 @@ def _children(inboxes: Sequence[Path], settings: Settings, *, with_api: bool) ->
     ]
     if settings.destinations:
         children.append(child("send-results", service_arguments("send-results", "--follow"), settings))
+    children.append(child("watchdog", service_arguments("watchdog"), settings))
     if settings.flower_port:
         children.append(child("flower", flower_arguments(settings), settings))
     if with_api:

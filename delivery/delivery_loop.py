@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
 from db.engine import Database
+from db.ledger.result_actions import is_wanted_by_rule
 from db.retry import OutageLog, RetryPolicy, retry_while_unavailable
 from delivery.explaining.explainer import Explainer
 from delivery.report_delivery import DeliveryResult, ReportDelivery
@@ -58,11 +59,15 @@ class DeliveryLoop:
         self, studies: Sequence[str], *, again: bool = False, dry_run: bool = False
     ) -> Iterator[DeliveryResult | None]:
         """Yield one result per study and destination; None if there is nothing new to send."""
-        for _, report_delivery in self._report_deliveries:
+        for destination, report_delivery in self._report_deliveries:
             report_delivery.begin_pass()
             deliver = report_delivery.preview if dry_run else report_delivery.deliver
             for study in studies:
-                yield deliver(study, again=again)
+                yield deliver(study, again=again) if self._is_for(destination, study) else None
+
+    def _is_for(self, destination: Destination, study: str) -> bool:
+        """Return whether the destination gets this study: one with `studies = "rules"` only what a rule sends to it."""
+        return destination.studies == "all" or is_wanted_by_rule(self._database, study, destination.name)
 
     def follow(self, stop: threading.Event) -> None:
         """Send all ready reports every ten seconds until `stop` is set; wait while the database is unavailable."""

@@ -27,6 +27,14 @@ class MailReport:
     html: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailNote:
+    """A short message for people, without an attachment."""
+
+    subject: str
+    text: str
+
+
 def require_mail_settings(settings: Settings, addresses: Sequence[str]) -> None:
     """Raise UsageFault if mail cannot be sent to these addresses with these settings."""
     if settings.smtp_host is None or settings.smtp_from is None:
@@ -56,7 +64,18 @@ def send_mail(settings: Settings, addresses: Sequence[str], report: MailReport, 
     Raises UsageFault for settings without a server, and StopWork if the server refuses the mail.
     """
     require_mail_settings(settings, addresses)
-    message = _message(settings, addresses, report, now)
+    message = _message(settings, addresses, report.subject, report.text, now)
+    message.add_attachment(report.html.encode(), "text", "html", filename=report.file_name)
+    return _send(settings, addresses, message)
+
+
+def send_note(settings: Settings, addresses: Sequence[str], note: MailNote, *, now: datetime) -> list[str]:
+    """Send the note once to all addresses, as `send_mail` does."""
+    require_mail_settings(settings, addresses)
+    return _send(settings, addresses, _message(settings, addresses, note.subject, note.text, now))
+
+
+def _send(settings: Settings, addresses: Sequence[str], message: EmailMessage) -> list[str]:
     try:
         with mail_connection(settings) as server:
             refused: Mapping[str, object] = server.send_message(message, to_addrs=list(addresses))
@@ -66,22 +85,21 @@ def send_mail(settings: Settings, addresses: Sequence[str], report: MailReport, 
         # The text of the error may quote the login.
         kind = f"code {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else type(error).__name__
         raise StopWork(
-            f"The mail server {settings.smtp_host} did not take the report ({kind}): check the settings smtp_*."
+            f"The mail server {settings.smtp_host} did not take the mail ({kind}): check the settings smtp_*."
         ) from None
     return sorted(refused)
 
 
-def _message(settings: Settings, addresses: Sequence[str], report: MailReport, now: datetime) -> EmailMessage:
+def _message(settings: Settings, addresses: Sequence[str], subject: str, text: str, now: datetime) -> EmailMessage:
     sender = settings.smtp_from or ""
     message = EmailMessage()
-    message["Subject"] = report.subject
+    message["Subject"] = subject
     message["From"] = sender
     message["To"] = ", ".join(addresses)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence note answers it
-    message.set_content(report.text)
-    message.add_attachment(report.html.encode(), "text", "html", filename=report.file_name)
+    message.set_content(text)
     return message
 
 

@@ -34,6 +34,12 @@ class Nights:
         ends = (self.utc(datetime.combine(today + timedelta(days=days), self.end)) for days in (0, 1))
         return next(end for end in ends if end > now)
 
+    def first_at(self, wall_time: time, start: datetime) -> datetime:
+        """Return the first moment at or after `start` at which a clock on the wall of the site shows this time."""
+        day = self.local(start).date()
+        moments = (self.utc(datetime.combine(day + timedelta(days=days), wall_time)) for days in (0, 1))
+        return next(moment for moment in moments if moment >= start)
+
     def local(self, moment: datetime) -> datetime:
         """Convert a time to the site's time zone."""
         return moment.astimezone(self.zone)

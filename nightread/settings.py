@@ -13,6 +13,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from nightread.alarm_settings import AlarmSettings, check_channels
 from nightread.backup_settings import BackupSettings
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
@@ -31,7 +32,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings, MailSettings, BackupSettings):
+class Settings(ServerSettings, MailSettings, BackupSettings, AlarmSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(
@@ -223,6 +224,7 @@ class Settings(ServerSettings, MailSettings, BackupSettings):
                 f"flower_address {self.flower_address} can be reached from other hosts: set flower_auth (user:password)"
             )
         check_names(self.sources, self.destinations)
+        check_channels(self.alarm_channels, self.result_rules, self.destinations)
         return self
 
     @classmethod

@@ -213,6 +213,9 @@ DeliveredObject = Literal["report", "regions", "heat_map", "key_image"]
 
 class _Destination(_Model):
     name: Name
+    studies: Literal["all", "rules"] = Field(
+        "all", description="Which studies it gets: `all`, or those that a rule of `result_rules` names it for."
+    )
     objects: Annotated[tuple[DeliveredObject, ...], Field(min_length=1)] = Field(
         ("report", "regions"),
         description="What the destination gets for each study: `report` (structured report), `regions` (structured "

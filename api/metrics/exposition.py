@@ -1,6 +1,7 @@
 """Write all metrics in the text format of Prometheus. It needs no web framework."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +15,10 @@ from api.metrics.of_condition import condition_metrics
 from api.metrics.of_parts import part_metrics
 from api.metrics.of_work import work_metrics
 from api.status import Status, take_status
+from db import queries
 from db.engine import Database
 from nightread import __version__
+from nightread.alarm_rules import AlarmRule
 from nightread.nights import Nights
 from nightread.settings import Settings
 
@@ -49,3 +52,7 @@ def _families(database: Database, status: Status) -> Iterator[Metric]:
     yield from condition_metrics(status)
     yield from part_metrics(status)
     yield from work_metrics(database, status)
+    rules = Counter(alarm.rule for alarm in queries.alarms(database, is_open=True))
+    found = {(rule.value,): float(rules[rule.value]) for rule in AlarmRule}
+    yield gauge("open_alarms", "Open alarms of `nightread watchdog`, by rule.", found, labels=("rule",))
+    yield gauge("unsent_notices", "Messages that wait for an alarm channel.", queries.unsent_notices(database))

@@ -70,6 +70,7 @@ def _receiver(source: ReceiverSource) -> Check:
                 timeout_seconds=_SECONDS,
                 objects=("report",),
                 burned_in=False,
+                studies="all",
             )
         )
     except NotDelivered:

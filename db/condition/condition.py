@@ -213,7 +213,7 @@ def _clock(ahead: float, parts: Sequence[Part]) -> Iterator[ConditionProblem]:
         )
 
 
-_NEEDED = frozenset(PartKind) - {PartKind.SENDER, PartKind.API, PartKind.FLOWER}
+_NEEDED = frozenset(PartKind) - {PartKind.SENDER, PartKind.WATCHDOG, PartKind.API, PartKind.FLOWER}
 """Parts without which images are not noticed or not analysed."""
 _PART_TEXTS = {
     PartState.STARTING: "{name} is starting",

@@ -18,6 +18,7 @@ _COMMANDS = {
     PartKind.DISPATCHER: "nightread dispatch",
     PartKind.WORKER: "nightread worker",
     PartKind.SENDER: "nightread send-results --follow",
+    PartKind.WATCHDOG: "nightread watchdog",
     PartKind.API: "nightread api",
     PartKind.FLOWER: "nightread flower",
 }

@@ -34,7 +34,7 @@ _PRODUCERS = {
     "dicomweb": PartKind.POLLER,
     "orthanc": PartKind.POLLER,
 }
-_OPTIONAL = frozenset({PartKind.API, PartKind.FLOWER, PartKind.SENDER, PartKind.SUPERVISOR})
+_OPTIONAL = frozenset({PartKind.API, PartKind.FLOWER, PartKind.SENDER, PartKind.SUPERVISOR, PartKind.WATCHDOG})
 """Parts whose stop on purpose needs no remark, unless the settings or `nightread up` expect them."""
 _SEEN_BY_DISPATCHER = frozenset({PartKind.REDIS, PartKind.FLOWER})
 
@@ -134,8 +134,9 @@ def read_parts(
 def expected_parts(settings: Settings) -> frozenset[PartKind]:
     """Return the parts without which these settings cannot work."""
     senders = {PartKind.SENDER} if settings.destinations else set()
+    watchdogs = {PartKind.WATCHDOG} if settings.alarm_channels or settings.monitor_url else set()
     producers = {_PRODUCERS[source.kind] for source in settings.sources}
-    return frozenset({PartKind.DISPATCHER, PartKind.WORKER, PartKind.REDIS, *producers, *senders})
+    return frozenset({PartKind.DISPATCHER, PartKind.WORKER, PartKind.REDIS, *producers, *senders, *watchdogs})
 
 
 def _rows(database: Database) -> Iterator[_Row]:

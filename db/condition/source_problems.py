@@ -14,19 +14,14 @@ _SILENT_AFTER = timedelta(minutes=3)
 
 def source_problems(source: Source, now: datetime) -> Iterator[str]:
     """Yield a clause for each problem that keeps files of this source from arriving."""
-    if source.report is None or source.reported_at is None or source.report.get("stopped"):
+    report = _report(source)
+    if report is None or source.reported_at is None:
         return
-    report = source.report
     if now - source.reported_at > _SILENT_AFTER:
         program = _PROGRAMS.get(source.kind, "watcher")
         silent = duration((now - source.reported_at).total_seconds())
         yield f"its {program} was last seen {silent} ago: check that it is running"
-    if report.get("root_missing"):
-        yield "the folder does not exist: mount it"
-    if report.get("marker_missing"):
-        yield f"the marker file {ROOT_MARKER} is missing: check that the share is mounted"
-    if report.get("root_emptied"):
-        yield "all files of the folder have disappeared: check that the share is mounted"
+    yield from _missing_folder(report)
     yield from _disk(source.kind, report)
     yield from _over_quota(report.get("over_quota") or {})
     if report.get("temporary_old"):
@@ -34,10 +29,49 @@ def source_problems(source: Source, now: datetime) -> Iterator[str]:
         files = counted(report["temporary_old"], "file with a temporary name", "files with temporary names")
         yield f"{files} did not change for up to {oldest}: check for interrupted transfers"
     yield from _refused_associations(report.get("refused_associations") or {})
-    yield from (f"the store {trouble}" for trouble in report.get("troubles", ()))
+    yield from _store_troubles(report)
     for name, one, many in _COUNTED:
         if report.get(name):
             yield counted(report[name], one, many)
+
+
+def away_problems(source: Source, now: datetime) -> Iterator[str]:
+    """Yield a clause for each reason why the folder or store of this source cannot be reached now.
+
+    The report of a part that is silent itself tells nothing of the present.
+    """
+    report = _report(source)
+    if report is not None and source.reported_at is not None and now - source.reported_at <= _SILENT_AFTER:
+        yield from _missing_folder(report)
+        yield from _store_troubles(report)
+
+
+def refused_problems(source: Source) -> Iterator[str]:
+    """Yield a clause for each reason why senders were refused in the last hour, without the name of a sender."""
+    report = _report(source) or {}
+    if refused := report.get("refused_associations"):
+        number = counted(sum(refused["by_kind"].values()), "association")
+        yield f"{number} brought no image in the last hour: see `nightread receipts --each`"
+    if refused := report.get("over_quota"):
+        images = counted(refused["images"], "image was", "images were")
+        yield f"{images} refused in the last hour, because a sender used up its quota of the spool"
+
+
+def _report(source: Source) -> dict[str, Any] | None:
+    return None if source.report is None or source.report.get("stopped") else source.report
+
+
+def _missing_folder(report: dict[str, Any]) -> Iterator[str]:
+    if report.get("root_missing"):
+        yield "the folder does not exist: mount it"
+    if report.get("marker_missing"):
+        yield f"the marker file {ROOT_MARKER} is missing: check that the share is mounted"
+    if report.get("root_emptied"):
+        yield "all files of the folder have disappeared: check that the share is mounted"
+
+
+def _store_troubles(report: dict[str, Any]) -> Iterator[str]:
+    yield from (f"the store {trouble}" for trouble in report.get("troubles", ()))
 
 
 def _refused_associations(refused: dict[str, Any]) -> Iterator[str]:

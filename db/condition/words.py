@@ -10,6 +10,7 @@ NAMES = {
     PartKind.DISPATCHER: "dispatcher",
     PartKind.WORKER: "worker",
     PartKind.SENDER: "sender",
+    PartKind.WATCHDOG: "watchdog",
     PartKind.API: "API",
     PartKind.FLOWER: "Flower",
     PartKind.REDIS: "Redis",

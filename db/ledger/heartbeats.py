@@ -28,6 +28,7 @@ class PartKind(StrEnum):
     DISPATCHER = "dispatcher"
     WORKER = "worker"
     SENDER = "sender"
+    WATCHDOG = "watchdog"
     API = "api"
     FLOWER = "flower"
     REDIS = "redis"

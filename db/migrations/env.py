@@ -2,11 +2,14 @@
 
 from alembic import context
 
-from db.store_tables import receipts
+import db.alarm_tables
+import db.store_tables
+import db.tables
 
+# Both modules add their tables to the metadata.
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=receipts.metadata,
+    target_metadata=db.tables.metadata,
     render_as_batch=True,
     compare_type=True,
 )

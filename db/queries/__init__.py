@@ -1,6 +1,7 @@
 """Read the database for people and programs; no query writes."""
 
 from db.ledger.delivery_values import Delivery, DeliveryState
+from db.queries.alarms import alarms, unsent_notices
 from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.audit_entries import EntryScope, searched_since
@@ -145,6 +146,7 @@ __all__ = [
     "What",
     "Worker",
     "WorkerTotals",
+    "alarms",
     "all_spooled",
     "api_keys",
     "archive_states",
@@ -227,6 +229,7 @@ __all__ = [
     "unanswered_since",
     "unclaimed_batches",
     "unfinished",
+    "unsent_notices",
     "uris_of",
     "violations",
     "waiting_studies",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -30,9 +31,12 @@ def planned(connection: Connection, wanted: ImageFilter, bundles: dict[int, Bund
     if wanted.sort in ("id", "newest") and (wanted.min_score is not None or wanted.max_score is not None):
         wanted = replace(wanted, many_scores=_has_many_scores(connection, wanted))
     if wanted.sort in BY_VALUE:
-        many_labels = bool(wanted.labels) and _has_many(connection, work.c.label, wanted.labels)
-        many_modalities = bool(wanted.modalities) and _has_many(connection, instances.c.modality, wanted.modalities)
-        wanted = replace(wanted, many_labels=many_labels, many_modalities=many_modalities)
+        many = {
+            "many_labels": (work.c.label, wanted.labels),
+            "many_modalities": (instances.c.modality, wanted.modalities),
+        }
+        found: dict[str, Any] = {name: _has_many(connection, *each) for name, each in many.items() if each[1]}
+        wanted = replace(wanted, **found)
     return wanted
 
 

@@ -93,8 +93,20 @@ def test_no_label_names_a_source_a_host_or_a_file(api: ApiDriver) -> None:
     text = api.client.get("/metrics").text
     families = list(text_string_to_metric_families(text))
     labels = {name for family in families for sample in family.samples for name in sample.labels}
-    bounded = {"bound", "cause", "kind", "part", "phase", "percentile", "reason", "reason_class", "result", "state"}
-    assert labels <= bounded | {"verdict", "version", "waits_for"}
+    bounded = {
+        "bound",
+        "cause",
+        "kind",
+        "part",
+        "phase",
+        "rule",
+        "percentile",
+        "reason",
+        "reason_class",
+        "result",
+        "state",
+    }
+    assert labels <= bounded | {"rule", "verdict", "version", "waits_for"}
     assert SECRET not in text
     assert "w@host" not in text
     assert len(samples(text)) < 500

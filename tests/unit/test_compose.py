@@ -47,7 +47,7 @@ def test_the_schema_rejects_what_compose_rejects() -> None:
 def test_all_services_of_a_site_are_there() -> None:
     """Every part of the architecture is a service."""
     always = {"redis", "postgres", "migrate", "producer", "dispatcher", "worker", "flower"}
-    optional = {"receiver", "poller", "sender", "api", "worker-gpu"}
+    optional = {"receiver", "poller", "sender", "watchdog", "api", "worker-gpu"}
     assert set(ALL) == always | optional
     assert {name for name, service in ALL.items() if not service.profiles} == always
     assert all(ALL[name].profiles == [name.replace("worker-", "")] for name in optional)
@@ -90,7 +90,7 @@ def test_services_have_only_the_secrets_they_need(service: Service) -> None:
     assert ("api_key" in service.secrets) == (service.name == "api")
     if service.name == "flower":
         assert "postgres_password" not in service.secrets
-    if service.name == "sender":
+    if service.name in ("sender", "watchdog"):
         assert "redis_password" not in service.secrets
 
 
@@ -104,7 +104,7 @@ def test_networks_are_split(service: Service) -> None:
         assert all(networks[name]["internal"] for name in service.networks)
     outside = {name for name in service.networks if not (networks[name] or {}).get("internal")}
     assert not outside & (ALL["redis"].networks | ALL["postgres"].networks)
-    assert bool(outside) == bool(service.ports or service.name in ("poller", "sender"))
+    assert bool(outside) == bool(service.ports or service.name in ("poller", "sender", "watchdog"))
 
 
 @each_of_ours
@@ -215,7 +215,7 @@ def test_the_values_are_valid(service: Service, monkeypatch: pytest.MonkeyPatch,
 
 def test_services_wait_for_the_schema() -> None:
     """Services that write to the database start after the migration succeeded."""
-    for name in ("producer", "receiver", "poller", "sender", "dispatcher", "worker", "worker-gpu", "api"):
+    for name in ("producer", "receiver", "poller", "sender", "watchdog", "dispatcher", "worker", "worker-gpu", "api"):
         assert ALL[name].spec["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert not ALL["migrate"].stays
 
@@ -247,7 +247,7 @@ def test_pictures_and_sign_ins_survive_a_restart_of_the_api() -> None:
 def test_each_image_contains_what_its_service_needs() -> None:
     """Only what analyses or draws images carries TensorFlow; each image has one set of extras."""
     assert {service.name: service.extras for service in OURS} == {
-        **dict.fromkeys(("migrate", "producer", "dispatcher", "flower"), "postgres"),
+        **dict.fromkeys(("migrate", "producer", "dispatcher", "watchdog", "flower"), "postgres"),
         **dict.fromkeys(("receiver", "poller"), "postgres,stores"),
         "sender": "worker,stores,postgres",
         "worker": "worker,postgres",

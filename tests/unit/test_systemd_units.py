@@ -14,7 +14,7 @@ from cli.main import cli
 from cli.units import quoted
 from nightread.errors import UsageFault
 
-ALL = {"watch", "receive", "poll", "dispatch", "worker", "send-results", "api", "flower"}
+ALL = {"watch", "receive", "poll", "dispatch", "worker", "send-results", "watchdog", "api", "flower"}
 SETTINGS = """
 device = "cpu"
 [[sources]]
@@ -129,7 +129,7 @@ def test_what_the_settings_do_not_need_is_left_out_with_the_reason(tmp_path: Pat
     shown = _systemd("--user", "--config", empty)
     assert "left out  watch: no folder in `sources`" in shown.stderr
     assert "left out  flower: flower_port is 0" in shown.stderr
-    assert "nightread-watch" not in shown.stdout
+    assert "nightread-watch.service" not in shown.stdout
     assert "at least NIGHTREAD_REDIS_URL" in shown.stderr
     refused = _systemd("--user", "--config", empty, "--only", "receive")
     assert isinstance(refused.exception, UsageFault)

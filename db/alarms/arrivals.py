@@ -1,0 +1,54 @@
+"""Find sources and senders from which nothing arrives although it should."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from db.alarms.habits import Habits, SenderKey, read_day
+from db.engine import Database
+from db.ledger.alarms import Finding
+from nightread.alarm_rules import AlarmRule
+from nightread.nights import Nights
+from nightread.settings import Settings
+from nightread.wording import duration
+
+
+def silent_senders(
+    database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
+) -> Iterator[Finding]:
+    """Yield a finding for each source and sender that is silent against its habit, or by `alarm_arrivals_by`."""
+    late = dict.fromkeys(_late_sources(database, settings, nights, now), "by the time of alarm_arrivals_by")
+    silent = list(habits.silent(database, now))
+    only = Counter(source for (source, sender), _, _ in silent if sender)
+    for (source, sender), since, gap in silent:
+        if not sender and (source in late or only[source] == 1):
+            continue  # it is said of the source already, or of its only sender
+        usual = "by now on such a day" if gap is None else f"with pauses of less than {duration(gap.total_seconds())}"
+        since_when = f"since {nights.local(since):%a %H:%M}"
+        text = f"nothing arrived from {_named((source, sender))} {since_when}, which usually sends {usual}"
+        yield Finding(rule=AlarmRule.NO_ARRIVALS, subject=_subject((source, sender)), text=text)
+    for source, why in late.items():
+        text = f"nothing arrived from the source {source} in this night {why}"
+        yield Finding(rule=AlarmRule.NO_ARRIVALS, subject=source, text=text)
+
+
+def _late_sources(database: Database, settings: Settings, nights: Nights, now: datetime) -> Iterator[str]:
+    """Yield the sources of the settings that sent nothing until the time of `alarm_arrivals_by`."""
+    if settings.alarm_arrivals_by is None:
+        return
+    evening = nights.latest(now)
+    start, _ = nights.bounds(evening)
+    if now < nights.first_at(settings.alarm_arrivals_by, start):
+        return
+    arrived = {source for source, _ in read_day(database, nights, evening)}
+    yield from (source.name for source in settings.sources if source.name not in arrived)
+
+
+def _named(key: SenderKey) -> str:
+    source, sender = key
+    return f"{sender} (source {source})" if sender else f"the source {source}"
+
+
+def _subject(key: SenderKey) -> str:
+    source, sender = key
+    return f"{source} {sender}" if sender else source

@@ -1,0 +1,89 @@
+"""Turn what `nightread status` finds into findings of the rules."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from db.condition.condition import ConditionProblem, SystemCondition, part_problems
+from db.condition.parts import Part, PartState
+from db.condition.source_problems import away_problems, refused_problems
+from db.ledger import Cause, PartKind
+from db.ledger.alarms import Finding
+from db.queries import Pause, Source
+from nightread.alarm_rules import AlarmRule
+from nightread.wording import duration
+
+PERSON_PAUSE = timedelta(hours=4)
+"""A pause by a person is an alarm after this time: the person may have forgotten it."""
+_OUT = frozenset({PartState.SILENT, PartState.HANGING, PartState.STOPPED, PartState.MISSING})
+_RULES = {
+    "deadline": AlarmRule.LATE,
+    "stalled": AlarmRule.STALLED,
+    "clock": AlarmRule.CLOCK,
+    "disk": AlarmRule.DISK,
+    "counts": AlarmRule.COUNTS,
+}
+
+
+def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
+    """Yield a finding for each part that is out, each pause, each source that is away, and each further problem."""
+    yield from _parts(condition)
+    for pause in condition.left.pauses:
+        yield from _pause(pause, condition.at)
+    served = {name for part in condition.parts for name in part.sources}
+    for source in condition.sources:
+        if source.name in served:
+            yield from _source(source, condition.at)
+    for problem in condition.problems:
+        if rule := _RULES.get(problem.kind):
+            yield Finding(rule=rule, subject=_subject(problem), text=problem.text)
+
+
+def _subject(problem: ConditionProblem) -> str:
+    """Return the subject; that the night may be late and that it will be late is one alarm."""
+    return "" if problem.kind == "deadline" else problem.subject
+
+
+def _parts(condition: SystemCondition) -> Iterator[Finding]:
+    """Yield the parts that are out; the parts of a `nightread up` that is out are out with it."""
+    hidden = {
+        kind
+        for part in condition.parts
+        if part.kind is PartKind.SUPERVISOR and part.state in _OUT
+        for kind in part.detail.get("parts", ())
+    }
+    for part in condition.parts:
+        if part.state is PartState.RESTARTED:
+            rule = AlarmRule.PART_RESTARTS
+        elif part.state in _OUT and part.kind.value not in hidden:
+            rule = AlarmRule.PART_SILENT
+        else:
+            continue
+        for problem in part_problems([part]):
+            yield Finding(rule=rule, subject=_part_name(part), text=problem.text)
+
+
+def _part_name(part: Part) -> str:
+    return f"{part.kind.value} {part.node}" if part.node else part.kind.value
+
+
+def _pause(pause: Pause, now: datetime) -> Iterator[Finding]:
+    age = now - pause.since
+    if pause.cause is Cause.DISK:
+        yield Finding(rule=AlarmRule.DISK, subject="dispatch", text="dispatch is paused, because a disk is nearly full")
+    elif pause.cause is Cause.BREAKER or age >= PERSON_PAUSE:
+        what = "dispatch" if pause.source is None else f"the source {pause.source}"
+        by = "the circuit breaker" if pause.cause is Cause.BREAKER else "a person"
+        text = f"{what} is paused by {by} for {duration(max(0.0, age.total_seconds()))}"
+        yield Finding(rule=AlarmRule.PAUSED, subject=f"{pause.cause.value} {pause.source or ''}".strip(), text=text)
+
+
+def _source(source: Source, now: datetime) -> Iterator[Finding]:
+    if away := list(away_problems(source, now)):
+        text = f"the source {source.name}: {'; '.join(away)}"
+        yield Finding(rule=AlarmRule.SOURCE_AWAY, subject=source.name, text=text)
+    if refused := list(refused_problems(source)):
+        text = f"the source {source.name}: {'; '.join(refused)}"
+        yield Finding(rule=AlarmRule.SENDERS_REFUSED, subject=source.name, text=text)
+    if (source.report or {}).get("disk_short") or (source.report or {}).get("disk_low"):
+        text = f"the source {source.name} takes no more images soon, because a disk is nearly full"
+        yield Finding(rule=AlarmRule.DISK, subject=source.name, text=text)

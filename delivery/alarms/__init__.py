@@ -1,0 +1,5 @@
+"""Watch over nightread, and tell people of alarms (docs/alarms.md)."""
+
+from delivery.alarms.watch import AlarmWatch
+
+__all__ = ["AlarmWatch"]

@@ -1,0 +1,109 @@
+"""Pass one notice to one channel: mail, webhook, command or Apprise."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+from db.ledger.notices import Notice
+from delivery.alarms.http_post import post
+from delivery.alarms.message import text_of, title_of
+from delivery.mail import MailNote, send_note
+from nightread import __version__
+from nightread.alarm_settings import AppriseChannel, Channel, CommandChannel, MailChannel, WebhookChannel
+from nightread.errors import StopWork, UsageFault
+from nightread.settings import Settings
+
+SIGNATURE_HEADER = "X-Nightread-Signature"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""A command gets no other variable of nightread, because they may be secrets."""
+
+
+def send(settings: Settings, channel: Channel, notice: Notice, *, now: datetime) -> str | None:
+    """Send the notice once; return in a few words why it failed, or None if the channel took it."""
+    if isinstance(channel, MailChannel):
+        return _mail(settings, channel, notice, now)
+    if isinstance(channel, WebhookChannel):
+        return _webhook(channel, notice, now)
+    if isinstance(channel, CommandChannel):
+        return _command(channel, notice)
+    return _apprise(channel, notice)
+
+
+def signature(secret: str, timestamp: int, body: bytes) -> str:
+    """Return the value of the header: `t=TIME,v1=HEX`, an HMAC-SHA256 (RFC 2104) of the time, a dot and the body.
+
+    The receiver computes it again, compares in constant time, and refuses a time that is more than 5 minutes old.
+    """
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={timestamp},v1={digest}"
+
+
+def content_of(notice: Notice) -> bytes:
+    """Return the JSON text that webhooks and commands get."""
+    return json.dumps({"notice": notice.id, **notice.body}, sort_keys=True).encode()
+
+
+def _mail(settings: Settings, channel: MailChannel, notice: Notice, now: datetime) -> str | None:
+    note = MailNote(subject=title_of(notice.body), text=text_of(notice.body))
+    try:
+        refused = send_note(settings, channel.to, note, now=now)
+    except (StopWork, UsageFault) as error:
+        return str(error)
+    return "the mail server refused an address" if refused else None
+
+
+def _webhook(channel: WebhookChannel, notice: Notice, now: datetime) -> str | None:
+    body, at = content_of(notice), int(now.timestamp())
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"nightread/{__version__}",
+        "X-Nightread-Notice": str(notice.id),
+        "X-Nightread-Attempt": str(notice.attempts + 1),
+        SIGNATURE_HEADER: signature(channel.secret.get_secret_value(), at, body),
+    }
+    return post(channel.url, body, headers, timeout_seconds=channel.timeout_seconds)
+
+
+def _command(channel: CommandChannel, notice: Notice) -> str | None:
+    environment = {
+        "PATH": _PATH,
+        "NIGHTREAD_EVENT": str(notice.body["event"]),
+        "NIGHTREAD_RULE": str(notice.body["rule"]),
+    }
+    try:
+        process = subprocess.Popen(
+            list(channel.command),
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return f"the program cannot be started ({type(error).__name__})"
+    try:
+        process.communicate(content_of(notice), timeout=channel.timeout_seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return "the program ran too long and was killed"
+    return None if process.returncode == 0 else f"the program ended with code {process.returncode}"
+
+
+def _apprise(channel: AppriseChannel, notice: Notice) -> str | None:
+    try:
+        make: Callable[[], Any] = import_module("apprise").Apprise
+    except ModuleNotFoundError:
+        return "Apprise is not installed: run `pip install 'nightread[apprise]'`"
+    service = make()
+    if not service.add(channel.url.get_secret_value()):
+        return "Apprise does not know this kind of URL"
+    sent = service.notify(title=title_of(notice.body), body=text_of(notice.body))
+    return None if sent else "the service did not take it"

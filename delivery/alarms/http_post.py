@@ -1,0 +1,58 @@
+"""Send one HTTP request with the standard library: the watchdog needs no further package.
+
+It follows no redirect and uses no proxy settings, so that what it sends reaches the host of the URL only.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_ANSWER_BYTES = 4096
+_OK = range(200, 300)
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float) -> str | None:
+    """Send a POST request; return why it failed, or None if the server answered with a status of 200 to 299.
+
+    The reason names no part of the URL, which may hold a secret. However slow the server is, the request ends.
+    """
+    parts = urlsplit(url)
+    host, path = parts.hostname or "", parts.path or "/"
+    if parts.scheme == "https":
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, parts.port, timeout=timeout_seconds, context=ssl.create_default_context()
+        )
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_seconds)
+    timers = [_started_timer(timeout_seconds, connection)]
+    try:
+        connection.connect()
+        timers.append(_started_timer(timeout_seconds, connection))
+        connection.request("POST", f"{path}?{parts.query}" if parts.query else path, body, dict(headers))
+        response = connection.getresponse()
+        response.read(_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return type(error).__name__
+    finally:
+        for timer in timers:
+            timer.cancel()
+        connection.close()
+    return None if response.status in _OK else f"status {response.status}"
+
+
+def _started_timer(seconds: float, connection: http.client.HTTPConnection) -> threading.Timer:
+    timer = threading.Timer(seconds, _abort, [connection])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _abort(connection: http.client.HTTPConnection) -> None:
+    """End a request that a slow server would keep open: each byte would start the time limit of the socket anew."""
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,93 @@
+"""Tell people that the database is away: this alarm cannot be a row until it is back."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from db.engine import Database
+from db.ledger.alarms import Alarm, AlarmEvent, Finding, note_findings
+from db.ledger.notices import Notice
+from delivery.alarms.message import alarm_body, notices_for
+from nightread.alarm_rules import AlarmRule
+from nightread.nights import Nights
+from nightread.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RAISE_AFTER = timedelta(minutes=1)
+
+
+class DatabaseOutage:
+    """One outage of the database: who was told of it, and since when it lasts."""
+
+    def __init__(self, settings: Settings, nights: Nights, send: Callable[..., str | None]) -> None:
+        self._settings = settings
+        self._nights = nights
+        self._send = send
+        self._since: datetime | None = None
+        self._opened_at: datetime | None = None
+        self._text = ""
+        self._told: set[str] = set()
+
+    def failed(self, what: str, now: datetime) -> None:
+        """Note that the checks could not read the database; after a minute each channel is told once.
+
+        A channel that does not take it is tried again in the next round.
+        """
+        if self._since is None or self._since > now:
+            self._since = now
+        self._text = f"the database cannot be read: {what}"
+        if now - self._since < RAISE_AFTER:
+            return
+        if self._opened_at is None:
+            self._opened_at = now
+            log.error("alarm opened (%s): %s", AlarmRule.DATABASE.value, self._text)
+        channels = {channel.name: channel for channel in self._settings.alarm_channels}
+        body = alarm_body(AlarmEvent.OPENED, self._alarm(now), self._nights)
+        for name, _ in notices_for(self._settings.alarm_channels, self._nights)(AlarmEvent.OPENED, self._alarm(now)):
+            if name not in self._told:
+                notice = Notice(
+                    id=0, alarm_id=None, channel=name, body=body, created_at=now, not_before=now, attempts=0
+                )
+                if self._send(self._settings, channels[name], notice, now=now) is None:
+                    self._told.add(name)
+
+    def ended(self, database: Database, now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
+        """Store the alarm of an outage that has ended, and tell the channels that know of it."""
+        if self._opened_at is None:
+            self._since = None
+            return []
+        told = self._told
+        finding = Finding(rule=AlarmRule.DATABASE, subject="", text=self._text)
+        others = frozenset(AlarmRule) - {AlarmRule.DATABASE}
+        note_findings(
+            database,
+            [finding],
+            now=self._opened_at,
+            night=self._nights.latest(self._opened_at),
+            notices_of=lambda _event, _alarm: (),
+            unchecked=others,
+        )
+        notices_of = notices_for([c for c in self._settings.alarm_channels if c.name in told], self._nights)
+        events = note_findings(
+            database,
+            [],
+            now=max(now, self._opened_at + timedelta(minutes=2)),
+            night=self._nights.latest(now),
+            notices_of=notices_of,
+            unchecked=others,
+        )
+        self._since, self._opened_at, self._told = None, None, set()
+        return events
+
+    def _alarm(self, now: datetime) -> Alarm:
+        return Alarm(
+            id=0,
+            rule=AlarmRule.DATABASE,
+            subject="",
+            night=self._nights.latest(now).isoformat(),
+            text=self._text,
+            first_seen_at=self._since or now,
+            last_seen_at=now,
+            opened_at=self._opened_at,
+        )

@@ -1,0 +1,39 @@
+"""Apply the rules on results to the results that are new since the last round."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from db.engine import Database
+from db.ledger.result_actions import RuleMatch, apply_rule, note_examined, results_since, rule_matches
+from nightread.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def apply_result_rules(settings: Settings, database: Database, now: datetime) -> int:
+    """Apply all rules of the settings to the results since the last call; return how many actions were made."""
+    if not settings.result_rules:
+        return 0
+    since, made = results_since(database, now), 0
+    for rule in settings.result_rules:
+        for match in rule_matches(database, rule, since=since, until=now):
+            kinds = apply_rule(database, rule, match, body=result_body(settings, match, now), now=now)
+            made += len(kinds)
+            if kinds:
+                log.info("rule %s: %s", match.rule, ", ".join(kinds), extra={"image": match.image_id})
+    note_examined(database, now)
+    return made
+
+
+def result_body(settings: Settings, match: RuleMatch, now: datetime) -> Mapping[str, Any]:
+    """Return what a channel is told: the number of the image, by which people with the right to do so find the rest."""
+    return {
+        "version": 1,
+        "event": "result",
+        "rule": match.rule,
+        "image": match.image_id,
+        "at": now.isoformat(timespec="seconds"),
+        "not_for_diagnosis": settings.not_for_diagnosis,
+    }

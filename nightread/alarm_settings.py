@@ -1,0 +1,139 @@
+"""Define the settings of alarms, of their channels and of the outside monitor: a part of nightread.settings."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import time
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FieldSerializationInfo,
+    SecretStr,
+    StringConstraints,
+    field_serializer,
+)
+from pydantic_settings import BaseSettings
+
+from nightread.alarm_rules import AlarmRule
+from nightread.result_rules import ResultRule
+from nightread.sources import Destination, Seconds, reveal
+
+_NAME_LENGTH = 64
+ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_LENGTH, pattern=r"^[\w.-]+$")]
+PlainHttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^#\s]*)?$")]
+
+
+class _Channel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: ChannelName = Field(description="Unique name of the channel.")
+    rules: tuple[AlarmRule, ...] = Field((), description="Only alarms of these rules; empty: all alarms.")
+    critical_only: bool = Field(False, description="Only alarms that say that images are not noticed or not analysed.")
+
+
+class MailChannel(_Channel):
+    """Mail by the server of the settings `smtp_*`."""
+
+    kind: Literal["mail"]
+    to: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="Addresses of the receivers.")
+
+
+class WebhookChannel(_Channel):
+    """A POST of JSON, signed by HMAC-SHA256 (docs/alarms.md)."""
+
+    kind: Literal["webhook"]
+    url: PlainHttpUrl = Field(description="URL of the receiver; https, except on this host or a trusted network.")
+    secret: SecretStr = Field(min_length=16, description="Key of the signature, at least 16 characters.")
+    timeout_seconds: Seconds = Field(10, description="Maximum time of one attempt.")
+
+    @field_serializer("secret")
+    def _reveal_to_children(self, value: SecretStr, info: FieldSerializationInfo) -> str:
+        return reveal(value, info)
+
+
+class CommandChannel(_Channel):
+    """A program, which gets the JSON of the webhook on its standard input."""
+
+    kind: Literal["command"]
+    command: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Program and arguments; no shell is involved."
+    )
+    timeout_seconds: Seconds = Field(30, description="After this time the program is killed.")
+
+
+class AppriseChannel(_Channel):
+    """Any service that Apprise knows: chat, pagers, SMS (`pip install 'nightread[apprise]'`)."""
+
+    kind: Literal["apprise"]
+    url: SecretStr = Field(description="URL of Apprise, which holds its login.")
+
+    @field_serializer("url")
+    def _reveal_to_children(self, value: SecretStr, info: FieldSerializationInfo) -> str:
+        return reveal(value, info)
+
+
+Channel = Annotated[MailChannel | WebhookChannel | CommandChannel | AppriseChannel, Discriminator("kind")]
+
+
+class AlarmSettings(BaseSettings):
+    """The settings of the watchdog."""
+
+    watchdog_seconds: Seconds = Field(30, le=300, description="Interval of the checks of `nightread watchdog`.")
+    alarm_channels: tuple[Channel, ...] = Field(
+        (), description="Who is told of alarms, besides the log: entries of the kinds mail, webhook, command, apprise."
+    )
+    alarm_repeat_seconds: float = Field(
+        3600, ge=0, description="An open alarm that nobody acknowledged is sent again after this time; 0: never."
+    )
+    alarm_arrivals_by: time | None = Field(
+        None,
+        description="Local time by which each source of the settings must have sent something in each night; unset: "
+        "the habit of each source and sender decides.",
+    )
+    alarm_bad_share: float = Field(
+        0.2, gt=0, le=1, description="Alarm if at least this share of the outcomes of an hour is defective or failed."
+    )
+    alarm_bad_images: int = Field(20, ge=1, description="Number of outcomes below which no share is judged.")
+    alarm_oldest_hours: float = Field(
+        8, ge=0, description="Alarm if an image waits longer than this for its analysis; 0: never."
+    )
+    alarm_delivery_minutes: float = Field(
+        30, gt=0, description="Alarm if a report was tried and is not delivered for longer than this."
+    )
+    alarm_keep_days: float = Field(400, gt=0, description="Days after which closed alarms are removed.")
+    result_rules: tuple[ResultRule, ...] = Field(
+        (),
+        description="Rules on results: what a label, score, model or source sets in motion; try them with "
+        "`nightread result-rules --dry-run`.",
+    )
+    monitor_url: SecretStr | None = Field(
+        None,
+        description="Ping URL of an outside monitor such as healthchecks.io, which alarms if the pings stop; the URL "
+        "is a secret.",
+    )
+
+    @field_serializer("monitor_url")
+    def _reveal_monitor_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        return None if value is None else reveal(value, info)
+
+
+def check_channels(
+    channels: Sequence[Channel], rules: Sequence[ResultRule], destinations: Sequence[Destination]
+) -> None:
+    """Raise ValueError if a name of a channel or rule is used twice, or a rule names what the settings lack."""
+    for setting, entries in (("alarm_channels", channels), ("result_rules", rules)):
+        duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
+        if duplicates:
+            raise ValueError(f"{setting}: the name {duplicates[0]} is used twice; give each entry its own name")
+    known = {channel.name for channel in channels}
+    by_rules = {destination.name for destination in destinations if destination.studies == "rules"}
+    for rule in rules:
+        if rule.webhook is not None and rule.webhook not in known:
+            raise ValueError(f"result_rules: {rule.name} names the channel {rule.webhook}, which alarm_channels lack")
+        if rule.destination is not None and rule.destination not in by_rules:
+            raise ValueError(
+                f'result_rules: {rule.name} names {rule.destination}, which is no destination with studies = "rules"'
+            )
