@@ -73,20 +73,20 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
             database.close()
 
 
-def measure(database: Database, images: int) -> Timers:
-    """Pass images through the ledger from registration to outcome; every image is done."""
+def measure(database: Database, images: int, *, folder: str = "series") -> Timers:
+    """Pass images of a folder through the ledger from registration to outcome; every image is done."""
     timers = Timers()
     source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
     bundle = ledger.register_bundle(
         database,
-        name="bench",
+        name="ledger",
         version="1",
         digest="d" * 64,
         labels=["normal", "nodule"],
         normal_label="normal",
         now=utc_now(),
     )
-    found = arrivals(images)
+    found = arrivals(images, folder)
     gc.collect()
     gc.freeze()
     for begin in range(0, images, 1000):
@@ -98,9 +98,9 @@ def measure(database: Database, images: int) -> Timers:
     return timers
 
 
-def arrivals(images: int) -> list[Arrival]:
+def arrivals(images: int, folder: str = "series") -> list[Arrival]:
     """Return arrivals as a folder has them."""
-    return [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
+    return [Arrival(uri=f"{folder}/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 
 def register(database: Database, source: int, some: list[Arrival]) -> None:
