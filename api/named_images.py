@@ -19,7 +19,7 @@ _UID_FILTERS = ("sop_instance_uid", "study_instance_uid", "series_instance_uid")
 
 
 def named_images(database: Database, settings: Settings, name: str) -> list[int]:
-    """Return the ids of all arrivals that the text names; a path names every file that was ever there.
+    """Return the ids of all arrivals that the text names. A path names all files that were at this path at any time.
 
     Raises UsageFault if the database has none.
     """

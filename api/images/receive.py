@@ -126,7 +126,7 @@ def unsupported(detail: str) -> Problem:
 
 
 def declared_type_help() -> str:
-    """Say which types are taken."""
+    """Return a sentence that lists the accepted types."""
     return f"Send one file with its Content-Type ({', '.join(MEDIA_TYPES)}), or several as {FORM}."
 
 

@@ -80,7 +80,7 @@ class SubmissionResponses:
 
 
 def _without_result(found: Described, headers: dict[str, str]) -> Problem:
-    """Return 422 if the image is at fault, 500 if nightread or its surroundings are."""
+    """Return 422 if the image itself is the cause, and 500 if nightread, the host or the network is."""
     reason = _REASONS[found.row["reason"]]
     is_rejected = found.state is State.REJECTED
     return Problem(

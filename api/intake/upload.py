@@ -50,7 +50,7 @@ class Upload:
 
     @property
     def sha256(self) -> str:
-        """Return the hash of the bytes that came so far."""
+        """Return the hash of the bytes that have arrived so far."""
         return self._hash.hexdigest()
 
     async def write(self, data: bytes) -> None:

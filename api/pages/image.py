@@ -121,7 +121,7 @@ def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[s
 
 
 def _timeline(context: ApiContext, image_id: int) -> Iterator[queries.Event]:
-    """Yield the events without the views, which the page itself makes."""
+    """Yield the events, except the views of the image, which this page itself adds."""
     for trace in queries.trace(context.database, [image_id], ENTRIES):
         yield from trace.events
 

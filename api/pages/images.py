@@ -76,7 +76,7 @@ def images(request: Request, context: Context, user: Reader) -> Response:
 
 @router.post("/images/find")
 async def find_number(request: Request, context: Context, user: Reader) -> Response:
-    """Lead to the images of a patient or accession number: it is hashed here, and stands in no address."""
+    """Redirect to the images of a patient or accession number. The number is hashed here; no address contains it."""
     fields = await checked_form(request, user)
     kind: NumberKind = "accession" if fields.get("kind") == "accession" else "patient"
     number = fields.get("number", "").strip()
@@ -111,7 +111,7 @@ def _of_number(context: ApiContext, kind: NumberKind, number: str) -> NumberSear
 
 
 def _found(context: ApiContext, searched: str) -> Response:
-    """Lead to the image, study or list that the text names. Raises PageProblem if there is none."""
+    """Redirect to the image, study or list that the text names. Raises PageProblem if there is none."""
     problem = "Nothing has this id, UID, hash or path. A UID is known once a worker has read the file."
     if len(searched) > _LONGEST_SEARCH or "\0" in searched:
         raise PageProblem(HTTPStatus.NOT_FOUND, problem)

@@ -91,7 +91,7 @@ class NightContent:
         return len({row.model for row in self.labels})
 
     def label_query(self, row: LabelHistory) -> dict[str, str] | None:
-        """Return the filter of the images with a label; None if no filter matches just these images."""
+        """Return the filter for the images with this label; None if there is no filter for exactly these images."""
         if row.label is None:
             return None
         query = {"state": "done", "label": row.label}
