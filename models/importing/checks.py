@@ -74,10 +74,15 @@ def _check_scores(bundle: Bundle, found: Conversion) -> None:
         raise RefusedModel("The network returns NaN or infinity for some images. Ask its author for another version.")
     declared = bundle.postprocessing.activation
     if outputs.min() < -TINY or outputs.max() > 1 + TINY:
+        remedy = (
+            f"Ask its author to add {declared} (keras.layers.Activation('{declared}') after the last layer) and to "
+            "save it again."
+            if found.graph is None
+            else f"Give --logits (in a card: logits = true): nightread then adds {declared} to the network."
+        )
         raise RefusedModel(
             f"The network returns numbers from {outputs.min():.3g} to {outputs.max():.3g} instead of scores in "
-            f"0..1: these are logits. Ask its author to add {declared} "
-            f"(keras.layers.Activation('{declared}') after the last layer) and to save it again."
+            f"0..1: these are logits. {remedy}"
         )
     if declared == SOFTMAX and np.abs(outputs.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
         raise RefusedModel(
