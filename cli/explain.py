@@ -128,7 +128,7 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
     from imaging.limits import Limits  # noqa: PLC0415 - these imports load OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415
-    from models.networks.network import load_network  # noqa: PLC0415
+    from models.runtimes.load import load_network  # noqa: PLC0415
     from models.suitability import why_unsuitable  # noqa: PLC0415
 
     limits = Limits(

@@ -28,7 +28,7 @@ from nightread.process_limits import die_with_parent, limit_memory
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and is not needed to refuse a request
     from models.explanations.explain import Explanation
-    from models.networks.network import Network
+    from models.runtimes.network import Network
 
 _MOST_NETWORKS = 2
 
@@ -55,7 +55,7 @@ class HeatMaps:
         return Picture(content=encode(pixels, PNG), media_type=PNG, details=details)
 
     def _network(self, request: HeatMapRequest, settings: ProcessSettings) -> "Network":
-        from models.networks.network import load_network  # noqa: PLC0415
+        from models.runtimes.load import load_network  # noqa: PLC0415
 
         network = self._networks.pop(request.digest, None)
         if network is None:

@@ -21,7 +21,8 @@ from models.bundle import load_bundle
 from models.catalogue import entries
 from models.explanations.explain import Explanation, explain
 from models.explanations.regions import heat_on_image, outline
-from models.networks.network import Network, load_network
+from models.runtimes.load import load_network
+from models.runtimes.network import Network
 from nightread.errors import ImageError, StopWork, UsageFault
 from nightread.settings import Settings
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.explanations.gradients import executed, gradient, tapped
-from models.networks.network import Network
 from models.postprocessing import SOFTMAX
+from models.runtimes.network import Network
 from nightread.errors import UsageFault
 
 _CONVOLUTIONS = ("Conv2D", "SeparableConv2D", "DepthwiseConv2D")

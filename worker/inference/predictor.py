@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from imaging.spec import InputSpec
 from models.bundle import Bundle
-from models.networks.network import load_network
+from models.runtimes.load import load_network
 from nightread.errors import RetryImage
 from nightread.reasons import Reason
+from nightread.runtime_names import AUTO
 
 MICRO_BATCH_SIZES = (1, 4, 16, 64, 256)
 """Sizes in frames; those above the `largest` of a Predictor are not used: workers use 256 on GPUs only.
 
-Few sizes, so that TensorFlow traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
+Few sizes, so that each runtime traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
 with more sizes the additional calls would cost about as much as the padding that they save."""
 
 _MOST_WAITING_BYTES = 64 * 1024**2
@@ -31,7 +32,7 @@ Scores = NDArray[np.float32]
 
 
 class BatchNetwork(Protocol):
-    """A network that scores one micro-batch. Implemented by models.networks.network.Network."""
+    """A network that scores one micro-batch. Implemented by the networks of models.runtimes."""
 
     def batch_scores(self, inputs: Inputs) -> Scores:
         """Return scores (n, labels) float32 of inputs (n, height, width, channels) float32."""
@@ -47,9 +48,12 @@ class Predictor:
         self.largest = largest
 
     @classmethod
-    def load(cls, bundle: Bundle, *, largest: int = 64) -> Self:
-        """Load the network of the bundle and warm it up. Raises StopWork if the bundle cannot be used."""
-        predictor = cls(bundle, load_network(bundle), largest=largest)
+    def load(cls, bundle: Bundle, runtime: str = AUTO, *, on_gpu: bool = False, largest: int = 64) -> Self:
+        """Load the network of the bundle and warm it up. Raises StopWork if the bundle cannot be used.
+
+        `runtime` and `on_gpu` are those of models.runtimes.load.load_network.
+        """
+        predictor = cls(bundle, load_network(bundle, runtime, on_gpu=on_gpu), largest=largest)
         predictor.warm_up()
         return predictor
 
