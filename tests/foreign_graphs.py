@@ -27,7 +27,9 @@ def model_of(
     """Return a model as a ModelProto."""
     graph = helper.make_graph(list(nodes), "main_graph", list(inputs), list(outputs), list(initializers))
     opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
-    return helper.make_model(graph, producer_name="pytorch", producer_version="2.9.0", opset_imports=opsets, ir_version=8)
+    return helper.make_model(
+        graph, producer_name="pytorch", producer_version="2.9.0", opset_imports=opsets, ir_version=8
+    )
 
 
 def value(name: str, shape: Sequence[int | str | None] | None, kind: int = TensorProto.FLOAT) -> Any:

@@ -13,7 +13,8 @@ from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
 from models.bundle import Bundle
 from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
 from models.importing.card import bundle_from_card, graph_options_from_card, read_card
-from models.importing.graph_options import LAYOUTS, OF_CARD
+from models.importing.graph_options import OF_CARD, ONE_BY_ONE
+from models.onnx_signature import LAYOUTS
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
 
@@ -167,6 +168,8 @@ def _card(options: dict[str, Any]) -> dict[str, Any]:
 def _show(imported: "Imported") -> None:
     bundle, record = imported.bundle, imported.record
     out.print(f"Imported {bundle.reference} to {bundle.path}", markup=False)
+    if "graph" in record:
+        out.print(_graph_line(record["graph"]), markup=False)
     for line in _warnings(record, bundle):
         err.print(line, style="yellow", markup=False)
     golden = record["golden"]
@@ -176,6 +179,15 @@ def _show(imported: "Imported") -> None:
             f"Verified with {counted(len(golden['examples']), 'golden image')}: "
             f"the largest difference from the author's scores is {difference:.1e}."
         )
+
+
+def _graph_line(graph: dict[str, Any]) -> str:
+    added = f"; added to it: {', '.join(graph['added'])}" if graph["added"] else ""
+    return (
+        f"It runs on ONNX Runtime {graph['onnxruntime']}: opset {graph['opset']}, written by "
+        f"{graph['producer'] or 'an unknown program'}, input {graph['source']}, {graph['layout']}, "
+        f"output {graph['target']}{added}."
+    )
 
 
 def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
@@ -193,6 +205,11 @@ def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
         lines.append(
             "The golden scores are nearly the same for all images, so that errors may go unnoticed: "
             "use more varied images."
+        )
+    if record.get("graph", {}).get("batch") == ONE_BY_ONE:
+        lines.append(
+            "The network takes one image at once, so that batches of images do not make it faster: ask its author to "
+            "export it with a free batch size (dynamic_axes)."
         )
     missing = [name.replace("_", " ") for name, works in record["sandbox"].items() if not works]
     if missing:

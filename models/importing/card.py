@@ -10,7 +10,8 @@ from models.bundle import Bundle
 from models.domain import Domain
 from models.domain_of_data import with_stated
 from models.importing.errors import RefusedModel
-from models.importing.graph_options import LAYOUTS, OF_CARD, GraphOptions
+from models.importing.graph_options import OF_CARD, GraphOptions
+from models.onnx_signature import LAYOUTS
 from models.postprocessing import MAX, SIGMOID, Postprocessing
 from nightread.label_codes import label_codes_from_json
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from models.importing.architecture import printable
-from models.importing.graph_options import LAYOUTS
+from models.onnx_signature import LAYOUTS, NHWC, OnnxSignature
 
 _LONGEST = 200
 
@@ -43,6 +43,11 @@ class GraphFacts:
             layout=LAYOUTS[LAYOUTS.index(values["layout"])],
             added=tuple(printable(str(name)[:40]) for name in list(values.get("added", ()))[:20]),
         )
+
+    @property
+    def signature(self) -> OnnxSignature:
+        """Return how to run the converted graph. Raises ValueError for names that no bundle may have."""
+        return OnnxSignature(input=self.input, output=self.output, layout=NHWC, opset=self.opset)
 
     def to_json(self) -> dict[str, Any]:
         """Return the table `graph` of import.json."""

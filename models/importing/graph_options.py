@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-NHWC, NCHW = LAYOUTS = ("NHWC", "NCHW")
-"""The order of the axes of the input: images, height, width, channels; or images, channels, height, width."""
 OF_CARD = ("layout", "input_name", "output_name", "logits")
 """The fields of a card that only ONNX files need; bundle.json does not have them."""
+FREE, ONE_BY_ONE = "any number of images", "one image after the other"
+"""How a graph takes a batch, as import.json states it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Pa
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".import-", dir=target.parent) as name:
         made = Path(name) / target.name
-        save_bundle(bundle, made, lambda path: shutil.copyfile(found.path, path))
+        _save(bundle, found, made)
         (made / IMPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         _require_readable(made)
         try:
@@ -121,6 +121,16 @@ def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Pa
             raise RefusedModel(
                 f"{target} cannot be created ({os.strerror(error.errno or 0)}). Check the folder and its permissions."
             ) from error
+
+
+def _save(bundle: Bundle, found: Conversion, folder: Path) -> None:
+    def copy(path: Path) -> None:
+        shutil.copyfile(found.path, path)
+
+    if found.graph is None:
+        save_bundle(bundle, folder, copy)
+    else:
+        save_bundle(replace(bundle, onnx=found.graph.signature), folder, save_onnx=copy)
 
 
 def _require_readable(made: Path) -> None:

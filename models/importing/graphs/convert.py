@@ -1,12 +1,13 @@
 """Convert a foreign ONNX file to one that takes images and returns scores, and score images with it, in the sandbox."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.importing.errors import RefusedModel
-from models.importing.graph_options import GraphOptions
+from models.importing.graph_options import FREE, ONE_BY_ONE, GraphOptions
 from models.importing.graphs.inspection import (
     bad_weights,
     check_operators,
@@ -20,9 +21,20 @@ from models.importing.graphs.rewrite import SCAN_OPSET, Rewriter, Size, remove_u
 from models.importing.job import CONVERTED_ONNX_FILE, INPUTS_FILE
 from models.importing.memory import limit_memory, limit_memory_for_loading, limit_memory_for_parsing
 
-FREE, ONE_BY_ONE = "any number of images", "one image after the other"
 _PROBES = 4
 _TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A foreign graph that takes images and still has its own output."""
+
+    rewriter: Rewriter
+    source: Port
+    target: Port
+    layout: str
+    ends_with: str | None
+    """The activation that the foreign graph applies last; None if it is neither softmax nor sigmoid."""
 
 
 def convert_graph(folder: Path, file: Path, size: Size, labels: int, options: GraphOptions) -> dict[str, Any]:
@@ -31,39 +43,50 @@ def convert_graph(folder: Path, file: Path, size: Size, labels: int, options: Gr
     Raises RefusedModel. Images are scored only if the network has `labels` outputs and its weights are numbers.
     """
     limit_memory_for_parsing(file.stat().st_size)
+    prepared = prepare_graph(file, size, options)
+    facts = _facts(prepared) | {
+        "activation": options.activation if options.logits else prepared.ends_with,
+        "input_shape": list(size),
+        "output_shape": [labels],
+    }
+    if facts["bad_weights"]:
+        return facts
+    limit_memory_for_loading(file.stat().st_size)
+    rewriter, target = prepared.rewriter, prepared.target
+    from models.importing.graphs.session import Session, version  # noqa: PLC0415 - after the file is inspected
+
+    rewriter.end_at(target)
+    raw = Session(rewriter.model)
+    limit_memory(None)
+    shape = raw.scores(np.zeros((1, *size), np.float32)).shape
+    facts["graph"]["onnxruntime"] = version()
+    facts["output_shape"] = [_labels(shape, target)]
+    if facts["output_shape"] != [labels]:
+        return facts
+    activation = options.activation if options.logits else None
+    rewriter.return_scores(target, labels=labels, is_row=shape == (1, labels), activation=activation)
+    session, facts["graph"]["batch"] = _in_batches(rewriter, size, labels)
+    facts["graph"] |= {"added": rewriter.added, "input": rewriter.images, "output": rewriter.scores}
+    (folder / CONVERTED_ONNX_FILE).write_bytes(rewriter.model.SerializeToString())
+    return facts | _answers(session, folder, size)
+
+
+def prepare_graph(file: Path, size: Size, options: GraphOptions) -> Prepared:
+    """Inspect the file and let its graph take images of `size`; nothing is run. Raises RefusedModel."""
     model = read_model(file)
     source, target = image_input(model.graph, options.input_name), score_output(model.graph, options.output_name)
     layout = layout_of(source, size, options.layout)
     remove_unused(model.graph, target.name)
     check_operators(model.graph)
     ends_with = activation_of(model.graph, target.name)
-    _require_logits(options, ends_with)
-    facts = _facts(model, source, target, layout) | {
-        "activation": options.activation if options.logits else ends_with,
-        "input_shape": list(size),
-    }
+    if options.logits and ends_with is not None:
+        raise RefusedModel(
+            f"The network ends with {ends_with}, so its outputs are scores and not logits. Leave --logits out, and "
+            f"give --activation {ends_with}."
+        )
     rewriter = Rewriter(model)
     rewriter.take_images(source, size, layout)
-    if facts["bad_weights"]:
-        return facts | {"output_shape": [labels]}
-    from models.importing.graphs.session import Session, version  # noqa: PLC0415 - after the file is inspected
-
-    facts["graph"]["onnxruntime"] = version()
-    limit_memory_for_loading(file.stat().st_size)
-    rewriter.end_at(target)
-    raw = Session(model)
-    limit_memory(None)
-    shape = raw.scores(np.zeros((1, *size), np.float32)).shape
-    facts["output_shape"] = [_labels(shape, target)]
-    if facts["output_shape"] != [labels]:
-        return facts
-    rewriter.return_scores(
-        target, labels=labels, is_row=shape == (1, labels), activation=options.activation if options.logits else None
-    )
-    session, facts["graph"]["batch"] = _in_batches(rewriter, size, labels)
-    facts["graph"] |= {"added": rewriter.added, "input": rewriter.images, "output": rewriter.scores}
-    (folder / CONVERTED_ONNX_FILE).write_bytes(model.SerializeToString())
-    return facts | _answers(session, folder, size)
+    return Prepared(rewriter=rewriter, source=source, target=target, layout=layout, ends_with=ends_with)
 
 
 def check_converted(file: Path, size: Size, labels: int) -> dict[str, Any]:
@@ -77,30 +100,21 @@ def check_converted(file: Path, size: Size, labels: int) -> dict[str, Any]:
     return {"checked": True}
 
 
-def _facts(model: Any, source: Port, target: Port, layout: str) -> dict[str, Any]:
-    producer = short(f"{model.producer_name} {model.producer_version}".strip())
+def _facts(prepared: Prepared) -> dict[str, Any]:
+    model = prepared.rewriter.model
     return {
-        "runtime": "onnx",
         "parameters": count_parameters(model.graph),
         "bad_weights": bad_weights(model.graph),
         "graph": {
             "opset": opset_of(model),
             "ir_version": model.ir_version,
-            "producer": producer,
-            "layout": layout,
-            "source": str(source),
-            "target": str(target),
-            "input_type": type_name(source.kind),
+            "producer": short(f"{model.producer_name} {model.producer_version}".strip()),
+            "layout": prepared.layout,
+            "source": str(prepared.source),
+            "target": str(prepared.target),
+            "input_type": type_name(prepared.source.kind),
         },
     }
-
-
-def _require_logits(options: GraphOptions, ends_with: str | None) -> None:
-    if options.logits and ends_with is not None:
-        raise RefusedModel(
-            f"The network ends with {ends_with}, so its outputs are scores and not logits. Leave --logits out, and "
-            f"give --activation {ends_with}."
-        )
 
 
 def _labels(shape: tuple[int, ...], target: Port) -> int:

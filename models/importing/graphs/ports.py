@@ -7,9 +7,9 @@ from typing import Any
 import onnx
 
 from models.importing.errors import RefusedModel
-from models.importing.graph_options import LAYOUTS, NCHW
 from models.importing.graphs.inspection import short
 from models.importing.graphs.operators import DEFAULT_DOMAINS
+from models.onnx_signature import LAYOUTS, NCHW
 
 Shape = tuple[int | None, ...]
 _KINDS = onnx.TensorProto
@@ -124,9 +124,9 @@ def activation_of(graph: Any, output: str) -> str | None:
 
 def type_name(kind: int) -> str:
     """Return the name of a type as messages spell it, such as `float16`."""
-    if kind not in _KINDS.DataType.values() or kind == _KINDS.UNDEFINED:
-        return "no tensor"
-    return {_KINDS.FLOAT: "float32", _KINDS.DOUBLE: "float64"}.get(kind, str(_KINDS.DataType.Name(kind)).lower())
+    names = {int(number): str(name).lower() for name, number in _KINDS.DataType.items()}
+    names |= {0: "no tensor", int(_KINDS.FLOAT): "float32", int(_KINDS.DOUBLE): "float64"}
+    return names.get(kind, "no tensor")
 
 
 def _port(value: Any) -> Port:

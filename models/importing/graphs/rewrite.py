@@ -8,11 +8,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from models.importing.errors import RefusedModel
-from models.importing.graph_options import NCHW
 from models.importing.graphs.inspection import opset_of
 from models.importing.graphs.operators import MACHINE_LEARNING
 from models.importing.graphs.ports import Port, axes
 from models.importing.graphs.walk import graphs_of, names_of, nodes_of, used_names
+from models.onnx_signature import NCHW
 from models.postprocessing import SOFTMAX
 
 Size = tuple[int, int, int]
