@@ -102,7 +102,9 @@ def _parsed(path: Path) -> Any:
     try:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError) as error:
-        raise RefusedModel("The .onnx file is damaged: it was truncated or changed. Copy it again.") from error
+        raise RefusedModel(
+            "The .onnx file is damaged, or it has more parts than any real network. Copy it again."
+        ) from error
     model.DiscardUnknownFields()
     if not model.graph.node:
         raise RefusedModel("The file holds no ONNX network. Ask its author for the file that the export wrote.")
