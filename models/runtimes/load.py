@@ -7,7 +7,7 @@ from models.runtimes.network import Network
 from nightread.errors import StopWork
 from nightread.runtime_names import AUTO, KERAS, ONNX
 
-_MODULES = {KERAS: "keras", ONNX: "onnxruntime"}
+_BACKENDS = ("tensorflow", "jax", "torch")
 _EXTRAS = {KERAS: "tensorflow", ONNX: "worker"}
 
 
@@ -44,8 +44,13 @@ def choose_runtime(bundle: Bundle, wanted: str = AUTO, *, on_gpu: bool = False) 
 
 
 def is_installed(runtime: str) -> bool:
-    """Return whether the library of the runtime can be imported here, without importing it."""
-    return find_spec(_MODULES[runtime]) is not None
+    """Return whether the library of the runtime can be imported here, without importing it.
+
+    Keras needs a backend: TensorFlow, JAX or PyTorch.
+    """
+    if runtime == ONNX:
+        return find_spec("onnxruntime") is not None
+    return find_spec("keras") is not None and any(find_spec(name) for name in _BACKENDS)
 
 
 def _forced(bundle: Bundle, wanted: str) -> str:

@@ -13,8 +13,8 @@ from models.runtimes.network import Shape, check_scores, check_shapes
 from nightread.errors import StopWork
 
 _FLOAT32 = "tensor(float)"
-_QUIET = 3
-"""Severity `error` of ONNX Runtime: at `warning` it reports machines without a GPU and unused initializers."""
+_QUIET = 4
+"""Severity `fatal` of ONNX Runtime: its errors are raised, and what it calls warnings concerns its developers."""
 _GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
@@ -134,5 +134,5 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # exp of a very negative logit is infinite, and its score 0
-        scores: NDArray[np.float32] = 1 / (1 + np.exp(-logits))
+        scores: NDArray[np.float32] = np.reciprocal(1 + np.exp(-logits))
     return scores

@@ -22,8 +22,15 @@ with more sizes the additional calls would cost about as much as the padding tha
 
 _MOST_WAITING_BYTES = 64 * 1024**2
 _OUT_OF_MEMORY_ERRORS = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
-"""Class names of TensorFlow and PyTorch, by name because at most one is installed. JAX raises an XlaRuntimeError with
-RESOURCE_EXHAUSTED in its text."""
+"""Class names of TensorFlow and PyTorch, by name because the libraries need not be installed."""
+_OUT_OF_MEMORY_TEXTS = (
+    "RESOURCE_EXHAUSTED",  # XlaRuntimeError of JAX
+    "Failed to allocate memory",  # RuntimeException of ONNX Runtime, from its arena (core/framework/bfc_arena.cc)
+    "std::bad_alloc",  # the same, if the C++ library itself could not allocate
+    "out of memory",  # CUDA's own words, which ONNX Runtime passes on: `CUDA failure 2: out of memory`
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +39,11 @@ Scores = NDArray[np.float32]
 
 
 class BatchNetwork(Protocol):
-    """A network that scores one micro-batch. Implemented by the networks of models.runtimes."""
+    """A network that scores one micro-batch: what a Predictor needs of models.runtimes.network.Network."""
+
+    @property
+    def runtime(self) -> str:
+        """Return what runs the network, with its version."""
 
     def batch_scores(self, inputs: Inputs) -> Scores:
         """Return scores (n, labels) float32 of inputs (n, height, width, channels) float32."""
@@ -119,4 +130,4 @@ def _padded(taken: Inputs, size: int) -> Inputs:
 
 def _is_out_of_memory(error: Exception) -> bool:
     known = isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_ERRORS
-    return known or "RESOURCE_EXHAUSTED" in str(error)
+    return known or any(text in str(error) for text in _OUT_OF_MEMORY_TEXTS)
