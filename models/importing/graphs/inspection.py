@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from models.importing.architecture import printable
 from models.importing.errors import RefusedModel
 from models.importing.graphs.operators import DEFAULT_DOMAINS, why_refused
-from models.importing.graphs.walk import constants_of, graphs_of, nodes_of, tensors_of
+from models.importing.graphs.walk import constants_of, graphs_of, nodes_of, tensors_of, texts_of
 
 OLDEST_OPSET = 7
 """ONNX Runtime promises support from this operator set on."""
@@ -25,6 +25,7 @@ _TYPES = frozenset(
     "FLOAT FLOAT16 BFLOAT16 DOUBLE INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 BOOL".split()  # noqa: SIM905
 )
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE})
+_DAMAGED = "The .onnx file is damaged, or it has more parts than any real network. Copy it again."
 _AGAIN = "Ask its author to export the network again"
 
 
@@ -38,6 +39,8 @@ def read_model(path: Path) -> Any:
     _check_whole(model)
     _check_versions(model)
     for inner in graphs_of(model.graph):
+        if not all(isinstance(text, str) for text in texts_of(inner)):  # bytes stand for what is not UTF-8
+            raise RefusedModel(_DAMAGED)
         if inner.sparse_initializer or any(_is_sparse(node) for node in inner.node):
             raise RefusedModel(f"The network has sparse weights. {_AGAIN} with dense ones.")
         for value in (*inner.input, *inner.output, *inner.value_info):
@@ -102,9 +105,7 @@ def _parsed(path: Path) -> Any:
     try:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError) as error:
-        raise RefusedModel(
-            "The .onnx file is damaged, or it has more parts than any real network. Copy it again."
-        ) from error
+        raise RefusedModel(_DAMAGED) from error
     model.DiscardUnknownFields()
     if not model.graph.node:
         raise RefusedModel("The file holds no ONNX network. Ask its author for the file that the export wrote.")

@@ -54,6 +54,15 @@ def tensors_of(graph: Any) -> Iterator[tuple[str, Any]]:
                 yield from ((name, tensor) for tensor in attribute.tensors)
 
 
+def texts_of(graph: Any) -> Iterator[object]:
+    """Yield the names of one graph without its sub-graphs: of values, operators, attributes and weights."""
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+
+
 def names_of(graph: Any) -> set[str]:
     """Return all names of values, those of sub-graphs included."""
     names: set[str] = set()
