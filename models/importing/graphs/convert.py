@@ -10,7 +10,7 @@ from models.importing.errors import RefusedModel
 from models.importing.graph_options import FREE, ONE_BY_ONE, GraphOptions
 from models.importing.graphs.inspection import (
     bad_weights,
-    check_operators,
+    check_graph,
     count_parameters,
     opset_of,
     read_model,
@@ -77,7 +77,7 @@ def prepare_graph(file: Path, size: Size, options: GraphOptions) -> Prepared:
     source, target = image_input(model.graph, options.input_name), score_output(model.graph, options.output_name)
     layout = layout_of(source, size, options.layout)
     remove_unused(model.graph, target.name)
-    check_operators(model.graph)
+    check_graph(model.graph)
     ends_with = activation_of(model.graph, target.name)
     if options.logits and ends_with is not None:
         raise RefusedModel(
@@ -93,7 +93,7 @@ def check_converted(file: Path, size: Size, labels: int) -> dict[str, Any]:
     """Inspect a converted file again, in a process that has read no other file. Raises RefusedModel."""
     limit_memory_for_parsing(file.stat().st_size)
     model = read_model(file)
-    check_operators(model.graph)
+    check_graph(model.graph)
     source, target = image_input(model.graph, None), score_output(model.graph, None)
     if (source.kind, target.kind) != (1, 1) or source.shape != (None, *size) or target.shape != (None, labels):
         raise RefusedModel("The converted network does not take images and return scores. Do not use this file.")

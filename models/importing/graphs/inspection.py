@@ -15,6 +15,7 @@ from models.importing.graphs.walk import constants_of, graphs_of, nodes_of, tens
 
 OLDEST_OPSET = 7
 """ONNX Runtime promises support from this operator set on."""
+_USUAL_OPSET = 17
 _LARGEST_FILE = 2**31 - 1
 """Bytes: no file in this format can be larger."""
 _LARGEST_TENSOR = 2**31
@@ -32,7 +33,7 @@ _AGAIN = "Ask its author to export the network again"
 def read_model(path: Path) -> Any:
     """Return the ModelProto of a file that holds a plain graph and nothing else. Raises RefusedModel.
 
-    Fields that the ONNX standard does not define are removed. The operators are checked by `check_operators`, when the
+    Fields that the ONNX standard does not define are removed. `check_graph` checks operators and weights, when the
     parts that nightread does not need are removed.
     """
     model = _parsed(path)
@@ -45,13 +46,13 @@ def read_model(path: Path) -> Any:
             raise RefusedModel(f"The network has sparse weights. {_AGAIN} with dense ones.")
         for value in (*inner.input, *inner.output, *inner.value_info):
             _check_declared(value)
-    for name, tensor in tensors_of(model.graph):
-        _check_tensor(name, tensor)
     return model
 
 
-def check_operators(graph: Any) -> None:
-    """Raise RefusedModel, with the name of the operator, for what is not in the standard or not harmless."""
+def check_graph(graph: Any) -> None:
+    """Raise RefusedModel, with the name of the operator or of the weights, for what is not harmless."""
+    for name, tensor in tensors_of(graph):
+        _check_tensor(name, tensor)
     for node in nodes_of(graph):
         why = why_refused(node.domain, node.op_type)
         if why is not None:
@@ -124,7 +125,10 @@ def _check_whole(model: Any) -> None:
 
 
 def _check_versions(model: Any) -> None:
-    found = [one.version for one in model.opset_import if one.domain in DEFAULT_DOMAINS]
+    found = list({one.version for one in model.opset_import if one.domain in DEFAULT_DOMAINS})
+    if not found and not any(node.domain in DEFAULT_DOMAINS for node in nodes_of(model.graph)):
+        model.opset_import.append(onnx.helper.make_opsetid("", _USUAL_OPSET))  # for the operators that are added
+        found = [_USUAL_OPSET]
     if len(found) != 1:
         raise RefusedModel(f"The file does not name one version of the standard operators (opset). {_AGAIN}.")
     newest, newest_ir = onnx.defs.onnx_opset_version(), int(onnx.IR_VERSION)
