@@ -44,13 +44,12 @@ def torch_net(
     labels: int = 2,
     batch: int | str = "batch_size",
     end: str | None = None,
-    gain: float = 1.0,
     kind: int = TensorProto.FLOAT,
 ) -> Any:
     """Return a small classifier as torch.onnx.export writes it: channels first, logits, names of numbers.
 
     Two convolutions, global average pooling and a linear layer with weights from a fixed seed. `end` is an activation
-    as the last operator, `gain` multiplies the last weights, `kind` is the type of input and output.
+    as the last operator, `kind` the type of input and output.
     """
     random = np.random.default_rng(7)
     initializers = [
@@ -58,7 +57,7 @@ def torch_net(
         weights("conv1.bias", random.normal(0, 0.1, 4)),
         weights("conv2.weight", random.normal(0, 0.4, (6, 4, 3, 3))),
         weights("conv2.bias", random.normal(0, 0.1, 6)),
-        weights("fc.weight", random.normal(0, gain, (labels, 6))),
+        weights("fc.weight", random.normal(0, 1, (labels, 6))),
         weights("fc.bias", random.normal(0, 0.1, labels)),
     ]
     last = "logits" if end else "output"
@@ -86,6 +85,19 @@ def torch_net(
         [value("output", [batch, labels], out)],
         initializers,
     )
+
+
+def train(model: Any, inputs: Any) -> None:
+    """Change the last layer of a torch_net() so that the logits of these inputs, channels first, are spread around 0."""
+    import onnxruntime  # noqa: PLC0415
+
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    logits = session.run(None, {"input.1": np.asarray(inputs, np.float32)})[0]
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    kernel, bias = (numpy_helper.to_array(tensors[name]) for name in ("fc.weight", "fc.bias"))
+    factor = 1 / logits.std(axis=0)
+    tensors["fc.weight"].CopyFrom(weights("fc.weight", kernel * factor[:, np.newaxis]))
+    tensors["fc.bias"].CopyFrom(weights("fc.bias", (bias - logits.mean(axis=0)) * factor))
 
 
 def save(model: Any, path: Path) -> Path:

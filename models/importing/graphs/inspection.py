@@ -20,6 +20,8 @@ _LARGEST_FILE = 2**31 - 1
 """Bytes: no file in this format can be larger."""
 _LARGEST_TENSOR = 2**31
 """Elements; a file of 2 GiB holds fewer of them."""
+FREE_SIZE = -1
+"""Some exporters write it for a size that is free, such as paddle2onnx."""
 _MOST_AXES = 16
 _NAMES = 3
 _TYPES = frozenset(
@@ -145,7 +147,7 @@ def _is_sparse(node: Any) -> bool:
 
 def _check_declared(value: Any) -> None:
     shape = value.type.tensor_type.shape.dim
-    if _product([length.dim_value if length.HasField("dim_value") else 1 for length in shape]) < 0:
+    if _product([1 if length.dim_value in (0, FREE_SIZE) else length.dim_value for length in shape]) < 0:
         raise RefusedModel(
             f"{short(value.name)} is declared with more than {_LARGEST_TENSOR:,} numbers or a negative size, which no "
             "real network has. Do not use this file."

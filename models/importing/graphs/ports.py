@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 
 from models.importing.errors import RefusedModel
-from models.importing.graphs.inspection import short
+from models.importing.graphs.inspection import FREE_SIZE, short
 from models.importing.graphs.operators import DEFAULT_DOMAINS
 from models.onnx_signature import LAYOUTS, NCHW
 
@@ -133,7 +133,10 @@ def _port(value: Any) -> Port:
     tensor = value.type.tensor_type if value.type.HasField("tensor_type") else None
     shape = None
     if tensor is not None and tensor.HasField("shape"):
-        shape = tuple(length.dim_value if length.HasField("dim_value") else None for length in tensor.shape.dim)
+        shape = tuple(
+            length.dim_value if length.HasField("dim_value") and length.dim_value != FREE_SIZE else None
+            for length in tensor.shape.dim
+        )
     return Port(name=value.name, kind=tensor.elem_type if tensor is not None else 0, shape=shape)
 
 
