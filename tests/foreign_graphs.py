@@ -88,7 +88,7 @@ def torch_net(
 
 
 def train(model: Any, inputs: Any) -> None:
-    """Change the last layer of a torch_net() so that the logits of these inputs lie around 0, with a deviation of 0.3."""
+    """Change the last layer of a torch_net() so that the logits of these inputs lie around 0, deviation 0.3."""
     import onnxruntime  # noqa: PLC0415
 
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
