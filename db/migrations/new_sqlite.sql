@@ -20,7 +20,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0019');
+INSERT INTO "alembic_version" VALUES('0023');
 CREATE TABLE api_keys (
 	id INTEGER NOT NULL, 
 	name VARCHAR(64) NOT NULL, 
@@ -54,7 +54,7 @@ CREATE TABLE batches (
 	process_index INTEGER, 
 	release VARCHAR(50), 
 	seconds JSON, 
-	outcomes JSON, 
+	outcomes JSON, runtime VARCHAR(200), 
 	CONSTRAINT pk_batches PRIMARY KEY (id)
 );
 CREATE TABLE bundles (
@@ -498,13 +498,13 @@ CREATE VIEW v_nights AS
     WHERE instances.arrived_at >= nights.began_at AND instances.arrived_at < nights.ended_at
         AND work.instance_id = instances.id AND work.ordinal = 0
     GROUP BY nights.evening, nights.began_at, nights.ended_at;
-CREATE VIEW v_batches AS 
-    SELECT
-        id AS batch_id, images, bytes, created_at, claimed_at, finished_at, node, process_index, release, seconds,
-        outcomes
-    FROM batches;
 CREATE UNIQUE INDEX ix_alarms_open ON alarms (rule, subject) WHERE closed_at IS NULL;
 CREATE INDEX ix_alarms_opened_at ON alarms (opened_at) WHERE opened_at IS NOT NULL;
 CREATE INDEX ix_notices_waiting ON notices (not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX ix_notices_alarm_id ON notices (alarm_id) WHERE alarm_id IS NOT NULL;
 CREATE INDEX ix_rule_actions_subject ON rule_actions (subject, kind);
+CREATE VIEW v_batches AS 
+    SELECT
+        id AS batch_id, images, bytes, created_at, claimed_at, finished_at, node, process_index, release, seconds,
+        outcomes, runtime
+    FROM batches;
