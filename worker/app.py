@@ -36,6 +36,7 @@ from worker.lifecycle.node_lock import lock_node_name
 from worker.lifecycle.reported_model import ReportedModel
 from worker.lifecycle.startup_recovery import recover_from_previous_start
 from worker.lifecycle.watchdog import Watchdog
+from worker.preload import preload
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class BatchFailedError(Exception):
 @app.task(name=ANALYSE_TASK, Request="worker.batch_request:BatchRequest")  # type: ignore[untyped-decorator]
 def analyse_batch(**message: Any) -> dict[str, Any]:
     """Analyse one batch and return what became of its images, which worker.batch_summary explains."""
-    from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
+    from worker.analyse import analyse  # noqa: PLC0415 - `celery inspect` and Flower need none of it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
@@ -106,7 +107,10 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _start_worker(sender: Any, **_: Any) -> None:
-    """Lock the node name and recover the work of earlier starts. This runs in the parent, before it forks."""
+    """Lock the node name, recover the work of earlier starts, and import what the children need.
+
+    This runs in the parent, before it forks.
+    """
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
     try:
@@ -117,13 +121,14 @@ def _start_worker(sender: Any, **_: Any) -> None:
     _worker.in_flight_table = InFlightTable()
     _worker.reported_model = ReportedModel()
     recover_from_previous_start(settings, node=_worker.node, boot_id=_worker.boot_id)
+    preload(settings)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_context(**_: Any) -> None:
     """Open the context of a new child process, which includes loading the networks."""
-    import worker.analyse  # noqa: F401, PLC0415 - before open_context exempts all loaded objects from collection
-    from worker.context import open_context  # noqa: PLC0415 - only child processes import Keras and TensorFlow
+    import worker.analyse  # noqa: F401, PLC0415 - with a GPU: before open_context exempts all loaded objects
+    from worker.context import open_context  # noqa: PLC0415 - as above
 
     index = getattr(current_process(), "index", 0)
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
