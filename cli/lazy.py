@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import click
 from click.shell_completion import CompletionItem
-from click.utils import make_default_short_help
 
 
 class LazyGroup(click.Group):
@@ -39,18 +38,23 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands as click does, without importing them."""
         width = formatter.width - 6 - max(map(len, self.commands_in))
-        rows = [(name, make_default_short_help(text, width)) for name, (_, text) in self.commands_in.items()]
+        rows = [(name, _shortened(text, width)) for name, (_, text) in self.commands_in.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands and options that begin so, as click does, without importing commands."""
         commands = [
-            CompletionItem(name, help=make_default_short_help(text))
+            CompletionItem(name, help=_shortened(text))
             for name, (_, text) in self.commands_in.items()
             if name.startswith(incomplete)
         ]
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _shortened(text: str, width: int = 45) -> str:
+    """Shorten a sentence for a list of commands, as click does it for a command."""
+    return click.Command(None, help=text).get_short_help_str(width)
 
 
 def _import(name: str) -> ModuleType:

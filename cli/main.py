@@ -29,7 +29,10 @@ class _Commands(LazyGroup):
             "cli.labels",
             "Manage ground truth: labels known afterwards, used by `nightread models evaluate --night`.",
         ),
-        "explain": ("cli.explain", "Show which regions of an image led to a label, by Grad-CAM."),
+        "explain": (
+            "cli.explain",
+            "Show which regions of an image led to a label, by Grad-CAM, or by occlusion without Keras.",
+        ),
         "preview": ("cli.preview", "Write the picture of an image, as the API shows it."),
         "retry": ("cli.retry", "Analyse failed and rejected images again."),
         "purge": ("cli.purge", "Remove what nightread holds of a study, a patient, images, or old results."),
