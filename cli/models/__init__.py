@@ -15,7 +15,11 @@ class _Models(LazyGroup):
         "train": ("cli.models.train", "Train a network and write it as a bundle."),
         "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
         "compare": ("cli.models.compare", "Measure two models on the same labelled images."),
-        "import": ("cli.models.importing", "Import a .keras or .h5 file that was trained elsewhere."),
+        "import": (
+            "cli.models.importing",
+            "Import an .onnx, .keras or .h5 file that was trained elsewhere, for example with PyTorch.",
+        ),
+        "export": ("cli.models.export", "Make a new version of a model that also has an ONNX file."),
         "remove": ("cli.models.remove", "Delete a model that is not active."),
         "activate": ("cli.models.activate", "Add a routing rule: which images this model analyses."),
         "deactivate": ("cli.models.activate", "End routing rules: of a model, or one rule by its number."),
