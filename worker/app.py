@@ -13,7 +13,14 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from billiard.process import current_process
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, ledger
@@ -35,7 +42,9 @@ from worker.isolation.in_flight import InFlightTable
 from worker.lifecycle.node_lock import lock_node_name
 from worker.lifecycle.reported_model import ReportedModel
 from worker.lifecycle.startup_recovery import recover_from_previous_start
+from worker.lifecycle.wake_on_signal import wake_on_signal
 from worker.lifecycle.watchdog import Watchdog
+from worker.preload import preload
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +80,7 @@ class BatchFailedError(Exception):
 @app.task(name=ANALYSE_TASK, Request="worker.batch_request:BatchRequest")  # type: ignore[untyped-decorator]
 def analyse_batch(**message: Any) -> dict[str, Any]:
     """Analyse one batch and return what became of its images, which worker.batch_summary explains."""
-    from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
+    from worker.analyse import analyse  # noqa: PLC0415 - `celery inspect` and Flower need none of it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
@@ -106,7 +115,10 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _start_worker(sender: Any, **_: Any) -> None:
-    """Lock the node name and recover the work of earlier starts. This runs in the parent, before it forks."""
+    """Lock the node name, recover the work of earlier starts, and import what the children need.
+
+    This runs in the parent, before it forks.
+    """
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
     try:
@@ -117,13 +129,14 @@ def _start_worker(sender: Any, **_: Any) -> None:
     _worker.in_flight_table = InFlightTable()
     _worker.reported_model = ReportedModel()
     recover_from_previous_start(settings, node=_worker.node, boot_id=_worker.boot_id)
+    preload(settings)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_context(**_: Any) -> None:
     """Open the context of a new child process, which includes loading the networks."""
-    import worker.analyse  # noqa: F401, PLC0415 - before open_context exempts all loaded objects from collection
-    from worker.context import open_context  # noqa: PLC0415 - only child processes import Keras and TensorFlow
+    import worker.analyse  # noqa: F401, PLC0415 - with a GPU: before open_context exempts all loaded objects
+    from worker.context import open_context  # noqa: PLC0415 - as above
 
     index = getattr(current_process(), "index", 0)
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
@@ -138,6 +151,12 @@ def _open_context(**_: Any) -> None:
     except Exception:
         log.exception("worker process did not start")
         _stop_worker("a process did not start; the log entry before this one shows the error")
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _end_process(exitcode: int, **_: Any) -> None:
+    """End this child process, which has sent all its results: Celery would let it sleep for a second."""
+    os._exit(exitcode)
 
 
 def _report_model() -> None:
@@ -160,6 +179,7 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
     redis = open_redis(settings.require_redis_url())
     watchdog = Watchdog(database, redis, node=_worker.node, seconds_at_work=in_flight_table.seconds_at_work)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _watch, (watchdog,))
+    wake_on_signal(sender.hub)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]

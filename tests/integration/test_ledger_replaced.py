@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from databases import downgrade
 from ledger_driver import LedgerDriver, build_arrivals
 from sqlalchemy import event, text
 
 from db import ledger, queries, schema
 from db.engine import Database
 from db.ledger import Arrival
+from db.migrate import migrate
 from db.queries import ImageFilter
 from db.tables import State
 from imaging.facts import Facts
@@ -223,11 +225,9 @@ def test_an_upgrade_marks_the_rows_that_were_replaced_before(empty_database: Dat
 
 
 def _downgrade_and_upgrade(database: Database) -> None:
-    config = schema._config()
+    downgrade(database, "0008")
     with database.writer.begin() as connection:
-        config.attributes["connection"] = connection
-        schema.command.downgrade(config, "0008")
-        schema.command.upgrade(config, "0009")
+        migrate(connection, "0009")
 
 
 _ROWS = (
