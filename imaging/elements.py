@@ -132,6 +132,24 @@ class Elements:
             ]
         )
 
+    def written(self, tags: tuple[int, ...], longest: int) -> tuple[bytes | None, ...] | None:
+        """Return VR and bytes of several values: if they are equal, every method returns the same for these tags.
+
+        None stands for an absent element. Returns None if a value is longer than `longest` or of undefined length.
+        """
+        data, get = self.data, self.found.get
+        written: list[bytes | None] = []
+        for tag in tags:
+            element = get(tag)
+            if element is None:
+                written.append(None)
+                continue
+            vr, begin, length = element
+            if length > longest:
+                return None
+            written += vr, data[begin : begin + length]
+        return tuple(written)
+
     def numbers(self, tag: int) -> list[float]:
         """Return all values of a numeric element; empty if absent. Raises HeaderError unless all are finite numbers."""
         element = self.found.get(tag)
