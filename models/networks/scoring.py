@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.dataset import Examples
-from models.networks.network import Network
+from models.runtimes.network import Network
 
 _BATCH = 64
 

@@ -16,8 +16,8 @@ from models.evaluation.mistakes import worst_mistakes
 from models.evaluation.page import Material, write_evaluation
 from models.evaluation.predictions import image_predictions
 from models.networks.cnn import build_network
-from models.networks.network import load_network
 from models.networks.scoring import score
+from models.runtimes.load import load_network
 from models.training.checkpoint import FOLDER, Checkpoint, Progress
 from models.training.fit import fit
 from models.training.learning_curves import draw_learning_curves

@@ -14,8 +14,8 @@ from skip_reasons import SHARED_DATA
 
 from models.catalogue import find_bundle
 from models.datasets import open_dataset
-from models.networks.network import load_network
 from models.networks.scoring import score
+from models.runtimes.load import load_network
 
 MNIST = SHARED_DATA / "mnist"
 SECONDS = 240

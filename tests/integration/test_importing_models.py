@@ -21,7 +21,7 @@ from models.importing.card import bundle_from_card
 from models.importing.checks import check
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
-from models.networks.network import load_network
+from models.runtimes.load import load_network
 
 pytestmark = pytest.mark.slow
 
