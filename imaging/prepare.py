@@ -180,9 +180,9 @@ def _resize(source: _Source, place: Placement, spec: InputSpec) -> Array:
     if interpolation is None:  # `area` averages pixels, which is undefined for enlargement.
         interpolation = cv2.INTER_AREA if rows >= height and columns >= width else cv2.INTER_LINEAR
     factor = rows // height
-    if source.exact and interpolation == cv2.INTER_AREA and factor in _HALVINGS:
-        if (rows, columns) == (factor * height, factor * width):
-            return _halved(values, _HALVINGS[factor])
+    can_halve = source.exact and interpolation == cv2.INTER_AREA and factor in _HALVINGS
+    if can_halve and (rows, columns) == (factor * height, factor * width):
+        return _halved(values, _HALVINGS[factor])
     resized: Array = cv2.resize(values, (width, height), interpolation=interpolation)
     return resized
 
