@@ -7,7 +7,7 @@ nightread reads about ten elements per file. `pydicom.dcmread` makes an object o
 import math
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 from pydicom.charset import decode_bytes, python_encoding
@@ -79,6 +79,11 @@ class Elements:
         elements.data, elements.encoding, elements.start, elements.end = data, encoding, start, end
         elements.fault, elements.found, elements.is_regular = None, found, True
         return elements
+
+    def only(self, tags: Collection[int]) -> "Elements":
+        """Return the data set with no other elements than these."""
+        found = {tag: element for tag, element in self.found.items() if tag in tags}
+        return Elements.at_known_places(self.data, self.encoding, self.start, self.end, found)
 
     def _walk_carefully(self, end: int, before: int, depth: int) -> None:
         self.found.clear()
