@@ -239,7 +239,7 @@ def test_an_image_of_the_database_is_explained(nightread: Nightread, image_id: i
     code, printed, err = nightread("explain", image_id, "--array", "--out", out, "--json")
     assert code == 0, err
     values = json.loads(printed)
-    assert (values["model"], values["label"], values["frame"]) == ("phantom@1.0", "nodule", 0)
+    assert (values["model"], values["label"], values["frame"]) == ("phantom@1.1", "nodule", 0)
     assert values["outside_domain"] is None
     names = {path.name for path in out.iterdir()}
     assert names == {f"image-{image_id}-frame-0-output-1.png", f"image-{image_id}-frame-0-output-1.npy"}
@@ -296,4 +296,4 @@ def test_the_message_says_why_an_image_cannot_be_explained(
     film.write_bytes(content)
     with database.writer.begin() as connection:
         connection.exec_driver_sql("UPDATE bundles SET digest = 'e'")
-    assert "phantom@1.0 (digest e...), which was not found" in nightread("explain", image_id)[2]
+    assert "phantom@1.1 (digest e...), which was not found" in nightread("explain", image_id)[2]

@@ -1,7 +1,6 @@
 """Import of networks of other authors, from the file to the scores of a worker, and networks that are refused."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import third_party_models as authors
 from keras import layers
 
-from cli.main import main
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
@@ -51,24 +49,6 @@ CARD = [
 ]
 
 Nightread = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
-    """Return a function that runs `nightread` and returns exit code, standard output and standard error."""
-    monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path / "state"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nightread", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
