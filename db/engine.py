@@ -24,7 +24,7 @@ _LONG_PAUSES_AFTER_SECONDS = 0.1
 _SERIALIZATION_CODES = frozenset({"40001", "40P01"})
 _TRIES = 5
 
-# For a thousand keys the planner would read all of a small table: at 30,000 images that is 10 to 70 us for each of them.
+# For a thousand keys the planner would read all of a small table; at 30,000 images that takes 10 to 70 us for each key.
 _BULK = "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 _BULK_ASYNCHRONOUS = f"{_BULK}, set_config('synchronous_commit', 'off', true)"
 
