@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
-from db.bulk import execute_many
+from db.bulk import is_any_of, write_rows
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
@@ -13,16 +13,6 @@ from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
 _OWNING = (State.DONE, State.EXPANDED)
-_RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
-
-
-def lock_recording(connection: Connection) -> None:
-    """Serialise the transactions that record outcomes; SQLite has only one writer.
-
-    Two transactions that do not see each other's rows would both mark their version of an image as current.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"key": _RECORD_LOCK})
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
@@ -55,7 +45,7 @@ def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     The mark stays if such an image has a result later: it only makes the search look at one row more.
     """
     unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
-    execute_many(connection, _MARK_UNOWNED, ("instance",), unowned)
+    write_rows(connection, _MARK_UNOWNED, ("instance",), unowned)
 
 
 class _Owner(NamedTuple):
@@ -117,7 +107,7 @@ def _as_copy(outcome: Outcome, facts: Facts | None) -> Outcome:
 _OWNERS = (
     select(contents.c.sha256, contents.c.work_id, work.c.instance_id)
     .join(work, work.c.id == contents.c.work_id)
-    .where(contents.c.sha256.in_(bindparam("hashes", expanding=True)))
+    .where(is_any_of(contents.c.sha256, "hashes"))
 )
 
 _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for name in FACT_NAMES)).where(
@@ -125,5 +115,3 @@ _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for n
 )
 
 _MARK_UNOWNED = update(instances).where(instances.c.id == bindparam("instance")).values(unowned=True)
-
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
