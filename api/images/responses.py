@@ -59,11 +59,11 @@ class SubmissionResponses:
 
     async def _outcomes(self, files: Sequence[ReceivedFile], seconds: float) -> list[Described]:
         """Wait for all images, and then for the members of those that are archives."""
-        known = await self._threads.run(ledger.known_contents, self._database, [file.sha256 for file in files])
+        known = await self._threads.run(ledger.known_contents, self._database, [file.content for file in files])
         same_bytes_as = {
-            file.image_id: known[file.sha256]
+            file.image_id: known[file.content]
             for file in files
-            if file.sha256 in known and known[file.sha256] != file.image_id
+            if file.content in known and known[file.content] != file.image_id
         }
         image_ids = [file.image_id for file in files]
         ends_at = asyncio.get_running_loop().time() + (

@@ -17,6 +17,7 @@ from db.ledger.clock_repair import clamp_future_times
 from db.ledger.cursors import Cursor, cursor_of, register_and_move
 from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, hold_deliveries, postpone_delivery
 from db.ledger.expected import expect
+from db.ledger.former_identity import former_contents, former_uids, has_former_contents
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
 from db.ledger.heartbeats import Heartbeat, PartKind, forget_all_parts, forget_parts, record_heartbeats, record_stop
 from db.ledger.identity import known_contents
@@ -115,6 +116,9 @@ __all__ = [
     "forget_parts",
     "forget_purged_studies",
     "form_batches",
+    "former_contents",
+    "former_uids",
+    "has_former_contents",
     "heartbeat",
     "hold_deliveries",
     "is_marked",

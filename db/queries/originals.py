@@ -19,7 +19,7 @@ class Original:
     root: str
     """The root as stored in the database; nightread.paths.root_path turns it into a path."""
     uri: str
-    sha256: str | None
+    content: str | None
     state: str
     reason: str | None
     duplicate_of: int | None
@@ -69,7 +69,7 @@ _STATEMENT = (
         sources.c.kind,
         sources.c.root,
         instances.c.uri,
-        instances.c.sha256,
+        instances.c.content,
         work.c.state,
         work.c.reason,
         work.c.duplicate_of,

@@ -51,9 +51,9 @@ def analysed(ledger_driver: LedgerDriver, bundle_id: int) -> LedgerDriver:
     )
     further = FurtherPrediction(bundle_id=trial, shadow=True, label="a", score=0.5, scores=[0.5])
     outcomes: list[dict[str, Any]] = [
-        {"facts": facts, "sha256": "1" * 64, "label": "nodule", "scores": [0.25, 0.75], "further": (further,)},
+        {"facts": facts, "content": "1" * 64, "label": "nodule", "scores": [0.25, 0.75], "further": (further,)},
         {"facts": Facts(study_instance_uid="1.1", sop_instance_uid="1.4"), "remarks": "voi_not_used", "detail": "A."},
-        {"sha256": "1" * 64, "state": State.DONE},
+        {"content": "1" * 64, "state": State.DONE},
         {"state": State.REJECTED, "reason": Reason.TRUNCATED},
         {"state": State.FAILED, "reason": Reason.TIMEOUT},
     ]
@@ -102,7 +102,7 @@ def test_each_reason_counts_in_the_view_as_in_query(ledger_driver: LedgerDriver)
         ledger_driver.register(build_arrivals(1))
         facts = Facts(study_instance_uid=f"1.{number}", sop_instance_uid=f"2.{number}")
         state = State.FAILED if reason.fault is Fault.FAILED else State.REJECTED
-        ledger_driver.analyse_all(state=state, reason=reason, facts=facts, sha256=f"{number:064x}")
+        ledger_driver.analyse_all(state=state, reason=reason, facts=facts, content=f"{number:064x}")
     expected = {s.study_instance_uid: s.no_result for s in queries.studies(ledger_driver.database, now=_QUIET)}
 
     rows = _rows(ledger_driver.database, "SELECT study_instance_uid, no_result FROM v_studies")

@@ -1,7 +1,6 @@
 """POST /v1/images stores a file durably, waits for its outcome, and answers as HTTP clients expect."""
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,11 @@ from api_client import ApiDriver, api_driver
 from databases import NewSqlite
 
 from db.tables import State
+from nightread.content_digest import content_of
 from nightread.reasons import Reason
 
 BODY = b"\0" * 128 + b"DICM" + b"pixels"
-HASH = sha256(BODY).hexdigest()
+HASH = content_of(BODY)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_an_image_that_failed_is_a_server_error(api: ApiDriver) -> None:
 def test_the_same_bytes_again_are_answered_at_once_with_their_result(api: ApiDriver) -> None:
     """Nobody waits for a worker: none runs here."""
     api.post(BODY)
-    api.analyse(label="nodule", sha256=HASH)
+    api.analyse(label="nodule", content=HASH)
 
     response = api.post(BODY, wait=0)
 
@@ -108,7 +108,7 @@ def test_the_same_bytes_again_are_answered_at_once_with_their_result(api: ApiDri
 
 def test_an_archive_lists_its_members(api: ApiDriver) -> None:
     """An archive that is unpacked links to its members; none has an outcome that is missing."""
-    api.analyse_next(state=State.EXPANDED, sha256="e" * 64)
+    api.analyse_next(state=State.EXPANDED, content="e" * 64)
 
     response = api.post(b"PK\x03\x04", wait=20, kind="application/zip")
 
@@ -212,7 +212,7 @@ def test_a_key_that_only_submits_sees_of_an_original_its_result_only(api: ApiDri
     """The bytes may have come from another source, whose path and UIDs are not for this client."""
     reader, submitter = api.add_key("reads", "submit", "read"), api.add_key("submits", "submit")
     api.post(BODY, **reader)
-    api.analyse(label="nodule", score=0.9, sha256=HASH)
+    api.analyse(label="nodule", score=0.9, content=HASH)
 
     submits, reads = api.post(BODY, **submitter), api.post(BODY, **reader)
 

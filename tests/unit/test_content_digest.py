@@ -1,4 +1,4 @@
-"""The identity of a file's bytes carries the name of its algorithm. Expected digests come from `b3sum` and `sha256sum`."""
+"""The identity of a file's bytes carries the name of its algorithm."""
 
 import pytest
 
