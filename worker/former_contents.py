@@ -20,8 +20,8 @@ ReadAgain = Callable[[Claimed], Fetched | None]
 class FormerContents:
     """Gives bytes that the database knows by their SHA-256 this identity; all other bytes keep their BLAKE3-256.
 
-    SHA-256 is slow, so few files are hashed with it: those with the SOP Instance UID of an image that has a SHA-256, and
-    files without a UID. Once no result belongs to a SHA-256, no file is.
+    SHA-256 is slow, so few files are hashed with it: those with the SOP Instance UID of an image that has a SHA-256,
+    and files without a UID. Once no result belongs to a SHA-256, no file is.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
