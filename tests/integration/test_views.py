@@ -50,15 +50,16 @@ def analysed(ledger_driver: LedgerDriver, bundle_id: int) -> LedgerDriver:
         patient_key="p" * 64,
     )
     further = FurtherPrediction(bundle_id=trial, shadow=True, label="a", score=0.5, scores=[0.5])
+    others = Facts(study_instance_uid="1.1", sop_instance_uid="1.4")
     outcomes: list[dict[str, Any]] = [
         {
             "facts": facts,
-            "content": "blake3:" + "1" * 64,
+            "content": "1" * 64,
             "label": "nodule",
             "scores": [0.25, 0.75],
             "further": (further,),
         },
-        {"facts": Facts(study_instance_uid="1.1", sop_instance_uid="1.4"), "remarks": "voi_not_used", "detail": "A."},
+        {"facts": others, "content": "blake3:" + "2" * 64, "remarks": "voi_not_used", "detail": "A."},
         {"content": "1" * 64, "state": State.DONE},
         {"state": State.REJECTED, "reason": Reason.TRUNCATED},
         {"state": State.FAILED, "reason": Reason.TIMEOUT},
