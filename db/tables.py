@@ -45,8 +45,7 @@ class State(StrEnum):
 UNFINISHED = (State.RECEIVED, State.QUEUED, State.RUNNING)
 FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
 
-# SQLite checks no length, and to declare another one it would have to write the whole table again (schema 0020).
-_CONTENT = String(CONTENT_LENGTH).with_variant(String(64), "sqlite")
+_CONTENT = String(CONTENT_LENGTH).with_variant(String(64), "sqlite")  # SQLite checks no length (schema 0020)
 MODEL_LENGTH = 151  # name, @ and version of a bundle
 
 metadata = MetaData(

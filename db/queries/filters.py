@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, and_, func, or_, select, union_all
+from sqlalchemy import Column, ColumnElement, and_, func, or_, select
 
 from db.queries.arrival_times import arrived_within, within
+from db.queries.same_bytes import has_bytes
 from db.queries.scope import ArrivalScope
-from db.tables import FINAL, IN_BATCH, State, bundles, contents, in_state, instances, sources, work
-from nightread.content_digest import stored_forms
+from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
 Sort = Literal["id", "newest", "score", "suspicion", "finished"]
 BY_VALUE = ("score", "suspicion", "finished")  # orders by a value of the result; there is an index for each
@@ -212,22 +212,11 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         if values := getattr(wanted, name):
             yield (_opaque(column) if wanted.many_modalities else column).in_(values)
     if wanted.sha256 is not None:
-        yield from _has_bytes((f"sha256:{wanted.sha256}",))
+        yield from has_bytes((f"sha256:{wanted.sha256}",))
     if wanted.contents:
-        yield from _has_bytes(wanted.contents)
+        yield from has_bytes(wanted.contents)
     yield from _marked(wanted)
     yield from _narrow(wanted)
-
-
-def _has_bytes(names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """Search where `contents` and a partial index lead: an index of all hashes would make each image dearer."""
-    stored = sorted({content for name in names for content in stored_forms(name)})
-    owner = (
-        select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.content.in_(stored))
-    )
-    others = select(_then.c.id).where(_then.c.content.in_(stored), _then.c.unowned.is_not(None))
-    yield instances.c.id.in_(union_all(owner, others))
-    yield _opaque(instances.c.content).in_(stored)
 
 
 def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
