@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from db.arrays import register_arrays
 from db.types import json_text
 from nightread.errors import StopWork
 
@@ -168,6 +169,7 @@ def open_database(sql_url: str, *, durable: bool = False, connections: int | Non
             " -c jit=off -c parallel_setup_cost=20000" + (" -c synchronous_commit=on" if durable else ""),
         },
     )
+    event.listen(engine, "connect", lambda connection, _record: register_arrays(connection))
     return Database(writer=engine, reader=engine)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
-from db.bulk import execute_many
+from db.bulk import is_any_of, write_rows
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
@@ -55,7 +55,7 @@ def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     The mark stays if such an image has a result later: it only makes the search look at one row more.
     """
     unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
-    execute_many(connection, _MARK_UNOWNED, ("instance",), unowned)
+    write_rows(connection, _MARK_UNOWNED, ("instance",), unowned)
 
 
 class _Owner(NamedTuple):
@@ -117,7 +117,7 @@ def _as_copy(outcome: Outcome, facts: Facts | None) -> Outcome:
 _OWNERS = (
     select(contents.c.content, contents.c.work_id, work.c.instance_id)
     .join(work, work.c.id == contents.c.work_id)
-    .where(contents.c.content.in_(bindparam("hashes", expanding=True)))
+    .where(is_any_of(contents.c.content, "hashes"))
 )
 
 _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for name in FACT_NAMES)).where(

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, update
 
+from db.bulk import is_any_of
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
@@ -229,7 +230,7 @@ _SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0), func.coalesce(func.
 
 _QUEUE = (
     update(work)
-    .where(work.c.id.in_(bindparam("of_group", expanding=True)))
+    .where(is_any_of(work.c.id, "of_group"))
     .values(state=State.QUEUED, batch_id=bindparam("batch"), not_before=None)
 )
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from db.bulk import execute_many
+from db.bulk import write_rows
 from db.engine import Database
 from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import RegisteredBundle, registered_bundles
@@ -125,10 +125,10 @@ def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:
 def _write(
     connection: Connection, outcomes: Sequence[Outcome], bundles: dict[int, RegisteredBundle], now: datetime
 ) -> None:
-    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
+    write_rows(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.content is not None or outcome.reason is Reason.OPTED_OUT]
     kept = [(outcome.instance_id, outcome.content, *outcome.facts) for outcome in read]
-    execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
+    write_rows(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     mark_unowned(connection, read)
     follow_files(connection, outcomes)
     done = (outcome for outcome in outcomes if outcome.state is State.DONE)
