@@ -1,6 +1,7 @@
 """POST /v1/images stores a file durably, waits for its outcome, and answers as HTTP clients expect."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,17 @@ def test_the_same_bytes_again_are_answered_at_once_with_their_result(api: ApiDri
     assert response.json()["duplicate_of"] == 1
     assert response.json()["original"]["label"] == "nodule"
     assert response.json()["links"]["original"] == "/v1/images/1"
+
+
+def test_the_object_of_one_image_has_the_sha256_of_its_file(api: ApiDriver) -> None:
+    """The database has the BLAKE3-256, and the file is in the spool; a list does not read its files."""
+    digest = sha256(BODY).hexdigest()
+    api.analyse_next(content=HASH)
+    response = api.post(BODY, wait=20)
+    assert (response.json()["content"], response.json()["sha256"]) == (HASH, digest)
+    assert api.client.get("/v1/images/1").json()["sha256"] == digest
+    (listed,) = api.client.get("/v1/results", params={"content": HASH}).json()["images"]
+    assert (listed["image_id"], listed["content"], listed["sha256"]) == (1, HASH, None)
 
 
 def test_an_archive_lists_its_members(api: ApiDriver) -> None:
