@@ -106,7 +106,7 @@ def _arrival(number: int, source: int, per_hour: int) -> dict[str, Any]:
         "size": 526_000,
         "mtime_ns": number,
         "arrived_at": BEGAN + timedelta(seconds=number * 3600 / per_hour),
-        "sha256": f"{number:064x}",
+        "content": f"blake3:{number:064x}",
         "sop_instance_uid": f"1.2.826.0.1.3680043.10.999.1.{number}",
         "series_instance_uid": f"1.2.826.0.1.3680043.10.999.3.{number // 50}",
         "study_instance_uid": study_uid(number),
@@ -182,7 +182,7 @@ def _occurrences(arrivals: list[dict[str, Any]], done: list[dict[str, Any]]) -> 
 
 def _contents(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task in done:
-        yield {"sha256": f"{task['id']:064x}", "work_id": task["id"]}
+        yield {"content": f"blake3:{task['id']:064x}", "work_id": task["id"]}
 
 
 def _predictions(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from hashlib import sha256
 from typing import TypeVar
 
 import click
@@ -21,6 +20,7 @@ from db.ledger import Arrival, Claimed, FramePrediction, Outcome, WorkerProcess
 from db.tables import State
 from imaging.facts import Facts
 from nightread.clock import utc_now
+from nightread.content_digest import content_of
 
 IMAGES = 1024
 """Images per batch: the most that the default settings allow, which the dispatcher uses for fast images."""
@@ -125,7 +125,7 @@ def analyse(database: Database, batch: str, bundle: int, timers: Timers) -> None
     claimed = timers.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image, bundle) for image in claimed]
     for begin in range(0, len(outcomes), _PART):
-        hashes = [outcome.sha256 for outcome in outcomes[begin : begin + _PART] if outcome.sha256]
+        hashes = [outcome.content for outcome in outcomes[begin : begin + _PART] if outcome.content]
         timers.time("look up", partial(ledger.known_contents, database, hashes))
     timers.time(
         "record",
@@ -164,7 +164,7 @@ def _outcome(image: Claimed, bundle: int) -> Outcome:
         work_id=image.work_id,
         instance_id=image.instance_id,
         state=State.DONE,
-        sha256=sha256(image.uri.encode()).hexdigest(),
+        content=content_of(image.uri.encode()),
         size=image.size,
         mtime_ns=image.mtime_ns,
         facts=facts,

@@ -1,6 +1,5 @@
 """Serve the list of images, with search, filters and pages."""
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +19,7 @@ from db import queries
 from db.queries import InvalidCursorError
 from db.tables import State
 from imaging.patient import NumberKind
+from nightread.content_digest import is_content
 from nightread.errors import UsageFault
 from nightread.plain_text import is_uid
 from nightread.reasons import Reason
@@ -122,13 +122,13 @@ def _found(context: ApiContext, searched: str) -> Response:
         raise PageProblem(HTTPStatus.NOT_FOUND, problem) from None
     if len(found) == 1:
         return redirect(f"/images/{found[0]}")
-    if re.fullmatch(r"[0-9a-f]{64}", searched):
-        return redirect(images_link(sha256=searched))
+    if is_content(searched):
+        return redirect(images_link(content=searched))
     if is_uid(searched):
         return redirect(_of_uid(context, searched))
     if len(found) > MOST_VALUES:
         arrivals = f"{len(found):,} images arrived under this path, more than the {MOST_VALUES} that a list can show"
-        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or SHA-256 of one of them.")
+        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or bytes of one of them.")
     return redirect(path_link("/images", {"id": [str(image_id) for image_id in found]}))
 
 

@@ -95,7 +95,7 @@ def _record(
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
     lock_other_images(connection)
     note_occurrences(connection, held_outcomes)
-    if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].sha256 is not None]:
+    if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].content is not None]:
         forget_occurrences(connection, read_before)  # the header may have other facts now, or none
     copied = add_copies(connection, held_outcomes, held)
     conflicts = supersede(connection, held_outcomes, copied, policy)
@@ -137,8 +137,8 @@ def _write(
     connection: Connection, outcomes: Sequence[Outcome], bundles: dict[int, RegisteredBundle], now: datetime
 ) -> None:
     write_rows(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
-    read = [outcome for outcome in outcomes if outcome.sha256 is not None or outcome.reason is Reason.OPTED_OUT]
-    kept = [(outcome.instance_id, outcome.sha256, *outcome.facts) for outcome in read]
+    read = [outcome for outcome in outcomes if outcome.content is not None or outcome.reason is Reason.OPTED_OUT]
+    kept = [(outcome.instance_id, outcome.content, *outcome.facts) for outcome in read]
     write_rows(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     mark_unowned(connection, read)
     follow_files(connection, outcomes)
@@ -218,7 +218,7 @@ _HELD = (
         instances.c.source_id,
         instances.c.sender_id,
         instances.c.parent_id,
-        instances.c.sha256,
+        instances.c.content,
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.RUNNING))
@@ -276,12 +276,12 @@ _KEEP_FACTS = (
     update(instances)
     .where(instances.c.id == bindparam("instance"))
     .values(
-        sha256=bindparam("new_sha256"),
+        content=bindparam("new_content"),
         **{name: bindparam(f"new_{name}") for name in FACT_NAMES},
     )
 )
 
-_KEEP_FACTS_NAMES = ("instance", "new_sha256", *(f"new_{name}" for name in FACT_NAMES))
+_KEEP_FACTS_NAMES = ("instance", "new_content", *(f"new_{name}" for name in FACT_NAMES))
 
 _NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
 """What a trial writes to the batch, which is rolled back."""

@@ -199,7 +199,7 @@ _DUPLICATED = select(work.c.duplicate_of).where(
 _DELETE_PREDICTIONS = delete(predictions).where(predictions.c.work_id.in_(_IDS_OF_WORK))
 _DELETE_CONTENTS = delete(contents).where(
     # By hash, which is its key: `work_id` has no index.
-    contents.c.sha256.in_(select(instances.c.sha256).where(instances.c.id.in_(bindparam("images", expanding=True)))),
+    contents.c.content.in_(select(instances.c.content).where(instances.c.id.in_(bindparam("images", expanding=True)))),
     contents.c.work_id.in_(_IDS_OF_WORK),
 )
 _DELETE_COPIES = delete(copies).where(copies.c.original_id.in_(bindparam("images", expanding=True)))
@@ -230,7 +230,7 @@ _EMPTY_IMAGES = (
     .where(instances.c.id.in_(bindparam("images", expanding=True)))
     .values(
         uri="",
-        sha256=None,
+        content=None,
         member_name=None,
         withdrawn_by=None,
         withdrawn_code=None,

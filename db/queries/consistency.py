@@ -100,8 +100,8 @@ def _duplicates_without_original() -> Select[Any]:
             or_(
                 _ITS_WORK.c.state.is_(None),
                 _ITS_WORK.c.state.not_in((State.DONE.value, State.EXPANDED.value)),
-                instances.c.sha256.is_(None),
-                instances.c.sha256 != _ORIGINAL.c.sha256,
+                instances.c.content.is_(None),
+                instances.c.content != _ORIGINAL.c.content,
             ),
         )
     )
@@ -112,7 +112,7 @@ def _contents_done_twice() -> Select[Any]:
         select(func.max(instances.c.id))
         .join(work, and_(_OF_ARRIVAL, _FIRST))
         .where(_OWNS_CONTENT, _IS_KEPT)
-        .group_by(instances.c.sha256)
+        .group_by(instances.c.content)
         .having(func.count() > 1)
     )
 
@@ -123,7 +123,7 @@ def _contents_without_owner() -> Select[Any]:
         .select_from(contents)
         .join(work, work.c.id == contents.c.work_id)
         .join(instances, _OF_ARRIVAL)
-        .where(or_(~_OWNS_CONTENT, instances.c.sha256.is_(None), instances.c.sha256 != contents.c.sha256))
+        .where(or_(~_OWNS_CONTENT, instances.c.content.is_(None), instances.c.content != contents.c.content))
     )
 
 
@@ -190,7 +190,7 @@ def _superseded_without_newer() -> Select[Any]:
 
 
 def _purged_with_something_left() -> Select[Any]:
-    left = [instances.c[name].is_not(None) for name in ("sha256", "member_name", *FACT_NAMES)]
+    left = [instances.c[name].is_not(None) for name in ("content", "member_name", *FACT_NAMES)]
     results = [work.c[name].is_not(None) for name in ("label", "score", "scores", "matched", "remarks", "detail")]
     predicted = select(predictions.c.work_id).where(predictions.c.work_id == work.c.id).exists()
     return (
@@ -267,7 +267,7 @@ _RULES: dict[str, Select[Any]] = {
     "a withdrawn image is named by a note of its study": _withdrawn_without_note(),
     "a duplicate names a done image with the same bytes": _duplicates_without_original(),
     "of images with the same bytes only one is done": _contents_done_twice(),
-    "every row of contents points to a done image or archive with this SHA-256": _contents_without_owner(),
+    "every row of contents points to a done image or archive with these bytes": _contents_without_owner(),
     "a done image or archive owns its contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),

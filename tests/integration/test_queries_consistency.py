@@ -55,7 +55,7 @@ _DAMAGE = [
     (_DUPLICATES, _work(2, duplicate_of=3), 2),
     (_DUPLICATES, _work(2, duplicate_of=999), 2),
     ("a result names a bundle that is registered", _work(1, bundle_id=999), 1),
-    (_DUPLICATES, _instance(2, sha256="x"), 2),
+    (_DUPLICATES, _instance(2, content="x"), 2),
     ("of images with the same bytes only one is done", _work(2, state="done"), 2),
     ("every row of contents points to a done image or archive with this SHA-256", _work(1, state="failed"), 1),
     ("a done image or archive owns its contents", delete(contents), 1),
@@ -83,7 +83,7 @@ _DAMAGE = [
 def database_with_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> LedgerDriver:
     """Images: 1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
     ledger_driver.register(make_arrivals(2))
-    ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64, facts=_FACTS)
+    ledger_driver.analyse_all(bundle_id=bundle_id, content="a" * 64, facts=_FACTS)
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
     ledger_driver.register(make_arrivals(1), priority=9)
@@ -129,11 +129,11 @@ def test_only_stored_headers_are_noted(
     ledger_driver.register(make_arrivals(1))
     for fields in (
         {"state": State.RECEIVED, "facts": Facts(station_name="FIRST")},
-        {"state": State.REJECTED, "reason": Reason.NO_MODEL, "facts": Facts(station_name="OLD"), "sha256": "a" * 64},
+        {"state": State.REJECTED, "reason": Reason.NO_MODEL, "facts": Facts(station_name="OLD"), "content": "a" * 64},
     ):
         ledger_driver.analyse_all(**fields)
     ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock())
-    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(station_name="NEW"), sha256="b" * 64)
+    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(station_name="NEW"), content="b" * 64)
 
     with ledger_driver.database.read() as connection:
         stations = select(occurrences.c.value).where(occurrences.c.kind == "station")
