@@ -46,6 +46,8 @@ class _Commands(LazyGroup):
         "opt-out": "cli.opt_out",
         "pause": "cli.pause",
         "resume": "cli.pause",
+        "drain": "cli.drain",
+        "parts": "cli.parts",
         "audit": "cli.audit",
         "doctor": "cli.doctor",
         "settings": "cli.settings",
