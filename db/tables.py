@@ -262,7 +262,7 @@ pauses = Table(
     "pauses",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("cause", String(16), nullable=False),  # breaker, disk or person (db.ledger.pauses.Cause)
+    Column("cause", String(16), nullable=False),  # breaker, disk, hours or person (db.ledger.pauses.Cause)
     Column("source_id", ForeignKey("sources.id")),  # null: no image is dispatched; else only those of this source wait
     Column("detail", String(500), nullable=False),
     Column("actor", String(100), nullable=False),

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from nightread.daily_hours import HoursText
 from nightread.paths import NAME_LENGTH
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -116,6 +117,11 @@ class _Source(_Model):
     name: Name = Field(description="Unique name of the source; the database keeps it, so do not change it later.")
     priority: int | None = Field(
         None, ge=0, le=9, description="Priority of its images: 0 is first, 9 is last; unset: default_priority."
+    )
+    hours: HoursText | None = Field(
+        None,
+        description="Local hours in which its images are analysed, such as `20:00-06:00`; outside of them they wait. "
+        "Unset: at any time.",
     )
     trust: TrustGroup | None = Field(
         None,

@@ -68,6 +68,8 @@ def _part_name(part: Part) -> str:
 
 def _pause(pause: Pause, now: datetime) -> Iterator[Finding]:
     age = now - pause.since
+    if pause.cause is Cause.HOURS:
+        return
     if pause.cause is Cause.DISK:
         yield Finding(rule=AlarmRule.DISK, subject="dispatch", text="dispatch is paused, because a disk is nearly full")
     elif pause.cause is Cause.BREAKER or age >= PERSON_PAUSE:

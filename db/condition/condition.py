@@ -159,6 +159,8 @@ def _words(part: Part) -> dict[str, str]:
 
 def _pauses(left: RemainingWork) -> Iterator[ConditionProblem]:
     for pause in left.pauses:
+        if pause.cause is Cause.HOURS:
+            continue  # as the settings want it
         if pause.source is not None:
             level, text = Level.DEGRADED, f"the source {pause.source} is paused ({pause.cause})"
         else:
