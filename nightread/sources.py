@@ -228,6 +228,10 @@ class _Destination(_Model):
         "report of the outlines that viewers draw), `heat_map` (parametric map) and `key_image` (secondary capture); "
         "docs/reports.md.",
     )
+    test_object: bool = Field(
+        False,
+        description="Let `nightread doctor --peers` store a small test object there, of an invented patient.",
+    )
     burned_in: bool = Field(
         False,
         description="Also send key images of images whose pixels may contain names: those that say so, ultrasound and "
