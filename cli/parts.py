@@ -24,7 +24,7 @@ from nightread.wording import duration
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 @click.pass_context
-def parts_command(context: click.Context, *, as_json: bool, **options: Any) -> None:
+def parts_command(context: click.Context, /, *, as_json: bool, **options: Any) -> None:
     """List the parts of nightread by host, with their latest heartbeats.
 
     \b

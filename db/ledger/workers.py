@@ -35,10 +35,11 @@ def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **f
     def transaction(connection: Connection) -> None:
         known = connection.execute(update(workers).where(workers.c.node == node, workers.c.boot_id == boot_id), values)
         if known.rowcount == 0:
-            earlier = connection.execute(select(workers.c.heartbeat_at).where(workers.c.node == node)).scalar()
-            first = connection.execute(_FIRST_BATCH, {"n": node}).scalar()
+            dead = connection.execute(select(workers).where(workers.c.node == node)).one_or_none()
+            first = dead.first_started_at if dead else connection.execute(_FIRST_BATCH, {"n": node}).scalar()
             connection.execute(delete(workers).where(workers.c.node == node))
-            row = {"node": node, "started_at": now, "first_started_at": first or now, "crashed_at": earlier, **values}
+            times = {"started_at": now, "first_started_at": first or now}
+            row = {"node": node, **times, "crashed_at": dead.heartbeat_at if dead else None, **values}
             connection.execute(insert(workers), row)
 
     database.write(transaction)

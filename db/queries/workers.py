@@ -40,7 +40,9 @@ def workers(database: Database, *, now: datetime) -> list[Worker]:
     with database.read() as connection:
         rows = connection.execute(select(workers_table).order_by(workers_table.c.node)).all()
         draining = [row.node for row in rows if row.draining_at is not None]
-        left = dict(connection.execute(_LEFT, {"nodes": draining}).tuples().all()) if draining else {}
+        left: dict[str | None, int] = {}
+        if draining:
+            left = {row.node: row.batches for row in connection.execute(_LEFT, {"nodes": draining})}
     return [
         Worker(
             node=row.node,
@@ -111,7 +113,7 @@ def unanswered_since(database: Database) -> datetime | None:
 _LATEST_BATCHES = 100
 """More than there are worker processes in most places: the batch that ended last is among them."""
 _LEFT = (
-    select(batches.c.node, func.count())
+    select(batches.c.node, func.count().label("batches"))
     .where(batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None))
     .where(batches.c.node.in_(bindparam("nodes", expanding=True)))
     .group_by(batches.c.node)

@@ -8,6 +8,7 @@ from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_out
 from pydantic import ValidationError
 from sqlalchemy import select
 
+from db import queries
 from db.alarm_tables import notices
 from db.engine import Database
 from db.ledger.result_actions import is_wanted_by_rule, rule_matches
