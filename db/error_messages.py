@@ -104,5 +104,6 @@ def _by_text(cause: BaseException) -> str | None:
         return known
     if '" does not exist' in text and "database" in text:
         return _NO_SUCH_DATABASE
-    is_connection = type(cause).__name__ == "OperationalError" and not getattr(cause, "sqlstate", None)
+    of_connection = type(cause).__name__ in ("OperationalError", "ConnectionTimeout")
+    is_connection = of_connection and not getattr(cause, "sqlstate", None)
     return _UNREACHABLE if is_connection else None
