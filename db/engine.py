@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from db.answer_limit import limit_answers, statement_timeout
 from db.arrays import register_arrays
 from db.types import json_text
 from nightread.errors import StopWork
@@ -146,7 +147,9 @@ class Database:
             self.file.require_same()
 
 
-def open_database(sql_url: str, *, durable: bool = False, connections: int | None = None) -> Database:
+def open_database(
+    sql_url: str, *, durable: bool = False, connections: int | None = None, answer_seconds: float | None = None
+) -> Database:
     """Create the engines for this URL without connecting. Error messages do not contain values of rows.
 
     With `durable`, every commit survives a loss of power. Without it SQLite may lose its latest commits. A folder
@@ -154,6 +157,8 @@ def open_database(sql_url: str, *, durable: bool = False, connections: int | Non
 
     `connections` is the largest number of connections of this process, for one with many threads. By default it is
     four on PostgreSQL, where a site has many processes. On SQLite there may be as many for reading and for writing.
+
+    With `answer_seconds`, a statement fails that takes longer on PostgreSQL, also if the server hangs.
 
     Raises StopWork if the URL names another kind of database, or SQLite's folder does not exist.
     """
@@ -184,10 +189,14 @@ def open_database(sql_url: str, *, durable: bool = False, connections: int | Non
             # Compiling a statement takes longer than running it: 1.0 s of 1.1 for incomplete studies.
             "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan -c cursor_tuple_fraction=1"
             # A further process takes 10 to 70 ms to start: it helps where a million rows are read.
-            " -c jit=off -c parallel_setup_cost=20000" + (" -c synchronous_commit=on" if durable else ""),
+            " -c jit=off -c parallel_setup_cost=20000"
+            + (" -c synchronous_commit=on" if durable else "")
+            + statement_timeout(answer_seconds),
         },
     )
     event.listen(engine, "connect", lambda connection, _record: register_arrays(connection))
+    if answer_seconds is not None:
+        limit_answers(engine, answer_seconds)
     return Database(writer=engine, reader=engine)
 
 

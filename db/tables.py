@@ -258,13 +258,15 @@ workers = Table(
     Column("heartbeat_at", UtcDateTime, nullable=False),  # by the clock of its host
     Column("ahead_seconds", Float, nullable=False, server_default="0"),  # how far it is ahead of the database's clock
     Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
+    Column("first_started_at", UtcDateTime),  # its first start with this name; null: before schema 0022
+    Column("draining_at", UtcDateTime),  # since then it takes no more batches
 )
 
 pauses = Table(
     "pauses",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("cause", String(16), nullable=False),  # breaker, disk or person (db.ledger.pauses.Cause)
+    Column("cause", String(16), nullable=False),  # breaker, disk, hours or person (db.ledger.pauses.Cause)
     Column("source_id", ForeignKey("sources.id")),  # null: no image is dispatched; else only those of this source wait
     Column("detail", String(500), nullable=False),
     Column("actor", String(100), nullable=False),

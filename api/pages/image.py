@@ -64,6 +64,7 @@ def image(number: str, request: Request, context: Context, user: Reader) -> Resp
         section="Images",
         facts=facts,
         image=shown,
+        tags=queries.image_tags(context.database, [shown]).get(shown["image_id"], []),
         model=_model(shown),
         card=card,
         scores=score_rows(shown["scores"], shown["label"], card),

@@ -227,7 +227,7 @@ _OPEN_COUNTS = select(
 ).where(batches.c.finished_at.is_(None))
 
 _SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0), func.coalesce(func.sum(workers.c.starting), 0)).where(
-    workers.c.heartbeat_at >= bindparam("since")
+    workers.c.heartbeat_at >= bindparam("since"), workers.c.draining_at.is_(None)
 )
 
 _QUEUE = (
