@@ -162,7 +162,7 @@ def _prepared_for_arrays(statement: Any, dialect: Dialect, names: tuple[str, ...
     if statement.is_insert:
         statement = statement.from_select(list(names), select(*given.c))
     else:
-        statement = visitors.replacement_traverse(statement, {}, partial(_column_for, given.c))
+        statement = visitors.replacement_traverse(statement, {}, partial(_column_for, dict(given.c.items())))
     compiled = statement.compile(dialect=dialect)
     convert = {
         name: parameter.type.dialect_impl(dialect).bind_processor(dialect) or _unchanged

@@ -76,6 +76,7 @@ def _receiver(source: ReceiverSource) -> Check:
                 objects=("report",),
                 burned_in=False,
                 studies="all",
+                test_object=False,
             )
         )
     except NotDelivered:
