@@ -6,7 +6,7 @@ from alembic import op
 from db.types import UtcDateTime
 
 revision = "0022"
-down_revision = "0019"
+down_revision = "0021"
 
 
 def upgrade() -> None:
