@@ -157,7 +157,8 @@ def save_bundle(
     """Write a bundle into `folder` and return it with digests and path.
 
     `save_keras` writes the Keras file (`model.save` of Keras does), `save_onnx` the ONNX file, whose signature is
-    `bundle.onnx`; a file that is there already and not written again stays part of the bundle.
+    `bundle.onnx`; a file that is there already and not written again stays part of the bundle, an ONNX file only if
+    `bundle.onnx` describes it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, save in ((KERAS_FILE, save_keras), (ONNX_FILE, save_onnx)):
@@ -165,7 +166,7 @@ def save_bundle(
             save(folder / name)
     names = [KERAS_FILE, ONNX_FILE] if bundle.onnx else [KERAS_FILE]
     files = {name: _sha256(folder / name) for name in names if (folder / name).is_file()}
-    unsealed = replace(bundle, path=folder, files=files)
+    unsealed = replace(bundle, path=folder, files=files, onnx=bundle.onnx if ONNX_FILE in files else None)
     sealed = replace(unsealed, digest=_digest(unsealed, files))
     card = json.dumps(sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
