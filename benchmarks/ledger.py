@@ -76,16 +76,7 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
 def measure(database: Database, images: int) -> Timers:
     """Pass images through the ledger from registration to outcome; every image is done."""
     timers = Timers()
-    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
-    bundle = ledger.register_bundle(
-        database,
-        name="bench",
-        version="1",
-        digest="d" * 64,
-        labels=["normal", "nodule"],
-        normal_label="normal",
-        now=utc_now(),
-    )
+    source, bundle = ensure_source_and_bundle(database)
     found = arrivals(images)
     gc.collect()
     gc.freeze()
@@ -96,6 +87,21 @@ def measure(database: Database, images: int) -> Timers:
         for batch in formed:
             analyse(database, batch.id, bundle, timers)
     return timers
+
+
+def ensure_source_and_bundle(database: Database) -> tuple[int, int]:
+    """Return the ids of a source and of a bundle."""
+    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
+    bundle = ledger.register_bundle(
+        database,
+        name="bench",
+        version="1",
+        digest="d" * 64,
+        labels=["normal", "nodule"],
+        normal_label="normal",
+        now=utc_now(),
+    )
+    return source, bundle
 
 
 def arrivals(images: int) -> list[Arrival]:

@@ -48,6 +48,7 @@ FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPAND
 _CONTENT = String(CONTENT_LENGTH).with_variant(String(64), "sqlite")  # SQLite checks no length (schema 0020)
 MODEL_LENGTH = 151  # name, @ and version of a bundle
 
+# Four of the foreign keys exist on SQLite only (docs/decisions/0030-postgresql-in-bulk.md).
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -28,7 +28,7 @@ def register(
     was unfinished, the row becomes `received` again, describes the newer file, and has no attempts. If a file
     changed after its outcome, it is a new arrival, and the earlier one is marked as replaced.
     """
-    return database.write(
+    return database.write_bulk(
         lambda connection: register_within(
             connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now
         )

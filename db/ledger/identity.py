@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from db.bulk import is_any_of, write_rows
 from db.engine import Database
@@ -13,16 +13,6 @@ from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
 _OWNING = (State.DONE, State.EXPANDED)
-_RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
-
-
-def lock_recording(connection: Connection) -> None:
-    """Serialise the transactions that record outcomes; SQLite has only one writer.
-
-    Two transactions that do not see each other's rows would both mark their version of an image as current.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"key": _RECORD_LOCK})
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
@@ -125,5 +115,3 @@ _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for n
 )
 
 _MARK_UNOWNED = update(instances).where(instances.c.id == bindparam("instance")).values(unowned=True)
-
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")

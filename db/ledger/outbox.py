@@ -144,7 +144,9 @@ def form_batches(
         rows = connection.execute(ready, {"now": now, "limit": count * images}).all()
         return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
 
-    return database.write(transaction)
+    # A crash of the database's server may undo this until a worker claims the batch. Then the images are `received`
+    # again, and the message that was published claims nothing.
+    return database.write_bulk(transaction, wait_for_disk=False)
 
 
 def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> None:

@@ -15,7 +15,8 @@ from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import RegisteredBundle, registered_bundles
 from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
-from db.ledger.identity import lock_recording, mark_unowned, settle_duplicates
+from db.ledger.identity import mark_unowned, settle_duplicates
+from db.ledger.locks import begin_recording, lock_other_images
 from db.ledger.occurrences import forget_occurrences, note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
@@ -58,7 +59,7 @@ def record(
         return _record(connection, batch_id, storable, seconds, release, now, policy)
 
     try:
-        recorded = database.write(in_bulk)
+        recorded = database.write_bulk(in_bulk, wait_for_disk=any(_must_last(outcome) for outcome in outcomes))
     except _REFUSALS as error:
         if not _is_refused_value(error):
             raise
@@ -82,7 +83,7 @@ def _record(
     now: datetime,
     policy: OverwritePolicy,
 ) -> _Recorded:
-    lock_recording(connection)
+    begin_recording(connection)
     held: dict[int, Any] = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     bundles = registered_bundles(connection, held_outcomes)
@@ -91,6 +92,7 @@ def _record(
     held_outcomes = refuse(held_outcomes, opted_out)  # duplicates have the facts of their originals now
     _write(connection, held_outcomes, bundles, now)
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
+    lock_other_images(connection)
     note_occurrences(connection, held_outcomes)
     if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].content is not None]:
         forget_occurrences(connection, read_before)  # the header may have other facts now, or none
@@ -103,6 +105,15 @@ def _record(
     closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
     connection.execute(_CLOSE, closing)
     return _Recorded(counts, conflicts)
+
+
+def _must_last(outcome: Outcome) -> bool:
+    """Return whether a crash of the database's server must not undo the outcome once it is committed.
+
+    After such a crash the lease expires and the image is analysed again, with the same result. Of outcomes without a
+    result this is not certain: the worker removes spooled files whose rejection is committed (worker.archives.discard).
+    """
+    return outcome.state not in (State.DONE, State.DUPLICATE, State.RECEIVED)
 
 
 def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from db.engine import Database
-from db.ledger.identity import lock_recording
+from db.ledger.locks import stop_recording
 from db.ledger.occurrences import forget_occurrences
 from db.ledger.reads import forget_studies
 from db.ledger.study_rows import remove_study_rows
@@ -112,7 +112,7 @@ def _purge(connection: Connection, *, image_ids: Sequence[int], cause: str, acto
 
 def _locked(connection: Connection, image_ids: Sequence[int]) -> Sequence[Row[Any]]:
     """Return the images that are not purged yet. No outcome is recorded until the transaction ends."""
-    lock_recording(connection)
+    stop_recording(connection)
     return connection.execute(_NOT_PURGED, {"images": image_ids}).all()
 
 

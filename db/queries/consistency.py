@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, func, literal_column, or_, select
 
 from db.engine import Database
+from db.queries.missing_rows import rows_that_name_a_missing_row
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
 from db.store_tables import BLOCK, occurrences, withdrawals
@@ -255,6 +256,7 @@ _NOTED = {
 _STATES_WITH_REASON = (State.REJECTED.value, State.FAILED.value)
 
 _RULES: dict[str, Select[Any]] = {
+    "every row names rows that exist": rows_that_name_a_missing_row(),
     "every arrival has exactly one first row of work": _arrivals_without_one_first_row(),
     "only done images have predictions": _predictions_of_work_not_done(),
     "a done image has predictions for each of its frames": _done_without_all_frames(),

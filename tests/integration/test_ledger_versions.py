@@ -8,7 +8,7 @@ from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
 from db import ledger
 from db.ledger import Annotations, FramePrediction, FurtherPrediction, Members, deliveries
-from db.ledger.identity import lock_recording
+from db.ledger.locks import begin_recording, lock_other_images, stop_recording
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -177,11 +177,16 @@ class Statements:
 
 
 def test_postgresql_locks_by_keys_that_all_releases_share() -> None:
-    """Processes of an older release lock the same: one key for recording, one per study and destination."""
+    """Processes of an older release lock the same: one key for other images, one per study and destination."""
     connection: Any = Statements("postgresql")
-    lock_recording(connection)
+    begin_recording(connection)
+    lock_other_images(connection)
+    stop_recording(connection)
     deliveries._lock(connection, "1.2", "pacs")
     assert connection.kept == [
+        "SELECT pg_advisory_xact_lock_shared(1852994159)",
+        "SELECT pg_advisory_xact_lock(1852401512)",
+        "SELECT pg_advisory_xact_lock(1852994159)",
         "SELECT pg_advisory_xact_lock(1852401512)",
         "SELECT pg_advisory_xact_lock(hashtextextended('1.2|pacs', 1936027236)) AS pg_advisory_xact_lock_1",
     ]
@@ -190,6 +195,8 @@ def test_postgresql_locks_by_keys_that_all_releases_share() -> None:
 def test_sqlite_needs_no_lock() -> None:
     """It has one writer."""
     connection: Any = Statements("sqlite")
-    lock_recording(connection)
+    begin_recording(connection)
+    lock_other_images(connection)
+    stop_recording(connection)
     deliveries._lock(connection, "1.2", "pacs")
     assert connection.kept == []

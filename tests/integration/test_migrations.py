@@ -24,7 +24,19 @@ def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Da
 
     with empty_database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        found = compare_metadata(context, metadata)
+    left_out = {change[1].name for change in found if change[0] == "add_fk"}
+    assert len(found) == len(left_out)
+    assert left_out == (set() if empty_database.is_sqlite else _ONLY_ON_SQLITE)
+
+
+_ONLY_ON_SQLITE = {
+    "fk_work_instance_id",
+    "fk_contents_work_id",
+    "fk_predictions_work_id",
+    "fk_instances_source_id",
+}
+"""Foreign keys that PostgreSQL would check with a query per image."""
 
 
 def test_migrated_indexes_equal_those_of_the_code(empty_database: Database) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ledger_driver import LedgerDriver
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from db import ledger, queries
 from db.ledger import Arrival
@@ -17,6 +18,7 @@ from nightread.reasons import Reason
 
 MakeArrivals = Callable[..., list[Arrival]]
 
+_NAMED_ROWS = "every row names rows that exist"
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
 _DEVICES_NOTED = "the devices and views of each image are noted for its block"
@@ -38,6 +40,12 @@ def _noted(kind: str, value: str, block: int) -> Any:
     return insert(occurrences).values(kind=kind, value=value, block=block)
 
 
+_NAMELESS = [
+    (_instance(3, source_id=999), 3),
+    (_work(4, instance_id=999), 999),
+    (insert(predictions).values(_PREDICTION | {"work_id": 999}), None),
+    (insert(contents).values(sha256="f" * 64, work_id=999), None),
+]
 _DAMAGE = [
     ("the counts add up", delete(work).where(work.c.instance_id == 4), None),
     ("every arrival has exactly one first row of work", delete(work).where(work.c.instance_id == 4), 4),
@@ -99,6 +107,21 @@ def test_damage_is_found_by_the_rule_it_breaks(
     assert queries.Violation(rule=rule, image_id=image_id) in list(queries.violations(database_with_images.database))
 
 
+@pytest.mark.parametrize(("damage", "image_id"), _NAMELESS)
+def test_a_row_that_names_a_missing_row_is_refused_or_found(
+    database_with_images: LedgerDriver, damage: Any, image_id: int | None
+) -> None:
+    """SQLite has foreign keys, which cost it nothing; on PostgreSQL the audit finds what they would refuse."""
+    database = database_with_images.database
+    if database.is_sqlite:
+        with pytest.raises(IntegrityError):
+            database.write(lambda connection: connection.execute(damage))
+        return
+    database.write(lambda connection: connection.execute(damage))
+
+    assert queries.Violation(rule=_NAMED_ROWS, image_id=image_id) in list(queries.violations(database))
+
+
 def test_only_stored_headers_are_noted(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
 ) -> None:
@@ -120,4 +143,4 @@ def test_only_stored_headers_are_noted(
 
 def test_every_rule_is_tested() -> None:
     """A new rule needs an entry in _DAMAGE."""
-    assert {rule for rule, _, _ in _DAMAGE} == set(queries.RULES)
+    assert {_NAMED_ROWS, *(rule for rule, _, _ in _DAMAGE)} == set(queries.RULES)
