@@ -8,7 +8,7 @@ name a missing one (docs/decisions/0030-postgresql-in-bulk.md). SQLite keeps the
 from alembic import op
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 
 _FOREIGN_KEYS = (
     ("work", "instance_id", "instances"),
