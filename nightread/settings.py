@@ -70,7 +70,14 @@ class Settings(ServerSettings, MailSettings, BackupSettings, AlarmSettings):
     workers: int = Field(0, ge=0, description="Number of worker processes; 0: one per GPU, else one per CPU core.")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
     decode_ahead: bool | None = Field(
-        None, description="Decode the next images while the network predicts; unset: only on a GPU."
+        None, description="Decode the next images while the network predicts; unset: only on a GPU or with `decoders`."
+    )
+    decoders: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Number of processes per worker process that read and decode its images, for GPU hosts; 0: it does "
+        "so itself. Linux only.",
     )
 
     # Batches
