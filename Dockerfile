@@ -1,10 +1,10 @@
 # Build the images; docker-compose.yml sets EXTRAS:
 #   postgres                 producer, dispatcher, migrate, flower: no TensorFlow
 #   postgres,stores          receiver, poller: DICOM, no TensorFlow
-#   worker,postgres          workers on CPU
+#   worker,postgres          workers on CPU: ONNX Runtime; tensorflow,postgres for models without an ONNX file
 #   gpu,postgres             workers on GPU: CUDA is installed from wheels, the driver is that of the host
-#   worker,stores,postgres   sender of reports
-#   worker,api,postgres      HTTP API
+#   tensorflow,stores,postgres   sender of reports, which computes heat maps
+#   tensorflow,api,postgres      HTTP API, which computes heat maps
 ARG BASE=python:3.12-slim
 
 FROM ${BASE} AS build

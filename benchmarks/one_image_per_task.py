@@ -23,7 +23,7 @@ def load_model(**_: Any) -> None:
     from models.catalogue import find_bundle
 
     bundle = find_bundle("phantom")
-    state["model"] = keras.saving.load_model(bundle.weights)
+    state["model"] = keras.saving.load_model(bundle.keras_file)
     state["labels"] = bundle.labels
     state["connection"] = sqlite3.connect(os.environ["TUTORIAL_DATABASE"], timeout=60)
 

@@ -69,7 +69,7 @@ def _seconds(name: str, parts: list[Examples], recipe: Recipe, labels: int) -> f
 def _plain_fit(model: Any, held: list[Any], recipe: Recipe) -> None:
     import keras
 
-    from models.networks.network import compile_by_xla
+    from models.runtimes.keras_network import compile_by_xla
 
     model.compile(
         keras.optimizers.Adam(recipe.learning_rate),

@@ -65,7 +65,7 @@ class _Wanted:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def explain_command(image: str, frame: int | None, as_json: bool, **options: Any) -> None:
-    """Show which regions of an image led to a label, by Grad-CAM.
+    """Show which regions of an image led to a label, by Grad-CAM, or by occlusion without Keras.
 
     The colours have one scale for all images: the contour is where the evidence reaches the threshold of the label.
 
@@ -128,7 +128,7 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
     from imaging.limits import Limits  # noqa: PLC0415 - these imports load OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415
-    from models.networks.network import load_network  # noqa: PLC0415
+    from models.explanations.load import load_to_explain  # noqa: PLC0415
     from models.suitability import why_unsuitable  # noqa: PLC0415
 
     limits = Limits(
@@ -138,7 +138,7 @@ def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[in
     )
     try:
         dicom_image = read(wanted.data, limits=limits, accept_raster=True)
-        number, found = explain_image(load_network(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
+        number, found = explain_image(load_to_explain(wanted.bundle), dicom_image, label=wanted.label, frame=frame)
     except ImageError as error:
         raise UsageFault(f"The image cannot be analysed: {error.detail}") from error
     return number, found, why_unsuitable(wanted.bundle, dicom_image)
@@ -183,6 +183,7 @@ def _as_json(explanation: "Explanation", number: int, written: dict[str, Path]) 
         "label": explanation.label,
         "score": explanation.score,
         "frame": number,
+        "method": explanation.method,
         "layer": explanation.layer,
         "threshold": explanation.threshold,
         "reaches_threshold": explanation.reaches_threshold,

@@ -19,8 +19,9 @@ from nightread.log import place_of
 
 _EXTRAS = {
     **dict.fromkeys(("fastapi", "limits", "python_multipart", "starlette", "uvicorn"), "api"),
-    **dict.fromkeys(("matplotlib", "scipy", "sklearn"), "train"),
-    **dict.fromkeys(("cv2", "h5py", "imagecodecs", "keras", "pydicom", "tensorflow"), "worker"),
+    **dict.fromkeys(("matplotlib", "onnx", "scipy", "sklearn", "tf2onnx"), "train"),
+    **dict.fromkeys(("h5py", "keras", "tensorflow"), "tensorflow"),
+    **dict.fromkeys(("cv2", "imagecodecs", "onnxruntime", "pydicom"), "worker"),
     "psycopg": "postgres",
     **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
 }

@@ -167,6 +167,7 @@ batches = Table(
     Column("boot_id", String(36)),
     Column("process_index", Integer),
     Column("release", String(50)),  # release of nightread on the worker
+    Column("runtime", String(200)),  # what ran the networks, with its version
     Column("seconds", Json),  # seconds by phase of worker.analyse
     Column("outcomes", Json),  # number of images by state
     Index("ix_batches_open", "created_at", **when("finished_at IS NULL")),

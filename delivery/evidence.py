@@ -11,7 +11,7 @@ Point = tuple[float, float]
 class NoRegions(StrEnum):
     """The reason why a finding has no region, as the comment of the report says it."""
 
-    NOT_INSTALLED = "TensorFlow is not installed on the host that made the report"
+    NOT_INSTALLED = "neither TensorFlow nor ONNX Runtime is installed on the host that made the report"
     NO_BUNDLE = "the host that made the report does not have the model"
     NOT_EXPLAINABLE = "the network has no convolutions"
     NO_ORIGINAL = "the original file is gone or was changed"
@@ -28,6 +28,8 @@ class Evidence:
     """Number of the frame, from 1; None if the image has only one."""
     regions: tuple[tuple[Point, ...], ...]
     """Corners of the outlines, the largest region first."""
+    method: str = "Grad-CAM"
+    """How the regions were computed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,25 +3,35 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from imaging.spec import InputSpec
 from models.domain import Domain
+from models.onnx_signature import OnnxSignature
 from models.postprocessing import Postprocessing
 from nightread.errors import StopWork
 from nightread.label_codes import LabelCodes, label_codes_from_json, label_codes_to_json
+from nightread.runtime_names import KERAS, ONNX
 
 FORMAT = 1
-WEIGHTS_FILE = "model.keras"
+KERAS_FILE, ONNX_FILE = "model.keras", "model.onnx"
+NETWORK_FILES = {KERAS: KERAS_FILE, ONNX: ONNX_FILE}
+"""The file that each runtime loads. A bundle has one of them or both."""
 CARD_FILE = "bundle.json"
 TRAINING_FILE = "training.json"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
-_DESCRIPTIVE = ("intended_use", "exclusions", "codes", "digest")
-"""Fields of bundle.json that no result depends on; the digest does not cover them."""
+_DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
+"""Fields of bundle.json that the digest does not cover: no result depends on them, or the files themselves are covered.
+"""
+_COVERED_AS = {KERAS_FILE: "weights", ONNX_FILE: "onnx_weights"}
+"""The names of the digests of the files under the digest of the bundle."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+SaveFile = Callable[[Path], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +50,12 @@ class Bundle:
     """The images for which it was made; None if it does not say."""
     codes: LabelCodes = field(default_factory=dict)
     """Codes of standard terminologies for labels, for reports."""
+    onnx: OnnxSignature | None = None
+    """How to run the ONNX file; None if the bundle has none."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each file of the network, by name; empty until the bundle is saved."""
     digest: str = ""
-    """SHA-256, 64 hex digits, over the weights and every field that a result depends on."""
+    """SHA-256, 64 hex digits, over the files of the network and every field that a result depends on."""
     path: Path = field(default=Path(), compare=False)
 
     def __post_init__(self) -> None:
@@ -63,9 +77,19 @@ class Bundle:
         return self.postprocessing.labels
 
     @property
-    def weights(self) -> Path:
+    def runtimes(self) -> tuple[str, ...]:
+        """Return the runtimes for which the bundle has a file: `keras`, `onnx` or both."""
+        return tuple(runtime for runtime, file in NETWORK_FILES.items() if file in self.files)
+
+    @property
+    def keras_file(self) -> Path:
         """Return the path of the Keras file."""
-        return self.path / WEIGHTS_FILE
+        return self.path / KERAS_FILE
+
+    @property
+    def onnx_file(self) -> Path:
+        """Return the path of the ONNX file."""
+        return self.path / ONNX_FILE
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of bundle.json."""
@@ -86,6 +110,8 @@ class Bundle:
             "not_for_diagnosis": self.not_for_diagnosis,
             **({"domain": self.domain.to_json()} if self.domain is not None else {}),
             **({"codes": label_codes_to_json(self.codes)} if self.codes else {}),
+            **({"onnx": self.onnx.to_json()} if self.onnx is not None else {}),
+            "files": dict(self.files),
             "digest": self.digest,
         }
 
@@ -98,14 +124,18 @@ def load_bundle(folder: Path) -> Bundle:
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         problem = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise StopWork(f"bundle {folder}: {CARD_FILE} cannot be used: {problem}. Save the bundle again.") from error
-    if not bundle.weights.is_file():
-        raise StopWork(f"bundle {folder}: {WEIGHTS_FILE} is missing. Copy the whole folder again.")
-    if bundle.digest != _digest(bundle):
+    for file in bundle.files:
+        if not (folder / file).is_file():
+            raise StopWork(f"bundle {folder}: {file} is missing. Copy the whole folder again.")
+    found = {file: _sha256(folder / file) for file in bundle.files}
+    changed = [file for file, sha256 in found.items() if bundle.files[file] not in ("", sha256)]
+    if changed or bundle.digest != _digest(bundle, found):
+        what = " and ".join(changed) or f"{', '.join(found)} or {CARD_FILE}"
         raise StopWork(
-            f"bundle {folder}: {WEIGHTS_FILE} or {CARD_FILE} was changed after the bundle was saved (wrong digest). "
+            f"bundle {folder}: {what} was changed after the bundle was saved (wrong digest). "
             "Copy the folder again from its origin, or save the bundle again under another version."
         )
-    return bundle
+    return replace(bundle, files=found)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -121,23 +151,41 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def save_bundle(bundle: Bundle, folder: Path, save_weights: Callable[[Path], object]) -> Bundle:
-    """Write a bundle into `folder` and return it with digest and path; `save_weights` is `model.save` of Keras."""
+def save_bundle(
+    bundle: Bundle, folder: Path, save_keras: SaveFile | None = None, *, save_onnx: SaveFile | None = None
+) -> Bundle:
+    """Write a bundle into `folder` and return it with digests and path.
+
+    `save_keras` writes the Keras file (`model.save` of Keras does), `save_onnx` the ONNX file, whose signature is
+    `bundle.onnx`; a file that is there already and not written again stays part of the bundle, an ONNX file only if
+    `bundle.onnx` describes it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    unsealed = replace(bundle, path=folder)
-    save_weights(unsealed.weights)
-    sealed = replace(unsealed, digest=_digest(unsealed))
+    for name, save in ((KERAS_FILE, save_keras), (ONNX_FILE, save_onnx)):
+        if save is not None:
+            save(folder / name)
+    names = [KERAS_FILE, ONNX_FILE] if bundle.onnx else [KERAS_FILE]
+    files = {name: _sha256(folder / name) for name in names if (folder / name).is_file()}
+    unsealed = replace(bundle, path=folder, files=files, onnx=bundle.onnx if ONNX_FILE in files else None)
+    sealed = replace(unsealed, digest=_digest(unsealed, files))
     card = json.dumps(sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     return sealed
 
 
-def _digest(bundle: Bundle) -> str:
-    """Return the SHA-256 over the canonical JSON of the inference fields and the SHA-256 of the weights file."""
-    with bundle.weights.open("rb") as stream:
-        weights = hashlib.file_digest(stream, "sha256").hexdigest()
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest(bundle: Bundle, files: Mapping[str, str]) -> str:
+    """Return the SHA-256 over the canonical JSON of the inference fields and the SHA-256 of each file of the network.
+
+    For a bundle with a Keras file alone it is what it was before there were ONNX files.
+    """
     covered = {name: value for name, value in bundle.to_json().items() if name not in _DESCRIPTIVE}
-    canonical = json.dumps(covered | {"weights": weights}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    covered |= {_COVERED_AS[file]: sha256 for file, sha256 in files.items()}
+    canonical = json.dumps(covered, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
@@ -154,6 +202,8 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
         not_for_diagnosis=_flag(card, "not_for_diagnosis"),
         domain=Domain.from_json(_table(card, "domain")) if "domain" in card else None,
         codes=label_codes_from_json(card.get("codes", {}), _texts(card, "labels")),
+        onnx=OnnxSignature.from_json(_table(card, "onnx")) if "onnx" in card else None,
+        files=_files(card),
         digest=_text(card, "digest"),
         path=folder,
     )
@@ -161,6 +211,20 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
     if unknown:
         raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
     return bundle
+
+
+def _files(card: dict[str, Any]) -> dict[str, str]:
+    """Return the stated SHA-256 of each file. Older bundles state none: they have a Keras file and nothing else."""
+    if "files" not in card:
+        return {KERAS_FILE: ""}
+    files = _table(card, "files")
+    if not files or files.keys() - _COVERED_AS.keys():
+        raise ValueError(f"files must name {' or '.join(_COVERED_AS)}, and nothing else")
+    if not all(isinstance(sha256, str) and _SHA256.fullmatch(sha256) for sha256 in files.values()):
+        raise ValueError("files must give the SHA-256 of each file, 64 hex digits")
+    if (ONNX_FILE in files) != ("onnx" in card):
+        raise ValueError(f"{ONNX_FILE} and the table onnx belong together: one of them is missing")
+    return files
 
 
 def _postprocessing(card: dict[str, Any]) -> Postprocessing:

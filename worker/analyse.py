@@ -98,6 +98,7 @@ def _record(context: WorkerContext, batch_id: str, results: Results, timer: Phas
             outcomes,
             seconds=seconds,
             release=__version__,
+            runtime=context.model_set.runtimes,
             now=context.clock(),
             policy=context.settings.overwrite_policy,
         )

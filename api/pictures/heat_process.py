@@ -28,7 +28,7 @@ from nightread.process_limits import die_with_parent, limit_memory
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and is not needed to refuse a request
     from models.explanations.explain import Explanation
-    from models.networks.network import Network
+    from models.runtimes.network import Network
 
 _MOST_NETWORKS = 2
 
@@ -48,6 +48,7 @@ class HeatMaps:
         network = self._network(request, settings)
         index, explanation = _explained(network, image, request)
         details = {
+            "method": explanation.method,
             "frame": f"{index + 1}/{image.frame_count}",
             "evidence": "above threshold" if explanation.reaches_threshold else "below threshold",
         }
@@ -55,7 +56,7 @@ class HeatMaps:
         return Picture(content=encode(pixels, PNG), media_type=PNG, details=details)
 
     def _network(self, request: HeatMapRequest, settings: ProcessSettings) -> "Network":
-        from models.networks.network import load_network  # noqa: PLC0415
+        from models.explanations.load import load_to_explain  # noqa: PLC0415
 
         network = self._networks.pop(request.digest, None)
         if network is None:
@@ -65,7 +66,7 @@ class HeatMaps:
                 if bundle is None:
                     detail = f"The model {request.bundle} that analysed the image is not installed any more."
                     raise NoPictureError(HTTPStatus.CONFLICT, detail)
-                network = load_network(bundle)
+                network = load_to_explain(bundle)
             except StopWork:
                 detail = f"The model {request.bundle} cannot be loaded: run `nightread explain` to see why."
                 raise NoPictureError(HTTPStatus.CONFLICT, detail) from None

@@ -33,6 +33,8 @@ from api.problems import Problem
 from api.read_audit import note_read
 from db.queries.originals import Original
 from imaging.view import HEADER, View
+from models.runtimes.load import is_installed
+from nightread.runtime_names import RUNTIMES
 
 Value = TypeVar("Value")
 _LARGEST_ID = 2**63 - 1
@@ -186,8 +188,12 @@ async def heat_map(
     label: Annotated[str | None, Query(max_length=100, description="Label to explain [the finding].")] = None,
     overlay: Annotated[Literal["0", "1"], Query(description="1: over the picture; 0: a transparent layer.")] = "0",
 ) -> Response:
-    """Return which pixels are evidence for a label (Grad-CAM); without `frame` of the frame with the highest score."""
-    _require_installed("keras")
+    """Return which pixels are evidence for a label; without `frame` of the frame with the highest score.
+
+    The header `Nightread-Method` says how they were found: Grad-CAM or occlusion.
+    """
+    if not any(map(is_installed, RUNTIMES)):
+        _require_installed("onnxruntime")
 
     def request() -> HeatMapRequest:
         image, place = asked.find()

@@ -3,7 +3,7 @@
 Python imports a module of this name at its start; benchmarks.stand_ins puts this folder on PYTHONPATH. No file of
 nightread is changed: when a worker process imports one of the modules below, names in it are replaced at once.
 
-- models.networks.network: a network that sleeps and always returns the same scores. Keras is never imported.
+- models.runtimes.load: a network that sleeps and always returns the same scores. No runtime is imported.
 - worker.fetching.files: opens no file; the hash is random, so that no image is a copy.
 - worker.decode: parses nothing and prepares frames of one pixel, with the facts of a CT slice.
 - worker.inference.model_set: the bundle has no domain, because it was not made for CT slices of one pixel.
@@ -56,7 +56,9 @@ class _Replacer:
 class _Network:
     """Sleeps for the same time in each call, for any size of the micro-batch, and uses no processor time."""
 
-    def __init__(self, bundle: Any) -> None:
+    runtime = "none"
+
+    def __init__(self, bundle: Any, *_: Any, **__: Any) -> None:
         import numpy as np
 
         self._scores = np.full((256, len(bundle.labels)), 0.25, np.float32)
@@ -149,7 +151,7 @@ sys.meta_path.insert(
     0,
     _Replacer(
         {
-            "models.networks.network": _replace_network,
+            "models.runtimes.load": _replace_network,
             "worker.fetching.files": _replace_fetch,
             "worker.decode": _replace_decode,
             "worker.inference.model_set": _replace_model_set,

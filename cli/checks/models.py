@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 from cli.checks.check import Check
 from cli.models.active import read_active
+from models.bundle import Bundle
 from models.catalogue import find_bundle
+from models.runtimes.load import choose_runtime, is_installed
 from nightread.errors import StopWork, UsageFault
+from nightread.hardware import gpus
+from nightread.runtime_names import RUNTIMES
 from nightread.settings import Settings
 
 
@@ -25,4 +29,15 @@ def check_models(settings: Settings) -> Iterator[Check]:
         except (StopWork, UsageFault) as problem:
             yield Check.fail("model", reference, str(problem))
         else:
-            yield Check.ok("model", f"{bundle.reference}, digest verified")
+            yield _runs_here(bundle, settings)
+
+
+def _runs_here(bundle: Bundle, settings: Settings) -> Check:
+    """Check that a runtime for the files of the model is installed, unless this host has none, as a producer."""
+    try:
+        runtime = choose_runtime(bundle, settings.runtime, on_gpu=bool(gpus(settings)))
+    except StopWork as problem:
+        if any(map(is_installed, RUNTIMES)):
+            return Check.fail("model", f"{bundle.reference}, digest verified, cannot run here", str(problem))
+        return Check.ok("model", f"{bundle.reference}, digest verified")
+    return Check.ok("model", f"{bundle.reference}, digest verified, runs on {runtime}")

@@ -8,8 +8,11 @@ from cli.checks.check import Check
 
 _OLDEST_PYTHON = (3, 11)
 _BASE = ("celery", "kombu", "redis", "sqlalchemy", "flower", "numpy")
-_NETWORK = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "jax", "torch")
-_WORKER = ("keras", "pydicom", "opencv-python-headless")
+_NETWORK = (
+    *("onnxruntime", "onnxruntime-gpu", "keras"),
+    *("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly", "jax", "torch"),
+)
+_WORKER = ("pydicom", "opencv-python-headless")
 _INSTALL_WORKER = "`pip install 'nightread[worker]'`, unless this host only watches folders."
 
 
@@ -46,7 +49,7 @@ def _network(*, works_here: bool) -> Check:
     if found:
         return Check.ok("networks", ", ".join(found))
     result = Check.fail if works_here else Check.warn
-    return result("networks", "no TensorFlow, JAX or PyTorch", _INSTALL_WORKER)
+    return result("networks", "neither ONNX Runtime nor Keras", _INSTALL_WORKER)
 
 
 def _version(package: str) -> str | None:

@@ -17,6 +17,7 @@ class _Models(LazyGroup):
         "evaluate": "cli.models.evaluate",
         "compare": "cli.models.compare",
         "import": "cli.models.importing",
+        "export": "cli.models.export",
         "remove": "cli.models.remove",
         "activate": "cli.models.activate",
         "deactivate": "cli.models.activate",

@@ -44,7 +44,7 @@ def compare_command(
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle.
 
-    Example: nightread models compare phantom@1.0 bundles/phantom-2 --data phantom:1000
+    Example: nightread models compare phantom@1.1 bundles/phantom-2 --data phantom:1000
     """
     folders = settings_from(**options).bundle_folders
     bundles = named_bundle(first, folders), named_bundle(second, folders)

@@ -175,8 +175,8 @@ def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
 
 def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
     """Load the network and score all frames, with a progress bar on standard error."""
-    from models.networks.network import load_network  # noqa: PLC0415 - Keras takes seconds to import
     from models.networks.scoring import score  # noqa: PLC0415
+    from models.runtimes.load import load_network  # noqa: PLC0415 - Keras takes seconds to import
 
     with _progress(f"scoring with {bundle.reference}", len(examples)) as advance:
         return score(load_network(bundle), examples, progress=advance)

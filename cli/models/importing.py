@@ -12,7 +12,9 @@ from cli.wording import counted
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
 from models.bundle import Bundle
 from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
-from models.importing.card import bundle_from_card, read_card
+from models.importing.card import bundle_from_card, graph_options_from_card, read_card
+from models.importing.graph_options import OF_CARD, ONE_BY_ONE
+from models.onnx_signature import LAYOUTS
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread models --help`
 _FILE = click.Path(exists=True, path_type=Path)
 _SMALL_SPREAD = 0.01
 _OF_INPUT = ("interpolation", "aspect", "mean", "std", "channel_order")
-_OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregate", "intended_use")
+_OF_CARD = (
+    *OF_CARD,
+    *("name", "version", "labels", "normal_label", "activation", "aggregate", "intended_use"),
+)
 
 
 @click.command("import")
@@ -64,6 +69,14 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
 @click.option(
     "--aspect", type=click.Choice(ASPECTS), help="How an image with another aspect ratio is fitted [stretch]."
 )
+@click.option("--logits", is_flag=True, help="ONNX: the network returns logits; add the --activation to it.")
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS, case_sensitive=False),
+    help="ONNX: order of the input's axes, NCHW for PyTorch, NHWC for Keras [as the file says].",
+)
+@click.option("--input-name", help="ONNX: name of the input that takes the image [the only one].")
+@click.option("--output-name", help="ONNX: name of the output with one score per label [the only one].")
 @click.option(
     "--golden",
     type=_FILE,
@@ -90,15 +103,16 @@ _OF_CARD = ("name", "version", "labels", "normal_label", "activation", "aggregat
 def import_command(
     file: Path, golden: Path | None, no_golden: bool, accept_weaker: bool, folder: Path | None, **options: Any
 ) -> None:
-    """Import a .keras or .h5 file that was trained elsewhere.
+    """Import an .onnx, .keras or .h5 file that was trained elsewhere, for example with PyTorch.
 
     The file is inspected, then loaded in an isolated process without network access, secrets or code from the file.
     For the golden images it must give the author's scores with differences of at most 0.0001.
 
     \b
-    Example: nightread models import net.keras --name chest --version 1.0 --labels clear,nodule \\
-               --normal-label clear --activation softmax --input 224x224x3 --intensity voi --scale 0..255 \\
-               --intended-use "Adult chest films" --golden examples/
+    Examples: nightread models import net.keras --name chest --version 1.0 --labels clear,nodule \\
+                --normal-label clear --activation softmax --input 224x224x3 --intensity voi --scale 0..255 \\
+                --intended-use "Adult chest films" --golden examples/
+              nightread models import net.onnx --card card.toml --golden examples/
     """  # noqa: D301 - click reads the backspace itself
     as_json = options.pop("as_json")
     settings = settings_from(**{name: options.pop(name) for name in _OF_SETTINGS})
@@ -121,6 +135,7 @@ def import_command(
         golden=examples,
         folders=settings.bundle_folders,
         stated_domain=card.get("domain"),
+        options=graph_options_from_card(card),
         accept_weaker=accept_weaker,
     )
     if as_json:
@@ -134,7 +149,7 @@ _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
 
 def _card(options: dict[str, Any]) -> dict[str, Any]:
     """Read the card's fields; those given as options override them."""
-    given = {name: value for name, value in options.items() if value not in (None, ())}
+    given = {name: value for name, value in options.items() if value not in (None, (), False)}
     card = read_card(given.pop("card")) if "card" in given else {}
     card |= {name: given[name] for name in _OF_CARD if name in given}
     if "thresholds" in given:
@@ -153,6 +168,8 @@ def _card(options: dict[str, Any]) -> dict[str, Any]:
 def _show(imported: "Imported") -> None:
     bundle, record = imported.bundle, imported.record
     out.print(f"Imported {bundle.reference} to {bundle.path}", markup=False)
+    if "graph" in record:
+        out.print(_graph_line(record["graph"]), markup=False)
     for line in _warnings(record, bundle):
         err.print(line, style="yellow", markup=False)
     golden = record["golden"]
@@ -162,6 +179,15 @@ def _show(imported: "Imported") -> None:
             f"Verified with {counted(len(golden['examples']), 'golden image')}: "
             f"the largest difference from the author's scores is {difference:.1e}."
         )
+
+
+def _graph_line(graph: dict[str, Any]) -> str:
+    added = f"; added to it: {', '.join(graph['added'])}" if graph["added"] else ""
+    return (
+        f"It runs on ONNX Runtime {graph['onnxruntime']}: opset {graph['opset']}, written by "
+        f"{graph['producer'] or 'an unknown program'}, input {graph['source']}, {graph['layout']}, "
+        f"output {graph['target']}{added}."
+    )
 
 
 def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
@@ -179,6 +205,11 @@ def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
         lines.append(
             "The golden scores are nearly the same for all images, so that errors may go unnoticed: "
             "use more varied images."
+        )
+    if record.get("graph", {}).get("batch") == ONE_BY_ONE:
+        lines.append(
+            "The network takes one image at once, so that batches of images do not make it faster: ask its author to "
+            "export it with a free batch size (dynamic_axes)."
         )
     missing = [name.replace("_", " ") for name, works in record["sandbox"].items() if not works]
     if missing:

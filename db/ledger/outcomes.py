@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ def record(
     *,
     seconds: dict[str, float],
     release: str,
+    runtime: str | None = None,
     now: datetime,
     policy: OverwritePolicy = "same_source",
 ) -> Counter[str]:
@@ -46,16 +47,17 @@ def record(
 
     Images that were taken back meanwhile stay unchanged, because their next batch records them. If the database
     refuses the values of one image, only that image becomes `failed(unstorable)`. Images of patients who opted out are
-    rejected, whatever their outcome. `policy` says whose images may replace and withdraw whose. Returns the number of
-    images by state.
+    rejected, whatever their outcome. `policy` says whose images may replace and withdraw whose. `release` and `runtime`
+    say which software analysed the batch. Returns the number of images by state.
     """
+    closing = {"seconds": seconds, "release": release, "runtime": runtime}
 
     def in_bulk(connection: Connection) -> _Recorded:
-        return _record(connection, batch_id, outcomes, seconds, release, now, policy)
+        return _record(connection, batch_id, outcomes, closing, now, policy)
 
     def one_by_one(connection: Connection) -> _Recorded:
         storable = [_storable(connection, batch_id, outcome, now, policy) for outcome in outcomes]
-        return _record(connection, batch_id, storable, seconds, release, now, policy)
+        return _record(connection, batch_id, storable, closing, now, policy)
 
     try:
         recorded = database.write(in_bulk)
@@ -77,8 +79,7 @@ def _record(
     connection: Connection,
     batch_id: str,
     outcomes: Sequence[Outcome],
-    seconds: dict[str, float],
-    release: str,
+    closing: Mapping[str, Any],
     now: datetime,
     policy: OverwritePolicy,
 ) -> _Recorded:
@@ -100,8 +101,7 @@ def _record(
     conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
     write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
-    closing = {"batch": batch_id, "now": now, "seconds": seconds, "outcomes": dict(counts), "release": release}
-    connection.execute(_CLOSE, closing)
+    connection.execute(_CLOSE, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})
     return _Recorded(counts, conflicts)
 
 
@@ -172,7 +172,7 @@ def _storable(
 def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy) -> bool:
     savepoint = connection.begin_nested()
     try:
-        _record(connection, batch_id, [outcome], {}, "", now, policy)
+        _record(connection, batch_id, [outcome], _NOT_CLOSED, now, policy)
     except _REFUSALS as error:
         if not _is_refused_value(error):
             raise
@@ -272,6 +272,9 @@ _KEEP_FACTS = (
 
 _KEEP_FACTS_NAMES = ("instance", "new_sha256", *(f"new_{name}" for name in FACT_NAMES))
 
+_NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
+"""What a trial writes to the batch, which is rolled back."""
+
 _CLOSE = (
     update(batches)
     # A second call, after a commit without confirmation, holds no image and would overwrite the counts with zero.
@@ -281,5 +284,6 @@ _CLOSE = (
         seconds=bindparam("seconds", type_=batches.c.seconds.type),
         outcomes=bindparam("outcomes", type_=batches.c.outcomes.type),
         release=bindparam("release"),
+        runtime=bindparam("runtime"),
     )
 )

@@ -28,6 +28,8 @@ class BatchRecord:
     node: str | None
     process_index: int | None
     release: str | None
+    runtime: str | None
+    """What ran the networks, with its version: `onnxruntime 1.32.0`."""
     seconds: Mapping[str, float]
     """Seconds by phase of worker.analyse."""
     outcomes: Mapping[str, int]
@@ -139,4 +141,5 @@ _NAMES = (
     "node",
     "process_index",
     "release",
+    "runtime",
 )

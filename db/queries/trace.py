@@ -163,6 +163,7 @@ _WORK = (
         batches.c.boot_id,
         batches.c.process_index,
         batches.c.release,
+        batches.c.runtime,
         batches.c.seconds,
     )
     .outerjoin(bundles, bundles.c.id == work.c.bundle_id)

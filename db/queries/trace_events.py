@@ -142,9 +142,10 @@ def _batch(row: Row[Any]) -> Iterator[Event]:
     yield Event(at=row.created_at, what=What.BATCH_FORMED, detail=detail, values=batch)
     if row.claimed_at is None:
         return
-    process = {"node": row.node, "process": row.process_index, "boot_id": row.boot_id, "release": row.release}
+    process = {"node": row.node, "process": row.process_index, "boot_id": row.boot_id}
+    software = {"release": row.release, "runtime": row.runtime}
     detail = f"Process {row.process_index} of the worker {row.node} claimed the batch (attempt {row.attempts})."
-    values = {**batch, **process, "attempt": row.attempts, "seconds": row.seconds}
+    values = {**batch, **process, **software, "attempt": row.attempts, "seconds": row.seconds}
     yield Event(at=row.claimed_at, what=What.CLAIMED, detail=detail, values=values)
 
 

@@ -17,8 +17,10 @@ from delivery.explaining.messages import KEY_IMAGE, Explained, ExplainRequest
 from delivery.report import Revision
 from models.bundle import CARD_FILE, read_card
 from models.catalogue import entries
+from models.runtimes.load import is_installed
 from nightread.errors import StopWork
 from nightread.piped_process import PipedProcess
+from nightread.runtime_names import RUNTIMES
 from nightread.settings import Settings
 from nightread.uids import stable_uid
 
@@ -32,7 +34,6 @@ _START_SECONDS = 60
 """Additional time for the first request: Keras takes 10 s to import on a slow disk."""
 _UNUSED_SECONDS = 60
 _NO_OPENCV = "No key image: run `pip install 'nightread[worker]'` on the host that sends reports."
-_BACKENDS = ("tensorflow", "jax", "torch")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +125,7 @@ class Explainer:
 
     def _why_not(self, result: ReportableResult) -> NoRegions | None:
         """Return why this host can compute no region for a result; None if it can."""
-        if find_spec("keras") is None or not any(find_spec(name) for name in _BACKENDS):
+        if not any(map(is_installed, RUNTIMES)):
             return NoRegions.NOT_INSTALLED
         return None if self._has_bundle(result) else NoRegions.NO_BUNDLE
 

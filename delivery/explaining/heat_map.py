@@ -13,6 +13,7 @@ from delivery.explaining.messages import HEAT_MAP, ExplainRequest
 from delivery.identity import Identity
 from delivery.report import file_bytes, series_description
 from imaging.own_results import MAKER
+from models.explanations.grad_cam import METHOD
 from nightread import __version__
 from nightread.uids import own_series_uid
 
@@ -29,11 +30,13 @@ def has_position(header: Dataset) -> bool:
     return all(header.get(keyword) for keyword in _POSITION) and "NumberOfFrames" not in header
 
 
-def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset) -> bytes:
+def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset, *, method: str = METHOD) -> bytes:
     """Return the file of a parametric map of `heat`, (rows, columns) float32 in 0..1; 0.5 is the threshold.
 
-    The evidence is class activation by gradients (130403, DCM), without a unit.
+    The evidence is class activation by gradients (130403, DCM), or saliency (130404, DCM) if its `method` is occlusion,
+    without a unit.
     """
+    by_gradients = method == METHOD
     bundle = request.result.bundle
     mapping = RealWorldValueMapping(
         lut_label="EVIDENCE",
@@ -42,7 +45,7 @@ def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset
         value_range=(0.0, 1.0),
         slope=1.0,
         intercept=0.0,
-        quantity_definition=codes.DCM.GradientWeightedClassActivation,
+        quantity_definition=codes.DCM.GradientWeightedClassActivation if by_gradients else codes.DCM.Saliency,
     )
     picture = ParametricMap(
         [header],
@@ -59,7 +62,7 @@ def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
         content_label="EVIDENCE",
-        content_description="Gradient-weighted class activation",
+        content_description="Gradient-weighted class activation" if by_gradients else "Occlusion sensitivity",
         series_description=series_description("heat maps", not_for_diagnosis=request.not_for_diagnosis),
     )
     picture.ContentCreatorName = None

@@ -16,7 +16,7 @@ from nightread.uids import own_series_uid
 
 _SERIES_NUMBER = 9903
 _STAMP, _PLAIN_STAMP = "AI - NOT FOR DIAGNOSIS", "AI result"
-_OUTLINED, _NOT_OUTLINED = "outlined: evidence for this finding (Grad-CAM)", "no region was computed"
+_NOT_OUTLINED = "no region was computed"
 
 
 def key_image(
@@ -26,7 +26,9 @@ def key_image(
     result, bundle = request.result, request.result.bundle
     where = "" if number is None else f"  frame {number}"
     found = f"{result.label} {100 * result.score:.1f} %{where}  model {bundle.name}@{bundle.version}"
-    outlined = _OUTLINED if evidence and evidence.regions else _NOT_OUTLINED
+    outlined = _NOT_OUTLINED
+    if evidence and evidence.regions:
+        outlined = f"outlined: evidence for this finding ({evidence.method})"
     stamp = _STAMP if request.not_for_diagnosis else _PLAIN_STAMP
     pixels = draw(frame, evidence, stamp=stamp, lines=(found, outlined))
     picture = Dataset()

@@ -20,8 +20,9 @@ from imaging.read import read
 from models.bundle import load_bundle
 from models.catalogue import entries
 from models.explanations.explain import Explanation, explain
+from models.explanations.load import load_to_explain
 from models.explanations.regions import heat_on_image, outline
-from models.networks.network import Network, load_network
+from models.runtimes.network import Network
 from nightread.errors import ImageError, StopWork, UsageFault
 from nightread.settings import Settings
 
@@ -75,7 +76,7 @@ class ResultExplainer:
             if has_position(header):
                 rows, columns = frame.stored.shape[:2]
                 heat = heat_on_image(explanation.scaled_heat, explanation.bundle.spec, rows, columns)
-                objects.append(heat_map(request, heat, header))
+                objects.append(heat_map(request, heat, header, method=explanation.method))
             else:
                 left_out.append(NO_POSITION)
         return Explained(evidence=evidence, no_regions=reason, objects=tuple(objects), left_out=tuple(left_out))
@@ -103,7 +104,7 @@ class ResultExplainer:
                 with suppress(StopWork):
                     bundle = load_bundle(entry.path)
                     if bundle.digest == digest:
-                        self._network = load_network(bundle)
+                        self._network = load_to_explain(bundle)
                         return self._network
         return None
 
@@ -114,4 +115,5 @@ def _evidence(explanation: Explanation, frame: Frame, number: int | None) -> Evi
     return Evidence(
         frame=number,
         regions=tuple(tuple((float(column), float(row)) for column, row in polygon) for polygon in polygons),
+        method=explanation.method,
     )

@@ -1,1 +1,1 @@
-"""Show which pixels a prediction depends on (Grad-CAM)."""
+"""Show which pixels a prediction depends on (Grad-CAM, or occlusion)."""

@@ -7,7 +7,7 @@ import numpy as np
 from imaging.dicom_image import DicomImage
 from imaging.prepare import prepare
 from models.explanations.explain import Explanation, explain
-from models.networks.network import Network
+from models.runtimes.network import Network
 from nightread.errors import UsageFault
 
 _BATCH = 16

@@ -81,8 +81,11 @@ def opacity_of(heat: NDArray[np.float32]) -> NDArray[np.float32]:
 def _scale_text(explanation: Explanation) -> str:
     """Return what the colours mean: they are the same for all images."""
     if explanation.reaches_threshold:
-        return f"Grad-CAM, one scale for all images: contour = threshold {explanation.threshold:.3f}, red = score 1"
-    return f"Grad-CAM: no evidence above the threshold {explanation.threshold:.3f}"
+        return (
+            f"{explanation.method}, one scale for all images: contour = threshold {explanation.threshold:.3f}, "
+            "red = score 1"
+        )
+    return f"{explanation.method}: no evidence above the threshold {explanation.threshold:.3f}"
 
 
 def _bar(width: int, left: str, right: str) -> Picture:

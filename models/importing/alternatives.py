@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from imaging.spec import ASPECTS, BGR, INTERPOLATIONS, RGB, InputSpec, Intensity
 
-_SCALES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (0.0, 4095.0), (0.0, 65535.0))
+_SCALES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-1024.0, 1024.0), (0.0, 4095.0), (0.0, 65535.0))
+"""The ranges of most networks: -1024..1024 is that of TorchXRayVision, 0..4095 and 0..65535 are stored values."""
 _INTENSITIES = {
     "voi": Intensity(kind="voi"),
     "full": Intensity(kind="full"),

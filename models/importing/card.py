@@ -10,6 +10,8 @@ from models.bundle import Bundle
 from models.domain import Domain
 from models.domain_of_data import with_stated
 from models.importing.errors import RefusedModel
+from models.importing.graph_options import OF_CARD, GraphOptions
+from models.onnx_signature import LAYOUTS
 from models.postprocessing import MAX, SIGMOID, Postprocessing
 from nightread.label_codes import label_codes_from_json
 
@@ -29,7 +31,8 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("labels", "exclusions"), list),
     **dict.fromkeys(("input", "thresholds", "calibration", "domain", "codes"), dict),
     **dict.fromkeys(("name", "activation", "intended_use", "aggregate"), str),
-    "not_for_diagnosis": bool,
+    **dict.fromkeys(("layout", "input_name", "output_name"), str),
+    **dict.fromkeys(("not_for_diagnosis", "logits"), bool),
 }
 _TYPE_NAMES = {list: "a list", dict: "a table", str: "a text", bool: "true or false"}
 _SIGMOID_THRESHOLD = 0.5
@@ -46,7 +49,7 @@ def read_card(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(card, dict):
         raise RefusedModel(f"The card {path} is not a table of fields. See docs/bundles.md.")
-    unknown = card.keys() - {*_REQUIRED, *_OPTIONAL, *_IGNORED}
+    unknown = card.keys() - {*_REQUIRED, *_OPTIONAL, *OF_CARD, *_IGNORED}
     if unknown:
         raise RefusedModel(
             f"The card {path} has unknown fields: {', '.join(sorted(unknown))}. Delete them; see docs/bundles.md."
@@ -83,6 +86,16 @@ def bundle_from_card(card: dict[str, Any]) -> Bundle:
         raise RefusedModel(f"The card lacks the field {error}. See docs/bundles.md.") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RefusedModel(f"The card is invalid: {error}. See docs/bundles.md.") from error
+
+
+def graph_options_from_card(card: dict[str, Any]) -> GraphOptions:
+    """Return what a card says of an ONNX graph. Raises RefusedModel for a layout that does not exist."""
+    given = {name: card[name] for name in OF_CARD if card.get(name)}
+    if "layout" in given:
+        given["layout"] = str(given["layout"]).upper()
+        if given["layout"] not in LAYOUTS:
+            raise RefusedModel(f"The card is invalid: layout must be {' or '.join(LAYOUTS)}. See docs/bundles.md.")
+    return GraphOptions(activation=card["activation"], **given)
 
 
 def _postprocessing(card: dict[str, Any]) -> Postprocessing:

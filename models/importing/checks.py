@@ -14,6 +14,7 @@ _SUM_TOLERANCE = 1e-2
 def check(bundle: Bundle, found: Conversion) -> None:
     """Raise RefusedModel for the first difference between the card and the network."""
     _check_input(bundle, found)
+    _check_whole_numbers(bundle, found)
     _check_labels(bundle, found)
     _check_weights(found)
     _check_activation(bundle, found)
@@ -33,6 +34,16 @@ def _check_input(bundle: Bundle, found: Conversion) -> None:
         else f"Give --input {_by(shape)}, if the network was trained on such images."
     )
     raise RefusedModel(f"The network expects images of {_by(shape)}, but --input is {_by(wanted)}. {remedy}")
+
+
+def _check_whole_numbers(bundle: Bundle, found: Conversion) -> None:
+    spec = bundle.spec
+    if found.graph is None or found.graph.input_type != "uint8":
+        return
+    if sorted((spec.scale_low, spec.scale_high)) != [0.0, 255.0] or spec.mean or spec.std:
+        raise RefusedModel(
+            "The network takes whole numbers from 0 to 255 (uint8). Give --scale 0..255, without --mean and --std."
+        )
 
 
 def _check_labels(bundle: Bundle, found: Conversion) -> None:
@@ -74,10 +85,15 @@ def _check_scores(bundle: Bundle, found: Conversion) -> None:
         raise RefusedModel("The network returns NaN or infinity for some images. Ask its author for another version.")
     declared = bundle.postprocessing.activation
     if outputs.min() < -TINY or outputs.max() > 1 + TINY:
+        remedy = (
+            f"Ask its author to add {declared} (keras.layers.Activation('{declared}') after the last layer) and to "
+            "save it again."
+            if found.graph is None
+            else f"Give --logits (in a card: logits = true): nightread then adds {declared} to the network."
+        )
         raise RefusedModel(
             f"The network returns numbers from {outputs.min():.3g} to {outputs.max():.3g} instead of scores in "
-            f"0..1: these are logits. Ask its author to add {declared} "
-            f"(keras.layers.Activation('{declared}') after the last layer) and to save it again."
+            f"0..1: these are logits. {remedy}"
         )
     if declared == SOFTMAX and np.abs(outputs.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
         raise RefusedModel(

@@ -12,6 +12,7 @@ from models.importing.alternatives import alternatives, closest
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
 from models.importing.golden import TOLERANCE, Golden
+from models.importing.graph_options import GraphOptions
 
 _EXAMPLES_TO_TRY = 4
 _MUCH_CLOSER = 0.2
@@ -50,7 +51,13 @@ class GoldenComparison:
 
 
 def compare(
-    bundle: Bundle, file: Path, golden: Golden, scores: NDArray[np.float64], *, accept_weaker: bool = False
+    bundle: Bundle,
+    file: Path,
+    golden: Golden,
+    scores: NDArray[np.float64],
+    *,
+    options: GraphOptions | None = None,
+    accept_weaker: bool = False,
 ) -> GoldenComparison:
     """Compare the golden scores with `scores`, those of this installation.
 
@@ -60,7 +67,7 @@ def compare(
     if outside:
         raise RefusedModel(
             f"The golden scores are from {golden.scores.min():.3g} to {golden.scores.max():.3g}. "
-            "Give the output of the network, in 0..1."
+            f"Give the scores in 0..1: the output of the network after its {bundle.postprocessing.activation}."
         )
     comparison = GoldenComparison(golden=golden, differences=np.abs(golden.scores - scores))
     if comparison.largest <= TOLERANCE:
@@ -70,24 +77,29 @@ def compare(
         f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}): "
         f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} from its author, "
         f"{scores[row, column]:.4f} here. The preprocessing differs from that of the author. "
-        f"{_hint(bundle, file, golden, accept_weaker=accept_weaker)}"
+        f"{_hint(bundle, file, golden, options=options, accept_weaker=accept_weaker)}"
     )
 
 
-def _hint(bundle: Bundle, file: Path, golden: Golden, *, accept_weaker: bool) -> str:
+def _hint(bundle: Bundle, file: Path, golden: Golden, *, options: GraphOptions | None, accept_weaker: bool) -> str:
     """Try the most common ways of preprocessing on a few examples with very different scores."""
     few = _few(golden)
-    options = list(alternatives(bundle.spec))
-    inputs = np.concatenate([few.inputs(spec) for _, spec in options])
-    with converted(file, bundle.spec.shape, inputs, accept_weaker=accept_weaker) as found:
-        candidates = list(found.scores.reshape(len(options), len(few.examples), -1))
+    tries = list(alternatives(bundle.spec))
+    inputs = np.concatenate([few.inputs(spec) for _, spec in tries])
+    with converted(
+        file, bundle.spec.shape, inputs, labels=len(bundle.labels), options=options, accept_weaker=accept_weaker
+    ) as found:
+        candidates = list(found.scores.reshape(len(tries), len(few.examples), -1))
     best, difference = closest(few.scores, candidates)
     now = float(np.abs(few.scores - candidates[0]).max())
     if difference <= TOLERANCE:
-        return f"These options give the same scores: {options[best][0]}."
-    tried = "Inverted, other ranges (0..1, 0..255, -1..1), BGR, other windows, aspects and interpolations were tried"
+        return f"These options give the same scores: {tries[best][0]}."
+    tried = (
+        "Inverted, other ranges (0..1, 0..255, -1..1, -1024..1024), BGR, other windows, aspects and interpolations "
+        "were tried"
+    )
     if difference < now * _MUCH_CLOSER:
-        return f"{tried}. The closest scores differ by {difference:.4f}: {options[best][0]}."
+        return f"{tried}. The closest scores differ by {difference:.4f}: {tries[best][0]}."
     return f"{tried}, but none gives the same scores. Ask its author for the exact steps from file to input."
 
 

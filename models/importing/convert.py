@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 from models.importing.architecture import printable
 from models.importing.description import read_json
 from models.importing.errors import RefusedModel
-from models.importing.foreign import detect_format, inspect_converted
-from models.importing.job import CONVERTED_FILE, INPUTS_FILE, JOB_FILE, RESULT_FILE
+from models.importing.foreign import GRAPH, detect_format, inspect_converted
+from models.importing.graph_facts import GraphFacts
+from models.importing.graph_options import GraphOptions
+from models.importing.job import CONVERTED_FILE, CONVERTED_ONNX_FILE, INPUTS_FILE, JOB_FILE, RESULT_FILE
+from models.importing.onnx_copy import OnnxCopy
 from models.importing.private_copy import Copied, copy_private
+from models.postprocessing import SOFTMAX
 
 TIMEOUT_SECONDS = 600.0
 _RESULT_BYTES = 64 * 1024**2
@@ -33,8 +38,13 @@ _POLL_SECONDS = 0.02
 class Conversion:
     """The result of the sandbox for one network."""
 
-    keras: str
-    backend: str
+    keras: str = ""
+    backend: str = ""
+    """The versions of what loaded a Keras file."""
+    onnx_copy: OnnxCopy | None = None
+    """The export of a Keras file, if one was asked for."""
+    graph: GraphFacts | None = None
+    """What is known of an ONNX file; None for a Keras file."""
     input_shape: tuple[int | None, ...]
     output_shape: tuple[int | None, ...]
     parameters: int
@@ -53,12 +63,19 @@ class Conversion:
     original: Copied
     """The file that was inspected and loaded."""
 
+    @property
+    def onnx_path(self) -> Path:
+        """Return the path of the ONNX file that was exported from a Keras file."""
+        return self.path.with_name(CONVERTED_ONNX_FILE)
+
     @classmethod
     def from_json(cls, values: dict[str, Any], path: Path, original: Copied) -> Self:
         """Read the result of the sandbox, which is not trusted. Raises KeyError, TypeError or ValueError."""
         return cls(
-            keras=str(values["keras"])[:40],
-            backend=str(values["backend"])[:40],
+            keras=str(values.get("keras", ""))[:40],
+            backend=str(values.get("backend", ""))[:40],
+            onnx_copy=OnnxCopy.from_json(values["onnx"]) if "onnx" in values else None,
+            graph=GraphFacts.from_json(values["graph"]) if "graph" in values else None,
             input_shape=_shape(values["input_shape"]),
             output_shape=_shape(values["output_shape"]),
             parameters=int(values["parameters"]),
@@ -78,27 +95,90 @@ def converted(
     input_shape: tuple[int, int, int],
     inputs: NDArray[np.float32] | None = None,
     *,
+    labels: int = 0,
+    options: GraphOptions | None = None,
+    with_onnx: bool = False,
     accept_weaker: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Iterator[Conversion]:
     """Convert `file` in a sandbox and score `inputs`, (n, height, width, channels).
 
-    Raises RefusedModel if the sandbox refuses the file, dies, takes too long or returns an invalid result, and, unless
-    `accept_weaker`, if this machine lacks a required restriction (models.importing.confinement).
+    An ONNX file needs the number of `labels` and `options`, what its card says of the graph. A Keras file is also
+    exported as ONNX if `with_onnx`; if that fails, Conversion.onnx_copy says why. Raises RefusedModel if the
+    sandbox refuses the file, dies, takes too long or returns an invalid result, and, unless `accept_weaker`, if this
+    machine lacks a required restriction (models.importing.confinement).
     """
     with TemporaryDirectory(prefix="nightread-import-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         original = copy_private(file, folder / "foreign")
         kind = detect_format(folder / "foreign", named=file)
         (folder / "foreign").rename(folder / f"foreign{kind}")
-        job = {"file": f"foreign{kind}", "input_shape": list(input_shape), "accept_weaker": accept_weaker}
-        (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
+        job: dict[str, Any] = {
+            "file": f"foreign{kind}",
+            "input_shape": list(input_shape),
+            "accept_weaker": accept_weaker,
+            "with_onnx": with_onnx,
+            **_of_graph(kind, labels, options),
+        }
         if inputs is not None:
             np.save(folder / INPUTS_FILE, inputs)
-        _run(folder, timeout_seconds)
-        conversion = _result(folder, original)
-        inspect_converted(conversion.path)
+        values = _do(folder, job, timeout_seconds)
+        conversion = _conversion(folder, values, original, CONVERTED_ONNX_FILE if kind == GRAPH else CONVERTED_FILE)
+        if kind == GRAPH:
+            _check_again(conversion, job, timeout_seconds)
+        else:
+            inspect_converted(conversion.path)
+            conversion = _with_checked_copy(conversion, job | {"labels": labels}, timeout_seconds)
         yield conversion
+
+
+def _of_graph(kind: str, labels: int, options: GraphOptions | None) -> dict[str, Any]:
+    """Return what the job says of an ONNX graph. Raises RefusedModel for what is missing or does not fit the format."""
+    if kind != GRAPH:
+        if options is not None and options.given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in options.given)
+            raise RefusedModel(f"The file is of Keras, and {names} is for .onnx files only. Leave it out.")
+        return {}
+    lacking = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+    if lacking:
+        raise RefusedModel(
+            f"Importing an .onnx file needs the package {' and '.join(lacking)}, which is not installed. "
+            f"Run `pip install {' '.join(lacking)}`."
+        )
+    return {"labels": labels, "graph": asdict(options or GraphOptions(activation=SOFTMAX))}
+
+
+def _with_checked_copy(conversion: Conversion, job: dict[str, Any], timeout_seconds: float) -> Conversion:
+    """Return the conversion with its ONNX file if another sandbox accepts the file, else with the reason."""
+    exported = conversion.onnx_copy
+    if exported is None or exported.signature is None:
+        return conversion
+    if not _is_plain(conversion.onnx_path):
+        return replace(conversion, onnx_copy=OnnxCopy.failed("the export wrote no file"))
+    try:
+        _check_again(replace(conversion, path=conversion.onnx_path), job, timeout_seconds)
+    except RefusedModel as refused:
+        return replace(conversion, onnx_copy=OnnxCopy.failed(str(refused)))
+    return conversion
+
+
+def _check_again(conversion: Conversion, job: dict[str, Any], timeout_seconds: float) -> None:
+    """Inspect the converted graph in another sandbox, which has not read the foreign file. Raises RefusedModel."""
+    if not _is_plain(conversion.path):  # labels or weights do not fit, which models.importing.checks explains
+        return
+    with TemporaryDirectory(prefix="nightread-import-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        copy_private(conversion.path, folder / CONVERTED_ONNX_FILE)
+        values = _do(folder, job | {"file": CONVERTED_ONNX_FILE, "graph": None}, timeout_seconds)
+    if values.get("checked") is not True:
+        raise RefusedModel("The converted network could not be inspected again. Do not use this file.")
+
+
+def _do(folder: Path, job: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+    """Run a sandbox for one job in `folder` and return its result. Raises RefusedModel."""
+    (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
+    _run(folder, timeout_seconds)
+    return _result(folder)
 
 
 def _run(folder: Path, timeout_seconds: float) -> None:
@@ -165,19 +245,32 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _result(folder: Path, original: Copied) -> Conversion:
+def _result(folder: Path) -> dict[str, Any]:
     path = folder / RESULT_FILE
-    try:
+    with _invalid_results_refused():
         if not _is_plain(path) or path.stat().st_size > _RESULT_BYTES:
             raise RefusedModel("The process that loaded the network returned an invalid result. Do not use this file.")
-        values = read_json(path.read_bytes())
+        values = dict(read_json(path.read_bytes()))
         if "not_isolated" in values:
             raise RefusedModel(_not_isolated(values["not_isolated"]))
         if "refused" in values:
             raise RefusedModel(printable(str(values["refused"])[:_LONGEST_REFUSAL]))
-        if not _is_plain(folder / CONVERTED_FILE):
-            raise RefusedModel("The process that loaded the network wrote no .keras file. Do not use this file.")
-        return Conversion.from_json(values, folder / CONVERTED_FILE, original)
+        return values
+
+
+def _conversion(folder: Path, values: dict[str, Any], original: Copied, file: str) -> Conversion:
+    with _invalid_results_refused():
+        conversion = Conversion.from_json(values, folder / file, original)
+        if not _is_plain(conversion.path) and (conversion.graph is None or conversion.scores.size):
+            raise RefusedModel(f"The process that loaded the network wrote no {file}. Do not use this file.")
+        return conversion
+
+
+@contextmanager
+def _invalid_results_refused() -> Iterator[None]:
+    """Raise RefusedModel for whatever else goes wrong when a result is read, which is not trusted."""
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedModel(
             f"The process that loaded the network returned an invalid result ({type(error).__name__}). "

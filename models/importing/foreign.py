@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import re
 import shutil
 import zipfile
 import zlib
@@ -29,9 +30,13 @@ _DAMAGED = (
     RuntimeError,
 )
 """What zipfile raises for a damaged archive."""
-KERAS, LEGACY = ".keras", ".h5"
+KERAS, LEGACY, GRAPH = ".keras", ".h5", ".onnx"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
+_ONNX = re.compile(rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca]", re.DOTALL)
+"""An ONNX file starts with the version of its format, a field of one byte, and the key of any other field."""
+_POINTER = b"version "
+_TORCH_MEMBER = "data.pkl"
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _WEIGHTS_BYTES = 8 * 1024**3
@@ -50,7 +55,9 @@ class Inspected:
 
 
 def detect_format(path: Path, *, named: Path | None = None) -> str:
-    """Return KERAS or LEGACY, by the first bytes. Raises RefusedModel for other files and says what they seem to be.
+    """Return KERAS, LEGACY or GRAPH (ONNX), by the first bytes.
+
+    Raises RefusedModel for other files and says what they seem to be.
 
     Messages name the file `named`, of which `path` is a copy.
     """
@@ -60,14 +67,20 @@ def detect_format(path: Path, *, named: Path | None = None) -> str:
         with path.open("rb") as stream:
             start = stream.read(8)
     except OSError as error:
-        raise RefusedModel(f"{path} cannot be read ({type(error).__name__}). Give a .keras or .h5 file.") from error
+        raise RefusedModel(
+            f"{path} cannot be read ({type(error).__name__}). Give a .keras, .h5 or .onnx file."
+        ) from error
     if start.startswith(_ZIP):
         return KERAS
     if start == _HDF5:
         return LEGACY
+    if _ONNX.match(start):
+        return GRAPH
     if start.startswith(_PICKLE):
         raise RefusedModel(f"{named or path} is a Python pickle: loading it would run its code. {SAVE_AGAIN}")
-    raise RefusedModel(f"{named or path} is neither a .keras nor a .h5 file of Keras. {SAVE_AGAIN}")
+    if start == _POINTER:
+        raise RefusedModel(f"{named or path} is a pointer of Git LFS, not the network. Run `git lfs pull` first.")
+    raise RefusedModel(f"{named or path} is neither a .keras or .h5 file of Keras nor an .onnx file. {SAVE_AGAIN}")
 
 
 def inspect(path: Path) -> Inspected:
@@ -161,6 +174,11 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _check_members(archive: zipfile.ZipFile) -> None:
     names = [member.filename for member in archive.infolist()]
+    if any(name.endswith(_TORCH_MEMBER) for name in names):
+        raise RefusedModel(
+            "The file is of PyTorch (.pt, .pth) and holds a Python pickle: loading it would run its code. Ask its "
+            "author for an .onnx file: torch.onnx.export, see docs/bundles.md."
+        )
     if CONFIG not in names or WEIGHTS not in names:
         raise RefusedModel(
             f"The file is a zip archive without {CONFIG} and {WEIGHTS}, so it is not a .keras file. {SAVE_AGAIN}"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +19,7 @@ from models.importing.comparison import GoldenComparison, compare
 from models.importing.convert import Conversion, converted
 from models.importing.errors import RefusedModel
 from models.importing.golden import Golden
+from models.importing.graph_options import GraphOptions
 from models.input_range import InputRange
 from nightread import __version__
 from nightread.errors import StopWork
@@ -43,12 +45,14 @@ def import_model(
     golden: Golden | None,
     folders: Sequence[Path] = (),
     stated_domain: Mapping[str, Any] | None = None,
+    options: GraphOptions | None = None,
     accept_weaker: bool = False,
 ) -> Imported:
     """Create the bundle `folder`/NAME-VERSION from a foreign file and the card that describes it.
 
     The name must be new in `folder`, in `folders` and among the shipped bundles. Without `golden` the record says that
     the preprocessing is not verified. The domain is that of the golden images; fields of `stated_domain` replace it.
+    `options` is what the card says of an ONNX graph.
     With `accept_weaker` the file is loaded even if this machine cannot isolate the process that loads it.
     Raises RefusedModel; then nothing is written.
     """
@@ -60,10 +64,20 @@ def import_model(
             {example.kind for example in golden.examples}, len(inputs), InputRange.measure([inputs])
         )
         bundle = replace(bundle, domain=with_stated(found_domain, stated_domain or {}))
-    with converted(file, bundle.spec.shape, inputs, accept_weaker=accept_weaker) as found:
+    with converted(
+        file,
+        bundle.spec.shape,
+        inputs,
+        labels=len(bundle.labels),
+        options=options,
+        with_onnx=True,
+        accept_weaker=accept_weaker,
+    ) as found:
         check(bundle, found)
         comparison = (
-            None if golden is None else compare(bundle, file, golden, found.scores, accept_weaker=accept_weaker)
+            None
+            if golden is None
+            else compare(bundle, file, golden, found.scores, options=options, accept_weaker=accept_weaker)
         )
         record = _record(file, found, comparison)
         _write(bundle, found, record, target)
@@ -86,8 +100,7 @@ def _record(file: Path, found: Conversion, comparison: GoldenComparison | None) 
         "imported_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "nightread": __version__,
         "file": {"name": file.name, "bytes": found.original.size, "sha256": found.original.sha256},
-        "keras": found.keras,
-        "backend": found.backend,
+        **_runtime(found),
         "parameters": found.parameters,
         "last_activation": found.activation,
         "sandbox": found.confinement,
@@ -95,12 +108,19 @@ def _record(file: Path, found: Conversion, comparison: GoldenComparison | None) 
     }
 
 
+def _runtime(found: Conversion) -> dict[str, Any]:
+    if found.graph is None:
+        exported = {} if found.onnx_copy is None else {"onnx": found.onnx_copy.record}
+        return {"runtime": "keras", "keras": found.keras, "backend": found.backend, **exported}
+    return {"runtime": "onnx", "graph": found.graph.to_json()}
+
+
 def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Path) -> None:
     """Write the bundle to a folder that the catalogue does not search, and rename it when it is complete."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".import-", dir=target.parent) as name:
         made = Path(name) / target.name
-        save_bundle(bundle, made, lambda path: shutil.copyfile(found.path, path))
+        _save(bundle, found, made)
         (made / IMPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         _require_readable(made)
         try:
@@ -109,6 +129,18 @@ def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Pa
             raise RefusedModel(
                 f"{target} cannot be created ({os.strerror(error.errno or 0)}). Check the folder and its permissions."
             ) from error
+
+
+def _save(bundle: Bundle, found: Conversion, folder: Path) -> None:
+    def copy(path: Path) -> None:
+        shutil.copyfile(found.path, path)
+
+    if found.graph is None:
+        signature = None if found.onnx_copy is None else found.onnx_copy.signature
+        export = None if signature is None else partial(shutil.copyfile, found.onnx_path)
+        save_bundle(replace(bundle, onnx=signature), folder, copy, save_onnx=export)
+    else:
+        save_bundle(replace(bundle, onnx=found.graph.signature), folder, save_onnx=copy)
 
 
 def _require_readable(made: Path) -> None:

@@ -12,6 +12,8 @@ _LOADING_BYTES = 256 * _MIB
 """For loading a network, beside its weights."""
 _COPIES_OF_WEIGHTS = 6
 """Keras holds the weights of the file, the first values of the network, and what its initializers need for them."""
+_COPIES_OF_GRAPH = 4
+"""The bytes of the file, the objects that are read from them, and a copy of each while the graph is rewritten."""
 _BYTES_PER_PROCESSOR = 32 * _MIB
 """The stacks of the threads that a library starts at its first operation; only a part of them becomes memory."""
 
@@ -29,6 +31,11 @@ def limit_memory_for_loading(weights_bytes: int) -> None:
     if used is not None:
         threads = (os.cpu_count() or 1) * _BYTES_PER_PROCESSOR
         limit_memory(used + _LOADING_BYTES + threads + _COPIES_OF_WEIGHTS * weights_bytes)
+
+
+def limit_memory_for_parsing(file_bytes: int) -> None:
+    """Limit the memory for reading a graph of this size into objects, before any library that runs it is imported."""
+    limit_memory(INSPECTION_BYTES + _COPIES_OF_GRAPH * file_bytes)
 
 
 def _used() -> int | None:

@@ -33,7 +33,9 @@ def copy_private(file: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> Cop
             with open(target, "xb", opener=_open_private) as copy:
                 return _copy(source, copy, max_bytes)
     except OSError as error:
-        raise RefusedModel(f"{file} cannot be copied ({type(error).__name__}). Give a .keras or .h5 file.") from error
+        raise RefusedModel(
+            f"{file} cannot be copied ({type(error).__name__}). Give a .keras, .h5 or .onnx file."
+        ) from error
 
 
 def _copy(source: BinaryIO, copy: BinaryIO, max_bytes: int) -> Copied:
@@ -51,4 +53,6 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
-SAVE_AGAIN = "Ask its author for the file that Keras' `model.save('network.keras')` writes."
+SAVE_AGAIN = (
+    "Ask its author for the file that Keras' `model.save('network.keras')` or PyTorch's `torch.onnx.export` writes."
+)

@@ -29,15 +29,29 @@ def main() -> None:
 
 
 def _convert(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    from models.importing.conversion import convert  # noqa: PLC0415 - starts threads, see above
-    from models.importing.errors import RefusedModel  # noqa: PLC0415
+    from models.importing.errors import RefusedModel  # noqa: PLC0415 - after the process is confined
 
     try:
-        return convert(folder, folder / job["file"], tuple(job["input_shape"]))
+        return _steps(folder, job)
     except RefusedModel as refused:
         return {"refused": str(refused)}
     except MemoryError:
         return {"refused": _MEMORY}
+
+
+def _steps(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Do what the job asks for; the modules start threads when they are imported, see above."""
+    file, size = folder / job["file"], tuple(job["input_shape"])
+    if "graph" not in job:
+        from models.importing.conversion import convert  # noqa: PLC0415
+
+        return convert(folder, file, size, with_onnx=job["with_onnx"])
+    from models.importing.graph_options import GraphOptions  # noqa: PLC0415
+    from models.importing.graphs.convert import check_converted, convert_graph  # noqa: PLC0415
+
+    if job["graph"] is None:
+        return check_converted(file, size, job["labels"])
+    return convert_graph(folder, file, size, job["labels"], GraphOptions(**job["graph"]))
 
 
 _MEMORY = "The file needs more memory than a network of its size may use. Ask its author for a smaller network."

@@ -16,12 +16,12 @@ def import_keras() -> Any:
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
-    with _captured_stderr():
+    with captured_stderr():
         return import_module("keras")
 
 
 @contextmanager
-def _captured_stderr() -> Iterator[None]:
+def captured_stderr() -> Iterator[None]:
     """Redirect file descriptor 2: native code writes to it directly, not through sys.stderr of Python."""
     sys.stderr.flush()
     before = os.dup(2)

@@ -1,13 +1,14 @@
 """Score one part of a data set with a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.spec import InputSpec
 from models.datasets.dataset import Examples
-from models.networks.network import Network
+from models.runtimes.network import Network
 
 _BATCH = 64
 
@@ -36,3 +37,13 @@ def score(network: Network, examples: Examples, *, progress: Callable[[int], obj
         if progress is not None:
             progress(len(rows))
     return Scored(truth=examples.truth, scores=scores, image_of=examples.image_of, patients=examples.patients)
+
+
+def scored_batches(
+    examples: Examples, scored: Scored, spec: InputSpec, progress: Callable[[int], object]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield the inputs of scored examples with their scores, some frames at once; `progress` is called as in score."""
+    for begin in range(0, len(examples), _BATCH):
+        rows = np.arange(begin, min(begin + _BATCH, len(examples)))
+        yield examples.inputs(rows, spec), scored.scores[rows]
+        progress(len(rows))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.dataset import Examples
-from models.networks.network import compile_by_xla
 from models.postprocessing import SOFTMAX
+from models.runtimes.keras_network import compile_by_xla
 from models.training.checkpoint import Checkpoint, History, Progress
 from models.training.feed import Feed
 from models.training.listener import Listener

@@ -16,8 +16,9 @@ from models.evaluation.mistakes import worst_mistakes
 from models.evaluation.page import Material, write_evaluation
 from models.evaluation.predictions import image_predictions
 from models.networks.cnn import build_network
-from models.networks.network import load_network
-from models.networks.scoring import score
+from models.networks.scoring import score, scored_batches
+from models.runtimes.added_onnx import add_onnx
+from models.runtimes.keras_network import load_keras_network
 from models.training.checkpoint import FOLDER, Checkpoint, Progress
 from models.training.fit import fit
 from models.training.learning_curves import draw_learning_curves
@@ -62,9 +63,9 @@ def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
     run = Run(history=history, parameters=model.count_params(), left_out=left_out, preparing_seconds=preparing_seconds)
     staging = checkpoint.folder / "bundle"
     card = replace(request.card, domain=training_domain(request, parts[0]))
-    bundle = _save_calibrated(replace(request, card=card), _float32_copy(request, model), parts[1], staging)
+    bundle, exported = _save_calibrated(replace(request, card=card), _float32_copy(request, model), parts[1], staging)
     evaluation = _evaluate(request, bundle)
-    write_record(staging, request.dataset, request.recipe, run)
+    write_record(staging, request.dataset, request.recipe, run, onnx=exported)
     title = f"{request.card.reference}: {request.recipe.network}"
     draw_learning_curves(run.history, staging / CURVES_FILE, title=title)
     return TrainingResult(bundle=_move_into_place(staging, request.folder, checkpoint), evaluation=evaluation, run=run)
@@ -146,25 +147,33 @@ def _prepare_parts(parts: Sequence[Examples], request: TrainingRequest) -> tuple
     return ready, left_out
 
 
-def _save_calibrated(request: TrainingRequest, model: Any, validation: Examples, staging: Path) -> Bundle:
-    """Save the bundle, load it as a worker does, calibrate it, and save it with thresholds and temperature."""
+def _save_calibrated(
+    request: TrainingRequest, model: Any, validation: Examples, staging: Path
+) -> tuple[Bundle, dict[str, Any]]:
+    """Save the bundle, load it as a worker does, calibrate it, and save it with thresholds and temperature.
+
+    Then add the ONNX file, and return the bundle and what training.json says of the export.
+    """
     draft = save_bundle(request.card, staging, model.save)
     if request.also_h5:
         save_h5(model, staging, network=request.recipe.network, name=request.card.name)
     request.listener.stage("calibrating on the validation part", len(validation))
-    scored = score(load_network(draft), validation, progress=request.listener.advance)
-    return save_bundle(
-        replace(draft, postprocessing=calibrate(draft.postprocessing, scored, policy=request.recipe.threshold_policy)),
-        staging,
-        lambda _: None,
-    )
+    network = load_keras_network(draft)
+    scored = score(network, validation, progress=request.listener.advance)
+    postprocessing = calibrate(draft.postprocessing, scored, policy=request.recipe.threshold_policy)
+    network.bundle = save_bundle(replace(draft, postprocessing=postprocessing), staging)
+    request.listener.stage("exporting as ONNX, comparing on the validation part", len(validation))
+    bundle, exported = add_onnx(network, scored_batches(validation, scored, draft.spec, request.listener.advance))
+    if not exported["exported"]:
+        request.listener.remark(f"The model has no ONNX file and will be served by Keras: {exported['reason']}.")
+    return bundle, exported
 
 
 def _evaluate(request: TrainingRequest, bundle: Bundle) -> Evaluation:
     """Evaluate the bundle on the test part, which was not used before, and write evaluation.json and its page."""
     (test,), left_out = _prepare_parts((request.dataset.test,), request)
     request.listener.stage("evaluating on the test part", len(test))
-    scored = score(load_network(load_bundle(bundle.path)), test, progress=request.listener.advance)
+    scored = score(load_keras_network(load_bundle(bundle.path)), test, progress=request.listener.advance)
     predictions = image_predictions(bundle.postprocessing, scored)
     evaluation = measure_images(predictions, seed=request.recipe.seed)
     mistakes = worst_mistakes(predictions, scored, test, bundle.spec)

@@ -75,7 +75,11 @@ def record_json(dataset: Dataset, recipe: Recipe, run: Run) -> dict[str, Any]:
     }
 
 
-def write_record(folder: Path, dataset: Dataset, recipe: Recipe, run: Run) -> None:
-    """Write training.json into the folder of a bundle; the digest does not cover it."""
-    text = json.dumps(record_json(dataset, recipe, run), indent=2, ensure_ascii=False)
+def write_record(folder: Path, dataset: Dataset, recipe: Recipe, run: Run, *, onnx: dict[str, Any]) -> None:
+    """Write training.json into the folder of a bundle; the digest does not cover it.
+
+    `onnx` says what the bundle's ONNX file was compared with, or why there is none.
+    """
+    record = record_json(dataset, recipe, run) | {"onnx": onnx}
+    text = json.dumps(record, indent=2, ensure_ascii=False)
     (folder / TRAINING_FILE).write_text(text + "\n", encoding="utf-8")

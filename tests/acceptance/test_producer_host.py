@@ -14,7 +14,7 @@ from redis import Redis
 from db import queries
 from nightread.contract import BATCH_LISTS
 
-ABSENT = ("tensorflow", "keras", "pydicom", "cv2", "imagecodecs", "h5py", "jpeg_ls", "rle")
+ABSENT = ("tensorflow", "keras", "onnx", "onnxruntime", "pydicom", "cv2", "imagecodecs", "h5py", "jpeg_ls", "rle")
 _BLOCKER = f"""\
 import sys
 

@@ -1,6 +1,7 @@
 """Fixtures that several files of integration tests share."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from databases import NewSqlite
 from dicom_files import phantom
 from ledger_driver import LedgerDriver
 
+from cli.main import main
 from db import ledger
 from db.tables import State
 from imaging.facts import Facts
@@ -87,3 +89,23 @@ def site(
         made.new_urls.append(empty.writer.url.render_as_string(hide_password=False))
         empty.close()
         yield made
+
+
+@pytest.fixture
+def nightread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs `nightread` and returns exit code, standard output and standard error."""
+    monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path / "state"))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nightread", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

@@ -125,7 +125,10 @@ def test_when_the_time_of_the_command_is_used_up_groups_are_left_out() -> None:
 
 def test_without_the_packages_of_nightread_the_driver_says_what_to_install() -> None:
     """The driver needs only Python: here a Python without any package runs it."""
-    code = "import sys; sys.path.insert(0, '.'); from benchmarks.gpu.__main__ import main; sys.exit(main(['--tiny', '--rehearsal', '--seconds', '0']))"
+    code = (
+        "import sys; sys.path.insert(0, '.'); from benchmarks.gpu.__main__ import main; "
+        "sys.exit(main(['--tiny', '--rehearsal', '--seconds', '0']))"
+    )
     bare = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
@@ -165,9 +168,9 @@ def test_the_slowest_part_bounds_the_pipeline() -> None:
         {"group": "worker", "per_second": 500.0, "ledger_microseconds": 200.0},
     ]
     assert bound(rows) == (
-        "Pipeline / network alone: 0.85 (goal 0.8: met), best with 15 decoder processes. Bound by copy to the device and "
-        "network. Each part alone: copy to the device and network 900/s, network 1,000/s, decode 2,000/s, "
-        "claim and record 5,000/s, hand-over from decoders 10,000/s."
+        "Pipeline / network alone: 0.85 (goal 0.8: met), best with 15 decoder processes. "
+        "Bound by copy to the device and network. Each part alone: copy to the device and network 900/s, "
+        "network 1,000/s, decode 2,000/s, claim and record 5,000/s, hand-over from decoders 10,000/s."
     )
     assert bound([]) == "What bounds the pipeline is unknown, because its rows are missing."
 

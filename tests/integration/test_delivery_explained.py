@@ -112,34 +112,26 @@ def test_nothing_is_explained_for_a_destination_that_wants_reports_only(
     assert (len(sender.reports), explainer.asked) == (1, [])
 
 
-@pytest.mark.parametrize(
-    ("missing", "reason"),
-    [({"keras"}, NoRegions.NOT_INSTALLED), ({"tensorflow", "jax", "torch"}, NoRegions.NOT_INSTALLED)],
-)
-def test_a_host_without_keras_sends_the_report_and_says_so(
-    studies: AnalysedStudies,
-    explainer: FakeExplainer,
-    monkeypatch: pytest.MonkeyPatch,
-    missing: set[str],
-    reason: NoRegions,
+def test_a_host_without_any_runtime_sends_the_report_and_says_so(
+    studies: AnalysedStudies, explainer: FakeExplainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No process is started."""
-    monkeypatch.setattr("delivery.explaining.explainer.find_spec", lambda name: None if name in missing else name)
+    monkeypatch.setattr("delivery.explaining.explainer.is_installed", lambda _runtime: False)
     studies.add_study()
     sender = FakeSender()
 
     assert states([result for result in [deliver(studies, explainer, sender)] if result]) == [("delivered", None)]
 
     (report,) = sender.reports
-    assert comment(report).endswith(f"Regions are outlined for 0 of 1 findings: {reason} (1).")
+    assert comment(report).endswith(f"Regions are outlined for 0 of 1 findings: {NoRegions.NOT_INSTALLED} (1).")
     assert explainer.asked == []
 
 
-def test_a_host_without_keras_still_makes_key_images(
+def test_a_host_without_any_runtime_still_makes_key_images(
     studies: AnalysedStudies, explainer: FakeExplainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They show the finding without an outline."""
-    monkeypatch.setattr("delivery.explaining.explainer.find_spec", lambda name: None if name == "keras" else name)
+    monkeypatch.setattr("delivery.explaining.explainer.is_installed", lambda _runtime: False)
     studies.add_study()
     explainer.answer_with(Explained())
     sender = FakeSender()

@@ -26,10 +26,10 @@ from models.bundle import Bundle
 from models.catalogue import find_bundle
 from models.explanations.explain import explain
 from models.explanations.frame_choice import explain_image
-from models.networks.network import Network, load_network
 from models.phantoms.dicom import phantom_file
 from models.phantoms.truth_file import PhantomTruth
 from models.postprocessing import Postprocessing
+from models.runtimes.keras_network import KerasNetwork, load_keras_network
 from nightread.errors import UsageFault
 from nightread.paths import root_text
 
@@ -39,8 +39,8 @@ SLACK = 4
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
-    return load_network(find_bundle("phantom"))
+def network() -> KerasNetwork:
+    return load_keras_network(find_bundle("phantom"))
 
 
 def films_with_lesions(count: int) -> Iterator[tuple[bytes, PhantomTruth]]:
@@ -65,7 +65,7 @@ def lesion_mask(truth: PhantomTruth, side: int, slack: float = 0) -> Any:
 
 
 @pytest.mark.slow
-def test_the_heat_is_on_the_lesions(network: Network) -> None:
+def test_the_heat_is_on_the_lesions(network: KerasNetwork) -> None:
     """Lesions of 60 new films have many times the heat of chance and the hottest pixel. `pytest -s` prints figures."""
     enrichment, hits, near = [], [], []
     for content, truth in films_with_lesions(FILMS):
@@ -86,7 +86,7 @@ def test_the_heat_is_on_the_lesions(network: Network) -> None:
     assert np.mean(near) >= 0.95
 
 
-def test_a_saturated_network_is_explained(network: Network) -> None:
+def test_a_saturated_network_is_explained(network: KerasNetwork) -> None:
     """The gradient of a saturated softmax is 0, that of its logits is not. The network is not changed."""
     content, _ = next(films_with_lesions(1))
     prepared = prepare(next(read(content).frames()), network.bundle.spec)
@@ -142,7 +142,7 @@ def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) ->
     )
     spec = InputSpec(height=32, width=32, channels=1, intensity=Intensity(kind="full"))
     bundle = Bundle(name="squares", version="1", postprocessing=postprocessing, spec=spec, intended_use="tests")
-    network = Network(bundle, two_squares(nested=nested, end=end))
+    network = KerasNetwork(bundle, two_squares(nested=nested, end=end))
     image = np.full((32, 32, 1), 0.5, np.float32)
     image[4:10, 4:10], image[20:26, 22:28] = 1, 0
     for label, rows, columns in (("bright", slice(4, 10), slice(4, 10)), ("dark", slice(20, 26), slice(22, 28))):
@@ -151,15 +151,15 @@ def test_each_label_gets_its_own_map(nested: bool, activation: str, end: Any) ->
         assert heat[rows, columns].max() == 1
 
 
-def test_a_network_without_convolutions_cannot_be_explained(network: Network) -> None:
+def test_a_network_without_convolutions_cannot_be_explained(network: KerasNetwork) -> None:
     """The message names the reason."""
     inputs = keras.Input(network.bundle.spec.shape)
     model = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.Flatten()(inputs)))
     with pytest.raises(UsageFault, match="no convolution"):
-        explain(Network(network.bundle, model), np.zeros(network.bundle.spec.shape, np.float32))
+        explain(KerasNetwork(network.bundle, model), np.zeros(network.bundle.spec.shape, np.float32))
 
 
-def test_the_frame_with_the_highest_score_is_chosen(network: Network) -> None:
+def test_the_frame_with_the_highest_score_is_chosen(network: KerasNetwork) -> None:
     """An image with one frame has frame 0. The message names a frame or a label that does not exist."""
     content, _ = next(films_with_lesions(1))
     scan = read(content)
@@ -239,7 +239,7 @@ def test_an_image_of_the_database_is_explained(nightread: Nightread, image_id: i
     code, printed, err = nightread("explain", image_id, "--array", "--out", out, "--json")
     assert code == 0, err
     values = json.loads(printed)
-    assert (values["model"], values["label"], values["frame"]) == ("phantom@1.0", "nodule", 0)
+    assert (values["model"], values["label"], values["frame"]) == ("phantom@1.1", "nodule", 0)
     assert values["outside_domain"] is None
     names = {path.name for path in out.iterdir()}
     assert names == {f"image-{image_id}-frame-0-output-1.png", f"image-{image_id}-frame-0-output-1.npy"}
@@ -296,4 +296,4 @@ def test_the_message_says_why_an_image_cannot_be_explained(
     film.write_bytes(content)
     with database.writer.begin() as connection:
         connection.exec_driver_sql("UPDATE bundles SET digest = 'e'")
-    assert "phantom@1.0 (digest e...), which was not found" in nightread("explain", image_id)[2]
+    assert "phantom@1.1 (digest e...), which was not found" in nightread("explain", image_id)[2]

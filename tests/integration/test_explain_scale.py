@@ -14,14 +14,14 @@ from imaging.read import read
 from models.catalogue import find_bundle
 from models.explanations.explain import Explanation, _level, explain
 from models.explanations.overlay import overlay
-from models.networks.network import Network, load_network
 from models.phantoms.dicom import phantom_file
+from models.runtimes.keras_network import KerasNetwork, load_keras_network
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network() -> KerasNetwork:
     """Return the network of the shipped bundle."""
-    return load_network(find_bundle("phantom"))
+    return load_keras_network(find_bundle("phantom"))
 
 
 def film(*, lesions: bool) -> bytes:
@@ -30,7 +30,7 @@ def film(*, lesions: bool) -> bytes:
     return next(content for content, truth in films if bool(truth.lesions) == lesions)
 
 
-def explained(network: Network, content: bytes) -> Explanation:
+def explained(network: KerasNetwork, content: bytes) -> Explanation:
     """Explain the label `nodule` of a film."""
     return explain(network, prepare(next(read(content).frames()), network.bundle.spec), "nodule")
 
@@ -41,7 +41,7 @@ def colourfulness(explanation: Explanation) -> int:
     return int(np.ptp(picture[30:-30, picture.shape[1] // 2 + 4 :], axis=2).max())
 
 
-def test_the_hottest_spot_of_an_image_without_a_finding_has_no_colour(network: Network) -> None:
+def test_the_hottest_spot_of_an_image_without_a_finding_has_no_colour(network: KerasNetwork) -> None:
     """The film with a lesion has red and blue spots; both films have a pixel with the highest relative heat, 1."""
     with_lesion, without = (explained(network, film(lesions=lesions)) for lesions in (True, False))
 

@@ -1,7 +1,6 @@
 """Import of networks of other authors, from the file to the scores of a worker, and networks that are refused."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import third_party_models as authors
 from keras import layers
 
-from cli.main import main
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
@@ -21,7 +19,7 @@ from models.importing.card import bundle_from_card
 from models.importing.checks import check
 from models.importing.convert import converted
 from models.importing.errors import RefusedModel
-from models.networks.network import load_network
+from models.runtimes.load import load_network
 
 pytestmark = pytest.mark.slow
 
@@ -51,24 +49,6 @@ CARD = [
 ]
 
 Nightread = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def nightread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nightread:
-    """Return a function that runs `nightread` and returns exit code, standard output and standard error."""
-    monkeypatch.setenv("NIGHTREAD_STATE_DIR", str(tmp_path / "state"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nightread", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +97,9 @@ def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     assert json.loads(out)["domain"] == DOMAINS[kind]
 
     bundle = find_bundle("theirs@1.0", [tmp_path / "state" / "bundles"])
+    exported = json.loads(out)["import"]["onnx"]
+    assert (bundle.runtimes, exported["exported"]) == (("keras", "onnx"), True), exported
+    assert exported["compared"]["largest_difference"] <= 1e-4
     table = np.loadtxt(folder / "golden" / "golden.csv", delimiter=",", skiprows=1, usecols=(1, 2))
     np.testing.assert_allclose(
         served_scores(tmp_path / "state", folder / "golden", bundle.spec), table, atol=1e-4, rtol=0

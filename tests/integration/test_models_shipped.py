@@ -16,9 +16,10 @@ from models.datasets.dataset import Examples
 from models.datasets.phantom_series import phantom_examples
 from models.evaluation.measure import measure
 from models.networks.cnn import build_network
-from models.networks.network import Network, load_network
 from models.networks.scoring import score
 from models.phantoms.dicom import PhantomStyle, phantom_file
+from models.runtimes.load import load_network
+from models.runtimes.network import Network
 from nightread.errors import StopWork
 from worker.inference.predictor import Predictor
 

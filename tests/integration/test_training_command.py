@@ -18,8 +18,8 @@ from cli.models.train import train_command
 from models.bundle import load_bundle
 from models.datasets import open_dataset
 from models.evaluation.measure import measure
-from models.networks.network import load_network
 from models.networks.scoring import score
+from models.runtimes.load import load_network
 from nightread.errors import UsageFault
 
 ROOT = Path(__file__).parents[2]

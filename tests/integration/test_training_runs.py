@@ -17,7 +17,7 @@ from imaging.spec import InputSpec, Intensity
 from models.bundle import load_bundle
 from models.datasets.arrays import array_examples, array_frame, array_spec
 from models.datasets.dataset import BY_IMAGE, Dataset, Examples
-from models.networks.network import load_network
+from models.runtimes.keras_network import load_keras_network
 from models.training.checkpoint import FOLDER, Checkpoint
 from models.training.legacy_h5 import CLASSIC_FILE
 from models.training.recipe import Augmentation, Recipe
@@ -90,7 +90,7 @@ def test_a_network_that_h5_cannot_store_is_refused_before_the_training(training_
 
 
 def weights_of(trained: TrainingResult) -> list[np.ndarray]:
-    return load_network(trained.bundle).model.get_weights()
+    return load_keras_network(trained.bundle).model.get_weights()
 
 
 def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -> None:
@@ -130,14 +130,14 @@ def test_the_legacy_file_gives_the_scores_of_the_bundle(training_request: Reques
     inputs = np.random.default_rng(0).random((3, 12, 12, 1), np.float32)
     legacy = keras.saving.load_model(trained.bundle.path / CLASSIC_FILE, compile=False)
     np.testing.assert_allclose(
-        legacy.predict_on_batch(inputs), load_network(trained.bundle).batch_scores(inputs), atol=1e-5
+        legacy.predict_on_batch(inputs), load_keras_network(trained.bundle).batch_scores(inputs), atol=1e-5
     )
 
 
 def test_saved_weights_have_no_optimizer(training_request: RequestFactory) -> None:
     """The optimizer would be two thirds of the file."""
     trained = train(training_request(epochs=1))
-    model = keras.saving.load_model(trained.bundle.weights)
+    model = keras.saving.load_model(trained.bundle.keras_file)
     assert getattr(model, "optimizer", None) is None
 
 
@@ -200,7 +200,7 @@ def test_early_stopping_keeps_the_best_weights(dataset: Dataset, training_reques
     losses = trained.run.history["val_loss"]
     best = int(np.argmin(losses))
     assert trained.run.epochs == best + 3 < 40
-    scores = load_network(trained.bundle).batch_scores(images[..., None].astype(np.float32) / 255)
+    scores = load_keras_network(trained.bundle).batch_scores(images[..., None].astype(np.float32) / 255)
     assert -np.log((scores * truth[:, ::-1]).sum(axis=1)).mean() == pytest.approx(losses[best], rel=0.01)
 
 
@@ -264,7 +264,7 @@ def test_data_with_several_labels_per_image_are_trained_with_sigmoid(
 def test_mixed_precision_saves_a_network_in_float32(training_request: RequestFactory) -> None:
     """On workers without a GPU, float16 would be slow and inexact."""
     trained = train(training_request(epochs=4, mixed_precision="on"))
-    model = load_network(trained.bundle).model
+    model = load_keras_network(trained.bundle).model
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
     assert trained.evaluation.accuracy == 1.0

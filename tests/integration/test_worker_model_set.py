@@ -36,7 +36,7 @@ def register_bundle(ledger_driver: LedgerDriver, name: str = "phantom", digest: 
     return ledger.register_bundle(
         ledger_driver.database,
         name=name,
-        version="1.0",
+        version=PHANTOM.version if name == PHANTOM.name else "1.0",
         digest=digest,
         labels=PHANTOM.labels,
         normal_label="clear",
@@ -56,7 +56,7 @@ def test_changed_rules_take_effect(ledger_driver: LedgerDriver, settings: Settin
     assert loaded.assign(scan, "inbox").matches == ()
     second = activate(ledger_driver, "rows<=511")
     both = reload_model_set(loaded, settings, ledger_driver.database)
-    assert both.models["phantom@1.0"] is loaded.models["phantom@1.0"]
+    assert both.models[PHANTOM.reference] is loaded.models[PHANTOM.reference]
     (match,), (spec,), *_ = both.assign(scan, "inbox")
     assert (match.rule.route_id, dict(match.matched), spec) == (second, {"rows": "64"}, PHANTOM.spec)
 
@@ -86,7 +86,7 @@ def test_a_named_model_replaces_the_rules(ledger_driver: LedgerDriver, settings:
     named = settings.model_copy(update={"model": "phantom"})
     model_set = open_model_set(named, ledger_driver.database)
     (match,) = model_set.assign(read(phantom(1)), "inbox").matches
-    assert (match.bundle, match.rule.route_id) == ("phantom@1.0", None)
+    assert (match.bundle, match.rule.route_id) == (PHANTOM.reference, None)
     assert reload_model_set(model_set, named, ledger_driver.database) is model_set
 
 
@@ -117,7 +117,7 @@ def test_the_memory_of_a_dropped_network_is_freed(
     number = activate(ledger_driver)
     worker_driver = WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
     context = worker_driver.context(model_set=open_model_set(settings, ledger_driver.database))
-    network = weakref.ref(context.model_set.models["phantom@1.0"].predictor)
+    network = weakref.ref(context.model_set.models[PHANTOM.reference].predictor)
     ledger.end_routes(ledger_driver.database, [number], actor="alice", now=ledger_driver.clock())
     context.reload_routes()
     assert context.model_set.models == {}
@@ -132,4 +132,4 @@ def test_a_worker_with_a_gpu_loads_its_networks_for_large_micro_batches(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     activate(ledger_driver)
 
-    assert open_model_set(settings, ledger_driver.database).models["phantom@1.0"].predictor.largest == largest
+    assert open_model_set(settings, ledger_driver.database).models[PHANTOM.reference].predictor.largest == largest

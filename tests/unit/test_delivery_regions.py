@@ -129,8 +129,8 @@ def test_the_report_says_which_findings_have_no_region_and_why() -> None:
     report = _report(study(FOUND), evidence(TRIANGLE, NOT_INSTALLED=1, NO_HEAT=2))
 
     assert report.ContentSequence[-1].TextValue.endswith(
-        "Found: nodule (1). Regions are outlined for 1 of 4 findings: TensorFlow is not installed on the host that "
-        "made the report (1); no region is evidence for the label (2)."
+        "Found: nodule (1). Regions are outlined for 1 of 4 findings: neither TensorFlow nor ONNX Runtime is installed "
+        "on the host that made the report (1); no region is evidence for the label (2)."
     )
     assert "Regions" not in _report(study(FOUND)).ContentSequence[-1].TextValue
 

@@ -176,6 +176,11 @@ def _models(**values: Any) -> Any:
     return lambda place: check_models(place.settings(**values))
 
 
+def _without_keras(place: Place) -> Iterable[Check]:
+    place.monkeypatch.setattr("models.runtimes.load.is_installed", lambda runtime: runtime == "onnx")
+    return check_models(place.settings(model="phantom", runtime="keras"))
+
+
 def _changed_model(place: Place) -> Iterable[Check]:
     (folder := place.state / "bundles" / "own").mkdir(parents=True)
     (folder / "bundle.json").write_text('{"name": "own", "version": "1"}')
@@ -207,7 +212,12 @@ STORE = {"kind": "orthanc", "name": "pacs", "url": "https://pacs.example", "logi
     ("Python too old", _old_python, "Python", "fail", "3.9.1", "3.11 or newer"),
     ("a package of the core missing", _without("celery"), "packages", "fail", "celery", "pip install"),
     ("packages of workers missing", _without("pydicom"), "worker", "fail", "pydicom", "nightread[worker]"),
-    ("no worker packages on a watching host", _without("keras", works_here=False), "worker", "warn", "keras", "only"),
+    ("no worker packages on a watching host", _without("pydicom", works_here=False), "worker", "warn", "pydicom",
+     "only"),
+    ("no runtime", _without("", works_here=True), "networks", "fail", "neither ONNX Runtime nor Keras",
+     "nightread[worker]"),
+    ("a model that this host cannot run", _without_keras, "model", "fail", "cannot run here",
+     "nightread[tensorflow]"),
     ("no driver of PostgreSQL", _without("psycopg", uses_postgres=True), "driver", "fail", "psycopg", "[postgres]"),
     ("no decoders", _without("imagecodecs"), "decoders", "fail", "imagecodecs", "nightread[worker]"),
     ("a broken decoder", _broken_decoder, "decoder JPEG_2000", "fail", "1.2.840.10008.1.2.4.90", "Reinstall"),

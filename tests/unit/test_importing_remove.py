@@ -37,7 +37,7 @@ def test_a_bundle_is_deleted_when_the_person_says_yes(settings: Settings) -> Non
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("phantom@1.0", "ships with nightread"),
+        ("phantom@1.1", "ships with nightread"),
         ("toy", "Give the version"),
         ("toy@2.0", "There is no model toy@2.0"),
         ("toy@1.0", "toy@1.0 is active"),

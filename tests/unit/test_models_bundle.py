@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imaging.spec import InputSpec, Intensity
-from models.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, load_bundle, save_bundle
+from models.bundle import CARD_FILE, KERAS_FILE, Bundle, load_bundle, save_bundle
 from models.postprocessing import Postprocessing
 from nightread.errors import StopWork
 
@@ -65,9 +65,9 @@ def test_the_digest_depends_only_on_content(saved: Bundle, tmp_path: Path) -> No
 
 def test_a_flipped_byte_of_the_weights_stops_work(saved: Bundle) -> None:
     """The message names the problem and the remedy."""
-    content = bytearray(saved.weights.read_bytes())
+    content = bytearray(saved.keras_file.read_bytes())
     content[700] ^= 1
-    saved.weights.write_bytes(content)
+    saved.keras_file.write_bytes(content)
     with pytest.raises(StopWork, match=r"changed after the bundle was saved.*Copy the folder again"):
         load_bundle(saved.path)
 
@@ -126,8 +126,8 @@ def test_missing_files_are_named(saved: Bundle, tmp_path: Path) -> None:
     """The message names the missing file of an incomplete copy."""
     with pytest.raises(StopWork, match=r"bundle\.json is missing"):
         load_bundle(tmp_path)
-    saved.weights.unlink()
-    with pytest.raises(StopWork, match=WEIGHTS_FILE):
+    saved.keras_file.unlink()
+    with pytest.raises(StopWork, match=KERAS_FILE):
         load_bundle(saved.path)
 
 

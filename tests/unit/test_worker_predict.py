@@ -16,6 +16,8 @@ Array = NDArray[np.float32]
 class SmallDevice:
     """A network whose scores depend on the input alone, on a device that holds `capacity` frames."""
 
+    runtime = "small device 1"
+
     def __init__(self, capacity: int = 1000, error: type[Exception] | Exception = MemoryError) -> None:
         self.capacity = capacity
         self.error = error
@@ -69,7 +71,17 @@ def test_at_least_half_of_a_micro_batch_is_not_padding(waiting: int, size: int) 
     assert micro_batch_size(waiting, 64) == size
 
 
-@pytest.mark.parametrize("error", [MemoryError, ResourceExhaustedError, RuntimeError("RESOURCE_EXHAUSTED: 2 GiB")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError,
+        ResourceExhaustedError,
+        RuntimeError("RESOURCE_EXHAUSTED: 2 GiB"),
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : BFCArena: Failed to allocate memory for requested"),
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : std::bad_alloc"),
+        RuntimeError("CUDA failure 2: out of memory ; GPU=0"),
+    ],
+)
 def test_a_full_device_gets_smaller_micro_batches_from_then_on(error: type[Exception] | Exception) -> None:
     """The frames of the failed call are scored too, and the smaller size is kept."""
     device, inputs = SmallDevice(capacity=20, error=error), make_inputs(70)

@@ -48,6 +48,11 @@ class LoadedModel:
         return self.predictor.bundle
 
     @property
+    def runtime(self) -> str:
+        """Return what runs the network, with its version."""
+        return self.predictor.network.runtime
+
+    @property
     def input_range(self) -> InputRange | None:
         """Return the intensities of the training images, if the bundle states them."""
         return self.bundle.domain.intensities if self.bundle.domain else None
@@ -93,6 +98,8 @@ class ModelSet:
         self.models = models
         self.routes = routes
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
+        self.runtimes = ", ".join(sorted({model.runtime for model in models.values()})) or None
+        """What runs the networks, with its version, as batches are recorded with it; None without networks."""
         self._rules = rules
         self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 
@@ -200,7 +207,9 @@ def _find_routed_bundle(route: Route, settings: Settings) -> Bundle:
 
 
 def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel:
-    predictor = Predictor.load(bundle, largest=largest_micro_batch(bundle.spec, on_gpu=bool(gpus(settings))))
+    on_gpu = bool(gpus(settings))
+    largest = largest_micro_batch(bundle.spec, on_gpu=on_gpu)
+    predictor = Predictor.load(bundle, settings.runtime, on_gpu=on_gpu, largest=largest)
     freeze_gc()
     bundle_id = ledger.register_bundle(
         database,

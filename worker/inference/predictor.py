@@ -9,20 +9,28 @@ from numpy.typing import NDArray
 
 from imaging.spec import InputSpec
 from models.bundle import Bundle
-from models.networks.network import load_network
+from models.runtimes.load import load_network
 from nightread.errors import RetryImage
 from nightread.reasons import Reason
+from nightread.runtime_names import AUTO
 
 MICRO_BATCH_SIZES = (1, 4, 16, 64, 256)
 """Sizes in frames; those above the `largest` of a Predictor are not used: workers use 256 on GPUs only.
 
-Few sizes, so that TensorFlow traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
+Few sizes, so that each runtime traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
 with more sizes the additional calls would cost about as much as the padding that they save."""
 
 _MOST_WAITING_BYTES = 64 * 1024**2
 _OUT_OF_MEMORY_ERRORS = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
-"""Class names of TensorFlow and PyTorch, by name because at most one is installed. JAX raises an XlaRuntimeError with
-RESOURCE_EXHAUSTED in its text."""
+"""Class names of TensorFlow and PyTorch, by name because the libraries need not be installed."""
+_OUT_OF_MEMORY_TEXTS = (
+    "RESOURCE_EXHAUSTED",  # XlaRuntimeError of JAX
+    "Failed to allocate memory",  # RuntimeException of ONNX Runtime, from its arena (core/framework/bfc_arena.cc)
+    "std::bad_alloc",  # the same, if the C++ library itself could not allocate
+    "out of memory",  # CUDA's own words, which ONNX Runtime passes on: `CUDA failure 2: out of memory`
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +39,11 @@ Scores = NDArray[np.float32]
 
 
 class BatchNetwork(Protocol):
-    """A network that scores one micro-batch. Implemented by models.networks.network.Network."""
+    """A network that scores one micro-batch: what a Predictor needs of models.runtimes.network.Network."""
+
+    @property
+    def runtime(self) -> str:
+        """Return what runs the network, with its version."""
 
     def batch_scores(self, inputs: Inputs) -> Scores:
         """Return scores (n, labels) float32 of inputs (n, height, width, channels) float32."""
@@ -47,9 +59,12 @@ class Predictor:
         self.largest = largest
 
     @classmethod
-    def load(cls, bundle: Bundle, *, largest: int = 64) -> Self:
-        """Load the network of the bundle and warm it up. Raises StopWork if the bundle cannot be used."""
-        predictor = cls(bundle, load_network(bundle), largest=largest)
+    def load(cls, bundle: Bundle, runtime: str = AUTO, *, on_gpu: bool = False, largest: int = 64) -> Self:
+        """Load the network of the bundle and warm it up. Raises StopWork if the bundle cannot be used.
+
+        `runtime` and `on_gpu` are those of models.runtimes.load.load_network.
+        """
+        predictor = cls(bundle, load_network(bundle, runtime, on_gpu=on_gpu), largest=largest)
         predictor.warm_up()
         return predictor
 
@@ -115,4 +130,4 @@ def _padded(taken: Inputs, size: int) -> Inputs:
 
 def _is_out_of_memory(error: Exception) -> bool:
     known = isinstance(error, MemoryError) or type(error).__name__ in _OUT_OF_MEMORY_ERRORS
-    return known or "RESOURCE_EXHAUSTED" in str(error)
+    return known or any(text in str(error) for text in _OUT_OF_MEMORY_TEXTS)

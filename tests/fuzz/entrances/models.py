@@ -10,14 +10,19 @@ from typing import Any
 
 import h5py
 import numpy as np
+from foreign_graphs import torch_net, value
+from onnx import TensorProto, helper
 
 from fuzz.entrances.entrance import Entrance, require_shown_safely
 from fuzz.entrances.folder import folder
 from fuzz.entrances.mutations import mutated_bytes, mutated_json
-from models.bundle import CARD_FILE, WEIGHTS_FILE, Bundle, _digest, _from_card, load_bundle
+from models.bundle import CARD_FILE, KERAS_FILE, Bundle, _digest, _from_card, _sha256, load_bundle
 from models.importing.architecture import check_architecture, last_activation
 from models.importing.errors import RefusedModel
-from models.importing.foreign import inspect
+from models.importing.foreign import GRAPH, detect_format, inspect
+from models.importing.graph_options import GraphOptions
+from models.importing.graphs.convert import prepare_graph
+from models.importing.graphs.inspection import bad_weights
 from nightread.errors import StopWork
 
 _ROOT = Path(__file__).parents[3]
@@ -31,13 +36,14 @@ def _cards() -> tuple[Any, ...]:
 def _enter_bundle(data: bytes) -> str:
     """Load a bundle, and again with the digest that its author could have written."""
     place = folder()
-    (place / WEIGHTS_FILE).write_bytes(b"weights")
+    (place / KERAS_FILE).write_bytes(b"weights")
     (place / CARD_FILE).write_bytes(data)
     outcome = _loaded(place)
     if "digest" not in outcome:
         return outcome
     card = json.loads(data)
-    card["digest"] = _digest(_from_card(card, place))
+    card["files"] = {KERAS_FILE: _sha256(place / KERAS_FILE)}
+    card["digest"] = _digest(_from_card(card, place), card["files"])
     (place / CARD_FILE).write_text(json.dumps(card))
     return _loaded(place)
 
@@ -137,8 +143,34 @@ def _enter_keras_file(data: bytes) -> str:
     return "accepted"
 
 
+@cache
+def _graphs() -> tuple[bytes, ...]:
+    """Return files of PyTorch and of scikit-learn, with weights so small that changes meet other fields, too."""
+    several = torch_net(end="Softmax")
+    several.graph.node.append(helper.make_node("ArgMax", ["output"], ["label"], axis=1))
+    several.graph.output.append(value("label", ["n"], TensorProto.INT64))
+    return tuple(model.SerializeToString() for model in (torch_net(), torch_net(kind=TensorProto.UINT8), several))
+
+
+def _enter_graph(data: bytes) -> str:
+    """Inspect a graph and rewrite its input; the sandbox then runs it, which a trial does not."""
+    path = folder() / "net.onnx"
+    path.write_bytes(data)
+    try:
+        if detect_format(path) != GRAPH:
+            return "another format"
+        made = prepare_graph(path, (16, 16, 1), GraphOptions(activation="softmax", output_name="output"))
+        bad_weights(made.rewriter.model.graph)
+    except RefusedModel as refused:
+        require_shown_safely(refused)
+        return "damaged" if "damaged" in str(refused) else "refused"
+    assert made.rewriter.model.SerializeToString()
+    return "accepted"
+
+
 ENTRANCES = (
     Entrance("bundles", lambda rng: mutated_json(rng.choice(_cards()), rng), _enter_bundle),
     Entrance("descriptions of networks", lambda rng: mutated_json(_CONFIG, rng), _enter_network),
     Entrance("Keras files", _make_keras_file, _enter_keras_file),
+    Entrance("ONNX files", lambda rng: mutated_bytes(rng.choice(_graphs()), rng), _enter_graph),
 )

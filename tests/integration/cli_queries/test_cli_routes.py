@@ -118,7 +118,7 @@ def test_a_dry_run_looks_at_coloured_images_as_a_worker_does(
 def test_a_bundle_replaces_another_in_its_places(nightread: Nightread) -> None:
     """All rules of the old bundle name the new one; a bundle without rules cannot be replaced."""
     activated(nightread, "--when", "modality=CR")
-    (rule,) = activated(nightread, "--replaces", "phantom@1.0")
+    (rule,) = activated(nightread, "--replaces", "phantom@1.1")
     assert rule["when"] == ["modality=CR"]
     code, _, error = nightread("models", "activate", "phantom", "--replaces", "chest@1")
     assert code == 2
@@ -228,7 +228,7 @@ def test_a_folder_that_changed_under_its_rule_is_refused(
     older = ledger.register_bundle(
         database,
         name="phantom",
-        version="1.0",
+        version="1.1",
         digest="e" * 64,
         labels=["a"],
         normal_label=None,
@@ -238,6 +238,6 @@ def test_a_folder_that_changed_under_its_rule_is_refused(
     ledger.add_route(database, rule, first=False, actor="alice", now=ledger_driver.clock())
     code, _, error = nightread("models", "activate", "phantom")
     assert code == 2
-    assert "Rule 1 is active for a different phantom@1.0" in error
-    assert nightread("models", "activate", "phantom", "--replaces", "phantom@1.0")[0] == 0
+    assert "Rule 1 is active for a different phantom@1.1" in error
+    assert nightread("models", "activate", "phantom", "--replaces", "phantom@1.1")[0] == 0
     assert [route.digest == "e" * 64 for route in queries.routes_in_force(database)] == [False]

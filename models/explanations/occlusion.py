@@ -1,0 +1,63 @@
+"""Compute which pixels are evidence for a label by occlusion (Zeiler and Fergus, 2014, arXiv:1311.2901).
+
+It needs scores only, so that it works with every runtime: each part of the frame is blurred in turn, and a part is
+evidence for the label if its score falls.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.runtimes.network import Network
+
+METHOD = "occlusion"
+_PARTS = 8
+"""A patch has 1/8 of the side of the frame, and the next one overlaps it by half: 225 patches."""
+_SMALLEST_PATCH = 2
+_BATCH = 16
+_TINY = 1e-7
+"""float32 cannot tell a score from 1 that is nearer to it."""
+
+
+def occlusion(network: Network, inputs: NDArray[np.float32], output: int) -> NDArray[np.float32]:
+    """Return the evidence for an output, not below 0, (height, width): how far its log odds fall without each pixel.
+
+    `inputs` is one frame, (1, height, width, channels). A pixel has the mean over the patches that cover it.
+    """
+    frame = inputs[0]
+    height, width = frame.shape[:2]
+    patches = [(rows, columns) for rows in _slices(height) for columns in _slices(width)]
+    before = _log_odds(network.batch_scores(inputs)[:, output])[0]
+    blurred = _blurred(frame)
+    evidence = np.zeros((height, width), np.float32)
+    covered = np.zeros((height, width), np.float32)
+    for begin in range(0, len(patches), _BATCH):
+        part = patches[begin : begin + _BATCH]
+        occluded = np.repeat(inputs, len(part), axis=0)
+        for image, (rows, columns) in zip(occluded, part, strict=True):
+            image[rows, columns] = blurred[rows, columns]
+        falls = before - _log_odds(network.batch_scores(occluded)[:, output])
+        for fall, (rows, columns) in zip(falls, part, strict=True):
+            evidence[rows, columns] += fall
+            covered[rows, columns] += 1
+    return np.maximum(evidence / covered, 0)
+
+
+def _slices(side: int) -> list[slice]:
+    """Return overlapping parts of one axis that cover it completely."""
+    patch = max(side // _PARTS, _SMALLEST_PATCH)
+    starts = [*range(0, max(side - patch, 0), max(patch // 2, 1)), max(side - patch, 0)]
+    return [slice(start, start + patch) for start in starts]
+
+
+def _blurred(frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the frame without details: a patch of it has no edge that could be taken for a structure."""
+    sigma = max(frame.shape[:2]) / _PARTS
+    blurred = cv2.GaussianBlur(frame, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return blurred.reshape(frame.shape).astype(np.float32)
+
+
+def _log_odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    clipped = scores.astype(np.float64).clip(_TINY, 1 - _TINY)
+    odds: NDArray[np.float32] = (np.log(clipped) - np.log1p(-clipped)).astype(np.float32)
+    return odds

@@ -1,0 +1,1 @@
+"""Load the network of a bundle with the runtime that fits: Keras or ONNX Runtime."""

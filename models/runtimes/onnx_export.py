@@ -1,0 +1,94 @@
+"""Export a Keras network as ONNX: float32, one input and one output of fixed names, any number of images."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from models.networks.quiet_keras import captured_stderr
+from models.onnx_signature import NHWC, OnnxSignature
+
+_INPUT, _OUTPUT, _COUNT = "images", "scores", "N"
+_OPSET = 17
+"""Of April 2022: ONNX Runtime 1.12 and all later ones run it, and tf2onnx knows it."""
+_LONGEST_REASON = 300
+
+
+class ExportFailedError(Exception):
+    """The network could not be exported as ONNX, or the export does not give the same scores."""
+
+
+def export_onnx(model: Any, path: Path, shape: tuple[int, int, int]) -> OnnxSignature:
+    """Write the ONNX file of a Keras network for images of `shape` and return how to run it. Raises ExportFailedError.
+
+    The same network gives the same bytes: what the exporter adds for people is dropped.
+    """
+    try:
+        with _quiet():
+            import keras  # noqa: PLC0415 - takes seconds
+            import onnx  # noqa: PLC0415
+
+            given = keras.InputSpec(shape=(None, *shape), dtype="float32", name=_INPUT)
+            model.export(path, format="onnx", verbose=False, input_signature=[given], opset_version=_OPSET)
+            exported = onnx.load(path, load_external_data=False)
+            _tidy(exported)
+            onnx.checker.check_model(exported, full_check=True)
+            path.write_bytes(exported.SerializeToString(deterministic=True))
+    except MemoryError:
+        raise
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise ExportFailedError(f"the export failed ({type(error).__name__}: {reason})") from error
+    return OnnxSignature(input=_INPUT, output=_OUTPUT, layout=NHWC, opset=_OPSET)
+
+
+def _tidy(exported: Any) -> None:
+    """Give the input and the output their names, and let the number of images be free. Raises ValueError."""
+    graph = exported.graph
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        raise ValueError(f"{len(graph.input)} inputs and {len(graph.output)} outputs instead of one of each")
+    renamed = {graph.input[0].name: _INPUT, graph.output[0].name: _OUTPUT}
+    for node in graph.node:
+        node.doc_string = ""
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]
+    for value in (graph.input[0], graph.output[0]):
+        value.name = renamed[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = _COUNT
+    del graph.value_info[:], exported.metadata_props[:]
+    exported.doc_string = graph.doc_string = ""
+    graph.name = "nightread"
+    if not any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
+        _number(graph)
+
+
+def _number(graph: Any) -> None:
+    """Number the nodes, the weights and the values between the nodes: the exporter's names differ in each process."""
+    names = {"": "", _INPUT: _INPUT, _OUTPUT: _OUTPUT}
+    for number, weight in enumerate(graph.initializer):
+        weight.name = names.setdefault(weight.name, f"weight_{number}")
+    for number, node in enumerate(graph.node):
+        node.name = f"node_{number}"
+        node.input[:] = [names[name] for name in node.input]
+        for position, name in enumerate(node.output):
+            names.setdefault(name, f"value_{number}_{position}")
+        node.output[:] = [names[name] for name in node.output]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what TensorFlow and tf2onnx write about themselves; an error is raised and says more."""
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), captured_stderr():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
