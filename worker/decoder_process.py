@@ -60,6 +60,8 @@ class NotPlainError(Exception):
 
 
 class _NoNetwork:
+    runtime = "none"
+
     def batch_scores(self, _inputs: Inputs) -> NoReturn:
         raise NotImplementedError("decoder processes have no networks")
 

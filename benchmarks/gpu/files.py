@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.gpu.network import Array
@@ -81,7 +82,7 @@ class Files:
         from worker.inference.model_set import LoadedModel, ModelSet
         from worker.inference.predictor import Predictor
 
-        no_network: Any = None
+        no_network: Any = SimpleNamespace(runtime="none")  # decoders never call it
         model = LoadedModel(predictor=Predictor(self.bundle, no_network), bundle_id=0)
         models = ModelSet(Rules([Rule(bundle=self.bundle.reference)]), {self.bundle.reference: model})
         settings = load_settings(decoders=processes)

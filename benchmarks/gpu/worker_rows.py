@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 from benchmarks.gpu.files import Files
 from benchmarks.gpu.network import LABELS, Array
@@ -20,20 +21,14 @@ Row = dict[str, Any]
 class _Served:
     """The network of a runtime, as a Predictor calls it."""
 
+    runtime = "benchmark"
+
     def __init__(self, network: Runtime) -> None:
         self._network = network
 
     def batch_scores(self, inputs: Array) -> Array:
         """Return the scores of one micro-batch."""
         return self._network.scores(inputs)
-
-
-class _NoRedis:
-    """Takes notifications for a dispatcher that this benchmark does not have."""
-
-    def publish(self, _channel: str, _message: object) -> int:
-        """Do nothing."""
-        return 0
 
 
 def worker_rows(plan: Plan, folder: Path, runtime: str) -> Iterator[Row]:
@@ -85,7 +80,7 @@ def _measured(plan: Plan, folder: Path, files: Files, network: Any, decoders: in
     )
     largest = min(plan.pipeline_batch, largest_micro_batch(bundle.spec, on_gpu=True))
     predictor = Predictor(bundle, _Served(network), largest=largest)
-    no_redis: Any = _NoRedis()
+    no_redis: Any = MagicMock()  # takes the notifications for a dispatcher that this benchmark does not have
     with ThreadPoolExecutor(1, "network") as network_thread:
         context = WorkerContext(
             settings=settings,

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _brightness(inputs: Array) -> Array:
 
 def _driver(folder: Path, new_sqlite: NewSqlite, redis_url: str) -> Iterator[WorkerDriver]:
     folder.mkdir()
-    clock = SettableClock()
+    clock = SettableClock(datetime(2100, 1, 1, tzinfo=UTC))  # no file is so young that it may still be arriving
     with new_sqlite(folder / "nightread.sqlite3") as database:
         source = ledger.ensure_source(database, name="inbox", kind="folder", root="/inbox", now=clock())
         bundle = ledger.register_bundle(
@@ -191,6 +192,7 @@ def _decoders_of(pool: pools.DecodePool) -> list[psutil.Process]:
     return [forker, *forker.children()]
 
 
+@pytest.mark.slow
 def test_decoders_that_are_killed_are_replaced_and_every_image_is_done(
     worker_driver: WorkerDriver, open_context: OpenContext
 ) -> None:
@@ -231,6 +233,7 @@ def test_without_a_decoder_that_starts_the_worker_reads_all_images(
 
 _WORKER = """
 import sys
+from types import SimpleNamespace
 import psutil
 from imaging.limits import Limits
 from models.catalogue import find_bundle
@@ -240,7 +243,7 @@ from worker.decoders.pool import DecodePool
 from worker.inference.model_set import LoadedModel, ModelSet
 from worker.inference.predictor import Predictor
 bundle = find_bundle("phantom", ())
-model = LoadedModel(predictor=Predictor(bundle, None), bundle_id=1)
+model = LoadedModel(predictor=Predictor(bundle, SimpleNamespace(runtime="none")), bundle_id=1)
 models = ModelSet(Rules([Rule(bundle=bundle.reference)]), {bundle.reference: model})
 pool = DecodePool(load_settings(None, decoders=2), Limits(), models, record_death=lambda: None)
 pool.wait_until_ready()

@@ -73,6 +73,7 @@ class StepReader(ImageReader):
         return FILE
 
     def prepare(self, _image: Claimed, _file: Fetched) -> Any:
+        """Note that the image was prepared."""
         self.steps.events.append("prepared")
         return "prepared"
 

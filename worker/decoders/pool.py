@@ -202,7 +202,8 @@ class DecodePool:
             return
         self._failed_starts = 0
         if response.result is Undecoded.SUSPICIOUS:
-            log.warning("an image killed, blocked or exhausted its decoder process", extra={"image": request.image.instance_id})
+            image = {"image": request.image.instance_id}
+            log.warning("an image killed, blocked or exhausted its decoder process", extra=image)
             self._record_death()
         self._finish(request, response.result)
 
