@@ -20,6 +20,8 @@ ENTRANCES ?= --count 1000000
 # Options of `make mutants`, see docs/mutants.md: groups or paths, and other options.
 MODULES ?=
 MUTANTS ?= --processes 2
+# Options of `make bench-gpu`, see docs/gpu.md.
+GPU ?=
 # Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
 # each takes up to 1.5 GB of memory.
 KERAS_TESTS ?= tests/acceptance/test_run_answers.py tests/acceptance/test_run_poison.py tests/acceptance/test_run_bad_input.py tests/acceptance/test_run_real_files.py
@@ -47,7 +49,7 @@ $(HASHES): pyproject.toml constraints.txt tools/hashed_requirements.py $(STAMP)
 	$(BIN)/python tools/hashed_requirements.py build/pip-report.json > $@.new
 	@mv $@.new $@
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz fuzz-entrances mutants unit check format bench wheel docs hashes sbom vulnerabilities clean
+.PHONY: is-this-python help venv demo test slow chaos fuzz fuzz-entrances mutants unit check format bench bench-gpu wheel docs hashes sbom vulnerabilities clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -98,6 +100,10 @@ format: venv ## format the code
 
 bench: venv ## measure the speed budget; half an hour on an idle machine
 	$(BIN)/python -m benchmarks
+
+# Without a virtual environment it takes the interpreter that is there: it says which packages its rows lack.
+bench-gpu: ## measure networks, decoding and the pipeline on a GPU host, in under eight minutes; a rehearsal without a GPU
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m benchmarks.gpu $(GPU); else python3 -m benchmarks.gpu $(GPU); fi
 
 wheel: venv ## build the wheel and try it in a new environment, without and with TensorFlow
 	tools/try_wheel.sh $(BIN)/python
