@@ -89,9 +89,7 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
             database.close()
 
 
-def measure(
-    database: Database, images: int, timers: Timers | None = None, *, folder: str = "series"
-) -> Timers:
+def measure(database: Database, images: int, timers: Timers | None = None, *, folder: str = "series") -> Timers:
     """Pass images of a folder through the ledger from registration to outcome; every image is done."""
     timers = timers or Timers()
     source, bundle = ensure_source_and_bundle(database)
