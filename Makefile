@@ -22,6 +22,10 @@ MODULES ?=
 MUTANTS ?= --processes 2
 # Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
 # each takes up to 1.5 GB of memory.
+KERAS_TESTS ?= tests/acceptance/test_run_answers.py tests/acceptance/test_run_poison.py tests/acceptance/test_run_bad_input.py tests/acceptance/test_run_real_files.py
+ifdef RUNTIME
+export NIGHTREAD_RUNTIME = $(RUNTIME)
+endif
 PROCESSES ?= 3
 # Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
 EXTRAS ?= worker,postgres,stores
@@ -58,11 +62,12 @@ is-this-python:
 demo: venv ## analyse 300 synthetic images with the whole pipeline, and check the results
 	$(BIN)/nightread demo
 
-test: venv ## run the test suite without the slow tests; under five minutes on two cores
+test: venv ## run the test suite without the slow tests; under five minutes on two cores; with the other runtime RUNTIME=keras
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-slow: venv ## run the slow tests: training, faults, crashing images, fuzzing
+slow: venv ## run the slow tests: training, faults, crashing images, fuzzing; some tests also with the other runtime, Keras
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+	$(if $(RUNTIME),,NIGHTREAD_RUNTIME=keras $(BIN)/python -m pytest -n 2 --dist loadfile $(KERAS_TESTS))
 
 chaos: venv ## inject random faults into the whole system, an hour; shorter with SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \
