@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from hashlib import sha256
 from typing import TypeVar
 
 import click
@@ -21,6 +20,7 @@ from db.ledger import Arrival, Claimed, FramePrediction, Outcome, WorkerProcess
 from db.tables import State
 from imaging.facts import Facts
 from nightread.clock import utc_now
+from nightread.content_digest import content_of
 
 IMAGES = 1024
 """Images per batch: the most that the default settings allow, which the dispatcher uses for fast images."""
@@ -73,20 +73,11 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
             database.close()
 
 
-def measure(database: Database, images: int) -> Timers:
-    """Pass images through the ledger from registration to outcome; every image is done."""
+def measure(database: Database, images: int, *, folder: str = "series") -> Timers:
+    """Pass images of a folder through the ledger from registration to outcome; every image is done."""
     timers = Timers()
-    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
-    bundle = ledger.register_bundle(
-        database,
-        name="bench",
-        version="1",
-        digest="d" * 64,
-        labels=["normal", "nodule"],
-        normal_label="normal",
-        now=utc_now(),
-    )
-    found = arrivals(images)
+    source, bundle = ensure_source_and_bundle(database)
+    found = arrivals(images, folder)
     gc.collect()
     gc.freeze()
     for begin in range(0, images, 1000):
@@ -98,9 +89,24 @@ def measure(database: Database, images: int) -> Timers:
     return timers
 
 
-def arrivals(images: int) -> list[Arrival]:
+def ensure_source_and_bundle(database: Database) -> tuple[int, int]:
+    """Return the ids of a source and of a bundle."""
+    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
+    bundle = ledger.register_bundle(
+        database,
+        name="ledger",
+        version="1",
+        digest="d" * 64,
+        labels=["normal", "nodule"],
+        normal_label="normal",
+        now=utc_now(),
+    )
+    return source, bundle
+
+
+def arrivals(images: int, folder: str = "series") -> list[Arrival]:
     """Return arrivals as a folder has them."""
-    return [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
+    return [Arrival(uri=f"{folder}/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 
 def register(database: Database, source: int, some: list[Arrival]) -> None:
@@ -119,7 +125,7 @@ def analyse(database: Database, batch: str, bundle: int, timers: Timers) -> None
     claimed = timers.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image, bundle) for image in claimed]
     for begin in range(0, len(outcomes), _PART):
-        hashes = [outcome.sha256 for outcome in outcomes[begin : begin + _PART] if outcome.sha256]
+        hashes = [outcome.content for outcome in outcomes[begin : begin + _PART] if outcome.content]
         timers.time("look up", partial(ledger.known_contents, database, hashes))
     timers.time(
         "record",
@@ -158,7 +164,7 @@ def _outcome(image: Claimed, bundle: int) -> Outcome:
         work_id=image.work_id,
         instance_id=image.instance_id,
         state=State.DONE,
-        sha256=sha256(image.uri.encode()).hexdigest(),
+        content=content_of(image.uri.encode()),
         size=image.size,
         mtime_ns=image.mtime_ns,
         facts=facts,

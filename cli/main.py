@@ -39,6 +39,8 @@ class _Commands(LazyGroup):
         "opt-out": ("cli.opt_out", "List the patients whose images are not analysed, and change the list."),
         "pause": ("cli.pause", "Pause dispatch: form no new batches."),
         "resume": ("cli.pause", "End pauses: form batches again."),
+        "drain": ("cli.drain", "Let workers finish their batches and take no more."),
+        "parts": ("cli.parts", "List the parts of nightread by host, with their latest heartbeats."),
         "audit": ("cli.audit", "Check the database, and compare it with folders and queue."),
         "doctor": ("cli.doctor", "Check this machine and the settings."),
         "settings": ("cli.settings", "Show the current settings; secrets are masked."),

@@ -178,4 +178,5 @@ heartbeats = Table(
     Column("worked_at", UtcDateTime),  # when its main loop last began a round; null: not measured
     Column("stopped_at", UtcDateTime),  # it was stopped on purpose; null: it runs or died
     Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
+    Column("first_started_at", UtcDateTime),  # its first start on this host; null: before schema 0022
 )

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from billiard.process import current_process
+from celery.bootsteps import StartStopStep
 from celery.signals import (
     setup_logging,
     worker_init,
@@ -21,6 +22,7 @@ from celery.signals import (
     worker_ready,
     worker_shutdown,
 )
+from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, ledger
@@ -39,6 +41,7 @@ from nightread.queue import make_celery
 from nightread.settings import load_settings
 from worker.errors import BatchTakenError, NetworkBrokenError
 from worker.isolation.in_flight import InFlightTable
+from worker.lifecycle.drain import Drain
 from worker.lifecycle.node_lock import lock_node_name
 from worker.lifecycle.reported_model import ReportedModel
 from worker.lifecycle.startup_recovery import recover_from_previous_start
@@ -49,6 +52,7 @@ from worker.preload import preload
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
+DRAIN_CHECK_SECONDS = 2
 
 forbid_core_dumps()
 settings = load_settings()
@@ -176,11 +180,32 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
     database = open_database(settings.sql_url)
     _send_heartbeat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _send_heartbeat, (database,))
+    drain = Drain(database, sender, node=_worker.node, boot_id=_worker.boot_id)
+    sender.timer.call_repeatedly(DRAIN_CHECK_SECONDS, _follow, (drain,))
     in_flight_table = _worker.in_flight_table or InFlightTable()
     redis = open_redis(settings.require_redis_url())
     watchdog = Watchdog(database, redis, node=_worker.node, seconds_at_work=in_flight_table.seconds_at_work)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _watch, (watchdog,))
     wake_on_signal(sender.hub)
+
+
+class _NoteShutdown(StartStopStep):  # type: ignore[misc]
+    """Notes at the start of a warm shutdown that the worker finishes its batches: Celery's timers end then."""
+
+    def stop(self, _consumer: Any) -> None:
+        """Note it, unless the consumer only connects again."""
+        if state.should_stop is None:
+            return
+        database = open_database(settings.sql_url)
+        try:
+            ledger.note_shutdown(database, node=_worker.node, boot_id=_worker.boot_id, now=utc_now())
+        except (SQLAlchemyError, StopWork) as error:
+            log.warning("the end was not noted: %s", type(error).__name__)
+        finally:
+            database.close()
+
+
+app.steps["consumer"].add(_NoteShutdown)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -223,6 +248,15 @@ def _send_heartbeat(database: Database) -> None:
         )
     except SQLAlchemyError as error:
         log.warning("heartbeat not written: %s", error_messages.describe(error))
+    except StopWork as error:
+        _stop_from_parent(str(error))
+
+
+def _follow(drain: Drain) -> None:
+    try:
+        drain.follow()
+    except SQLAlchemyError as error:
+        log.warning("the database did not say whether this worker drains: %s", error_messages.describe(error))
     except StopWork as error:
         _stop_from_parent(str(error))
 

@@ -15,8 +15,17 @@ from db.ledger.clock_repair import clamp_future_times
 from db.ledger.cursors import Cursor, cursor_of, register_and_move
 from db.ledger.deliveries import claim_delivery, draft_delivery, end_delivery, hold_deliveries, postpone_delivery
 from db.ledger.expected import expect
+from db.ledger.former_identity import former_contents, former_uids, has_former_contents
 from db.ledger.ground_truth import GroundTruth, Subject, save_ground_truth
-from db.ledger.heartbeats import Heartbeat, PartKind, forget_all_parts, forget_parts, record_heartbeats, record_stop
+from db.ledger.heartbeats import (
+    Heartbeat,
+    PartKind,
+    forget_all_parts,
+    forget_part,
+    forget_parts,
+    record_heartbeats,
+    record_stop,
+)
 from db.ledger.identity import known_contents
 from db.ledger.issuers import remember_issuers
 from db.ledger.nights import Night, first_arrival, set_nights
@@ -58,7 +67,7 @@ from db.ledger.values import (
     WorkerProcess,
     unknown_sender,
 )
-from db.ledger.workers import deregister, heartbeat
+from db.ledger.workers import deregister, drain, end_drain, heartbeat, is_draining, note_shutdown
 
 __all__ = [
     "ALL_SOURCES",
@@ -100,7 +109,9 @@ __all__ = [
     "cursor_of",
     "deregister",
     "draft_delivery",
+    "drain",
     "end_delivery",
+    "end_drain",
     "end_pause",
     "end_pauses",
     "end_receipts",
@@ -110,16 +121,22 @@ __all__ = [
     "expire_leases_of_previous_starts",
     "first_arrival",
     "forget_all_parts",
+    "forget_part",
     "forget_parts",
     "forget_purged_studies",
     "form_batches",
+    "former_contents",
+    "former_uids",
+    "has_former_contents",
     "heartbeat",
     "hold_deliveries",
+    "is_draining",
     "is_marked",
     "known_contents",
     "mark_source",
     "note_api_key_uses",
     "note_read",
+    "note_shutdown",
     "open_batches",
     "opted_out",
     "owner_of",

@@ -19,7 +19,13 @@ class Cause(StrEnum):
 
     BREAKER = "breaker"
     DISK = "disk"
+    HOURS = "hours"
+    """The images of a source wait for its hours (`hours` of a source); the dispatcher begins and ends this."""
     PERSON = "person"
+
+
+ENDED_BY_PEOPLE = tuple(cause for cause in Cause if cause is not Cause.HOURS)
+"""The causes of the pauses that a person can end."""
 
 
 def pause(

@@ -69,9 +69,9 @@ CREATE TABLE bundles (
 	CONSTRAINT uq_bundles_digest UNIQUE (digest)
 );
 CREATE TABLE contents (
-        sha256 VARCHAR(64) NOT NULL,
+        content VARCHAR(64) NOT NULL,
         work_id INTEGER NOT NULL,
-        CONSTRAINT pk_contents PRIMARY KEY (sha256),
+        CONSTRAINT pk_contents PRIMARY KEY (content),
         CONSTRAINT fk_contents_work_id FOREIGN KEY(work_id) REFERENCES work (id)
     ) WITHOUT ROWID;
 CREATE TABLE copies (
@@ -117,7 +117,7 @@ CREATE TABLE heartbeats (
 	ahead_seconds FLOAT NOT NULL, 
 	worked_at DATETIME, 
 	stopped_at DATETIME, 
-	crashed_at DATETIME, 
+	crashed_at DATETIME, first_started_at DATETIME, 
 	CONSTRAINT pk_heartbeats PRIMARY KEY (part, node)
 );
 CREATE TABLE instances (
@@ -129,7 +129,7 @@ CREATE TABLE instances (
 	mtime_ns BIGINT NOT NULL, 
 	arrived_at DATETIME NOT NULL, 
 	parent_id INTEGER, 
-	sha256 VARCHAR(64), 
+	content VARCHAR(64), 
 	sop_instance_uid VARCHAR(64), 
 	series_instance_uid VARCHAR(64), 
 	study_instance_uid VARCHAR(64), 
@@ -329,7 +329,7 @@ CREATE TABLE workers (
 	device VARCHAR(100) NOT NULL, 
 	release VARCHAR(50) NOT NULL, 
 	started_at DATETIME NOT NULL, 
-	heartbeat_at DATETIME NOT NULL, starting INTEGER DEFAULT '0' NOT NULL, model VARCHAR(151), ahead_seconds FLOAT DEFAULT '0' NOT NULL, crashed_at DATETIME, 
+	heartbeat_at DATETIME NOT NULL, starting INTEGER DEFAULT '0' NOT NULL, model VARCHAR(151), ahead_seconds FLOAT DEFAULT '0' NOT NULL, crashed_at DATETIME, first_started_at DATETIME, draining_at DATETIME, 
 	CONSTRAINT pk_workers PRIMARY KEY (node)
 );
 CREATE INDEX ix_batches_created_at ON batches (created_at);
@@ -362,74 +362,10 @@ CREATE UNIQUE INDEX ix_pauses_source ON pauses (cause, source_id) WHERE ended_at
 CREATE INDEX ix_instances_conflict_with ON instances (conflict_with) WHERE conflict_with IS NOT NULL;
 CREATE UNIQUE INDEX ix_api_keys_name ON api_keys (name) WHERE revoked_at IS NULL;
 CREATE INDEX ix_audit_at ON audit (at);
-CREATE INDEX ix_instances_unowned ON instances (sha256) WHERE unowned IS NOT NULL;
+CREATE INDEX ix_instances_unowned ON instances (content) WHERE unowned IS NOT NULL;
 CREATE INDEX ix_work_score ON work (score, instance_id, label) WHERE score IS NOT NULL;
 CREATE INDEX ix_work_finished_at ON work (finished_at, instance_id) WHERE finished_at IS NOT NULL;
 CREATE INDEX ix_work_suspicion ON work (suspicion, instance_id, label) WHERE suspicion IS NOT NULL;
-CREATE VIEW v_results AS 
-    SELECT
-        instances.id AS image_id,
-        sources.name AS source,
-        CASE WHEN instances.purged_at IS NULL THEN sources.root || '/' || instances.uri END AS uri,
-        work.state,
-        work.reason,
-        work.detail,
-        work.duplicate_of,
-        instances.superseded_by,
-        instances.parent_id,
-        instances.withdrawn_by,
-        instances.withdrawn_code,
-        instances.sha256,
-        instances.sop_instance_uid,
-        instances.series_instance_uid,
-        instances.study_instance_uid,
-        instances.modality,
-        instances.body_part,
-        instances.transfer_syntax,
-        instances."rows",
-        instances."columns",
-        instances.frames,
-        bundles.name AS model,
-        bundles.version AS model_version,
-        work.label,
-        work.score,
-        CASE WHEN work.scores IS NOT NULL AND bundles.id IS NOT NULL THEN (
-        SELECT json_group_object(label.value, score.value)
-        FROM json_each(bundles.labels) label JOIN json_each(work.scores) score ON score.key = label.key
-    ) END AS scores,
-        work.attempts,
-        instances.arrived_at AS received_at,
-        work.finished_at,
-        work.shadow,
-        work.matched,
-        work.remarks,
-        instances.replaced_by,
-        instances.member_name,
-        instances.conflict_with,
-        instances.purged_at,
-        CASE
-            WHEN senders.trust = '' THEN 'an unknown sender'
-            WHEN senders.id IS NOT NULL
-            THEN coalesce(nullif(senders.calling_ae, ''), 'a caller without AE title') || ' at ' || senders.address
-        END AS sender,
-        instances.study_date,
-        instances.view_position,
-        instances.laterality,
-        instances.manufacturer,
-        instances.station_name,
-        instances.patient_sex,
-        instances.age_band,
-        work.suspicion,
-        (
-            SELECT CASE WHEN nights.ended_at > instances.arrived_at THEN nights.evening END
-            FROM nights WHERE nights.began_at <= instances.arrived_at
-            ORDER BY nights.began_at DESC LIMIT 1
-        ) AS night
-    FROM instances
-    JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
-    JOIN sources ON sources.id = instances.source_id
-    LEFT JOIN bundles ON bundles.id = work.bundle_id
-    LEFT JOIN senders ON senders.id = instances.sender_id;
 CREATE VIEW v_studies AS 
     SELECT
         counted.*,
@@ -503,6 +439,73 @@ CREATE INDEX ix_alarms_opened_at ON alarms (opened_at) WHERE opened_at IS NOT NU
 CREATE INDEX ix_notices_waiting ON notices (not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX ix_notices_alarm_id ON notices (alarm_id) WHERE alarm_id IS NOT NULL;
 CREATE INDEX ix_rule_actions_subject ON rule_actions (subject, kind);
+CREATE VIEW v_results AS 
+    SELECT
+        instances.id AS image_id,
+        sources.name AS source,
+        CASE WHEN instances.purged_at IS NULL THEN sources.root || '/' || instances.uri END AS uri,
+        work.state,
+        work.reason,
+        work.detail,
+        work.duplicate_of,
+        instances.superseded_by,
+        instances.parent_id,
+        instances.withdrawn_by,
+        instances.withdrawn_code,
+        CAST(CASE WHEN length(instances.content) = 64 THEN instances.content END AS VARCHAR(64)) AS sha256,
+        instances.sop_instance_uid,
+        instances.series_instance_uid,
+        instances.study_instance_uid,
+        instances.modality,
+        instances.body_part,
+        instances.transfer_syntax,
+        instances."rows",
+        instances."columns",
+        instances.frames,
+        bundles.name AS model,
+        bundles.version AS model_version,
+        work.label,
+        work.score,
+        CASE WHEN work.scores IS NOT NULL AND bundles.id IS NOT NULL THEN (
+        SELECT json_group_object(label.value, score.value)
+        FROM json_each(bundles.labels) label JOIN json_each(work.scores) score ON score.key = label.key
+    ) END AS scores,
+        work.attempts,
+        instances.arrived_at AS received_at,
+        work.finished_at,
+        work.shadow,
+        work.matched,
+        work.remarks,
+        instances.replaced_by,
+        instances.member_name,
+        instances.conflict_with,
+        instances.purged_at,
+        CASE
+            WHEN senders.trust = '' THEN 'an unknown sender'
+            WHEN senders.id IS NOT NULL
+            THEN coalesce(nullif(senders.calling_ae, ''), 'a caller without AE title') || ' at ' || senders.address
+        END AS sender,
+        instances.study_date,
+        instances.view_position,
+        instances.laterality,
+        instances.manufacturer,
+        instances.station_name,
+        instances.patient_sex,
+        instances.age_band,
+        work.suspicion,
+        (
+            SELECT CASE WHEN nights.ended_at > instances.arrived_at THEN nights.evening END
+            FROM nights WHERE nights.began_at <= instances.arrived_at
+            ORDER BY nights.began_at DESC LIMIT 1
+        ) AS night,
+        CASE
+            WHEN length(instances.content) = 64 THEN 'sha256:' || instances.content ELSE instances.content
+        END AS content
+    FROM instances
+    JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
+    JOIN sources ON sources.id = instances.source_id
+    LEFT JOIN bundles ON bundles.id = work.bundle_id
+    LEFT JOIN senders ON senders.id = instances.sender_id;
 CREATE VIEW v_batches AS 
     SELECT
         id AS batch_id, images, bytes, created_at, claimed_at, finished_at, node, process_index, release, seconds,

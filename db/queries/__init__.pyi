@@ -70,6 +70,7 @@ from db.queries.studies import (
     study_counts,
     withdrawn,
 )
+from db.queries.study_tags import image_tags, study_tags
 from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
 from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_unfinished, oldest_waiting, pace, rate
 from db.queries.trace import ImageTrace, trace
@@ -169,6 +170,7 @@ __all__ = [
     "image_facts",
     "image_ids",
     "image_ids_at",
+    "image_tags",
     "images",
     "images_by_key",
     "incomplete_studies",
@@ -222,6 +224,7 @@ __all__ = [
     "study_counts",
     "study_originals",
     "study_results",
+    "study_tags",
     "tally",
     "trace",
     "unanswered_since",

@@ -72,7 +72,7 @@ def _run_every_call(ledger_driver: LedgerDriver) -> None:
         counts={"1.1": 5},
         withdrawal=Withdrawal(study_instance_uid="1.1", code="113001", sop_instance_uids=("1.2.3",)),
     )
-    ledger_driver.analyse(first, facts=facts, sha256="c" * 64, further=further, annotations=annotations)
+    ledger_driver.analyse(first, facts=facts, content="c" * 64, further=further, annotations=annotations)
     routes_in_force(ledger_driver.database)
     ledger.known_contents(ledger_driver.database, ["c" * 64])
     ledger_driver.claim(second)

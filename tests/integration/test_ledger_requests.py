@@ -28,7 +28,7 @@ def fail(ledger_driver: LedgerDriver, number: int = 1, **fields: Any) -> list[in
     """Register images that fail; return their ids."""
     before = len(ledger_driver.instances())
     ledger_driver.register(build_arrivals(number))
-    ledger_driver.analyse_all(**{"state": State.FAILED, "sha256": None, **fields})
+    ledger_driver.analyse_all(**{"state": State.FAILED, "content": None, **fields})
     return [row.id for row in ledger_driver.instances()[before:]]
 
 
