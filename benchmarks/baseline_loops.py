@@ -166,8 +166,8 @@ _networks: dict[str, Any] = {}
 def _loaded(kind: str, bundle: Bundle) -> Any:
     """Return the network, which is loaded once per process."""
     if kind not in _networks:
-        from models.runtimes.load import load_network
+        from models.runtimes.keras_network import load_keras_network
         from worker.inference.predictor import Predictor
 
-        _networks[kind] = Predictor.load(bundle) if kind == "bare" else load_network(bundle).model
+        _networks[kind] = Predictor.load(bundle) if kind == "bare" else load_keras_network(bundle).model
     return _networks[kind]

@@ -8,7 +8,8 @@ from benchmarks.plan import Plan, scratch
 from benchmarks.run import run
 from benchmarks.workloads import WORKLOADS, write
 
-_TARGET = Target(at_most=1.05)
+_TARGET = Target(at_most=300)
+_GROWTH_TARGET = Target(at_most=1.05)
 _MARKS = (0.1, 0.5, 1.0)
 
 
@@ -27,7 +28,7 @@ class _MemorySampler:
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Compare the largest worker process at the end with that after a tenth of the images; runs once."""
+    """Measure the largest worker process at the end, also compared with that after a tenth of the images; runs once."""
     images = plan.count(100_000, 2_000)
     sampler = _MemorySampler(images)
     with scratch() as work_dir:
@@ -36,10 +37,18 @@ def measure(plan: Plan) -> Iterator[Figure]:
         run(work_dir / "scans", work_dir, plan, on_progress=sampler)
     parts = ", ".join(f"{mark:.0%}: {_megabytes(sampler.megabytes[mark])} MB" for mark in _MARKS)
     yield Figure(
+        name=f"memory of a worker process after {images:,} images",
+        values=(max(sampler.megabytes[1.0]),),
+        unit="MB",
+        target=_TARGET,
+        note=f"each process after {parts}",
+        bound_by=parts,
+    )
+    yield Figure(
         name=f"worker memory after {images:,} images / after a tenth of them",
         values=(max(sampler.megabytes[1.0]) / max(sampler.megabytes[0.1]),),
         unit="x",
-        target=_TARGET,
+        target=_GROWTH_TARGET,
         note=f"each process after {parts}",
         bound_by=parts,
     )

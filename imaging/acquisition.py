@@ -1,16 +1,15 @@
 """Read from a header when, how and with which device an image was made, and sex and age band of the patient."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache
 from typing import NamedTuple
 
 from imaging import tags
-from imaging.elements import Elements, text_of
+from imaging.elements import text_of
 from imaging.facts import CODE_LENGTH, STATION_LENGTH, TEXT_LENGTH, storable_text
 
-_TAGS = (
-    tags.SPECIFIC_CHARACTER_SET,
+ACQUISITION_TAGS = (
     tags.STUDY_DATE,
     tags.VIEW_POSITION,
     tags.IMAGE_LATERALITY,
@@ -21,9 +20,6 @@ _TAGS = (
     tags.PATIENT_AGE,
     tags.PATIENT_BIRTH_DATE,
 )
-_LONGEST_VALUE = 4096
-_CACHED = 256
-"""Number of combinations of values that are kept: those of the images of a series are the same."""
 _DATE_LENGTH = 8
 _LATERALITIES = frozenset("RLBU")
 _SEXES = frozenset("MFO")
@@ -44,17 +40,13 @@ class Acquisition(NamedTuple):
     age_band: str | None
 
 
-def read_acquisition(elements: Elements) -> Acquisition:
-    """Read the values of any header. The birth date serves only to find the age band (PS3.3 C.7.1.1, C.7.2.2)."""
-    return _acquisition(elements.short_values(_TAGS, _LONGEST_VALUE))
+def acquisition_of(values: Sequence[bytes], character_sets: bytes) -> Acquisition:
+    """Convert the values of ACQUISITION_TAGS, in their order; `character_sets` is that of SpecificCharacterSet.
 
-
-@lru_cache(_CACHED)
-def _acquisition(values: tuple[bytes, ...]) -> Acquisition:
-    """Convert the values of _TAGS, in their order."""
-    character_sets, *others = values
+    The birth date serves only to find the age band (PS3.3 C.7.1.1, C.7.2.2).
+    """
     study, view, image_laterality, laterality, manufacturer, station, sex, age, birth = (
-        text_of(value, character_sets) for value in others
+        text_of(value, character_sets) for value in values
     )
     study_date = _date(study)
     return Acquisition(

@@ -18,6 +18,7 @@ from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remark, Remarks
+from imaging.series_cache import SeriesCache
 from imaging.stored_bits import StoredValues, mask_unused_bits
 from imaging.tags import tag_name
 from imaging.voi import Lut, Mapping
@@ -51,6 +52,13 @@ _MODALITY = (
 )
 _VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.WINDOW_CENTER, tags.WINDOW_WIDTH, tags.VOI_LUT_SEQUENCE)
 _SEQUENCES = tags.MODALITY_LUT_SEQUENCE, tags.VOI_LUT_SEQUENCE
+_GROUPS_AND_TABLES = (
+    tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
+    tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
+    _MODALITY[0],
+    _VOI[0],
+    *_SEQUENCES,
+)
 _LONGEST_EMPTY = 64
 """Longer values are not searched for something that is not padding."""
 
@@ -61,7 +69,10 @@ def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -
     Adds a remark if the header does not describe as many frames as there are.
     """
     try:
-        yield from _grayscales(elements, layout, remarks)
+        if any(tag in elements for tag in _GROUPS_AND_TABLES):
+            yield from _grayscales(elements, layout, remarks)
+        else:
+            yield from repeat(_top_level_grayscales.get(elements, layout))
     except HeaderError as error:
         raise RejectImage(Reason.BAD_HEADER, str(error)) from None
 
@@ -91,9 +102,34 @@ def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> It
         if groups and len(groups) != layout.frames:
             _remark_groups(remarks, len(groups), layout.frames)
         yield from _by_frame(groups, elements, outer, layout, padding)
+    yield from repeat(_of_all_frames(outer, elements, layout, padding))
+
+
+def _top_level_grayscale(elements: Elements, layout: PixelLayout) -> Grayscale:
+    return _of_all_frames([elements], elements, layout, _padding(elements, layout))
+
+
+_top_level_grayscales = SeriesCache(
+    _top_level_grayscale,
+    tags.PIXEL_PADDING_VALUE,
+    tags.PIXEL_PADDING_RANGE_LIMIT,
+    *tags.FLOAT_PADDING,
+    *tags.DOUBLE_FLOAT_PADDING,
+    tags.RESCALE_SLOPE,
+    tags.RESCALE_INTERCEPT,
+    tags.WINDOW_CENTER,
+    tags.WINDOW_WIDTH,
+    tags.VOI_LUT_FUNCTION,
+)
+"""The parameters of data sets without functional groups and lookup tables."""
+
+
+def _of_all_frames(
+    outer: list[Elements], elements: Elements, layout: PixelLayout, padding: tuple[float, float] | None
+) -> Grayscale:
     modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
     voi = read_voi(_first_with(outer, *_VOI), layout.bits_stored, lambda: modality.outputs(layout))
-    yield from repeat(_grayscale(modality, voi, padding))
+    return _grayscale(modality, voi, padding)
 
 
 def _remark_groups(remarks: Remarks, groups: int, frames: int) -> None:

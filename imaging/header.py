@@ -6,6 +6,7 @@ from imaging import tags
 from imaging.deflate import inflate
 from imaging.elements import Elements
 from imaging.limits import Limits
+from imaging.repeated_header import RepeatedHeaders
 from imaging.walk import Encoding, TruncatedError
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
@@ -21,6 +22,8 @@ _EXPLICIT = Encoding(implicit=False, little=True)
 _IDENTIFYING = (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.MODALITY, tags.ROWS)
 _FIRST_GROUPS = (0x0002, 0x0008, 0x0800)
 """First groups of files without preamble: file meta information, data set, big endian data set read as little."""
+
+_repeated = RepeatedHeaders()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +53,9 @@ def read_header(data: bytes, limits: Limits) -> Header:
     prefixed = data[_PREAMBLE_LENGTH : _PREAMBLE_LENGTH + 4] == b"DICM"
     if not prefixed and int.from_bytes(data[:2], "little") not in _FIRST_GROUPS:
         raise RejectImage(Reason.NOT_DICOM)
+    if prefixed and (places := _repeated.find(data)) is not None:
+        elements = Elements.at_known_places(data, places.encoding, places.start, places.end, places.found)
+        return Header(elements=elements, transfer_syntax=places.transfer_syntax)
     meta = Elements(data, _EXPLICIT, _PREAMBLE_LENGTH + 4 if prefixed else 0, len(data), before=_META_END)
     syntax = meta.text(tags.TRANSFER_SYNTAX_UID)
     if syntax == DEFLATED_EXPLICIT_LITTLE:
@@ -59,6 +65,8 @@ def read_header(data: bytes, limits: Limits) -> Header:
     else:
         start = meta.end
     elements = Elements(data, _encoding(data, start, syntax), start, len(data))
+    if prefixed and syntax != DEFLATED_EXPLICIT_LITTLE:
+        _repeated.keep(data, meta, elements, syntax)
     if not prefixed and not any(tag in elements for tag in _IDENTIFYING):
         raise RejectImage(Reason.NOT_DICOM)
     return Header(elements=elements, transfer_syntax=syntax)

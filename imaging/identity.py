@@ -1,14 +1,30 @@
 """Read from a header the values that are stored in the database."""
 
+from functools import lru_cache
+
 from imaging import tags
-from imaging.acquisition import read_acquisition
-from imaging.elements import Elements
+from imaging.acquisition import ACQUISITION_TAGS, acquisition_of
+from imaging.elements import Elements, text_of
 from imaging.facts import CODE_LENGTH, TEXT_LENGTH, Facts, storable_integer, storable_text, storable_uid
 from imaging.header import Header
 from imaging.patient import PatientHasher
 from imaging.tags import tag_name
 from imaging.walk import HeaderError
 from nightread.plain_text import is_uid
+
+_TAGS_OF_SERIES = (
+    tags.SPECIFIC_CHARACTER_SET,
+    tags.SERIES_INSTANCE_UID,
+    tags.STUDY_INSTANCE_UID,
+    tags.SOP_CLASS_UID,
+    tags.MODALITY,
+    tags.BODY_PART_EXAMINED,
+    tags.IMAGE_TYPE,
+    *ACQUISITION_TAGS,
+)
+_LONGEST_VALUE = 4096
+_CACHED = 256
+"""Number of combinations of values that are kept: those of the images of a series are the same."""
 
 
 def read_facts(
@@ -19,30 +35,12 @@ def read_facts(
     `frames` is their number if it was counted in the pixel data.
     """
     elements = header.elements
-
-    def text(tag: int, length: int) -> str | None:
-        return storable_text(elements.text(tag), length)
-
-    acquisition = read_acquisition(elements)
     rows = _integer(elements, tags.ROWS)
     if frames is None:
         frames = _integer(elements, tags.NUMBER_OF_FRAMES)
-    return Facts(
+    of_series = _facts_of_series(elements.short_values(_TAGS_OF_SERIES, _LONGEST_VALUE), header.transfer_syntax)
+    return of_series._replace(
         sop_instance_uid=storable_uid(elements.text(tags.SOP_INSTANCE_UID)),
-        series_instance_uid=storable_uid(elements.text(tags.SERIES_INSTANCE_UID)),
-        study_instance_uid=storable_uid(elements.text(tags.STUDY_INSTANCE_UID)),
-        sop_class_uid=storable_uid(elements.text(tags.SOP_CLASS_UID)),
-        transfer_syntax=storable_uid(header.transfer_syntax),
-        modality=text(tags.MODALITY, CODE_LENGTH),
-        body_part=text(tags.BODY_PART_EXAMINED, CODE_LENGTH),
-        image_type=text(tags.IMAGE_TYPE, TEXT_LENGTH),
-        study_date=acquisition.study_date,
-        view_position=acquisition.view_position,
-        laterality=acquisition.laterality,
-        manufacturer=acquisition.manufacturer,
-        station_name=acquisition.station_name,
-        patient_sex=acquisition.patient_sex,
-        age_band=acquisition.age_band,
         rows=rows,
         columns=_integer(elements, tags.COLUMNS),
         frames=1 if frames is None and rows is not None else frames,
@@ -50,6 +48,24 @@ def read_facts(
         accession_key=_accession_key(elements, patient) if patient else None,
         key_id=patient.key_id if patient else None,
         decoder=decoder,
+    )
+
+
+@lru_cache(_CACHED)
+def _facts_of_series(values: tuple[bytes, ...], transfer_syntax: str | None) -> Facts:
+    """Convert the values of _TAGS_OF_SERIES, in their order, which most images of a series share."""
+    character_sets, *uids, modality, body_part, image_type = values[: -len(ACQUISITION_TAGS)]
+    acquisition = acquisition_of(values[-len(ACQUISITION_TAGS) :], character_sets)
+    series, study, sop_class = (storable_uid(text_of(value, character_sets)) for value in uids)
+    return Facts(
+        series_instance_uid=series,
+        study_instance_uid=study,
+        sop_class_uid=sop_class,
+        transfer_syntax=storable_uid(transfer_syntax),
+        modality=storable_text(text_of(modality, character_sets), CODE_LENGTH),
+        body_part=storable_text(text_of(body_part, character_sets), CODE_LENGTH),
+        image_type=storable_text(text_of(image_type, character_sets), TEXT_LENGTH),
+        **acquisition._asdict(),
     )
 
 

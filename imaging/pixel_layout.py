@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from imaging import tags
 from imaging.elements import Elements
 from imaging.limits import Limits
+from imaging.series_cache import SeriesCache
 from imaging.tags import tag_name
 from imaging.walk import UNDEFINED, HeaderError
 from nightread.errors import RejectImage
@@ -64,11 +65,7 @@ class PixelLayout:
 
 def read_pixel_layout(elements: Elements, pixel_tag: int, limits: Limits) -> PixelLayout:
     """Validate the image pixel module; `frames` is the declared number. Raises RejectImage(BAD_HEADER or TOO_LARGE)."""
-    try:
-        layout = _layout(elements, pixel_tag)
-    except HeaderError as error:
-        raise RejectImage(Reason.BAD_HEADER, str(error)) from None
-    _check(layout)
+    layout = _layouts.get(elements, pixel_tag)
     if layout.photometric in _MAY_BE_SUBSAMPLED and _is_subsampled(layout, elements):
         layout = replace(layout, subsampled=True)
     check_limits(layout, limits)
@@ -88,6 +85,34 @@ def check_limits(layout: PixelLayout, limits: Limits) -> None:
 
 def _too_large(what: str, limit: str) -> RejectImage:
     return RejectImage(Reason.TOO_LARGE, f"{what} exceeds the {limit}.")
+
+
+def _checked_layout(elements: Elements, pixel_tag: int) -> PixelLayout:
+    """Return the layout that the header declares. Raises RejectImage(BAD_HEADER)."""
+    try:
+        layout = _layout(elements, pixel_tag)
+    except HeaderError as error:
+        raise RejectImage(Reason.BAD_HEADER, str(error)) from None
+    _check(layout)
+    return layout
+
+
+_layouts = SeriesCache(
+    _checked_layout,
+    tags.SAMPLES_PER_PIXEL,
+    tags.PHOTOMETRIC_INTERPRETATION,
+    tags.PLANAR_CONFIGURATION,
+    tags.NUMBER_OF_FRAMES,
+    tags.ROWS,
+    tags.COLUMNS,
+    tags.BITS_ALLOCATED,
+    tags.BITS_STORED,
+    tags.HIGH_BIT,
+    tags.PIXEL_REPRESENTATION,
+    tags.PALETTE_DESCRIPTORS[0],
+    tags.PALETTE_DATA[0],
+    tags.SEGMENTED_PALETTE_DATA[0],
+)
 
 
 def _layout(elements: Elements, pixel_tag: int) -> PixelLayout:

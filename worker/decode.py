@@ -87,27 +87,25 @@ def decode_in_chunks(
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
     while remaining > 0:
-        inputs: list[Sequence[Inputs | None]] = []
-        for _ in range(min(remaining, chunk_frames)):
+        count = min(remaining, chunk_frames)
+        chunk = [np.empty((count, *spec.shape), np.float32) for spec in specs]
+        prepared: Sequence[Inputs | None] = chunk
+        for index in range(count):
             with limit:
                 frame = next(frames)
                 if notes.if_coloured is not None:
                     notes.look_at_colour(frame)
+                out = [inputs[index] for inputs in chunk]
                 if frame.grayscale.voi_fault or notes.apart:
-                    inputs.append(notes.prepare_apart(frame, specs))
+                    prepared = notes.prepare_apart(frame, specs, out)
                 else:
-                    inputs.append([prepare(frame, spec) for spec in specs])
+                    for spec, place in zip(specs, out, strict=True):
+                        prepare(frame, spec, place)
         if notes.refused and notes.nobody_left:
             return
-        remaining -= len(inputs)
-        yield tuple(_stack(prepared) for prepared in zip(*inputs, strict=True))
-
-
-def _stack(frames: Sequence[Inputs | None]) -> Inputs:
-    """Return an array (frames, height, width, channels). A single frame is not copied."""
-    if frames[-1] is None:  # refused; then all later frames are None too
-        return _NO_INPUTS
-    return frames[0][None] if len(frames) == 1 else np.stack(frames)  # type: ignore[index, arg-type]
+        remaining -= count
+        # A spec that was refused for one frame is refused for all later frames too.
+        yield tuple(_NO_INPUTS if last is None else inputs for inputs, last in zip(chunk, prepared, strict=True))
 
 
 def stop_timers() -> None:

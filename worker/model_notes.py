@@ -51,22 +51,25 @@ class ModelNotes:
             self.refused.update(self.if_coloured())
             self.if_coloured = None
 
-    def prepare_apart(self, frame: Frame, specs: Sequence[InputSpec]) -> list[Inputs | None]:
-        """Prepare the frame for each spec; None for a spec whose models are refused.
+    def prepare_apart(self, frame: Frame, specs: Sequence[InputSpec], out: Sequence[Inputs]) -> list[Inputs | None]:
+        """Prepare the frame for each spec, into the array of `out` at its place; None if its models are refused.
 
         A refusal or remark concerns only the models of its spec.
         """
-        return [self._prepare(frame, spec, self._bundles(index)) for index, spec in enumerate(specs)]
+        return [
+            self._prepare(frame, spec, place, self._bundles(index))
+            for index, (spec, place) in enumerate(zip(specs, out, strict=True))
+        ]
 
     def _bundles(self, index: int) -> list[str]:
         return [bundle for bundle, spec in self._targets if spec == index]
 
-    def _prepare(self, frame: Frame, spec: InputSpec, bundles: Sequence[str]) -> Inputs | None:
+    def _prepare(self, frame: Frame, spec: InputSpec, out: Inputs, bundles: Sequence[str]) -> Inputs | None:
         if self.apart and all(bundle in self.refused for bundle in bundles):
             return None
         remarks = Remarks()
         try:
-            prepared = prepare(replace(frame, remarks=remarks), spec)
+            prepared = prepare(replace(frame, remarks=remarks), spec, out)
         except RejectImage as refusal:
             self.apart = True
             self.refused.update(dict.fromkeys(bundles, refusal))

@@ -74,8 +74,8 @@ class Conversion:
         return cls(
             keras=str(values.get("keras", ""))[:40],
             backend=str(values.get("backend", ""))[:40],
-            onnx_copy=OnnxCopy.from_json(values["onnx"]) if "onnx" in values else None,
-            graph=GraphFacts.from_json(values["graph"]) if "graph" in values else None,
+            onnx_copy=OnnxCopy.from_json(values["onnx"]) if values.get("onnx") else None,
+            graph=GraphFacts.from_json(values["graph"]) if values.get("graph") else None,
             input_shape=_shape(values["input_shape"]),
             output_shape=_shape(values["output_shape"]),
             parameters=int(values["parameters"]),

@@ -82,7 +82,7 @@ class MicroBatcher:
             return
         self._collect_submitted()
         waiting, self._waiting, self._frames_waiting = self._waiting, [], 0
-        inputs = np.concatenate([inputs for _, inputs in waiting])
+        inputs = waiting[0][1] if len(waiting) == 1 else np.concatenate([inputs for _, inputs in waiting])
         if self._input_range is not None:
             self._note_unusual(waiting, self._input_range.distances(inputs, self._predictor.bundle.spec))
         if self._network_thread is not None:

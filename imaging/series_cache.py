@@ -1,0 +1,39 @@
+"""Keep what was made of a few elements of a header, because the images of a series share their values."""
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from imaging import tags
+from imaging.elements import Elements
+
+T = TypeVar("T")
+
+_MOST_KEPT = 256
+_LONGEST_VALUE = 256
+"""Longer values are not compared: headers with lookup tables are read anew."""
+
+
+class SeriesCache(Generic[T]):
+    """Calls `make` with the `wanted` elements of a data set, and not again for one where these have the same values."""
+
+    def __init__(self, make: Callable[..., T], *wanted: int) -> None:
+        """`make` takes a data set, of which it sees only the elements `wanted`, and further hashable values."""
+        self._make = make
+        self._wanted = (tags.SPECIFIC_CHARACTER_SET, *wanted)  # the character set decides what texts mean
+        self._made: dict[Hashable, T] = {}
+
+    def get(self, elements: Elements, *further: Hashable) -> T:
+        """Return what `make` returns for this data set. Raises what it raises; errors are not kept."""
+        written = elements.written(self._wanted, _LONGEST_VALUE)
+        key = written, elements.encoding, further
+        made = self._made.get(key) if written is not None else None
+        if made is None:
+            made = self._make(elements.only(self._wanted), *further)
+            if written is not None:
+                self._keep(key, made)
+        return made
+
+    def _keep(self, key: Hashable, made: T) -> None:
+        if len(self._made) >= _MOST_KEPT:
+            self._made.clear()
+        self._made[key] = made
