@@ -75,6 +75,7 @@ def _receiver(source: ReceiverSource) -> Check:
                 timeout_seconds=_SECONDS,
                 objects=("report",),
                 burned_in=False,
+                test_object=False,
                 studies="all",
                 test_object=False,
             )

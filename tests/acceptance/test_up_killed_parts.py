@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 WITHIN_SECONDS = 60
 PARTS = {
-    "watcher": "cli watch",
+    "watcher": "cli watch --inbox",
     "dispatcher": "cli dispatch",
     "worker": "worker.app worker",
     "watchdog": "cli watchdog",
