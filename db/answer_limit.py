@@ -6,12 +6,9 @@ TCP do not end them, and neither does `statement_timeout`, which the server itse
 
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Engine, event
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 _GRACE_SECONDS = 5.0
 """A server that works ends the statement itself, so much earlier, and the connection stays."""
@@ -27,9 +24,9 @@ def limit_answers(engine: Engine, seconds: float) -> None:
 
     The error is an sqlalchemy.exc.OperationalError; the connection is closed and leaves the pool.
     """
-    connect: Callable[..., Connection[Any]] | None = None
+    connect: Callable[..., Any] | None = None
 
-    def do_connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> "Connection[Any]":
+    def do_connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
         nonlocal connect
         connect = connect or _connect_function(seconds + _GRACE_SECONDS)
         return connect(*arguments, **options)
@@ -37,7 +34,8 @@ def limit_answers(engine: Engine, seconds: float) -> None:
     event.listen(engine, "do_connect", do_connect)
 
 
-def _connect_function(seconds: float) -> "Callable[..., Connection[Any]]":
+def _connect_function(seconds: float) -> Callable[..., Any]:
+    """Return a function that connects as psycopg.connect does."""
     import psycopg  # noqa: PLC0415 - an optional extra
 
     class NoAnswerError(psycopg.OperationalError):

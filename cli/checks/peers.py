@@ -77,7 +77,6 @@ def _receiver(source: ReceiverSource) -> Check:
                 burned_in=False,
                 test_object=False,
                 studies="all",
-                test_object=False,
             )
         )
     except NotDelivered:

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, upd
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
-from db.tables import audit, pauses
+from db.store_tables import pauses
+from db.tables import audit
 
 AUTOMATIC = "nightread"
 """The actor of pauses that nightread begins or ends by itself."""
@@ -59,7 +60,7 @@ def pause(
 
 def end_pauses(
     database: Database,
-    causes: Collection[Cause] = tuple(Cause),
+    causes: Collection[Cause] = ENDED_BY_PEOPLE,
     *,
     now: datetime,
     actor: str = AUTOMATIC,

@@ -10,8 +10,8 @@ from sqlalchemy import Table, select, update
 from db import ledger
 from db.ledger import Annotations, Cause, Expected, GroundTruth, Members, Withdrawal
 from db.ledger.origins import DEPTH
-from db.store_tables import expected, truths
-from db.tables import State, audit, pauses, work
+from db.store_tables import expected, pauses, truths
+from db.tables import State, audit, work
 from imaging.facts import Facts
 from nightread.reasons import Reason
 
