@@ -20,8 +20,14 @@ ENTRANCES ?= --count 1000000
 # Options of `make mutants`, see docs/mutants.md: groups or paths, and other options.
 MODULES ?=
 MUTANTS ?= --processes 2
+# Options of `make bench-gpu`, see docs/gpu.md.
+GPU ?=
 # Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
 # each takes up to 1.5 GB of memory.
+KERAS_TESTS ?= tests/acceptance/test_run_answers.py tests/acceptance/test_run_poison.py tests/acceptance/test_run_bad_input.py tests/acceptance/test_run_real_files.py
+ifdef RUNTIME
+export NIGHTREAD_RUNTIME = $(RUNTIME)
+endif
 PROCESSES ?= 3
 # Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
 EXTRAS ?= worker,postgres,stores
@@ -43,7 +49,7 @@ $(HASHES): pyproject.toml constraints.txt tools/hashed_requirements.py $(STAMP)
 	$(BIN)/python tools/hashed_requirements.py build/pip-report.json > $@.new
 	@mv $@.new $@
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz fuzz-entrances mutants unit check format bench wheel docs hashes sbom vulnerabilities clean
+.PHONY: is-this-python help venv demo test slow chaos fuzz fuzz-entrances mutants unit check format bench bench-gpu wheel docs hashes sbom vulnerabilities clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -58,11 +64,12 @@ is-this-python:
 demo: venv ## analyse 300 synthetic images with the whole pipeline, and check the results
 	$(BIN)/nightread demo
 
-test: venv ## run the test suite without the slow tests; under five minutes on two cores
+test: venv ## run the test suite without the slow tests; under five minutes on two cores; with the other runtime RUNTIME=keras
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-slow: venv ## run the slow tests: training, faults, crashing images, fuzzing
+slow: venv ## run the slow tests: training, faults, crashing images, fuzzing; some tests also with the other runtime, Keras
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+	$(if $(RUNTIME),,NIGHTREAD_RUNTIME=keras $(BIN)/python -m pytest -n 2 --dist loadfile $(KERAS_TESTS))
 
 chaos: venv ## inject random faults into the whole system, an hour; shorter with SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \
@@ -93,6 +100,10 @@ format: venv ## format the code
 
 bench: venv ## measure the speed budget; half an hour on an idle machine
 	$(BIN)/python -m benchmarks
+
+# Without a virtual environment it takes the interpreter that is there: it says which packages its rows lack.
+bench-gpu: ## measure networks, decoding and the pipeline on a GPU host, in under eight minutes; a rehearsal without a GPU
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m benchmarks.gpu $(GPU); else python3 -m benchmarks.gpu $(GPU); fi
 
 wheel: venv ## build the wheel and try it in a new environment, without and with TensorFlow
 	tools/try_wheel.sh $(BIN)/python

@@ -17,9 +17,11 @@ from pydicom.sequence import Sequence as DicomSequence
 from rich.console import Console
 from rich.table import Table
 
+from imaging import header
 from imaging.header import read_header
 from imaging.identity import read_facts
 from imaging.limits import DEFAULT_LIMITS
+from imaging.repeated_header import RepeatedHeaders
 from models.phantoms.dicom import PhantomStyle, phantom_file
 
 _FACTS = (
@@ -40,11 +42,20 @@ _TAGS = [*_FACTS, "SpecificCharacterSet"]
 _OTHER_ELEMENTS = 200
 """Number of added private elements: real CT and MR headers have 100 to 300 elements."""
 
+_read_before = RepeatedHeaders()
+
 Reader = Callable[[bytes], object]
 
 
 def own_walk(data: bytes) -> object:
-    """Read the facts as a worker does."""
+    """Read the facts as a worker does, of a header unlike all others."""
+    header._repeated = RepeatedHeaders()  # noqa: SLF001 - forgets the headers that were read
+    return read_facts(read_header(data, DEFAULT_LIMITS), None)
+
+
+def repeated(data: bytes) -> object:
+    """Read the facts as a worker does, of a header that was read before."""
+    header._repeated = _read_before  # noqa: SLF001
     return read_facts(read_header(data, DEFAULT_LIMITS), None)
 
 
@@ -61,6 +72,7 @@ def whole_header(data: bytes) -> object:
 
 
 READERS: dict[str, Reader] = {
+    "repeated (imaging.repeated_header)": repeated,
     "own walk (imaging.header)": own_walk,
     "dcmread, specific_tags": specific_tags,
     "dcmread": whole_header,

@@ -18,6 +18,7 @@ from benchmarks import (
     pictures,
     saturation,
     scaling,
+    start_times,
 )
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
@@ -33,6 +34,7 @@ ROWS: dict[str, Measure] = {
     "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
     "latency": latency.measure,
     "api": api_latency.measure,
+    "start": start_times.measure,
     "memory": memory.measure,
     "pictures": pictures.measure,
     "queries": partial(million_images.measure, kind="SQLite"),

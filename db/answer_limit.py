@@ -35,7 +35,6 @@ def limit_answers(engine: Engine, seconds: float) -> None:
 
 
 def _connect_function(seconds: float) -> Callable[..., Any]:
-    """Return a function that connects as psycopg.connect does."""
     import psycopg  # noqa: PLC0415 - an optional extra
 
     class NoAnswerError(psycopg.OperationalError):

@@ -8,6 +8,7 @@ stand for all of its images; here each object is encoded once (`python -m benchm
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, BigInteger, Boolean, Dialect, Float, Integer, String
@@ -15,11 +16,12 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from db.types import UtcDateTime, json_text
 
-_NULL = struct.pack(">i", -1)
+_LENGTH = struct.Struct(">i")
+_NULL = _LENGTH.pack(-1)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _HEADER, _EMPTY = struct.Struct(">iiIii"), struct.Struct(">iiI")  # dimensions, has NULL, type, length, first index
-_BIG_INTEGER, _INTEGER, _FLOAT = (struct.Struct(f">i{code}") for code in "qid")
+_BIG_INTEGER, _INTEGER, _FLOAT = (struct.Struct(f">i{code}").pack for code in "qid")
 
 
 class EncodedArray(bytes):
@@ -62,6 +64,9 @@ def register_arrays(connection: Any) -> None:
     connection.adapters.register_dumper(EncodedArray, EncodedArrayDumper)
 
 
+_Values = Sequence[Any]
+
+
 class _Element(NamedTuple):
     """How one type of elements is written."""
 
@@ -70,30 +75,48 @@ class _Element(NamedTuple):
     """Its number in PostgreSQL's `pg_type`, which is the same in all versions."""
     encode: Callable[[Any], bytes]
     """Returns the length and the bytes of a value."""
+    encode_all: Callable[["_Element", _Values], bytes]
+    """Returns the lengths and the bytes of several values, of which some may be None."""
 
 
-def _encode(element: _Element, values: Sequence[Any]) -> EncodedArray | None:
+def _encode(element: _Element, values: _Values) -> EncodedArray | None:
     """Return the array, or None if all values are None: `unnest` fills shorter arrays with NULL."""
-    distinct = {id(value): value for value in values}
+    if not values:
+        return EncodedArray(_EMPTY.pack(0, 0, element.oid))
+    if values.count(None) == len(values):
+        return None
     try:
-        encoded = {key: _NULL if value is None else element.encode(value) for key, value in distinct.items()}
+        body = element.encode_all(element, values)
     except (struct.error, AttributeError, OverflowError) as error:
         raise ValueError("a value does not fit its column") from error
-    if values and len(distinct) == 1 and values[0] is None:
-        return None
-    header = (
-        struct.pack(">iiIii", 1, 1, element.oid, len(values), 1) if values else struct.pack(">iiI", 0, 0, element.oid)
-    )
-    return EncodedArray(header + b"".join([encoded[id(value)] for value in values]))
+    return EncodedArray(_HEADER.pack(1, 1, element.oid, len(values), 1) + body)
 
 
 def _element_of(type_: TypeEngine[Any]) -> _Element:
     return next(element for sort, element in _ELEMENTS if isinstance(type_, sort))
 
 
+def _by_object(element: _Element, values: _Values) -> bytes:
+    """Encode each object once, however often it occurs. Equal times may be different ones in the hour that repeats."""
+    distinct = {id(value): value for value in values}
+    encoded = {key: _NULL if value is None else element.encode(value) for key, value in distinct.items()}
+    return b"".join([encoded[id(value)] for value in values])
+
+
+def _by_value(element: _Element, values: _Values) -> bytes:
+    """Encode equal values once; most columns of a batch have a few values, in strings of different headers."""
+    encoded = {value: _NULL if value is None else element.encode(value) for value in set(values)}
+    return b"".join(map(encoded.__getitem__, values))
+
+
+def _each(element: _Element, values: _Values) -> bytes:
+    """Encode numbers, which differ from image to image."""
+    return b"".join([_NULL if value is None else element.encode(value) for value in values])
+
+
 def _text(value: str) -> bytes:
     data = value.encode()
-    return struct.pack(">i", len(data)) + data
+    return _LENGTH.pack(len(data)) + data
 
 
 def _json(value: object) -> bytes:
@@ -107,16 +130,16 @@ def _boolean(value: object) -> bytes:
 def _time(value: datetime) -> bytes:
     if value.tzinfo is None:
         raise ValueError("a naive datetime cannot be stored")
-    return _BIG_INTEGER.pack(8, (value.astimezone(UTC) - _EPOCH) // _MICROSECOND)
+    return _BIG_INTEGER(8, (value.astimezone(UTC) - _EPOCH) // _MICROSECOND)
 
 
 _ELEMENTS: tuple[tuple[type[TypeEngine[Any]], _Element], ...] = (
-    (UtcDateTime, _Element("TIMESTAMP WITH TIME ZONE", 1184, _time)),
-    (JSON, _Element("JSON", 114, _json)),
-    (BigInteger, _Element("BIGINT", 20, lambda value: _BIG_INTEGER.pack(8, value))),
-    (Integer, _Element("INTEGER", 23, lambda value: _INTEGER.pack(4, value))),
-    (Float, _Element("DOUBLE PRECISION", 701, lambda value: _FLOAT.pack(8, value))),
-    (Boolean, _Element("BOOLEAN", 16, _boolean)),
-    (String, _Element("VARCHAR", 1043, _text)),
+    (UtcDateTime, _Element("TIMESTAMP WITH TIME ZONE", 1184, _time, _by_object)),
+    (JSON, _Element("JSON", 114, _json, _by_object)),
+    (BigInteger, _Element("BIGINT", 20, partial(_BIG_INTEGER, 8), _each)),
+    (Integer, _Element("INTEGER", 23, partial(_INTEGER, 4), _each)),
+    (Float, _Element("DOUBLE PRECISION", 701, partial(_FLOAT, 8), _each)),
+    (Boolean, _Element("BOOLEAN", 16, _boolean, _by_value)),
+    (String, _Element("VARCHAR", 1043, _text, _by_value)),
 )
 """In this order, because BigInteger is an Integer."""

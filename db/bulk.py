@@ -74,6 +74,10 @@ class is_any_of(FunctionElement[bool]):  # noqa: N801 - a function of SQL, like 
         """Take the column, and the name of the parameter."""
         super().__init__(of, bindparam(name, expanding=True, type_=of.type))
 
+    def self_group(self, against: object = None) -> "is_any_of":  # noqa: ARG002
+        """Stay a condition: SQLAlchemy compares a boolean of SQLite with 1, and then no index is used."""
+        return self
+
 
 def execute_in_chunks(
     connection: Connection, statement: Executable, name: str, values: Iterable[Any], **others: Any

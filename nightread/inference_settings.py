@@ -19,5 +19,12 @@ class InferenceSettings(BaseSettings):
         "model has an ONNX file, on a GPU Keras.",
     )
     decode_ahead: bool | None = Field(
-        None, description="Decode the next images while the network predicts; unset: only on a GPU."
+        None, description="Decode the next images while the network predicts; unset: only on a GPU or with `decoders`."
+    )
+    decoders: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Number of processes per worker process that read and decode its images, for GPU hosts; 0: it does "
+        "so itself. Linux only.",
     )

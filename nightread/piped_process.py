@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
@@ -11,11 +11,18 @@ from typing import Any
 class PipedProcess:
     """A process that is killed with `stop`, or when this object is no longer used."""
 
-    def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start `python -m module`; by default it has the environment of this process. Raises OSError."""
+    def __init__(
+        self, module: str, environment: Mapping[str, str] | None = None, *, descriptors: Sequence[int] = ()
+    ) -> None:
+        """Start `python -m module`; by default it has the environment of this process. Raises OSError.
+
+        It inherits the `descriptors`, which have the same numbers there.
+        """
         connection, child_end = Pipe()
         try:
-            process = subprocess.Popen([sys.executable, "-P", "-m", module], stdin=child_end.fileno(), env=environment)
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module], stdin=child_end.fileno(), env=environment, pass_fds=descriptors
+            )
         except OSError:
             connection.close()
             raise

@@ -150,6 +150,7 @@ def _open_context(**_: Any) -> None:
         _worker.context = open_context(settings, settings.require_redis_url(), process, slot)
         _report_model()
         slot.mark_ready()
+        log.info("worker process is ready", extra={"index": index})
     except StopWork as error:
         _stop_worker(str(error))
     except Exception:

@@ -23,6 +23,7 @@ from nightread.hardware import gpus
 from nightread.notify import announce_outcomes, notify_dispatcher, open_redis
 from nightread.settings import Settings
 from nightread.site_key import load_site_key
+from worker.decoders.pool import DecodePool
 from worker.errors import BatchTakenError
 from worker.fetching.stores import Stores
 from worker.former_contents import FormerContents
@@ -52,6 +53,8 @@ class WorkerContext:
     model_set: ModelSet
     network_thread: Executor | None = None
     """One thread that runs the networks while the main thread decodes the next frames. None: both run in turn."""
+    decode_pool: DecodePool | None = None
+    """Processes that read and prepare images for this one. None: it does so itself."""
     slot: Slot = field(default_factory=lambda: InFlightTable().slot(0))
     trial_reader: TrialReader = field(init=False)
     stores: Stores = field(init=False)
@@ -76,7 +79,21 @@ class WorkerContext:
         before, self.model_set = self.model_set, reload_model_set(self.model_set, self.settings, self.database)
         if self.model_set is not before:
             del before
+            self.open_decode_pool()
             freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
+
+    def open_decode_pool(self) -> None:
+        """Start decoder processes for the loaded models, if the settings ask for some; end those of other models."""
+        if self.decode_pool is not None:
+            self.decode_pool.close()
+            self.decode_pool = None
+        if self.settings.decoders:
+            try:
+                self.decode_pool = DecodePool(
+                    self.settings, self.limits, self.model_set, record_death=self.slot.record_death
+                )
+            except OSError as error:
+                log.warning("this process decodes all images itself, in spite of NIGHTREAD_DECODERS: %s", error)
 
     def reload_opt_outs(self) -> None:
         """Read the list of patients who opted out."""
@@ -141,7 +158,7 @@ def open_context(settings: Settings, redis_url: str, process: WorkerProcess, slo
     retry_while_unavailable(lambda: schema.require_newest(database), START_RETRY, OutageLog(log))
     require_clock_agreement(database)
     requeue_dead_predecessor(database, process, work_in_flight=work_in_flight)
-    return WorkerContext(
+    context = WorkerContext(
         settings=settings,
         database=database,
         redis=open_redis(redis_url),
@@ -156,8 +173,10 @@ def open_context(settings: Settings, redis_url: str, process: WorkerProcess, slo
         network_thread=ThreadPoolExecutor(1, "network") if _uses_network_thread(settings) else None,
         slot=slot,
     )
+    context.open_decode_pool()
+    return context
 
 
 def _uses_network_thread(settings: Settings) -> bool:
     """Return whether networks run in a thread of their own: useful on a GPU, useless on the one core of a process."""
-    return bool(gpus(settings)) if settings.decode_ahead is None else settings.decode_ahead
+    return bool(gpus(settings) or settings.decoders) if settings.decode_ahead is None else settings.decode_ahead

@@ -11,7 +11,13 @@ from nightread.hardware import gpus
 from nightread.settings import Settings
 from worker.inference.device import use_one_thread
 
-_MODULES = ("worker.analyse", "worker.context", "models.runtimes.onnx_network")
+_MODULES = (
+    "worker.analyse",
+    "worker.context",
+    "models.runtimes.onnx_network",
+    *(f"db.ledger.{name}" for name in ("bundles", "claims", "issuers", "outcomes")),
+    "db.queries.opt_outs",
+)
 
 
 def preload(settings: Settings) -> None:

@@ -5,6 +5,7 @@ A decoder can kill the process, so the image is marked as in flight while its by
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from db import ledger
 from db.ledger import Claimed
@@ -17,6 +18,8 @@ from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
 from worker.context import WorkerContext
 from worker.decode import decode_in_chunks, frames_per_chunk, kind_of, open_dicom_image
+from worker.decoders.decode_ahead import DecodeAhead
+from worker.decoders.messages import DecodedImage, Undecoded, decode_routing
 from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
@@ -38,31 +41,36 @@ class ImageReader:
         self._prefetcher = prefetcher
         self._results = results
         self._keep_lease = partial(context.keep_lease, batch_id)
+        self._decode_ahead = DecodeAhead((), None)
 
     def read_in_parts(self, images: Sequence[Claimed]) -> Iterator[list[PreparedImage]]:
         """Yield the images that could be read, in parts that fit into memory. Raises BatchError."""
         part: list[PreparedImage] = []
         held_bytes = 0
-        for image in images:
-            if prepared := self._read(image):
-                part.append(prepared)
-                held_bytes += prepared.held_bytes
-            if len(part) == _PART_IMAGES or held_bytes >= _PART_BYTES:
-                yield part
-                part, held_bytes = [], 0
-        yield part
+        with DecodeAhead(images, self._context.decode_pool) as self._decode_ahead:
+            for image in images:
+                if prepared := self._read(image):
+                    part.append(prepared)
+                    held_bytes += prepared.held_bytes
+                if len(part) == _PART_IMAGES or held_bytes >= _PART_BYTES:
+                    yield part
+                    part, held_bytes = [], 0
+            yield part
 
     def _read(self, image: Claimed) -> PreparedImage | None:
         """Fetch, route and decode one image. Return None if it has its outcome already (error, archive, duplicate)."""
         self._keep_lease()
         with self._results.capture_errors(image):
+            decoded = self._decode_ahead.take(image, self._keep_lease)
+            if not isinstance(decoded, Undecoded):
+                return self._take_over(image, *decoded)
             file = self._prefetcher.take(image, self._keep_lease) if is_in_store(image) else None
-            self._trial_read_if_suspicious(image, file)
+            self._trial_read_if_suspicious(image, file, is_suspicious=decoded is Undecoded.SUSPICIOUS)
             with self._context.in_flight(image):
                 file = file or self._fetch(image)
                 with self._results.capture_errors(image, file):  # from here the outcome also holds the file's identity
                     if (kind := archive_kind(file.data)) is None:
-                        return self._prepare(image, file)
+                        return self.prepare(image, file)
                     self._expand(image, file, kind)
         return None
 
@@ -74,9 +82,21 @@ class ImageReader:
         except ImageError:
             return None
 
-    def _trial_read_if_suspicious(self, image: Claimed, file: Fetched | None) -> None:
+    def _take_over(self, image: Claimed, decoded: DecodedImage, arrays: tuple[Inputs, ...]) -> PreparedImage | None:
+        """Return an image that a decoder process has read and prepared."""
+        with self._results.capture_errors(image, decoded.file):
+            facts = decoded.with_keys(self._context.patient)
+            self._results.keep_facts(image, facts, decoded.annotations)
+            matches, targets, refused = decode_routing(decoded.routing)
+            parsed = ParsedImage(
+                image, decoded.file, facts, matches, refused, decoded.remarks, MappingProxyType(decoded.model_remarks)
+            )
+            return PreparedImage(parsed, targets, [arrays] if arrays else (), sum(array.nbytes for array in arrays))
+        return None
+
+    def _trial_read_if_suspicious(self, image: Claimed, file: Fetched | None, *, is_suspicious: bool = False) -> None:
         """Read the image in a disposable process first, if this image or any recent image has killed a process."""
-        if image.alone or self._context.slot.is_cautious():
+        if image.alone or is_suspicious or self._context.slot.is_cautious():
             data = file.data if file else None
             self._context.trial_reader.read(image, self._context.model_set.specs, self._keep_lease, data)
 
@@ -94,7 +114,7 @@ class ImageReader:
         else:
             self._results.add_duplicate(image, file, original)
 
-    def _prepare(self, image: Claimed, file: Fetched) -> PreparedImage:
+    def prepare(self, image: Claimed, file: Fetched) -> PreparedImage:
         """Parse the header, apply the routing rules and the domains of the models, and decode the frames.
 
         Frames that fit into one chunk are decoded now; more frames are decoded chunk by chunk during prediction. The

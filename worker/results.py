@@ -55,10 +55,14 @@ class Results:
 
         Raises RejectImage if the patient opted out; then nothing of the header is kept.
         """
-        if self._context.patient.has_opted_out(dicom_image.facts.patient_key):
+        self.keep_facts(image, dicom_image.facts, header_annotations(dicom_image))
+
+    def keep_facts(self, image: Claimed, facts: Facts, annotations: Annotations | None) -> None:
+        """Do the same with facts and annotations that a decoder process has read."""
+        if self._context.patient.has_opted_out(facts.patient_key):
             raise RejectImage(Reason.OPTED_OUT)
-        self._facts[image.work_id] = dicom_image.facts
-        if annotations := header_annotations(dicom_image):
+        self._facts[image.work_id] = facts
+        if annotations:
             self._annotations[image.work_id] = annotations
 
     def add_error(self, image: Claimed, error: Exception, file: Fetched | None = None) -> None:

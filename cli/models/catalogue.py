@@ -46,12 +46,13 @@ def list_command(as_json: bool, **options: Any) -> None:
     if as_json:
         print_json([_entry_json(entry, bundle, problem, active.references) for entry, bundle, problem in found])
         return
-    table = make_table(out, "model", "labels", "input", "state", "active", "folder")
+    table = make_table(out, "model", "labels", "input", "runtimes", "state", "active", "folder")
     for entry, bundle, problem in found:
         table.add_row(
             Text(entry.reference),
             Text(", ".join(bundle.labels) if bundle else ""),
             Text(_input(bundle) if bundle else ""),
+            Text(", ".join(bundle.runtimes) if bundle else ""),
             Text(problem or "verified", style="red" if problem else "green"),
             Text("yes" if entry.reference in active.references else ""),
             Text(str(entry.path)),
@@ -73,7 +74,15 @@ def show_command(name: str, as_json: bool, **options: Any) -> None:
     bundle = find_bundle(name, settings_from(**options).bundle_folders)
     records = _read_records(bundle)
     if as_json:
-        print_json({**bundle.to_json(), "path": str(bundle.path), "verified": True, **records})
+        print_json(
+            {
+                **bundle.to_json(),
+                "runtimes": list(bundle.runtimes),
+                "path": str(bundle.path),
+                "verified": True,
+                **records,
+            }
+        )
         return
     table = make_table(out, "", "", show_header=False)
     for heading, value in _facts(bundle, records):
@@ -103,6 +112,7 @@ def _entry_json(entry: Entry, bundle: Bundle | None, problem: str | None, active
         "active": entry.reference in active,
         "digest": bundle.digest if bundle else None,
         "labels": list(bundle.labels) if bundle else None,
+        "runtimes": list(bundle.runtimes) if bundle else None,
     }
 
 
@@ -123,6 +133,8 @@ def _facts(bundle: Bundle, records: Records) -> list[tuple[str, str]]:
         ("made for", str(bundle.domain) if bundle.domain else _NO_DOMAIN),
         ("intended use", bundle.intended_use),
         ("not for", "; ".join(bundle.exclusions)),
+        ("runtimes", ", ".join(bundle.runtimes)),
+        *_describe_export(records),
         ("digest", f"{bundle.digest} (verified)"),
         ("folder", str(bundle.path)),
         *_describe_records(records),
@@ -147,6 +159,16 @@ def _describe_records(records: Records) -> Iterator[tuple[str, str]]:
         with suppress(KeyError, TypeError):
             if record is not None:
                 yield line(record)
+
+
+def _describe_export(records: Records) -> list[tuple[str, str]]:
+    """Say why the bundle has no ONNX file, if its record does."""
+    exports = [record.get("onnx") for record in (records["training"], records["import"]) if record is not None]
+    return [
+        ("no ONNX file", str(export.get("reason")))
+        for export in exports
+        if isinstance(export, dict) and export.get("exported") is False
+    ]
 
 
 def _describe_training(record: dict[str, Any]) -> tuple[str, str]:

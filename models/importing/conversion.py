@@ -10,6 +10,7 @@ from models.importing.errors import RefusedModel
 from models.importing.foreign import inspect, replace_config
 from models.importing.job import CONVERTED_FILE, INPUTS_FILE
 from models.importing.memory import limit_memory, limit_memory_for_loading
+from models.importing.onnx_copy import export_copy
 
 _BATCH = 16
 _TENSORFLOW_MEMORY_ERROR = "ResourceExhaustedError"
@@ -17,11 +18,11 @@ _PROBES = 4
 """The number of frames of noise. The output for noise must be scores, too."""
 
 
-def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict[str, Any]:
+def convert(folder: Path, file: Path, input_shape: tuple[int, int, int], *, with_onnx: bool = False) -> dict[str, Any]:
     """Convert the file and return plain values about the network; models.importing.convert.Conversion reads them.
 
     Raises RefusedModel. Images are scored only if the network accepts `input_shape`. They are scored with the network
-    that is loaded again from the converted file.
+    that is loaded again from the converted file. `with_onnx` also exports this network as ONNX.
     """
     inspected = inspect(file)
     config = inspected.config
@@ -50,7 +51,7 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int]) -> dict
     if facts["bad_weights"] or not _takes(model.input_shape[1:], input_shape):
         return facts
     written = keras.saving.load_model(folder / CONVERTED_FILE, compile=False, safe_mode=True)
-    return facts | _answers(written, folder, input_shape)
+    return facts | _answers(written, folder, input_shape, with_onnx=with_onnx)
 
 
 def _load(keras: Any, file: Path) -> Any:
@@ -83,12 +84,15 @@ def _takes(found: tuple[int | None, ...], wanted: tuple[int, ...]) -> bool:
     return len(found) == len(wanted) and all(size in (None, asked) for size, asked in zip(found, wanted, strict=True))
 
 
-def _answers(model: Any, folder: Path, shape: tuple[int, ...]) -> dict[str, Any]:
+def _answers(model: Any, folder: Path, shape: tuple[int, int, int], *, with_onnx: bool) -> dict[str, Any]:
     noise = np.random.default_rng(0).random((_PROBES, *shape), np.float32)
-    probes = _scores(model, np.concatenate([noise, noise * 255 - 128, np.zeros((1, *shape), np.float32)]))
-    inputs = folder / INPUTS_FILE
-    scores = _scores(model, np.load(inputs, allow_pickle=False)).tolist() if inputs.is_file() else []
-    return {"probes": probes.tolist(), "scores": scores}
+    inputs = np.concatenate([noise, noise * 255 - 128, np.zeros((1, *shape), np.float32)])
+    probes = len(inputs)
+    if (given := folder / INPUTS_FILE).is_file():
+        inputs = np.concatenate([inputs, np.load(given, allow_pickle=False)])
+    scores = _scores(model, inputs)
+    answers = {"probes": scores[:probes].tolist(), "scores": scores[probes:].tolist()}
+    return answers | {"onnx": export_copy(model, folder, shape, inputs, scores)} if with_onnx else answers
 
 
 def _scores(model: Any, inputs: Any) -> Any:

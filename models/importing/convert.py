@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from models.importing.foreign import GRAPH, detect_format, inspect_converted
 from models.importing.graph_facts import GraphFacts
 from models.importing.graph_options import GraphOptions
 from models.importing.job import CONVERTED_FILE, CONVERTED_ONNX_FILE, INPUTS_FILE, JOB_FILE, RESULT_FILE
+from models.importing.onnx_copy import OnnxCopy
 from models.importing.private_copy import Copied, copy_private
 from models.postprocessing import SOFTMAX
 
@@ -40,6 +41,8 @@ class Conversion:
     keras: str = ""
     backend: str = ""
     """The versions of what loaded a Keras file."""
+    onnx_copy: OnnxCopy | None = None
+    """The export of a Keras file, if one was asked for."""
     graph: GraphFacts | None = None
     """What is known of an ONNX file; None for a Keras file."""
     input_shape: tuple[int | None, ...]
@@ -60,13 +63,19 @@ class Conversion:
     original: Copied
     """The file that was inspected and loaded."""
 
+    @property
+    def onnx_path(self) -> Path:
+        """Return the path of the ONNX file that was exported from a Keras file."""
+        return self.path.with_name(CONVERTED_ONNX_FILE)
+
     @classmethod
     def from_json(cls, values: dict[str, Any], path: Path, original: Copied) -> Self:
         """Read the result of the sandbox, which is not trusted. Raises KeyError, TypeError or ValueError."""
         return cls(
             keras=str(values.get("keras", ""))[:40],
             backend=str(values.get("backend", ""))[:40],
-            graph=GraphFacts.from_json(values["graph"]) if "graph" in values else None,
+            onnx_copy=OnnxCopy.from_json(values["onnx"]) if values.get("onnx") is not None else None,
+            graph=GraphFacts.from_json(values["graph"]) if values.get("graph") is not None else None,
             input_shape=_shape(values["input_shape"]),
             output_shape=_shape(values["output_shape"]),
             parameters=int(values["parameters"]),
@@ -88,12 +97,14 @@ def converted(
     *,
     labels: int = 0,
     options: GraphOptions | None = None,
+    with_onnx: bool = False,
     accept_weaker: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Iterator[Conversion]:
     """Convert `file` in a sandbox and score `inputs`, (n, height, width, channels).
 
-    An ONNX file needs the number of `labels` and `options`, what its card says of the graph. Raises RefusedModel if the
+    An ONNX file needs the number of `labels` and `options`, what its card says of the graph. A Keras file is also
+    exported as ONNX if `with_onnx`; if that fails, Conversion.onnx_copy says why. Raises RefusedModel if the
     sandbox refuses the file, dies, takes too long or returns an invalid result, and, unless `accept_weaker`, if this
     machine lacks a required restriction (models.importing.confinement).
     """
@@ -106,6 +117,7 @@ def converted(
             "file": f"foreign{kind}",
             "input_shape": list(input_shape),
             "accept_weaker": accept_weaker,
+            "with_onnx": with_onnx,
             **_of_graph(kind, labels, options),
         }
         if inputs is not None:
@@ -116,6 +128,7 @@ def converted(
             _check_again(conversion, job, timeout_seconds)
         else:
             inspect_converted(conversion.path)
+            conversion = _with_checked_copy(conversion, job | {"labels": labels}, timeout_seconds)
         yield conversion
 
 
@@ -133,6 +146,20 @@ def _of_graph(kind: str, labels: int, options: GraphOptions | None) -> dict[str,
             f"Run `pip install {' '.join(lacking)}`."
         )
     return {"labels": labels, "graph": asdict(options or GraphOptions(activation=SOFTMAX))}
+
+
+def _with_checked_copy(conversion: Conversion, job: dict[str, Any], timeout_seconds: float) -> Conversion:
+    """Return the conversion with its ONNX file if another sandbox accepts the file, else with the reason."""
+    exported = conversion.onnx_copy
+    if exported is None or exported.signature is None:
+        return conversion
+    if not _is_plain(conversion.onnx_path):
+        return replace(conversion, onnx_copy=OnnxCopy.failed("the export wrote no file"))
+    try:
+        _check_again(replace(conversion, path=conversion.onnx_path), job, timeout_seconds)
+    except RefusedModel as refused:
+        return replace(conversion, onnx_copy=OnnxCopy.failed(str(refused)))
+    return conversion
 
 
 def _check_again(conversion: Conversion, job: dict[str, Any], timeout_seconds: float) -> None:
@@ -234,6 +261,8 @@ def _result(folder: Path) -> dict[str, Any]:
 def _conversion(folder: Path, values: dict[str, Any], original: Copied, file: str) -> Conversion:
     with _invalid_results_refused():
         conversion = Conversion.from_json(values, folder / file, original)
+        if (conversion.graph is None) != (file == CONVERTED_FILE):
+            raise TypeError("the facts are those of another format")
         if not _is_plain(conversion.path) and (conversion.graph is None or conversion.scores.size):
             raise RefusedModel(f"The process that loaded the network wrote no {file}. Do not use this file.")
         return conversion

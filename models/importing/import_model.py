@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,7 +65,13 @@ def import_model(
         )
         bundle = replace(bundle, domain=with_stated(found_domain, stated_domain or {}))
     with converted(
-        file, bundle.spec.shape, inputs, labels=len(bundle.labels), options=options, accept_weaker=accept_weaker
+        file,
+        bundle.spec.shape,
+        inputs,
+        labels=len(bundle.labels),
+        options=options,
+        with_onnx=True,
+        accept_weaker=accept_weaker,
     ) as found:
         check(bundle, found)
         comparison = (
@@ -103,7 +110,8 @@ def _record(file: Path, found: Conversion, comparison: GoldenComparison | None) 
 
 def _runtime(found: Conversion) -> dict[str, Any]:
     if found.graph is None:
-        return {"runtime": "keras", "keras": found.keras, "backend": found.backend}
+        exported = {} if found.onnx_copy is None else {"onnx": found.onnx_copy.record}
+        return {"runtime": "keras", "keras": found.keras, "backend": found.backend, **exported}
     return {"runtime": "onnx", "graph": found.graph.to_json()}
 
 
@@ -128,7 +136,9 @@ def _save(bundle: Bundle, found: Conversion, folder: Path) -> None:
         shutil.copyfile(found.path, path)
 
     if found.graph is None:
-        save_bundle(bundle, folder, copy)
+        signature = None if found.onnx_copy is None else found.onnx_copy.signature
+        export = None if signature is None else partial(shutil.copyfile, found.onnx_path)
+        save_bundle(replace(bundle, onnx=signature), folder, copy, save_onnx=export)
     else:
         save_bundle(replace(bundle, onnx=found.graph.signature), folder, save_onnx=copy)
 

@@ -45,7 +45,7 @@ def _steps(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     if "graph" not in job:
         from models.importing.conversion import convert  # noqa: PLC0415
 
-        return convert(folder, file, size)
+        return convert(folder, file, size, with_onnx=job["with_onnx"])
     from models.importing.graph_options import GraphOptions  # noqa: PLC0415
     from models.importing.graphs.convert import check_converted, convert_graph  # noqa: PLC0415
 

@@ -99,6 +99,8 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return environment and options without the NIGHTREAD_ settings of the machine that runs the tests."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
+    if "NIGHTREAD_RUNTIME" in os.environ:  # make test RUNTIME=keras
+        inherited["NIGHTREAD_RUNTIME"] = os.environ["NIGHTREAD_RUNTIME"]
     if "pythonpath" in options:
         inherited["PYTHONPATH"] = str(options.pop("pythonpath"))
     settings = {f"NIGHTREAD_{name}": str(value) for name, value in options.items() if name.isupper()}

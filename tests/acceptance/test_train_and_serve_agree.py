@@ -6,16 +6,18 @@ import numpy as np
 import pydicom
 import pytest
 import skip_reasons
-from nightread_process import images, run
+from nightread_process import database_of, images, run
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from skip_reasons import SHARED_DATA
 
+from db import queries
 from models.catalogue import find_bundle
 from models.datasets import open_dataset
 from models.networks.scoring import score
-from models.runtimes.load import load_network
+from models.runtimes.keras_network import load_keras_network
+from nightread.runtime_names import KERAS, RUNTIMES
 
 MNIST = SHARED_DATA / "mnist"
 SECONDS = 240
@@ -39,20 +41,21 @@ def write_scan(path: Path, number: int, pixels: NDArray[np.uint8]) -> None:
 @pytest.mark.skipif(not MNIST.is_dir(), reason=skip_reasons.NO_SHARED_DATA)
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.slow
-def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path) -> None:
-    """Every label is the same, every score within 1e-4, and the counts add up."""
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path, runtime: str) -> None:
+    """Every label is that of Keras on arrays, every score within 1e-4, and the counts add up, with both runtimes."""
     bundle = find_bundle("mnist-cnn", ())
     test = open_dataset(f"mnist:{MNIST}").test
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     for number in range(test.images):
         write_scan(inbox / f"{number:05}.dcm", number, test.load(number).stored)
-    network = load_network(bundle)
+    network = load_keras_network(bundle)
     expected = [
         result for result in bundle.postprocessing.image_results(score(network, test).scores) if result is not None
     ]
 
-    done = run("run", inbox, "--model", "mnist-cnn", "--state", tmp_path / "state", seconds=SECONDS)
+    done = run("run", inbox, "--model", "mnist-cnn", "--state", tmp_path / "state", seconds=SECONDS, RUNTIME=runtime)
 
     assert done.returncode == 0, done.stderr
     served = sorted(images(tmp_path / "state"), key=lambda image: str(image["uri"]))
@@ -60,3 +63,8 @@ def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path) -> Non
     assert [image["label"] for image in served] == [result.label for result in expected]
     scores = np.array([list(image["scores"].values()) for image in served])
     np.testing.assert_allclose(scores, [result.scores for result in expected], atol=1e-4)
+    library = "keras" if runtime == KERAS else "onnxruntime"
+    with database_of(tmp_path / "state") as database:
+        assert {(record.runtime or "").split()[0] for record in queries.batch_records(database, limit=1000)} == {
+            library
+        }

@@ -167,6 +167,8 @@ def chaos_system(
 def settings_environment(**settings: object) -> dict[str, str]:
     """Return an environment with these settings and without those of the machine."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
+    if "NIGHTREAD_RUNTIME" in os.environ:  # make test RUNTIME=keras
+        inherited["NIGHTREAD_RUNTIME"] = os.environ["NIGHTREAD_RUNTIME"]
     chosen = {**_SETTINGS, **settings}
     return inherited | {
         f"NIGHTREAD_{name}": value if isinstance(value, str) else json.dumps(value) for name, value in chosen.items()

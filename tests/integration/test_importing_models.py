@@ -97,6 +97,9 @@ def test_a_foreign_network_is_imported_and_serves_its_authors_scores(
     assert json.loads(out)["domain"] == DOMAINS[kind]
 
     bundle = find_bundle("theirs@1.0", [tmp_path / "state" / "bundles"])
+    exported = json.loads(out)["import"]["onnx"]
+    assert (bundle.runtimes, exported["exported"]) == (("keras", "onnx"), True), exported
+    assert exported["compared"]["largest_difference"] <= 1e-4
     table = np.loadtxt(folder / "golden" / "golden.csv", delimiter=",", skiprows=1, usecols=(1, 2))
     np.testing.assert_allclose(
         served_scores(tmp_path / "state", folder / "golden", bundle.spec), table, atol=1e-4, rtol=0

@@ -1,13 +1,17 @@
-"""The shipped bundle analyses unseen films, with real DICOM files and real Keras."""
+"""The shipped bundle analyses unseen films, with real DICOM files and both runtimes."""
 
 import io
 import json
+import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pydicom
 import pytest
+from onnx_files import save_mean_network
 
 from imaging.read import read
 from models.bundle import Bundle, load_bundle, save_bundle
@@ -17,10 +21,15 @@ from models.datasets.phantom_series import phantom_examples
 from models.evaluation.measure import measure
 from models.networks.cnn import build_network
 from models.networks.scoring import score
+from models.onnx_signature import OnnxSignature
 from models.phantoms.dicom import PhantomStyle, phantom_file
+from models.runtimes.added_onnx import add_onnx
+from models.runtimes.keras_network import load_keras_network
 from models.runtimes.load import load_network
 from models.runtimes.network import Network
+from models.runtimes.onnx_export import ExportFailedError
 from nightread.errors import StopWork
+from nightread.runtime_names import KERAS
 from worker.inference.predictor import Predictor
 
 
@@ -90,6 +99,37 @@ def test_a_network_that_returns_logits_is_refused(bundle: Bundle, tmp_path: Path
     outputs = keras.layers.Dense(2, bias_initializer="ones")(keras.layers.GlobalMaxPooling2D()(inputs)) * 3
     with pytest.raises(StopWork, match="softmax activation"):
         load_network(save_bundle(bundle, tmp_path, keras.Model(inputs, outputs).save))
+
+
+def test_the_shipped_files_give_the_same_scores(bundle: Bundle, network: Network, unseen: Examples) -> None:
+    """The ONNX file is the Keras file, for all films."""
+    inputs = unseen.inputs(range(64), bundle.spec)
+    by_keras = load_network(bundle, KERAS)
+    assert (network.runtime.split()[0], by_keras.runtime.split()[0]) == ("onnxruntime", "keras")
+    np.testing.assert_allclose(by_keras.batch_scores(inputs), network.batch_scores(inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["another network", "an error"])
+def test_a_failed_export_leaves_the_keras_file_and_says_why(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """The network is as good as before, so the training does not fail."""
+
+    def export(_model: object, path: Path, shape: tuple[int, int, int]) -> OnnxSignature:
+        save_mean_network(path, shape, 2)
+        if broken == "an error":
+            raise ExportFailedError("the export failed")
+        return OnnxSignature(input="images", output="scores", opset=17)
+
+    monkeypatch.setattr("models.runtimes.added_onnx.export_onnx", export)
+    saved = save_bundle(replace(bundle, onnx=None), tmp_path, partial(shutil.copyfile, bundle.keras_file))
+
+    after, record = add_onnx(load_keras_network(saved))
+
+    reason = "the export failed" if broken == "an error" else "scores of Keras and ONNX Runtime differ by 0"
+    assert (record["exported"], record["reason"].startswith(reason)) == (False, True)
+    assert load_bundle(tmp_path) == after == saved
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json", "model.keras"]
 
 
 def test_weights_that_keras_cannot_read_are_refused(bundle: Bundle, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ tune_process(settings, 0)
 predictor = Predictor.load(find_bundle("phantom"), settings.runtime)
 frame = next(read(phantom_file(seed=1, index=0)[0]).frames())
 scores = predictor.scores(prepare(frame, predictor.bundle.spec)[None])
-libraries = {"tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "jax", "torch", "h5py", "ml_dtypes"}
+libraries = {"tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "h5py"}
 print(*libraries & {name.partition(".")[0] for name in sys.modules})
 assert scores.shape == (1, 2)
 """
@@ -48,4 +48,4 @@ def test_a_worker_process_imports_only_its_runtime(tmp_path: Path, runtime: str,
         check=False,
     )
     assert (served.returncode, served.stderr) == (0, "")
-    assert loaded <= set(served.stdout.split()) <= loaded | {"ml_dtypes"}
+    assert loaded == set(served.stdout.split())

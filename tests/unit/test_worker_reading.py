@@ -41,6 +41,7 @@ class FakeContext:
         self.events: list[Any] = []
         self.slot = self
         self.trial_reader = self
+        self.decode_pool = None
         self.model_set = self
         self.specs = ("spec",)
         self._cautious = cautious

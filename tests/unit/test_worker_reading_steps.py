@@ -72,7 +72,8 @@ class StepReader(ImageReader):
         self.steps.events.append("fetched")
         return FILE
 
-    def _prepare(self, _image: Claimed, _file: Fetched) -> Any:
+    def prepare(self, _image: Claimed, _file: Fetched) -> Any:
+        """Note that the image was prepared."""
         self.steps.events.append("prepared")
         return "prepared"
 
@@ -177,7 +178,7 @@ class Prepared:
             monkeypatch.setattr(f"worker.reading.{name}", function)
         results: Any = SimpleNamespace(keep_header=lambda image, header: self.kept.append((image.work_id, header)))
         reader = ImageReader(context, "batch", None, results)  # type: ignore[arg-type]
-        self.result = reader._prepare(claimed(7), FILE)
+        self.result = reader.prepare(claimed(7), FILE)
 
     def _chunks(self, image: Any, specs: Any, _context: Any, *, chunk_frames: int, notes: Any) -> Iterator[Any]:
         assert (image, specs, notes.refused) == (self.image, ("spec",), {})

@@ -10,9 +10,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def tune_process(settings: Settings, index: int) -> None:
-    """Set the environment so that this process uses its GPU, or one core. Call it before TensorFlow is imported.
+    """Set the environment so that this process uses its GPU, or one core. Call it before a runtime is imported.
 
-    `index` is the number of the process in Celery's pool; processes are distributed over the GPUs in turn.
+    ONNX Runtime gets its number of threads when a network is loaded (models.runtimes.onnx_network). `index` is the
+    number of the process in Celery's pool; processes are distributed over the GPUs in turn.
     """
     found = gpus(settings)
     environment = os.environ

@@ -108,6 +108,16 @@ class ModelSet:
         """Return the distinct input specs of all loaded models."""
         return tuple({model.bundle.spec: None for model in self.models.values()})
 
+    @property
+    def rules(self) -> Rules:
+        """Return the routing rules."""
+        return self._rules
+
+    @property
+    def frame_bytes(self) -> int:
+        """Return the bytes of one frame after it is prepared (float32) for all models."""
+        return sum(prod(spec.shape) * _FLOAT32_BYTES for spec in self.specs)
+
     def is_shadow(self, bundle: str) -> bool:
         """Return whether only shadow rules name the bundle, so that its failure must not affect any result."""
         return self._rules.is_shadow(bundle)

@@ -1,0 +1,136 @@
+"""Measure a whole worker process, from claim to record, with and without decoder processes."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+from benchmarks.gpu.files import Files
+from benchmarks.gpu.network import LABELS, Array
+from benchmarks.gpu.pipeline_rows import open_network
+from benchmarks.gpu.plan import Plan
+from benchmarks.gpu.runtimes import Runtime
+from benchmarks.gpu.utilisation import Utilisation
+
+Row = dict[str, Any]
+
+
+class _Served:
+    """The network of a runtime, as a Predictor calls it."""
+
+    runtime = "benchmark"
+
+    def __init__(self, network: Runtime) -> None:
+        self._network = network
+
+    def batch_scores(self, inputs: Array) -> Array:
+        """Return the scores of one micro-batch."""
+        return self._network.scores(inputs)
+
+
+def worker_rows(plan: Plan, folder: Path, runtime: str) -> Iterator[Row]:
+    """Yield images per second of worker.analyse on SQLite, and the time that is neither reading nor network."""
+    files = Files(replace(plan, files=plan.recorded), folder / "scans")
+    network = open_network(plan, files, runtime)
+    for decoders in (0, plan.processes):
+        with Utilisation(has_gpu=network.device == "GPU") as utilisation:
+            measured = _measured(plan, folder, files, network, decoders)
+        yield {
+            "group": "worker",
+            "runtime": runtime,
+            "device": network.device,
+            "decoders": decoders,
+            **measured,
+            "utilisation": utilisation.percent,
+        }
+
+
+def _measured(plan: Plan, folder: Path, files: Files, network: Any, decoders: int) -> Row:
+    from db import ledger, schema
+    from db.engine import open_database
+    from db.ledger import WorkerProcess
+    from imaging.limits import Limits
+    from imaging.patient import PatientHasher
+    from models.routing import Rule, Rules
+    from nightread.clock import utc_now
+    from nightread.settings import load_settings
+    from producer.folders.folder import Folder
+    from producer.folders.intake import Intake
+    from worker.analyse import analyse
+    from worker.context import WorkerContext
+    from worker.inference.model_set import LoadedModel, ModelSet
+    from worker.inference.predictor import Predictor, largest_micro_batch
+
+    settings = load_settings(state_dir=folder / f"state-{decoders}", decoders=decoders, model="phantom")
+    settings.state_dir.mkdir()
+    database = open_database(settings.sql_url)
+    schema.upgrade(database)
+    bundle = files.bundle
+    bundle_id = ledger.register_bundle(
+        database,
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        labels=bundle.labels[:LABELS],
+        normal_label=bundle.postprocessing.normal_label,
+        now=utc_now(),
+    )
+    largest = min(plan.pipeline_batch, largest_micro_batch(bundle.spec, on_gpu=True))
+    predictor = Predictor(bundle, _Served(network), largest=largest)
+    no_redis: Any = MagicMock()  # takes the notifications for a dispatcher that this benchmark does not have
+    with ThreadPoolExecutor(1, "network") as network_thread:
+        context = WorkerContext(
+            settings=settings,
+            database=database,
+            redis=no_redis,
+            process=WorkerProcess(node="bench", boot_id="bench", index=0),
+            limits=Limits(),
+            patient=PatientHasher(b"benchmark"),
+            model_set=ModelSet(
+                Rules([Rule(bundle=bundle.reference)]),
+                {bundle.reference: LoadedModel(predictor=predictor, bundle_id=bundle_id)},
+                any_domain=True,
+            ),
+            network_thread=network_thread,
+        )
+        context.open_decode_pool()
+        try:
+            if context.decode_pool is not None:
+                context.decode_pool.wait_until_ready()
+            Intake(settings, database, Folder.from_path(folder / "scans", settings), lambda _new: None).register_all()
+            formed = ledger.form_batches(
+                database,
+                count=10_000,
+                images=min(settings.batch_images, max(plan.recorded // 4, 1)),
+                max_bytes=2**40,
+                now=utc_now(),
+            )
+            analyse(context, formed[0].id)  # compiles the batch sizes
+            began, images = time.perf_counter(), 0
+            for batch in formed[1:]:
+                images += sum(count for state, count in analyse(context, batch.id).counts.items() if state == "done")
+            elapsed = time.perf_counter() - began
+            ledger_seconds = elapsed - _seconds(database, [batch.id for batch in formed[1:]])
+        finally:
+            if context.decode_pool is not None:
+                context.decode_pool.close()
+            database.close()
+    return {
+        "images": images,
+        "per_second": images / elapsed,
+        "ledger_microseconds": 1e6 * ledger_seconds / max(images, 1),
+    }
+
+
+def _seconds(database: Any, batch_ids: list[str]) -> float:
+    """Return the seconds that the batches spent in reading and in waiting for the network."""
+    from sqlalchemy import select
+
+    from db.tables import batches
+
+    with database.read() as connection:
+        stored = connection.execute(select(batches.c.seconds).where(batches.c.id.in_(batch_ids))).scalars()
+        return sum(seconds["read"] + seconds["predict"] for seconds in stored)
