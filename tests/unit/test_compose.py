@@ -249,10 +249,10 @@ def test_each_image_contains_what_its_service_needs() -> None:
     assert {service.name: service.extras for service in OURS} == {
         **dict.fromkeys(("migrate", "producer", "dispatcher", "watchdog", "flower"), "postgres"),
         **dict.fromkeys(("receiver", "poller"), "postgres,stores"),
-        "sender": "worker,stores,postgres",
+        "sender": "tensorflow,stores,postgres",
         "worker": "worker,postgres",
         "worker-gpu": "gpu,postgres",
-        "api": "worker,api,postgres",
+        "api": "tensorflow,api,postgres",
     }
     assert len({service.image for service in OURS}) == len({service.extras for service in OURS})
 
