@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -14,6 +14,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import process_times
+from benchmarks.servers import database_url_for
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import Arrival, Claimed, FramePrediction, Outcome, WorkerProcess
@@ -32,34 +34,48 @@ _SPREAD = 2_654_435_761  # Knuth's multiplicative hash
 
 
 class Timers:
-    """Processor and wall-clock seconds by name."""
+    """Processor and wall-clock seconds by name; `server` has the processor seconds of a database server."""
 
-    def __init__(self) -> None:
+    def __init__(self, server_seconds: Callable[[], float] = float) -> None:
+        """Take the function that reads the processor seconds of the server; by default there is none."""
+        self._server_seconds = server_seconds
+        self.server: defaultdict[str, float] = defaultdict(float)
         self.cpu: defaultdict[str, float] = defaultdict(float)
         self.wall: defaultdict[str, float] = defaultdict(float)
 
     def time(self, name: str, operation: Callable[[], T]) -> T:
         """Run the operation, and add its time to `name`."""
-        cpu, wall = time.process_time(), time.perf_counter()
+        server, cpu, wall = self._server_seconds(), time.process_time(), time.perf_counter()
         result = operation()
         self.cpu[name] += time.process_time() - cpu
         self.wall[name] += time.perf_counter() - wall
+        self.server[name] += self._server_seconds() - server
         return result
 
 
 @click.command()
 @click.option("--images", default=20_000, show_default=True)
+@click.option("--postgresql", is_flag=True, help="A private PostgreSQL, whose processor time is printed too.")
 @click.option("--database-url", help="PostgreSQL instead of a new SQLite file; the database must be empty.")
-def main(images: int, database_url: str | None) -> None:
+def main(images: int, postgresql: bool, database_url: str | None) -> None:
     """Print microseconds per image of register, form, claim, look up and record, in full batches."""
-    with empty_ledger(database_url) as database:
-        spent = measure(database, images)
+    with ExitStack() as stack:
+        if postgresql:
+            database_url = stack.enter_context(database_url_for("PostgreSQL"))
+        database = stack.enter_context(empty_ledger(database_url))
+        spent = measure(database, images, Timers(_seconds_of_postgres if postgresql else float))
     table = Table(title=f"us per image over {images:,} images")
-    for heading in ("operation", "processor", "wall clock"):
+    for heading in ("operation", "processor", "server's processor", "wall clock"):
         table.add_column(heading, justify="left" if heading == "operation" else "right")
     for name in spent.cpu:
-        table.add_row(name, *(f"{1e6 * each[name] / images:.1f}" for each in (spent.cpu, spent.wall)))
+        table.add_row(name, *(f"{1e6 * each[name] / images:.1f}" for each in (spent.cpu, spent.server, spent.wall)))
+    totals = (sum(each.values()) for each in (spent.cpu, spent.server, spent.wall))
+    table.add_row("all", *(f"{1e6 * total / images:.1f}" for total in totals))
     console.print(table)
+
+
+def _seconds_of_postgres() -> float:
+    return process_times.cpu_seconds()[process_times.POSTGRES]
 
 
 @contextmanager
@@ -73,9 +89,9 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
             database.close()
 
 
-def measure(database: Database, images: int) -> Timers:
+def measure(database: Database, images: int, timers: Timers | None = None) -> Timers:
     """Pass images through the ledger from registration to outcome; every image is done."""
-    timers = Timers()
+    timers = timers or Timers()
     source, bundle = ensure_source_and_bundle(database)
     found = arrivals(images)
     gc.collect()
