@@ -41,7 +41,7 @@ class Principal:
 
     @property
     def reference(self) -> str:
-        """Return what a cookie says of the key: its id, or the name of a principal without one."""
+        """Return the text that a cookie stores: the id of the key, or the name of a principal that has no key."""
         return self.name if self.key_id is None else str(self.key_id)
 
 
@@ -52,7 +52,7 @@ ANONYMOUS = Principal(name="", permissions=frozenset())
 
 
 async def principal_of(request: Request) -> Principal:
-    """Return the principal, whom the middleware of authentication has found."""
+    """Return the principal that the authentication middleware has stored in the request."""
     principal: Principal = request.state.principal
     return principal
 

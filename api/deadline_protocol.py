@@ -1,4 +1,4 @@
-"""Bound what connections may hold: uvicorn itself waits without end for headers, and for bodies that nobody reads."""
+"""Close connections that are too slow or too many: uvicorn waits forever for headers and for unread bodies."""
 
 import asyncio
 
@@ -40,7 +40,7 @@ class DeadlineProtocol(H11Protocol):
             self._stop()
 
     def on_response_complete(self) -> None:
-        """Start the deadline of a body that nobody reads."""
+        """Start the deadline of a body that the application did not read to its end."""
         super().on_response_complete()
         if self._is_body_left():
             self._start()
@@ -51,7 +51,7 @@ class DeadlineProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _is_body_left(self) -> bool:
-        """Return whether the response is complete, and the client still sends its body."""
+        """Return whether the client still sends its body although the response is complete."""
         return self.conn.their_state is h11.SEND_BODY and self.cycle is not None and self.cycle.response_complete
 
     def _start(self) -> None:

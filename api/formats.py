@@ -40,7 +40,7 @@ def chosen_format(parameter: str | None, accept: str | None, styles: Collection[
 
 
 def _accepted(accept: str) -> list[tuple[str, float]]:
-    """Return the known formats of the header with their qualities, in its order."""
+    """Return the known formats and their quality values, in the order of the header."""
     found = []
     for entry in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in entry.split(";"))

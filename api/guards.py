@@ -65,7 +65,7 @@ class Guards:
             _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
 
     async def _pass_on(self, scope: Scope, body: "_Body", response: "_Response") -> Problem | None:
-        """Return why the body could not be read, if that was not answered."""
+        """Return why the body could not be read; None if it was read, or if the application has responded."""
         try:
             await self._app(scope, body.receive, response.send)
         except Exception:
@@ -103,7 +103,7 @@ class Guards:
 
 
 class _Response:
-    """Sends the response of the application with our headers, unless it only says that the body could not be read."""
+    """Sends the response of the application with our headers, unless it only reports an unreadable body."""
 
     def __init__(self, send: Send, body: "_Body") -> None:
         self._send = send

@@ -1,4 +1,4 @@
-"""Hash the numbers of patients and orders as the workers do."""
+"""Hash patient and accession numbers in the same way as the workers."""
 
 from imaging.patient import PatientHasher
 from nightread.errors import UsageFault
@@ -7,7 +7,7 @@ from nightread.site_key import load_site_key
 
 
 def site_hasher(settings: Settings) -> PatientHasher:
-    """Return a hasher with the existing site key. Raises UsageFault if there is none: a new key would match no row."""
+    """Return a hasher with the existing site key. Raises UsageFault without one: no stored hash fits a new key."""
     if not has_site_key(settings):
         raise UsageFault(
             f"There is no site.key in {settings.state_dir}, and numbers are stored as hashes made with that key. "

@@ -23,7 +23,7 @@ def json_list(values: Iterable[object]) -> str:
 
 
 def json_object(**members: str) -> str:
-    """Return an object whose members are JSON already."""
+    """Return a JSON object whose members are given as JSON texts."""
     return f"{{{', '.join(f'{json_text(name)}: {text}' for name, text in members.items())}}}"
 
 

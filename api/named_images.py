@@ -1,4 +1,4 @@
-"""Find the images that a person names by id, path, URL, UID or SHA-256."""
+"""Find the images that a person names by id, path, URL, UID or identity of its bytes."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from db import queries
 from db.engine import Database
 from db.queries import ImageFilter, Source
+from nightread.content_digest import is_content
 from nightread.errors import UsageFault
 from nightread.paths import absolute, root_path, uri_of
 from nightread.plain_text import is_uid
@@ -19,7 +20,7 @@ _UID_FILTERS = ("sop_instance_uid", "study_instance_uid", "series_instance_uid")
 
 
 def named_images(database: Database, settings: Settings, name: str) -> list[int]:
-    """Return the ids of all arrivals that the text names; a path names every file that was ever there.
+    """Return the ids of all arrivals that the text names. A path names all files that were at this path at any time.
 
     Raises UsageFault if the database has none.
     """
@@ -27,8 +28,8 @@ def named_images(database: Database, settings: Settings, name: str) -> list[int]
         found = queries.image_ids(database, ImageFilter(image_ids=(int(name),)))
     elif is_uid(name):
         found = _by_uid(database, name)
-    elif re.fullmatch(r"[0-9a-f]{64}", name):
-        found = queries.image_ids(database, ImageFilter(sha256=name))
+    elif is_content(name):
+        found = queries.image_ids(database, ImageFilter(contents=(name,)))
     else:
         places = [place for source in queries.sources(database) for place in _places(source, settings, name)]
         found = queries.image_ids_at(database, places)
@@ -58,7 +59,7 @@ def _places(source: Source, settings: Settings, name: str) -> Iterator[tuple[int
 
 
 def _not_found(name: str) -> str:
-    if re.fullmatch(r"\d{1,18}|[0-9a-f]{64}", name) or is_uid(name):
+    if re.fullmatch(r"\d{1,18}", name) or is_content(name) or is_uid(name):
         return f"No image in the database has {name}. A UID is known once a worker has read the file."
     return (
         f"No file arrived from {name}. `nightread status` lists the sources; `nightread audit` finds files "

@@ -30,7 +30,9 @@ IMAGE_SCHEMA: dict[str, Any] = {
             "type": "string",
             "enum": ["received", "queued", "running", "done", "duplicate", "rejected", "failed", "expanded"],
         },
-        **dict.fromkeys(("reason", "detail", "sha256", "label", "model", "model_version", "modality"), _TEXT),
+        **dict.fromkeys(
+            ("reason", "detail", "content", "sha256", "label", "model", "model_version", "modality"), _TEXT
+        ),
         **dict.fromkeys(("sop_instance_uid", "series_instance_uid", "study_instance_uid"), _TEXT),
         **dict.fromkeys(("body_part", "transfer_syntax", "member_name", "withdrawn_code"), _TEXT),
         **dict.fromkeys(("duplicate_of", "superseded_by", "parent_id", "withdrawn_by", "replaced_by"), _ID),
@@ -95,7 +97,7 @@ SUBMIT_BODY: dict[str, Any] = {
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description of the application, with the ways to show a key."""
+    """Return the OpenAPI description of the application, with the ways of authentication."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=_DESCRIPTION)
         found.setdefault("components", {})["securitySchemes"] = {

@@ -1,10 +1,10 @@
 """Read the file of an image, unchanged since it was analysed."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
+from nightread.content_digest import has_content
 from nightread.source_files import LargeFileError, NotRegularError, OutsideSourceError, read_source_file
 
 
@@ -19,14 +19,14 @@ class NoOriginalError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginalPlace:
-    """Where the original of an image lies, and the digest that its bytes must have."""
+    """Where the original of an image lies, and the identity that its bytes must have."""
 
     image_id: int
     source: str
     root: str
     """The folder on this host, or the URL of the store."""
     uri: str
-    sha256: str
+    content: str
     in_store: bool
     spooled: bool
     size: int = 0
@@ -36,10 +36,10 @@ class OriginalPlace:
 
     def require_unchanged(self, data: bytes) -> bytes:
         """Return the bytes. Raises NoOriginalError if they are not those that were analysed."""
-        if sha256(data).hexdigest() != self.sha256:
+        if not has_content(data, self.content):
             raise NoOriginalError(
                 HTTPStatus.CONFLICT,
-                f"The file of image {self.image_id} was changed after its analysis (other SHA-256).",
+                f"The file of image {self.image_id} was changed after its analysis (other bytes).",
             )
         return data
 

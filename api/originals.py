@@ -26,7 +26,7 @@ def place_of(image: Original, settings: Settings) -> OriginalPlace:
         raise NoOriginalError(
             HTTPStatus.CONFLICT, f"Image {image.image_id} is an archive: its images have ids of their own."
         )
-    if image.sha256 is None:
+    if image.content is None:
         why = f" ({image.reason})" if image.reason else ""
         raise NoOriginalError(
             HTTPStatus.CONFLICT,
@@ -39,7 +39,7 @@ def place_of(image: Original, settings: Settings) -> OriginalPlace:
         source=image.source,
         root=root,
         uri=image.uri,
-        sha256=image.sha256,
+        content=image.content,
         in_store=in_store,
         spooled=image.kind in SPOOLED_KINDS,
     )

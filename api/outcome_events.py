@@ -27,7 +27,7 @@ _QUEUED_BATCHES = 1000
 
 
 class OutcomeEvents:
-    """Reads the outcomes of each recorded batch once for all clients that listen; it rests while nobody does.
+    """Reads the outcomes of each recorded batch once for all clients, and reads nothing while there is no client.
 
     Events are news, and the database is the truth: a client that connects again reads what it missed from /v1/results.
     """
@@ -58,7 +58,7 @@ class OutcomeEvents:
         self._tell(_END)
 
     def tell_missed(self) -> None:
-        """Tell the clients that outcomes may have been lost on the way."""
+        """Tell the clients that they may have missed outcomes."""
         self._tell(_MISSED)
 
     async def listen(self, is_permitted: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
@@ -105,7 +105,7 @@ class OutcomeEvents:
 
 
 async def _next(queue: asyncio.Queue[str], until: float) -> str:
-    """Return the next event, or the comment that keeps the connection if it is time for that."""
+    """Return the next event, or a comment that keeps the connection open if no event came for a while."""
     if _now() >= until:  # also while events come so fast that the queue is never empty
         return _KEEP_ALIVE
     try:

@@ -15,6 +15,7 @@ _REMEDIES = {
         "then run `nightread retry` and `{resume}`."
     ),
     Cause.DISK: "Free some disk space: dispatch then continues by itself.",
+    Cause.HOURS: "They are analysed in these hours; change `hours` of the source in the settings file.",
     Cause.PERSON: "Run `{resume}` to end the pause.",
 }
 
@@ -36,6 +37,8 @@ def _cause(pause: Pause) -> str:
             return "Paused automatically: too many failures"
         case Cause.DISK:
             return "Paused automatically: not enough disk space"
+        case Cause.HOURS:
+            return f"The images of the source {pause.source} wait for its hours"
     what = "Paused" if pause.source is None else f"The source {pause.source} is paused"
     return f"{what} by {pause.actor}"
 

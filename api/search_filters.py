@@ -49,6 +49,7 @@ SEARCH_FILTERS: Mapping[str, SearchFilter] = {
     "study": SearchFilter(field="study_instance_uid", several=False),
     "series": SearchFilter(field="series_instance_uid", several=False),
     "sop": SearchFilter(field="sop_instance_uid", several=False),
+    "content": SearchFilter(field="contents"),
     "sha256": SearchFilter(field="sha256", several=False),
     "id": SearchFilter(field="image_ids", kind="id"),
     "parent": SearchFilter(field="parent_ids", kind="id"),

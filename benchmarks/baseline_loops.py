@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -85,7 +84,7 @@ def make_table(database: Path) -> None:
     """Create the table for the results of the loops, with the four columns that a user would start with."""
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("CREATE TABLE result (path TEXT, sha256 TEXT, label TEXT, score REAL)")
+    connection.execute("CREATE TABLE result (path TEXT, content TEXT, label TEXT, score REAL)")
     connection.close()
 
 
@@ -117,12 +116,13 @@ def bare(bundle: Bundle, files: Sequence[Path], connection: sqlite3.Connection) 
 
     from imaging.prepare import prepare
     from imaging.read import read
+    from nightread.content_digest import content_of
 
     predictor = _loaded("bare", bundle)
     inputs, counts, hashes = [], [], []
     for path in files:
         data = path.read_bytes()
-        hashes.append(sha256(data).hexdigest())
+        hashes.append(content_of(data))
         frames = [prepare(frame, bundle.spec) for frame in read(data).frames()]
         inputs += frames
         counts.append(len(frames))

@@ -11,9 +11,8 @@ from sqlalchemy.engine import make_url
 
 from benchmarks import ledger as operations
 from benchmarks import process_times
-from db import ledger, schema
+from db import schema
 from db.engine import open_database
-from nightread.clock import utc_now
 
 _CHUNK = 1000
 
@@ -25,6 +24,8 @@ class Load:
     rate: float
     """Images per second."""
     cores_busy: float
+    cpu: dict[str, float]
+    """Microseconds of processor time per image, by part (benchmarks.process_times)."""
     bytes_each: float
     """Size of SQLite's file per image; 0 for a server."""
 
@@ -33,7 +34,7 @@ def run(url: str, images: int, processes: int) -> Load:
     """Register images and form batches, then let `processes` processes claim and record them all."""
     database = open_database(url)
     schema.upgrade(database)
-    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
+    source, bundle = operations.ensure_source_and_bundle(database)
     arrivals = operations.arrivals(images)
     for begin in range(0, images, _CHUNK):
         operations.register(database, source, arrivals[begin : begin + _CHUNK])
@@ -41,28 +42,30 @@ def run(url: str, images: int, processes: int) -> Load:
     while formed := operations.form(database):
         batches += [batch.id for batch in formed]
     database.close()
-    seconds, cpu = _timed(url, batches, processes)
+    seconds, cpu = _timed(url, batches, bundle, processes)
     path = Path(make_url(url).database or "")
     return Load(
         rate=images / seconds,
-        cores_busy=cpu / seconds,
+        cores_busy=sum(cpu.values()) / seconds,
+        cpu={part: 1e6 * spent / images for part, spent in cpu.items()},
         bytes_each=path.stat().st_size / images if url.startswith("sqlite") else 0,
     )
 
 
-def _timed(url: str, batches: Sequence[str], processes: int) -> tuple[float, float]:
+def _timed(url: str, batches: Sequence[str], bundle: int, processes: int) -> tuple[float, dict[str, float]]:
     context = get_context("spawn")
     barrier = context.Barrier(processes + 1)
     workers = [
-        context.Process(target=_work, args=(url, batches[index::processes], barrier)) for index in range(processes)
+        context.Process(target=_work, args=(url, batches[index::processes], bundle, barrier))
+        for index in range(processes)
     ]
     for worker in workers:
         worker.start()
     barrier.wait()
-    before, began = sum(process_times.cpu_seconds().values()), time.perf_counter()
+    before, began = process_times.cpu_seconds(), time.perf_counter()
     barrier.wait()
     seconds = time.perf_counter() - began
-    cpu = sum(process_times.cpu_seconds().values()) - before
+    cpu = {part: spent - before[part] for part, spent in process_times.cpu_seconds().items()}
     barrier.wait()
     for worker in workers:
         worker.join()
@@ -71,13 +74,13 @@ def _timed(url: str, batches: Sequence[str], processes: int) -> tuple[float, flo
     return seconds, cpu
 
 
-def _work(url: str, batches: Sequence[str], barrier: Barrier) -> None:
+def _work(url: str, batches: Sequence[str], bundle: int, barrier: Barrier) -> None:
     database = open_database(url)
     timers = operations.Timers()
     with database.read():
         barrier.wait()
     for batch in batches:
-        operations.analyse(database, batch, timers)
+        operations.analyse(database, batch, bundle, timers)
     barrier.wait()
     database.close()
     barrier.wait()

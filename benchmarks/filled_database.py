@@ -16,8 +16,8 @@ from db.tables import State, contents, instances, predictions, work
 
 BEGAN = datetime(2026, 1, 1, 18, tzinfo=UTC)
 IMAGES_PER_HOUR = 4_000
+WAITING = 1_000
 _CHUNK = 10_000
-_WAITING = 1_000
 _STUDIES_OF_RARE_DEVICE = 1_000  # one in so many
 _IMAGES_OF_SPARSE_DEVICE = 4_999  # one in so many: the worst case of a search by blocks
 _NEW_MODEL_IMAGES = 5_000
@@ -34,10 +34,10 @@ def study_uid(image: int) -> str:
     return f"1.2.826.0.1.3680043.10.999.2.{image // 50}"
 
 
-def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR) -> None:
+def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR, waiting: int = WAITING) -> None:
     """Insert rows of `instances`, `work`, `contents` and `predictions` for images 1 to `images`.
 
-    The last thousand images are waiting.
+    The last `waiting` images wait for their analysis.
     """
     bundle = _register(database, "1")
     newer = _register(database, "2")
@@ -49,10 +49,10 @@ def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR) ->
         tasks = [
             _task(
                 number,
-                newer if number > images - _WAITING - _NEW_MODEL_IMAGES else bundle,
+                newer if number > images - waiting - _NEW_MODEL_IMAGES else bundle,
                 rng,
                 per_hour,
-                is_last=number > images - _WAITING,
+                is_last=number > images - waiting,
             )
             for number in numbers
         ]
@@ -106,7 +106,7 @@ def _arrival(number: int, source: int, per_hour: int) -> dict[str, Any]:
         "size": 526_000,
         "mtime_ns": number,
         "arrived_at": BEGAN + timedelta(seconds=number * 3600 / per_hour),
-        "sha256": f"{number:064x}",
+        "content": f"blake3:{number:064x}",
         "sop_instance_uid": f"1.2.826.0.1.3680043.10.999.1.{number}",
         "series_instance_uid": f"1.2.826.0.1.3680043.10.999.3.{number // 50}",
         "study_instance_uid": study_uid(number),
@@ -182,7 +182,7 @@ def _occurrences(arrivals: list[dict[str, Any]], done: list[dict[str, Any]]) -> 
 
 def _contents(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task in done:
-        yield {"sha256": f"{task['id']:064x}", "work_id": task["id"]}
+        yield {"content": f"blake3:{task['id']:064x}", "work_id": task["id"]}
 
 
 def _predictions(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -5,22 +5,24 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
-from hashlib import sha256
 from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import process_times
+from benchmarks.servers import database_url_for
 from db import ledger, schema
 from db.engine import Database, open_database
 from db.ledger import Arrival, Claimed, FramePrediction, Outcome, WorkerProcess
 from db.tables import State
 from imaging.facts import Facts
 from nightread.clock import utc_now
+from nightread.content_digest import content_of
 
 IMAGES = 1024
 """Images per batch: the most that the default settings allow, which the dispatcher uses for fast images."""
@@ -32,34 +34,48 @@ _SPREAD = 2_654_435_761  # Knuth's multiplicative hash
 
 
 class Timers:
-    """Processor and wall-clock seconds by name."""
+    """Processor and wall-clock seconds by name; `server` has the processor seconds of a database server."""
 
-    def __init__(self) -> None:
+    def __init__(self, server_seconds: Callable[[], float] = float) -> None:
+        """Take the function that reads the processor seconds of the server; by default there is none."""
+        self._server_seconds = server_seconds
+        self.server: defaultdict[str, float] = defaultdict(float)
         self.cpu: defaultdict[str, float] = defaultdict(float)
         self.wall: defaultdict[str, float] = defaultdict(float)
 
     def time(self, name: str, operation: Callable[[], T]) -> T:
         """Run the operation, and add its time to `name`."""
-        cpu, wall = time.process_time(), time.perf_counter()
+        server, cpu, wall = self._server_seconds(), time.process_time(), time.perf_counter()
         result = operation()
         self.cpu[name] += time.process_time() - cpu
         self.wall[name] += time.perf_counter() - wall
+        self.server[name] += self._server_seconds() - server
         return result
 
 
 @click.command()
 @click.option("--images", default=20_000, show_default=True)
+@click.option("--postgresql", is_flag=True, help="A private PostgreSQL, whose processor time is printed too.")
 @click.option("--database-url", help="PostgreSQL instead of a new SQLite file; the database must be empty.")
-def main(images: int, database_url: str | None) -> None:
+def main(images: int, postgresql: bool, database_url: str | None) -> None:
     """Print microseconds per image of register, form, claim, look up and record, in full batches."""
-    with empty_ledger(database_url) as database:
-        spent = measure(database, images)
+    with ExitStack() as stack:
+        if postgresql:
+            database_url = stack.enter_context(database_url_for("PostgreSQL"))
+        database = stack.enter_context(empty_ledger(database_url))
+        spent = measure(database, images, Timers(_seconds_of_postgres if postgresql else float))
     table = Table(title=f"us per image over {images:,} images")
-    for heading in ("operation", "processor", "wall clock"):
+    for heading in ("operation", "processor", "server's processor", "wall clock"):
         table.add_column(heading, justify="left" if heading == "operation" else "right")
     for name in spent.cpu:
-        table.add_row(name, *(f"{1e6 * each[name] / images:.1f}" for each in (spent.cpu, spent.wall)))
+        table.add_row(name, *(f"{1e6 * each[name] / images:.1f}" for each in (spent.cpu, spent.server, spent.wall)))
+    totals = (sum(each.values()) for each in (spent.cpu, spent.server, spent.wall))
+    table.add_row("all", *(f"{1e6 * total / images:.1f}" for total in totals))
     console.print(table)
+
+
+def _seconds_of_postgres() -> float:
+    return process_times.cpu_seconds()[process_times.POSTGRES]
 
 
 @contextmanager
@@ -73,20 +89,11 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
             database.close()
 
 
-def measure(database: Database, images: int) -> Timers:
-    """Pass images through the ledger from registration to outcome; every image is done."""
-    timers = Timers()
-    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
-    bundle = ledger.register_bundle(
-        database,
-        name="bench",
-        version="1",
-        digest="d" * 64,
-        labels=["normal", "nodule"],
-        normal_label="normal",
-        now=utc_now(),
-    )
-    found = arrivals(images)
+def measure(database: Database, images: int, timers: Timers | None = None, *, folder: str = "series") -> Timers:
+    """Pass images of a folder through the ledger from registration to outcome; every image is done."""
+    timers = timers or Timers()
+    source, bundle = ensure_source_and_bundle(database)
+    found = arrivals(images, folder)
     gc.collect()
     gc.freeze()
     for begin in range(0, images, 1000):
@@ -98,9 +105,24 @@ def measure(database: Database, images: int) -> Timers:
     return timers
 
 
-def arrivals(images: int) -> list[Arrival]:
+def ensure_source_and_bundle(database: Database) -> tuple[int, int]:
+    """Return the ids of a source and of a bundle."""
+    source = ledger.ensure_source(database, name="bench", kind="folder", root="/bench", now=utc_now())
+    bundle = ledger.register_bundle(
+        database,
+        name="ledger",
+        version="1",
+        digest="d" * 64,
+        labels=["normal", "nodule"],
+        normal_label="normal",
+        now=utc_now(),
+    )
+    return source, bundle
+
+
+def arrivals(images: int, folder: str = "series") -> list[Arrival]:
     """Return arrivals as a folder has them."""
-    return [Arrival(uri=f"series/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
+    return [Arrival(uri=f"{folder}/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 
 def register(database: Database, source: int, some: list[Arrival]) -> None:
@@ -119,7 +141,7 @@ def analyse(database: Database, batch: str, bundle: int, timers: Timers) -> None
     claimed = timers.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image, bundle) for image in claimed]
     for begin in range(0, len(outcomes), _PART):
-        hashes = [outcome.sha256 for outcome in outcomes[begin : begin + _PART] if outcome.sha256]
+        hashes = [outcome.content for outcome in outcomes[begin : begin + _PART] if outcome.content]
         timers.time("look up", partial(ledger.known_contents, database, hashes))
     timers.time(
         "record",
@@ -158,7 +180,7 @@ def _outcome(image: Claimed, bundle: int) -> Outcome:
         work_id=image.work_id,
         instance_id=image.instance_id,
         state=State.DONE,
-        sha256=sha256(image.uri.encode()).hexdigest(),
+        content=content_of(image.uri.encode()),
         size=image.size,
         mtime_ns=image.mtime_ns,
         facts=facts,

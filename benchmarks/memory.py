@@ -28,7 +28,7 @@ class _MemorySampler:
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Measure the largest worker process at the end, also compared with that after a tenth of the images; runs once."""
+    """Compare the memory of the largest worker process at the end with that after a tenth of the images; runs once."""
     images = plan.count(100_000, 2_000)
     sampler = _MemorySampler(images)
     with scratch() as work_dir:

@@ -117,7 +117,7 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--patient": {"patient_keys": (patient_key(middle),)},
             "--patient --label nodule": {"patient_keys": (patient_key(middle),), "labels": ("nodule",)},
             "--study": {"study_instance_uid": study_uid(middle)},
-            "--sha256": {"sha256": f"{middle:064x}"},
+            "--content": {"contents": (f"blake3:{middle:064x}",)},
             "--night last": {"since": last_night},
             "--night last --label nodule": {"since": last_night, "labels": ("nodule",)},
             "--night last --in-state failed": {"since": last_night, "states": ("failed",)},

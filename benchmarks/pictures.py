@@ -6,7 +6,6 @@ The requests pass the whole application but no socket. The process that renders 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 from fastapi.testclient import TestClient
@@ -21,6 +20,7 @@ from db import schema
 from db.engine import open_database
 from db.tables import State, instances, sources, work
 from nightread.clock import utc_now
+from nightread.content_digest import content_of
 from nightread.nights import nights_of
 from nightread.paths import root_text
 from nightread.settings import load_settings
@@ -72,8 +72,8 @@ def _client(folder: Path) -> Iterator[Get]:
     with database.writer.begin() as connection:
         now, root = utc_now(), root_text(film.parent)
         connection.execute(insert(sources).values(id=1, name="inbox", kind="folder", root=root, created_at=now))
-        digest = sha256(film.read_bytes()).hexdigest()
-        image = {"uri": film.name, "uri_key": "0" * 32, "size": film.stat().st_size, "mtime_ns": 0, "sha256": digest}
+        digest = content_of(film.read_bytes())
+        image = {"uri": film.name, "uri_key": "0" * 32, "size": film.stat().st_size, "mtime_ns": 0, "content": digest}
         connection.execute(insert(instances).values(id=1, source_id=1, arrived_at=now, **image))
         counts = {"attempts": 1, "deaths": 0, "expiries": 0, "priority": 5, "alone": False, "shadow": False}
         connection.execute(insert(work).values(instance_id=1, ordinal=0, state=State.DONE, finished_at=now, **counts))

@@ -9,13 +9,16 @@ from benchmarks import (
     compare_loops,
     compare_ray,
     control_plane,
+    large_record,
     latency,
     memory,
     million_images,
+    one_night,
     page_times,
     pictures,
     saturation,
     scaling,
+    start_times,
 )
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
@@ -31,6 +34,7 @@ ROWS: dict[str, Measure] = {
     "control-postgresql": partial(control_plane.measure, kind="PostgreSQL"),
     "latency": latency.measure,
     "api": api_latency.measure,
+    "start": start_times.measure,
     "memory": memory.measure,
     "pictures": pictures.measure,
     "queries": partial(million_images.measure, kind="SQLite"),
@@ -42,5 +46,9 @@ ROWS: dict[str, Measure] = {
 EXTRA: dict[str, Measure] = {
     "queries-postgresql": partial(million_images.measure, kind="PostgreSQL"),
     "pages-postgresql": partial(page_times.measure, kind="PostgreSQL"),
+    "night": partial(one_night.measure, kind="SQLite"),
+    "night-postgresql": partial(one_night.measure, kind="PostgreSQL"),
+    "ten-million": partial(large_record.measure, kind="SQLite"),
+    "ten-million-postgresql": partial(large_record.measure, kind="PostgreSQL"),
 }
-"""Rows that run only with `--only`, because they take minutes to prepare."""
+"""Rows that run only with `--only`, because they take minutes to prepare, or half an hour."""

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from api.alarms import alarm_json
-from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.existing_database import ANSWER_SECONDS, one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.inputs.user import user_name
@@ -46,7 +46,7 @@ def alarms_command(context: click.Context, /, night: str | None, *, every: bool,
         return
     settings = settings_from(**options)
     since, until = arrival_bounds(settings, None, None, night)
-    with open_existing_database(settings) as database, one_line_errors():
+    with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
         found = queries.alarms(database, is_open=not (every or night), since=since, until=until)
         unsent = queries.unsent_notices(database)
     if as_json:
@@ -65,7 +65,7 @@ def ack_command(ids: tuple[int, ...], **options: Any) -> None:
 
     Example: nightread alarms ack 12 13
     """
-    with open_existing_database(settings_from(**options)) as database, one_line_errors():
+    with open_existing_database(settings_from(**options), answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
         changed = acknowledge(database, ids, actor=user_name(), now=utc_now())
         _report("Acknowledged", changed, ids, database)
 
@@ -90,7 +90,7 @@ def silence_command(ids: tuple[int, ...], hours: float | None, until: datetime |
     end = now + timedelta(hours=hours) if hours is not None else nights_of(settings).utc(until or now)
     if end > now + LONGEST_SILENCE:
         raise UsageFault(f"An alarm can be silenced for at most {LONGEST_SILENCE.days} days.")
-    with open_existing_database(settings) as database, one_line_errors():
+    with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
         changed = silence(database, ids, until=end, actor=user_name(), now=now)
         _report(f"Silent until {nights_of(settings).local(end):%a %Y-%m-%d %H:%M}", changed, ids, database)
 

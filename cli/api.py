@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cli.embedded.redis_url import redis_url_of
+from cli.inputs.existing_database import ANSWER_SECONDS
 from cli.inputs.options import settings_from, state_options
 from cli.service import service
 from db import queries
@@ -42,7 +43,12 @@ def api_command(**options: Any) -> None:
     from api.context import ApiContext  # noqa: PLC0415 - an optional extra
     from api.server import serve  # noqa: PLC0415
 
-    with service(settings, durable=True, database_connections=settings.api_connections) as (database, _stop):
+    with service(
+        settings,
+        durable=True,
+        database_connections=settings.api_connections,
+        answer_seconds=ANSWER_SECONDS,
+    ) as (database, _stop):
         if problem := key_problem(settings, database):
             raise UsageFault(problem)
         timer = HeartbeatTimer(

@@ -45,7 +45,7 @@ def doctor_command(as_json: bool, peers: bool, strict: bool, **options: Any) -> 
     Check Python, packages, decoders, Redis, database, schema, backup, models, sources, ports, passwords, certificates,
     processors, memory, disk, clock and who can reach nightread, and print how to fix problems. The configured Redis and
     database are the only servers that are contacted; with --peers also the others, by C-ECHO, a search for one study
-    and a login. Exit code 1: a check failed.
+    and a login, and by a test object for destinations with `test_object`. Exit code 1: a check failed.
 
     \b
     Examples: nightread doctor

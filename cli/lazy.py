@@ -1,26 +1,72 @@
 """Define a click group that imports a command when it is called."""
 
+import gc
+import sys
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import ClassVar
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that a fast command does not load the libraries of a slow one."""
+    """A group whose commands are imported on use, so that a fast command does not load the libraries of a slow one.
 
-    modules: ClassVar[Mapping[str, str]]
-    """The module that defines `<name>_command`, by command name; underscores replace dashes."""
+    Its help and its completion come from the table alone.
+    """
+
+    commands_in: ClassVar[Mapping[str, tuple[str, str]]]
+    """The module that defines `<name>_command`, and the first sentence of its help, by command name.
+
+    Underscores replace dashes. A test compares the sentences with the commands.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        """Return the command names, in the order of `modules`."""
-        return list(self.modules)
+        """Return the command names, in the order of the table."""
+        return list(self.commands_in)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return the command; return None for an unknown name."""
-        module = self.modules.get(cmd_name)
-        if module is None:
+        if cmd_name not in self.commands_in:
             return None
-        command: click.Command = getattr(import_module(module), f"{cmd_name.replace('-', '_')}_command")
+        module, _ = self.commands_in[cmd_name]
+        command: click.Command = getattr(_import(module), f"{cmd_name.replace('-', '_')}_command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands as click does, without importing them."""
+        width = formatter.width - 6 - max(map(len, self.commands_in))
+        rows = [(name, _shortened(text, width)) for name, (_, text) in self.commands_in.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin so, as click does, without importing commands."""
+        commands = [
+            CompletionItem(name, help=_shortened(text))
+            for name, (_, text) in self.commands_in.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _shortened(text: str, width: int = 45) -> str:
+    """Shorten a sentence for a list of commands, as click does it for a command."""
+    return click.Command(None, help=text).get_short_help_str(width)
+
+
+def _import(name: str) -> ModuleType:
+    """Import a module without garbage collections, which would find nothing and take a tenth of a short command.
+
+    What was imported stays exempt from later collections.
+    """
+    if name in sys.modules or not gc.isenabled():
+        return import_module(name)
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()

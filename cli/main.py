@@ -2,72 +2,72 @@
 
 import os
 import sys
-from io import StringIO
 from typing import ClassVar
 
 import click
-from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 from cli.lazy import LazyGroup
-from cli.output.console import err, show_error
-from db import error_messages
 from nightread import __version__
 from nightread.core_dumps import forbid_core_dumps
-from nightread.errors import StopWork, UsageFault
-from nightread.log import place_of
-
-_EXTRAS = {
-    **dict.fromkeys(("fastapi", "limits", "python_multipart", "starlette", "uvicorn"), "api"),
-    **dict.fromkeys(("matplotlib", "onnx", "scipy", "sklearn", "tf2onnx"), "train"),
-    **dict.fromkeys(("h5py", "keras", "tensorflow"), "tensorflow"),
-    **dict.fromkeys(("cv2", "imagecodecs", "onnxruntime", "pydicom"), "worker"),
-    "psycopg": "postgres",
-    **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
-}
-"""The extra that installs a package, by package."""
 
 
 class _Commands(LazyGroup):
-    modules: ClassVar[dict[str, str]] = {
-        "run": "cli.run",
-        "up": "cli.up",
-        "demo": "cli.demo",
-        "status": "cli.status",
-        "metrics": "cli.metrics",
-        "query": "cli.query",
-        "trace": "cli.trace",
-        "report": "cli.report",
-        "models": "cli.models",
-        "labels": "cli.labels",
-        "explain": "cli.explain",
-        "preview": "cli.preview",
-        "retry": "cli.retry",
-        "purge": "cli.purge",
-        "opt-out": "cli.opt_out",
-        "pause": "cli.pause",
-        "resume": "cli.pause",
-        "audit": "cli.audit",
-        "doctor": "cli.doctor",
-        "settings": "cli.settings",
-        "watch": "cli.services",
-        "receive": "cli.receive",
-        "receipts": "cli.receipts",
-        "poll": "cli.poll",
-        "send-results": "cli.send_results",
-        "deliveries": "cli.deliveries",
-        "watchdog": "cli.watchdog",
-        "alarms": "cli.alarms",
-        "result-rules": "cli.result_rules",
-        "dispatch": "cli.services",
-        "worker": "cli.services",
-        "flower": "cli.services",
-        "api": "cli.api",
-        "keys": "cli.keys",
-        "db": "cli.db",
-        "backup": "cli.backup",
-        "restore": "cli.restore",
-        "systemd": "cli.systemd",
+    commands_in: ClassVar[dict[str, tuple[str, str]]] = {
+        "run": ("cli.run", "Analyse all files at PATH and print results and tally."),
+        "up": ("cli.up", "Watch folders and analyse new files."),
+        "demo": ("cli.demo", "Generate and analyse synthetic radiographs."),
+        "status": ("cli.status", "Show what does not work, counts, speed, expected end, sources and workers."),
+        "metrics": ("cli.metrics", "Print the metrics for Prometheus, computed from the database."),
+        "query": ("cli.query", "List images and their results."),
+        "trace": ("cli.trace", "Show everything that happened to an image, in chronological order."),
+        "report": (
+            "cli.report",
+            "Write the night page as one HTML file that loads nothing and prints well, or send it by mail.",
+        ),
+        "models": ("cli.models", "Train, evaluate, compare, import and activate models."),
+        "labels": (
+            "cli.labels",
+            "Manage ground truth: labels known afterwards, used by `nightread models evaluate --night`.",
+        ),
+        "explain": (
+            "cli.explain",
+            "Show which regions of an image led to a label, by Grad-CAM, or by occlusion without Keras.",
+        ),
+        "preview": ("cli.preview", "Write the picture of an image, as the API shows it."),
+        "retry": ("cli.retry", "Analyse failed and rejected images again."),
+        "purge": ("cli.purge", "Remove what nightread holds of a study, a patient, images, or old results."),
+        "opt-out": ("cli.opt_out", "List the patients whose images are not analysed, and change the list."),
+        "pause": ("cli.pause", "Pause dispatch: form no new batches."),
+        "resume": ("cli.pause", "End pauses: form batches again."),
+        "drain": ("cli.drain", "Let workers finish their batches and take no more."),
+        "parts": ("cli.parts", "List the parts of nightread by host, with their latest heartbeats."),
+        "audit": ("cli.audit", "Check the database, and compare it with folders and queue."),
+        "doctor": ("cli.doctor", "Check this machine and the settings."),
+        "settings": ("cli.settings", "Show the current settings; secrets are masked."),
+        "watch": ("cli.services", "Register new files of drop folders."),
+        "receive": ("cli.receive", "Receive images from modalities and PACS (DICOM C-STORE)."),
+        "receipts": ("cli.receipts", "List what was received by C-STORE, by sender."),
+        "poll": ("cli.poll", "Register new images of DICOMweb and Orthanc stores."),
+        "send-results": ("cli.send_results", "Send structured reports of studies to PACS and DICOMweb stores."),
+        "deliveries": ("cli.deliveries", "List the reports and whether each destination accepted them."),
+        "watchdog": (
+            "cli.watchdog",
+            "Raise alarms: check everything every 30 seconds, and tell the channels of the settings.",
+        ),
+        "alarms": ("cli.alarms", "List the open alarms, and say what to do about each."),
+        "result-rules": ("cli.result_rules", "List the rules on results of the settings, and try them with --dry-run."),
+        "dispatch": ("cli.services", "Form batches and publish them to Redis."),
+        "worker": ("cli.services", "Analyse the images of batches."),
+        "flower": ("cli.services", "Run Flower, a web page that shows workers and batches."),
+        "api": ("cli.api", "Serve the HTTP API: send an image and get its result, read results, control the work."),
+        "keys": ("cli.keys", "Add, list and revoke keys of the HTTP API."),
+        "db": ("cli.db", "Manage the database schema, and who may read it."),
+        "backup": (
+            "cli.backup",
+            "Write the database and the models of this site into one file, while everything runs.",
+        ),
+        "restore": ("cli.restore", "Put a backup back into an empty state."),
+        "systemd": ("cli.systemd", "Print systemd units for a site without containers."),
     }
 
 
@@ -90,35 +90,9 @@ def main() -> None:
     forbid_core_dumps()
     try:
         cli(standalone_mode=False)
-    except click.ClickException as error:
-        _show_usage(error)
-        sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except (UsageFault, StopWork) as error:
-        for line in str(error).split("\n"):
-            show_error(line)
-        sys.exit(2)
-    except ValidationError as error:
-        for problem in error.errors():
-            setting = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
-            show_error(f"NIGHTREAD_{setting}: {problem['msg']}")
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0], "dev")
-        show_error(f"This command needs {error.name}, which is not installed: run `pip install 'nightread[{extra}]'`.")
-        sys.exit(2)
-    except SQLAlchemyError as error:
-        show_error(f"The database failed: {error_messages.describe(error)}.")
-        sys.exit(2)
-    except Exception as error:  # noqa: BLE001 - the text of an error may quote a file or a row, so only its place is shown
-        show_error(f"Unexpected {type(error).__name__} at {place_of(error)}. Please report this bug.")
-        sys.exit(70)
+    except Exception as error:  # noqa: BLE001 - each error gets its message and exit code
+        from cli.failures import show_failure  # noqa: PLC0415 - imports SQLAlchemy and Pydantic to know their errors
 
-
-def _show_usage(error: click.ClickException) -> None:
-    """Print what click says of wrong arguments; an argument may be the name of a file that came from outside."""
-    message = StringIO()
-    error.show(message)
-    for line in message.getvalue().removesuffix("\n").split("\n"):
-        err.print(line)
+        sys.exit(show_failure(error))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from api.metrics.exposition import metrics_text
-from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.existing_database import ANSWER_SECONDS, one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from nightread.clock import utc_now
 from nightread.errors import StopWork
@@ -33,7 +33,7 @@ def metrics_command(textfile: Path | None, **options: Any) -> None:
               nightread metrics --textfile /var/lib/prometheus/node-exporter/nightread.prom
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
-    with open_existing_database(settings) as database, one_line_errors():
+    with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
         text = metrics_text(database, settings, nights_of(settings), utc_now())
     if textfile is None:
         sys.stdout.write(text.decode())

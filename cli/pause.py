@@ -14,6 +14,7 @@ from cli.output.console import out
 from db import ledger, queries
 from db.engine import Database
 from db.ledger import Cause
+from db.ledger.pauses import ENDED_BY_PEOPLE
 from db.queries import Pause
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
@@ -64,7 +65,7 @@ def pause_command(why: str, names: tuple[str, ...], **options: Any) -> None:
 @click.option(
     "--cause",
     "causes",
-    type=click.Choice([cause.value for cause in Cause]),
+    type=click.Choice([cause.value for cause in ENDED_BY_PEOPLE]),
     multiple=True,
     help="End only the pause with this cause; may be given several times.",
 )
@@ -81,7 +82,7 @@ def resume_command(causes: tuple[str, ...], names: tuple[str, ...], **options: A
               nightread resume --cause breaker
               nightread resume --source ct
     """  # noqa: D301 - click reads the backspace itself
-    wanted = [Cause(cause) for cause in causes] or list(Cause)
+    wanted = [Cause(cause) for cause in causes] or list(ENDED_BY_PEOPLE)
     with open_existing_database(settings_from(**options)) as database, one_line_errors():
         source_ids = list(_sources(database, names).values()) or None
         ended = ledger.end_pauses(database, wanted, actor=user_name(), now=utc_now(), source_ids=source_ids)

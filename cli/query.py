@@ -5,12 +5,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from api.export import FORMATS, export
+from api.export import FORMATS, Rows, export
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.number_search import Numbers
 from cli.inputs.options import settings_from, state_options
@@ -19,9 +20,11 @@ from cli.output.console import err, out
 from cli.output.image_table import show_images
 from cli.studies import list_studies, require_only_times
 from db import queries
+from db.engine import Database
 from db.queries import ImageFilter
 from db.tables import State
 from imaging.remarks import Remark
+from nightread.content_digest import content_of, former_content_of, is_content
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings
@@ -77,7 +80,16 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--study", "study_instance_uid", help="Study Instance UID.")
 @click.option("--series", "series_instance_uid", help="Series Instance UID.")
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
-@click.option("--sha256", help="SHA-256 of the file.")
+@click.option(
+    "--file",
+    "files",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Images with exactly the bytes of this file, wherever it lies.",
+    **_MANY,
+)
+@click.option("--content", "contents", metavar="blake3:HEX", help="Identity of the bytes, from `content`.", **_MANY)
+@click.option("--sha256", metavar="HEX", help="SHA-256 of a file that an earlier release analysed (others: --file).")
 @click.option(
     "--since",
     type=MOMENT,
@@ -112,6 +124,12 @@ _MANY: dict[str, Any] = {"multiple": True}
     is_flag=True,
     help="One row per study, with its completeness (use with --study, --since, --until, --night, --limit).",
 )
+@click.option(
+    "--with-sha256/--without-sha256",
+    "fills_sha256",
+    default=None,
+    help="Read the files to fill in `sha256` [for up to 1,000 images with 1 GiB, if they are on this host].",
+)
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option(
     "--sort",
@@ -128,7 +146,14 @@ _MANY: dict[str, Any] = {"multiple": True}
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Output file.")
 @state_options
-def query_command(style: str | None, output: Path | None, limit: int | None, studies: bool, **options: Any) -> None:
+def query_command(
+    style: str | None,
+    output: Path | None,
+    limit: int | None,
+    studies: bool,
+    fills_sha256: bool | None,
+    **options: Any,
+) -> None:
     """List images and their results.
 
     Conditions can be combined. Several values of the same condition are alternatives.
@@ -138,6 +163,7 @@ def query_command(style: str | None, output: Path | None, limit: int | None, stu
               nightread query --night last --sort suspicion --limit 20
               nightread query --in-state failed --in-state rejected --format csv -o no-result.csv
               nightread query --patient 12345 --format json | jq '.[].score'
+              nightread query --file scan.dcm
               nightread query --studies --night last
     """  # noqa: D301 - click reads the backspace itself
     settings, wanted, numbers = _wanted(options)
@@ -153,7 +179,9 @@ def query_command(style: str | None, output: Path | None, limit: int | None, stu
         elif style == "table":
             show_images(out, database, wanted, settings)
         else:
-            export(queries.images(database, wanted), style, output, per_frame=wanted.per_frame)
+            rows = queries.images(database, wanted)
+            rows = rows if fills_sha256 is False else _with_sha256(database, settings, rows, is_asked=fills_sha256)
+            export(rows, style, output, per_frame=wanted.per_frame)
 
 
 def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
@@ -161,8 +189,32 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
     numbers = Numbers(patient=patient or None, accession=accession or None, issuer=issuer)
+    contents = (*options.pop("contents"), *chain.from_iterable(map(_contents_of, options.pop("files"))))
+    for content in contents:
+        if not is_content(content):
+            raise UsageFault(f"{content} is no identity of bytes: give blake3: and 64 hex digits, or use --file.")
     since, until = arrival_bounds(settings, options["since"], options["until"], night)
-    return settings, ImageFilter(**{**options, "since": since, "until": until}), numbers
+    return settings, ImageFilter(**{**options, "contents": contents, "since": since, "until": until}), numbers
+
+
+def _contents_of(path: Path) -> tuple[str, str]:
+    """Return the identities that the bytes of the file may have."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageFault(f"{path} cannot be read ({type(error).__name__}): check its permissions.") from None
+    return content_of(data), former_content_of(data)
+
+
+def _with_sha256(database: Database, settings: Settings, rows: Rows, *, is_asked: bool | None) -> Rows:
+    from api.sha256 import with_sha256, with_sha256_of_few  # noqa: PLC0415 - a table needs none of it
+
+    if is_asked:
+        return with_sha256(database, settings, rows)
+    rows, is_filled = with_sha256_of_few(database, settings, rows)
+    if not is_filled:
+        _tell("`sha256` is left out where files would have to be read; --with-sha256 reads them.")
+    return rows
 
 
 def _tell(note: str) -> None:

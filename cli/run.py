@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ from cli.output.run_results import print_results_json, show_results
 from cli.output.summary import Summary, show_summary, summarise
 from cli.wording import counted
 from db import queries
-from db.engine import open_database
+from db.engine import Database
 from nightread.clock import utc_now
 from nightread.log import set_up_logging
 from nightread.settings import Settings
 from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
+Answer = Callable[[Summary, Database], None]
+"""Prints the results of a run."""
 _RUN_SETTINGS = {
     "retry_limit": 3,
     "retry_base_seconds": 0.5,
@@ -58,19 +60,31 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     set_up_logging(settings.log_format, "WARNING")
     # SIGTERM acts like Ctrl-C, so that children, socket and `redis.url` are removed with the run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with one_line_errors():
-        summary = run(paths, settings, with_worker=not no_worker)
-    with one_line_errors(), closing(open_database(settings.sql_url)) as database:
+
+    def answer(summary: Summary, database: Database) -> None:
         if as_json:
             print_results_json(summary, database)
         else:
             show_results(out, summary, database, settings)
             show_summary(out, summary)
+        sys.stdout.flush()
+
+    with one_line_errors():
+        summary = run(paths, settings, with_worker=not no_worker, answer=answer)
     sys.exit(summary.exit_code)
 
 
-def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) -> Summary:
-    """Run the pipeline over `paths` until every file has its outcome. Raises UsageFault and StopWork."""
+def run(
+    paths: Sequence[Path],
+    settings: Settings,
+    *,
+    with_worker: bool = True,
+    answer: Answer = lambda _summary, _database: None,
+) -> Summary:
+    """Run the pipeline over `paths` until every file has its outcome. Raises UsageFault and StopWork.
+
+    `answer` prints the results while the child processes end.
+    """
     run_settings = settings.model_copy(
         update={name: value for name, value in _RUN_SETTINGS.items() if name not in settings.model_fields_set}
     )
@@ -78,11 +92,16 @@ def run(paths: Sequence[Path], settings: Settings, *, with_worker: bool = True) 
     if run_settings.model is not None:
         _require_model(run_settings)
     since = utc_now()
-    with pipeline(run_settings, with_worker=with_worker, report=_report) as line, _progress() as show:
-        scope, new = _register(line, folders, run_settings, show)
-        line.drain(scope, lambda unfinished: show(None, unfinished))
+    with pipeline(run_settings, with_worker=with_worker, report=_report) as line:
+        with _progress() as show:
+            scope, new = _register(line, folders, run_settings, show)
+            line.drain(scope, lambda unfinished: show(None, unfinished))
+        line.stop_worker()
         remarks = [remark for folder in folders for remark in _remarks(folder)]
-        return summarise(line.database, scope, new=new, since=since, settings=run_settings, remarks=remarks)
+        summary = summarise(line.database, scope, new=new, since=since, settings=run_settings, remarks=remarks)
+        if answer is not None:
+            answer(summary, line.database)
+    return summary
 
 
 def _register(

@@ -28,6 +28,9 @@ from nightread.nights import nights_of
 from nightread.settings import Settings
 from nightread.sources import Destination
 
+_LONGEST_REPORT_SECONDS = 600.0
+"""A report with its pictures and heat maps takes less; `status` says that a sender hangs that takes longer."""
+
 if TYPE_CHECKING:  # `nightread --help` also runs on hosts without pydicom
     from delivery.delivery_loop import DeliveryLoop
     from delivery.report_delivery import DeliveryResult
@@ -119,12 +122,13 @@ def _follow(settings: Settings, destinations: Sequence[Destination], scope: "Sco
 
     zone = nights_of(settings).zone
     names = [destination.name for destination in destinations]
+    detail = {"destinations": names, "round_seconds": _LONGEST_REPORT_SECONDS}
     with (
         service(settings, connections=settings.destinations) as (database, stop),
         open_delivery_loop(settings, database, destinations, scope, zone=zone) as delivery_loop,
-        sent_heartbeats(HeartbeatTimer(database, PartKind.SENDER, {"destinations": names}, serves=names)),
+        sent_heartbeats(HeartbeatTimer(database, PartKind.SENDER, detail, serves=names)) as timer,
     ):
-        delivery_loop.follow(stop)
+        delivery_loop.follow(stop, before_each=timer.note_work)
 
 
 def _once(

@@ -28,14 +28,15 @@ def service(
     durable: bool = False,
     starts_without_database: bool = False,
     database_connections: int | None = None,
+    answer_seconds: float | None = None,
     connections: Sequence[Source | Destination] = (),
 ) -> Iterator[tuple[Database, Event]]:
     """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
     A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted.
     A service that `starts_without_database` starts although the database is away, has another schema or another time.
-    `durable` and `database_connections` are passed to db.engine.open_database. Raises UsageFault or StopWork if the
-    database is missing, unavailable or has another schema version.
+    `durable`, `database_connections` and `answer_seconds` are passed to db.engine.open_database. Raises UsageFault or
+    StopWork if the database is missing, unavailable or has another schema version.
     """
     set_up_logging(settings.log_format, settings.log_level)
     for exposure in (exposure for connection in connections for exposure in exposures_of(connection)):
@@ -49,7 +50,9 @@ def service(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, set_stop)
     require_database_file(settings)
-    database = open_database(settings.sql_url, durable=durable, connections=database_connections)
+    database = open_database(
+        settings.sql_url, durable=durable, connections=database_connections, answer_seconds=answer_seconds
+    )
     try:
         if not starts_without_database:
             schema.require_newest(database)

@@ -14,7 +14,7 @@ from api.pause_lines import paused_lines
 from api.postponed_lines import postponed_lines
 from api.status import Status, take_condition, take_status
 from api.worker_models import worker_model_warnings
-from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.existing_database import ANSWER_SECONDS, one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.output.condition_lines import check_line, forecast_line, forecast_style, problem_lines, waiting_line
 from cli.output.conflict_lines import conflicts_line
@@ -29,7 +29,7 @@ from nightread.clock import utc_now
 from nightread.errors import StopWork, UsageFault
 from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
-from nightread.wording import duration
+from nightread.wording import counted, duration
 
 _REFRESH_SECONDS = 2.0
 
@@ -61,7 +61,7 @@ def status_command(*, as_json: bool, watch: bool, check: bool, **options: Any) -
     nights = nights_of(settings)
     if check:
         sys.exit(_check(settings, nights))
-    with open_existing_database(settings) as database, one_line_errors():
+    with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
         if watch:
             _watch(database, settings, nights)
         elif as_json:
@@ -73,7 +73,7 @@ def status_command(*, as_json: bool, watch: bool, check: bool, **options: Any) -
 def _check(settings: Settings, nights: Nights) -> int:
     """Print one line and return the exit code; what keeps this from being known counts as stopped."""
     try:
-        with open_existing_database(settings) as database, one_line_errors():
+        with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
             condition = take_condition(database, settings, nights, utc_now())
     except (StopWork, UsageFault) as error:
         out.print(f"{Level.STOPPED.name}: {error}")
@@ -149,7 +149,7 @@ def _no_worker(status: Status) -> Text:
 def _workers(workers: Sequence[queries.Worker]) -> RenderableType:
     table = make_table(out, "worker", "processes", "device", "model", "last seen", right=["processes"])
     for worker in workers:
-        ago = f"{duration(worker.heartbeat_seconds)} ago" + ("" if worker.alive else " (no heartbeat)")
+        ago = f"{duration(worker.heartbeat_seconds)} ago{_remark(worker)}"
         table.add_row(
             Text(worker.node),
             str(worker.slots),
@@ -158,3 +158,10 @@ def _workers(workers: Sequence[queries.Worker]) -> RenderableType:
             Text(ago, style="" if worker.alive else "red"),
         )
     return table
+
+
+def _remark(worker: queries.Worker) -> str:
+    if worker.draining:
+        left = counted(worker.batches_left, "batch", "batches") if worker.batches_left else "no batch"
+        return f" (drains, {left} left)"
+    return "" if worker.alive else " (no heartbeat)"

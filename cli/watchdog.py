@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from api.status import disk_problems
-from cli.inputs.existing_database import one_line_errors, open_existing_database
+from cli.inputs.existing_database import ANSWER_SECONDS, one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out
 from cli.service import service
@@ -20,7 +20,7 @@ from delivery.alarms import AlarmWatch
 from delivery.alarms.result_rules import apply_result_rules
 from delivery.alarms.trial import try_channels
 from delivery.mail import require_mail_settings
-from nightread.alarm_settings import MailChannel
+from nightread.alarm_settings import AppriseChannel, MailChannel, WebhookChannel
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.nights import nights_of
@@ -49,7 +49,7 @@ def watchdog_command(*, once: bool, test_channels: bool, **options: Any) -> None
     if test_channels:
         _test_channels(settings)
     elif once:
-        with open_existing_database(settings) as database, one_line_errors():
+        with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
             make_watch(settings, database).check()
             number = len(queries.alarms(database, is_open=True))
         out.print(f"{number:,} open alarms: see `nightread alarms`." if number else "No alarm is open.")
@@ -71,17 +71,27 @@ def make_watch(settings: Settings, database: Database) -> AlarmWatch:
 
 def _follow(settings: Settings) -> None:
     detail = {"round_seconds": settings.watchdog_seconds}
-    with service(settings, starts_without_database=True) as (database, stop):
+    with service(settings, starts_without_database=True, answer_seconds=ANSWER_SECONDS) as (database, stop):
         timer = HeartbeatTimer(database, PartKind.WATCHDOG, detail)
         with sent_heartbeats(timer):
             make_watch(settings, database).run(stop, before_each=timer.note_work)
 
 
 def require_channels(settings: Settings) -> None:
-    """Raise UsageFault if a channel of mail lacks its settings: better now than in the night."""
+    """Raise UsageFault if a channel lacks its settings, or its file of a secret: better now than in the night."""
     for channel in settings.alarm_channels:
         if isinstance(channel, MailChannel):
             require_mail_settings(settings, channel.to)
+        try:
+            if isinstance(channel, WebhookChannel):
+                channel.read_secret()
+            elif isinstance(channel, AppriseChannel):
+                channel.read_url()
+        except (OSError, ValueError) as error:
+            raise UsageFault(
+                f"The secret of the channel {channel.name} cannot be read ({type(error).__name__}): "
+                "correct `secret_file` or `url_file` in the settings file."
+            ) from None
 
 
 def _test_channels(settings: Settings) -> None:

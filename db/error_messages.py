@@ -20,6 +20,7 @@ _REFUSED = "its server refuses the user name or the password: correct NIGHTREAD_
 _NO_SUCH_DATABASE = "its server has no database with this name: create it, or correct NIGHTREAD_DATABASE_URL"
 _TOO_MANY_CONNECTIONS = "all its connections are in use: raise max_connections, or end other clients"
 _STOPPING = "its server is starting or stopping: wait until it runs, or start it"
+_NO_ANSWER = "its server did not answer in time: check that it is not stopped, its load, its disk, and its locks"
 _OTHER_SCHEMA = (
     "its tables do not match this release: run `nightread db upgrade`, or install the newer release on this host"
 )
@@ -48,6 +49,7 @@ _BY_SQLSTATE: Mapping[str, str] = {
     "28P01": _REFUSED,
     "3D000": _NO_SUCH_DATABASE,
     "53300": _TOO_MANY_CONNECTIONS,
+    "57014": _NO_ANSWER,
     "57P01": _STOPPING,
     "57P02": _STOPPING,
     "57P03": _STOPPING,
@@ -102,5 +104,6 @@ def _by_text(cause: BaseException) -> str | None:
         return known
     if '" does not exist' in text and "database" in text:
         return _NO_SUCH_DATABASE
-    is_connection = type(cause).__name__ == "OperationalError" and not getattr(cause, "sqlstate", None)
+    of_connection = type(cause).__name__ in ("OperationalError", "ConnectionTimeout")
+    is_connection = of_connection and not getattr(cause, "sqlstate", None)
     return _UNREACHABLE if is_connection else None

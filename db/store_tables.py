@@ -1,4 +1,4 @@
-"""Define the tables of receivers, stores, reports, rules, patients, keys and nights (metadata: db.tables)."""
+"""Define the tables of receivers, stores, reports, rules, patients, keys, nights and pauses (metadata: db.tables)."""
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
@@ -178,4 +178,22 @@ heartbeats = Table(
     Column("worked_at", UtcDateTime),  # when its main loop last began a round; null: not measured
     Column("stopped_at", UtcDateTime),  # it was stopped on purpose; null: it runs or died
     Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
+    Column("first_started_at", UtcDateTime),  # its first start on this host; null: before schema 0022
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("cause", String(16), nullable=False),  # breaker, disk, hours or person (db.ledger.pauses.Cause)
+    Column("source_id", ForeignKey("sources.id")),  # null: no image is dispatched; else only those of this source wait
+    Column("detail", String(500), nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("probe_batch", String(36)),  # batch that is sent despite the pause, to test whether to end it
+    Column("probed_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),  # null: active
+    Column("ended_by", String(100)),
+    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
+    Index("ix_pauses_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")),
 )

@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from db.types import Id, Json, UtcDateTime
 from imaging.facts import BAND_LENGTH, CODE_LENGTH, KEY_LENGTH, STATION_LENGTH, TEXT_LENGTH, UID_LENGTH
+from nightread.content_digest import CONTENT_LENGTH
 from nightread.paths import NAME_LENGTH
 
 
@@ -44,8 +45,10 @@ class State(StrEnum):
 UNFINISHED = (State.RECEIVED, State.QUEUED, State.RUNNING)
 FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
 
+_CONTENT = String(CONTENT_LENGTH).with_variant(String(64), "sqlite")  # SQLite checks no length (schema 0020)
 MODEL_LENGTH = 151  # name, @ and version of a bundle
 
+# Four of the foreign keys exist on SQLite only (docs/decisions/0030-postgresql-in-bulk.md).
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -101,7 +104,7 @@ instances = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     Column("arrived_at", UtcDateTime, nullable=False),
     Column("parent_id", Id, ForeignKey("instances.id")),
-    Column("sha256", String(64)),
+    Column("content", _CONTENT),  # identity of the bytes (nightread.content_digest)
     Column("sop_instance_uid", String(UID_LENGTH)),
     Column("series_instance_uid", String(UID_LENGTH)),
     Column("study_instance_uid", String(UID_LENGTH)),
@@ -145,7 +148,7 @@ instances = Table(
     Index("ix_instances_patient_key", "patient_key", **when("patient_key IS NOT NULL")),
     Index("ix_instances_accession_key", "accession_key", **when("accession_key IS NOT NULL")),
     Index("ix_instances_modality", "modality", "id", **when("modality IS NOT NULL")),
-    Index("ix_instances_unowned", "sha256", **when("unowned IS NOT NULL")),
+    Index("ix_instances_unowned", "content", **when("unowned IS NOT NULL")),
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
     Index("ix_instances_arrived_at", "arrived_at"),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
@@ -226,7 +229,7 @@ work = Table(
 contents = Table(
     "contents",
     metadata,
-    Column("sha256", String(64), primary_key=True),
+    Column("content", _CONTENT, primary_key=True),
     Column("work_id", Id, ForeignKey("work.id"), nullable=False),
     sqlite_with_rowid=False,
 )
@@ -255,23 +258,8 @@ workers = Table(
     Column("heartbeat_at", UtcDateTime, nullable=False),  # by the clock of its host
     Column("ahead_seconds", Float, nullable=False, server_default="0"),  # how far it is ahead of the database's clock
     Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
-)
-
-pauses = Table(
-    "pauses",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("cause", String(16), nullable=False),  # breaker, disk or person (db.ledger.pauses.Cause)
-    Column("source_id", ForeignKey("sources.id")),  # null: no image is dispatched; else only those of this source wait
-    Column("detail", String(500), nullable=False),
-    Column("actor", String(100), nullable=False),
-    Column("began_at", UtcDateTime, nullable=False),
-    Column("probe_batch", String(36)),  # batch that is sent despite the pause, to test whether to end it
-    Column("probed_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),  # null: active
-    Column("ended_by", String(100)),
-    Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
-    Index("ix_pauses_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")),
+    Column("first_started_at", UtcDateTime),  # its first start with this name; null: before schema 0022
+    Column("draining_at", UtcDateTime),  # since then it takes no more batches
 )
 
 audit = Table(

@@ -69,11 +69,16 @@ class DeliveryLoop:
         """Return whether the destination gets this study: one with `studies = "rules"` only what a rule sends to it."""
         return destination.studies == "all" or is_wanted_by_rule(self._database, study, destination.name)
 
-    def follow(self, stop: threading.Event) -> None:
-        """Send all ready reports every ten seconds until `stop` is set; wait while the database is unavailable."""
+    def follow(self, stop: threading.Event, *, before_each: Callable[[], None] = lambda: None) -> None:
+        """Send all ready reports every ten seconds until `stop` is set; wait while the database is unavailable.
+
+        `before_each` is called before each pass and after each report.
+        """
 
         def deliver_ready() -> None:
+            before_each()
             for _ in self.deliver(self.ready()):
+                before_each()
                 if stop.is_set():
                     return
             self._after_pass()

@@ -1,11 +1,11 @@
 """Read the original file of an image again, to get the identity of its patient and study."""
 
 import os
-from hashlib import sha256
 
 from db.queries import OriginalFile
 from delivery.identity import Identity, UnreadableHeaderError, read_identity
 from delivery.reasons import DeliveryReason, NotDelivered
+from nightread.content_digest import has_content
 from nightread.instance import retrieve
 from nightread.paths import ROOT_MARKER, root_path
 from nightread.settings import Settings
@@ -46,7 +46,7 @@ class Originals:
         if original.root.startswith(("http://", "https://")):
             return self._retrieve(original)
         data = self._read_file(original)
-        if sha256(data).hexdigest() != original.sha256:
+        if not has_content(data, original.content):
             raise NotDelivered(DeliveryReason.SOURCE_GONE)
         return data
 

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import time
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,14 +15,16 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     field_serializer,
+    model_validator,
 )
 from pydantic_settings import BaseSettings
 
 from nightread.alarm_rules import AlarmRule
 from nightread.result_rules import ResultRule
-from nightread.sources import Destination, Seconds, reveal
+from nightread.sources import AbsolutePath, Destination, Seconds, reveal
 
 _NAME_LENGTH = 64
+_SECRET_LENGTH = 16
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_LENGTH, pattern=r"^[\w.-]+$")]
 PlainHttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^#\s]*)?$")]
 
@@ -46,12 +49,30 @@ class WebhookChannel(_Channel):
 
     kind: Literal["webhook"]
     url: PlainHttpUrl = Field(description="URL of the receiver; https, except on this host or a trusted network.")
-    secret: SecretStr = Field(min_length=16, description="Key of the signature, at least 16 characters.")
+    secret: SecretStr | None = Field(
+        None, min_length=_SECRET_LENGTH, description="Key of the signature, at least 16 characters."
+    )
+    secret_file: AbsolutePath | None = Field(None, description="File with the key, instead of `secret`.")
     timeout_seconds: Seconds = Field(10, description="Maximum time of one attempt.")
 
+    @model_validator(mode="after")
+    def _check_webhook(self) -> Self:
+        if (self.secret is None) == (self.secret_file is None):
+            raise ValueError("give either `secret` or `secret_file`")
+        return self
+
+    def read_secret(self) -> str:
+        """Return the key, which is read from its file each time. Raises OSError, ValueError."""
+        if self.secret is not None:
+            return self.secret.get_secret_value()
+        secret = _read(self.secret_file)
+        if len(secret) < _SECRET_LENGTH:
+            raise ValueError(f"the key has fewer than {_SECRET_LENGTH} characters")
+        return secret
+
     @field_serializer("secret")
-    def _reveal_to_children(self, value: SecretStr, info: FieldSerializationInfo) -> str:
-        return reveal(value, info)
+    def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        return None if value is None else reveal(value, info)
 
 
 class CommandChannel(_Channel):
@@ -68,11 +89,22 @@ class AppriseChannel(_Channel):
     """Any service that Apprise knows: chat, pagers, SMS (`pip install 'nightread[apprise]'`)."""
 
     kind: Literal["apprise"]
-    url: SecretStr = Field(description="URL of Apprise, which holds its login.")
+    url: SecretStr | None = Field(None, description="URL of Apprise, which holds its login.")
+    url_file: AbsolutePath | None = Field(None, description="File with the URL, instead of `url`.")
+
+    @model_validator(mode="after")
+    def _check_apprise(self) -> Self:
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("give either `url` or `url_file`")
+        return self
+
+    def read_url(self) -> str:
+        """Return the URL, which is read from its file each time. Raises OSError, ValueError."""
+        return self.url.get_secret_value() if self.url is not None else _read(self.url_file)
 
     @field_serializer("url")
-    def _reveal_to_children(self, value: SecretStr, info: FieldSerializationInfo) -> str:
-        return reveal(value, info)
+    def _reveal_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        return None if value is None else reveal(value, info)
 
 
 Channel = Annotated[MailChannel | WebhookChannel | CommandChannel | AppriseChannel, Discriminator("kind")]
@@ -118,6 +150,14 @@ class AlarmSettings(BaseSettings):
     @field_serializer("monitor_url")
     def _reveal_monitor_to_children(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
         return None if value is None else reveal(value, info)
+
+
+def _read(file: Path | None) -> str:
+    """Return the secret in a file. Raises OSError, and ValueError for a file that is empty or no text."""
+    secret = file.read_text("utf-8").strip() if file is not None else ""
+    if not secret:
+        raise ValueError("the file is empty")
+    return secret
 
 
 def check_channels(

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from nightread.daily_hours import HoursText
 from nightread.paths import NAME_LENGTH
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -116,6 +117,11 @@ class _Source(_Model):
     name: Name = Field(description="Unique name of the source; the database keeps it, so do not change it later.")
     priority: int | None = Field(
         None, ge=0, le=9, description="Priority of its images: 0 is first, 9 is last; unset: default_priority."
+    )
+    hours: HoursText | None = Field(
+        None,
+        description="Local hours in which its images are analysed, such as `20:00-06:00`; outside of them they wait. "
+        "Unset: at any time.",
     )
     trust: TrustGroup | None = Field(
         None,
@@ -221,6 +227,10 @@ class _Destination(_Model):
         description="What the destination gets for each study: `report` (structured report), `regions` (structured "
         "report of the outlines that viewers draw), `heat_map` (parametric map) and `key_image` (secondary capture); "
         "docs/reports.md.",
+    )
+    test_object: bool = Field(
+        False,
+        description="Let `nightread doctor --peers` store a small test object there, of an invented patient.",
     )
     burned_in: bool = Field(
         False,

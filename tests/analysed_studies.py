@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from delivery.report_delivery import DeliveryResult
 from delivery.study_selection import Scope
 from imaging.patient import PatientHasher
 from imaging.read import read
+from nightread.content_digest import content_of
 from nightread.settings import Settings, load_settings
 from nightread.sources import Destination
 
@@ -114,7 +114,7 @@ class AnalysedStudies:
         return Outcome(
             work_id=image.work_id,
             instance_id=image.instance_id,
-            sha256=sha256(data).hexdigest(),
+            content=content_of(data),
             facts=facts,
             **{"state": State.DONE, **values},
         )

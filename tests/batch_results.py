@@ -21,7 +21,7 @@ from worker.results import Results
 
 NOW = SettableClock()()
 FACTS = Facts(modality="CR", study_instance_uid="1.2")
-FILE = Fetched(data=b"scan", sha256="f" * 64, size=4, mtime_ns=7)
+FILE = Fetched(data=b"scan", content="f" * 64, size=4, mtime_ns=7)
 BUNDLE_IDS = {"answer@1": 11, "further@1": 12, "shadow@1": 13}
 
 

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from alembic import command
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
-from db import schema
 from db.engine import Database, open_database
+from db.migrate import alembic_config
 
 NewSqlite = Callable[..., AbstractContextManager[Database]]
 """The type of the fixture `new_sqlite`, which has the parameters of `sqlite_copy` without the template."""
@@ -31,10 +31,4 @@ def sqlite_copy(
 
 def downgrade(database: Database, revision: str = "base") -> None:
     """Downgrade the schema in one transaction."""
-    config = schema._config()
-
-    def transaction(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-
-    database.write(transaction)
+    database.write(lambda connection: command.downgrade(alembic_config(connection), revision))

@@ -126,7 +126,7 @@ def build_outcome(claimed: Claimed, **fields: object) -> Outcome:
     }
     if fields.get("state", State.DONE) is State.DONE:
         values |= {
-            "sha256": f"{claimed.instance_id:064x}",
+            "content": f"{claimed.instance_id:064x}",
             "label": "normal",
             "score": 0.25,
             "scores": [0.75, 0.25],

@@ -230,14 +230,14 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def contents_have_one_owner(self) -> None:
         """A content has at most one done row, and each duplicate names it."""
-        instances = {row.id: row.sha256 for row in self.ledger_driver.instances()}
+        instances = {row.id: row.content for row in self.ledger_driver.instances()}
         done = {instances[row.instance_id]: row for row in self.kept(State.DONE)}
         assert len(done) == len(self.kept(State.DONE))
         for row in self.kept(State.DUPLICATE):
             assert done[instances[row.instance_id]].instance_id == row.duplicate_of
         with self.database.read() as connection:
-            owners = {row.sha256: row.work_id for row in connection.execute(select(contents))}
-        assert owners == {sha256: row.id for sha256, row in done.items()}
+            owners = {row.content: row.work_id for row in connection.execute(select(contents))}
+        assert owners == {content: row.id for content, row in done.items()}
 
     @invariant()
     def the_newest_version_is_current(self) -> None:

@@ -100,20 +100,20 @@ def outcome_that(ending: str, image: Claimed, bundle_id: int, later: datetime) -
     number = number_of(image.uri)
     sop_instance_uid, series_instance_uid = UIDS[number]
     facts = Facts(sop_instance_uid=sop_instance_uid, series_instance_uid=series_instance_uid)
-    fields: dict[str, Any] = {"sha256": f"{number}{image.size}" * 32, "facts": facts, **_fields(ending, later)}
+    fields: dict[str, Any] = {"content": f"{number}{image.size}" * 32, "facts": facts, **_fields(ending, later)}
     if ending in ("further", "unstorable further"):
         label = UNSTORABLE_TEXT if ending == "unstorable further" else "nodule"
         fields["further"] = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label=label),)
     if ending == "replaced":
         fields["size"] = image.size + 1
     if fields.get("state") is State.RECEIVED:
-        fields |= {"sha256": None, "facts": Facts()}
+        fields |= {"content": None, "facts": Facts()}
     return build_outcome(image, **fields)
 
 
 def _fields(ending: str, later: datetime) -> dict[str, Any]:
     again: dict[str, Any] = {"state": State.RECEIVED, "reason": Reason.IO_ERROR}
-    failed: dict[str, Any] = {"state": State.FAILED, "sha256": None}
+    failed: dict[str, Any] = {"state": State.FAILED, "content": None}
     return {
         "rejected": {"state": State.REJECTED, "reason": Reason.TRUNCATED},
         "failed": {**failed, "reason": Reason.IO_ERROR},

@@ -123,7 +123,7 @@ class _Rows:
                 "size": 526_000,
                 "mtime_ns": number,
                 "arrived_at": arrived,
-                "sha256": None if is_open else f"{number - is_copy:064x}",
+                "content": None if is_open else f"{number - is_copy:064x}",
                 "sop_instance_uid": None if is_open else f"1.2.826.0.1.3680043.10.999.1.{number - is_copy}",
                 "series_instance_uid": f"{study}.1",
                 "study_instance_uid": study,

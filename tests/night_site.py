@@ -66,6 +66,7 @@ class NightSite:
     dispatcher_stopped: bool = False
     model_broken: bool = False
     store_away: bool = False
+    poller_hangs: bool = False
     disk: list[ConditionProblem] = field(default_factory=list)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
     bundle_id: int = 0
@@ -136,7 +137,8 @@ class NightSite:
             ledger.heartbeat(self.database, node="w1", boot_id="boot-1", slots=2, device="2 CPU", release="0", now=now)
         ledger.report_source(self.database, self.driver.source_id, {}, now=now)
         troubles = ["cannot be reached"] if self.store_away else []
-        ledger.report_source(self.database, self.store_id, {"troubles": troubles}, now=now)
+        if not self.poller_hangs:
+            ledger.report_source(self.database, self.store_id, {"troubles": troubles}, now=now)
 
     def analyse(self) -> None:
         """Form batches and analyse them, as far as dispatcher and worker work."""

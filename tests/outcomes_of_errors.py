@@ -10,7 +10,7 @@ from nightread.settings import load_settings
 from worker.error_outcomes import outcome_of_error
 from worker.fetching.files import Fetched
 
-FILE = Fetched(data=b"scan", sha256="f" * 64, size=4, mtime_ns=7)
+FILE = Fetched(data=b"scan", content="f" * 64, size=4, mtime_ns=7)
 NOW = SettableClock()()
 
 

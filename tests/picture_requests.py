@@ -6,7 +6,7 @@ from typing import Any
 from api.original_files import OriginalPlace
 from api.pictures.picture import PictureRequest
 
-_OF_PLACE = ("sha256", "root", "uri", "in_store")
+_OF_PLACE = ("content", "root", "uri", "in_store")
 
 
 def request_of(image_id: int, **fields: Any) -> PictureRequest:
@@ -17,11 +17,11 @@ def request_of(image_id: int, **fields: Any) -> PictureRequest:
 
 def place_of_file(image_id: int, **fields: Any) -> OriginalPlace:
     """Return the place of a file in a folder."""
-    values = {"source": "inbox", "root": "/inbox", "uri": "a.dcm", "sha256": "a" * 64, "in_store": False}
+    values = {"source": "inbox", "root": "/inbox", "uri": "a.dcm", "content": "a" * 64, "in_store": False}
     return OriginalPlace(image_id=image_id, spooled=False, **{**values, **fields})
 
 
 def written(folder: Path, data: bytes, digest: str) -> OriginalPlace:
     """Write a file, and return its place."""
     (folder / "a.dcm").write_bytes(data)
-    return place_of_file(1, root=str(folder), sha256=digest)
+    return place_of_file(1, root=str(folder), content=digest)

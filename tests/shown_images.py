@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from db import ledger
 from db.engine import Database
 from db.ledger import Arrival
 from models.catalogue import find_bundle
+from nightread.content_digest import content_of
 from nightread.nights import nights_of
 from nightread.paths import root_text
 from nightread.settings import load_settings
@@ -39,7 +39,7 @@ class ShownImages:
     def add(self, data: bytes, *, name: str = "MEYER-Anna.dcm", **fields: Any) -> int:
         """Write a file and register it as analysed; `fields` are those of its outcome. Return the id of the image."""
         (self.folder / name).write_bytes(data)
-        return self.register(name, sha256=sha256(data).hexdigest(), **fields)
+        return self.register(name, content=content_of(data), **fields)
 
     def register(self, uri: str, *, kind: str = "folder", root: str | None = None, **fields: Any) -> int:
         """Register an arrival as analysed, without a file. Return the id of the image."""

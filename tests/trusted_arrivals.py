@@ -21,7 +21,7 @@ SOP, SERIES = "1.2.1.7", "1.2.1.3"
 def image_fields(content: str, *, sop: str = SOP, study: str = STUDY) -> dict[str, object]:
     """Return the fields of the outcome of an image with this content."""
     facts = Facts(study_instance_uid=study, series_instance_uid=SERIES, sop_instance_uid=sop)
-    return {"sha256": content * 64, "facts": facts}
+    return {"content": content * 64, "facts": facts}
 
 
 def note_fields(*uids: str) -> dict[str, object]:
@@ -104,11 +104,11 @@ class TrustedArrivals:
         self._finish(batch, [build_outcome(each, **values) for each, values in zip(claimed, fields, strict=True)])
         return [each.instance_id for each in claimed]
 
-    def archive_fields(self, sha256: str, members: int) -> dict[str, object]:
+    def archive_fields(self, content: str, members: int) -> dict[str, object]:
         """Return the fields of the outcome of an archive with new members."""
         source_id = self.add_source("archives", kind="archives")
         annotations = Annotations(members=Members(source_id=source_id, arrivals=tuple(build_arrivals(members))))
-        return {"state": State.EXPANDED, "sha256": sha256, "annotations": annotations}
+        return {"state": State.EXPANDED, "content": content, "annotations": annotations}
 
     def superseded_by(self, *image_ids: int) -> list[int | None]:
         """Return the newer version that each of these images names."""

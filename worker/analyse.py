@@ -42,7 +42,8 @@ def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
             predictor = BatchPredictor(context, batch_id, results, timer)
             for part in reader.read_in_parts(images):
                 with timer.phase("look_up"):
-                    fresh = _without_duplicates(context, part, results)
+                    known = context.former_contents.resolved(part, reader.read_again)
+                    fresh = _without_duplicates(context, known, results)
                 predictor.add(fresh)
             predictor.finish()
         result = _record(context, batch_id, results, timer)
@@ -75,13 +76,13 @@ def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], r
 
     Copies within one batch are found when the batch is recorded.
     """
-    hashes = {prepared.parsed.file.sha256 for prepared in part}
+    hashes = {prepared.parsed.file.content for prepared in part}
     originals = ledger.known_contents(context.database, hashes) if part else {}
     fresh = []
     for prepared in part:
         image, file = prepared.parsed.image, prepared.parsed.file
-        if file.sha256 in originals:
-            results.add_duplicate(image, file, originals[file.sha256])
+        if file.content in originals:
+            results.add_duplicate(image, file, originals[file.content])
         else:
             fresh.append(prepared)
     return fresh

@@ -13,7 +13,16 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 from billiard.process import current_process
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_ready, worker_shutdown
+from celery.bootsteps import StartStopStep
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
+from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import error_messages, ledger
@@ -32,14 +41,18 @@ from nightread.queue import make_celery
 from nightread.settings import load_settings
 from worker.errors import BatchTakenError, NetworkBrokenError
 from worker.isolation.in_flight import InFlightTable
+from worker.lifecycle.drain import Drain
 from worker.lifecycle.node_lock import lock_node_name
 from worker.lifecycle.reported_model import ReportedModel
 from worker.lifecycle.startup_recovery import recover_from_previous_start
+from worker.lifecycle.wake_on_signal import wake_on_signal
 from worker.lifecycle.watchdog import Watchdog
+from worker.preload import preload
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
+DRAIN_CHECK_SECONDS = 2
 
 forbid_core_dumps()
 settings = load_settings()
@@ -71,7 +84,7 @@ class BatchFailedError(Exception):
 @app.task(name=ANALYSE_TASK, Request="worker.batch_request:BatchRequest")  # type: ignore[untyped-decorator]
 def analyse_batch(**message: Any) -> dict[str, Any]:
     """Analyse one batch and return what became of its images, which worker.batch_summary explains."""
-    from worker.analyse import analyse  # noqa: PLC0415 - only child processes import it
+    from worker.analyse import analyse  # noqa: PLC0415 - `celery inspect` and Flower need none of it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
     try:
@@ -106,7 +119,10 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _start_worker(sender: Any, **_: Any) -> None:
-    """Lock the node name and recover the work of earlier starts. This runs in the parent, before it forks."""
+    """Lock the node name, recover the work of earlier starts, and import what the children need.
+
+    This runs in the parent, before it forks.
+    """
     _worker.node = str(getattr(sender, "hostname", None) or socket.gethostname())
     _worker.boot_id = str(uuid4())
     try:
@@ -117,13 +133,14 @@ def _start_worker(sender: Any, **_: Any) -> None:
     _worker.in_flight_table = InFlightTable()
     _worker.reported_model = ReportedModel()
     recover_from_previous_start(settings, node=_worker.node, boot_id=_worker.boot_id)
+    preload(settings)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_context(**_: Any) -> None:
     """Open the context of a new child process, which includes loading the networks."""
-    import worker.analyse  # noqa: F401, PLC0415 - before open_context exempts all loaded objects from collection
-    from worker.context import open_context  # noqa: PLC0415 - only child processes import Keras and TensorFlow
+    import worker.analyse  # noqa: F401, PLC0415 - with a GPU: before open_context exempts all loaded objects
+    from worker.context import open_context  # noqa: PLC0415 - as above
 
     index = getattr(current_process(), "index", 0)
     process = WorkerProcess(node=_worker.node, boot_id=_worker.boot_id, index=index)
@@ -133,11 +150,18 @@ def _open_context(**_: Any) -> None:
         _worker.context = open_context(settings, settings.require_redis_url(), process, slot)
         _report_model()
         slot.mark_ready()
+        log.info("worker process is ready", extra={"index": index})
     except StopWork as error:
         _stop_worker(str(error))
     except Exception:
         log.exception("worker process did not start")
         _stop_worker("a process did not start; the log entry before this one shows the error")
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _end_process(exitcode: int, **_: Any) -> None:
+    """End this child process, which has sent all its results: Celery would let it sleep for a second."""
+    os._exit(exitcode)
 
 
 def _report_model() -> None:
@@ -156,10 +180,32 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
     database = open_database(settings.sql_url)
     _send_heartbeat(database)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _send_heartbeat, (database,))
+    drain = Drain(database, sender, node=_worker.node, boot_id=_worker.boot_id)
+    sender.timer.call_repeatedly(DRAIN_CHECK_SECONDS, _follow, (drain,))
     in_flight_table = _worker.in_flight_table or InFlightTable()
     redis = open_redis(settings.require_redis_url())
     watchdog = Watchdog(database, redis, node=_worker.node, seconds_at_work=in_flight_table.seconds_at_work)
     sender.timer.call_repeatedly(HEARTBEAT_SECONDS, _watch, (watchdog,))
+    wake_on_signal(sender.hub)
+
+
+class _NoteShutdown(StartStopStep):  # type: ignore[misc]
+    """Notes at the start of a warm shutdown that the worker finishes its batches: Celery's timers end then."""
+
+    def stop(self, _consumer: Any) -> None:
+        """Note it, unless the consumer only connects again."""
+        if state.should_stop is None:
+            return
+        database = open_database(settings.sql_url)
+        try:
+            ledger.note_shutdown(database, node=_worker.node, boot_id=_worker.boot_id, now=utc_now())
+        except (SQLAlchemyError, StopWork) as error:
+            log.warning("the end was not noted: %s", type(error).__name__)
+        finally:
+            database.close()
+
+
+app.steps["consumer"].add(_NoteShutdown)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -202,6 +248,15 @@ def _send_heartbeat(database: Database) -> None:
         )
     except SQLAlchemyError as error:
         log.warning("heartbeat not written: %s", error_messages.describe(error))
+    except StopWork as error:
+        _stop_from_parent(str(error))
+
+
+def _follow(drain: Drain) -> None:
+    try:
+        drain.follow()
+    except SQLAlchemyError as error:
+        log.warning("the database did not say whether this worker drains: %s", error_messages.describe(error))
     except StopWork as error:
         _stop_from_parent(str(error))
 

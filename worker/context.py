@@ -26,6 +26,7 @@ from nightread.site_key import load_site_key
 from worker.decoders.pool import DecodePool
 from worker.errors import BatchTakenError
 from worker.fetching.stores import Stores
+from worker.former_contents import FormerContents
 from worker.inference.device import tune_process
 from worker.inference.model_set import ModelSet, open_model_set, reload_model_set
 from worker.isolation.in_flight import InFlight, InFlightTable, Slot
@@ -57,6 +58,7 @@ class WorkerContext:
     slot: Slot = field(default_factory=lambda: InFlightTable().slot(0))
     trial_reader: TrialReader = field(init=False)
     stores: Stores = field(init=False)
+    former_contents: FormerContents = field(init=False)
     clock: Clock = utc_now
     _stored_issuers: set[tuple[NumberKind, str]] = field(default_factory=set)
     _renewed_at: float = field(default_factory=time.monotonic)
@@ -65,6 +67,7 @@ class WorkerContext:
         """Create the trial reader and the stores. Neither starts a process, a thread or a connection yet."""
         self.trial_reader = TrialReader(self.settings, self.limits, record_death=self.slot.record_death)
         self.stores = Stores(self.settings)
+        self.former_contents = FormerContents(self.database, self.clock)
 
     @property
     def lease(self) -> timedelta:

@@ -47,7 +47,7 @@ def outcome_of_error(
         not_before=now + min(_retry_delay(image, image_error, settings, now), max_delay) if retried else None,
         alone=image_error.reason is Reason.OUT_OF_MEMORY,
         uncounted=retried and _waits_for_source(image_error, settings),
-        sha256=file.sha256 if file and not retried else None,
+        content=file.content if file and not retried else None,
         size=identity.size if identity else None,
         mtime_ns=identity.mtime_ns if identity else None,
         facts=facts,

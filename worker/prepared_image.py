@@ -18,7 +18,7 @@ class ParsedImage(NamedTuple):
 
     image: Claimed
     file: Fetched
-    """Identity of the file (SHA-256, size, modification time); its bytes are dropped."""
+    """Identity of the file (that of its bytes, size, modification time); its bytes are dropped."""
     facts: Facts
     matches: tuple[RouteMatch, ...]
     """The matched routing rules, the one that gives the answer first; empty if no rule takes the image."""

@@ -13,6 +13,7 @@ from imaging.dicom_image import DicomImage
 from imaging.kind import GREY, ImageKind
 from imaging.read_kind import read_kind
 from imaging.remarks import Remark
+from nightread.errors import ImageError
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
 from worker.context import WorkerContext
@@ -67,11 +68,19 @@ class ImageReader:
             self._trial_read_if_suspicious(image, file, is_suspicious=decoded is Undecoded.SUSPICIOUS)
             with self._context.in_flight(image):
                 file = file or self._fetch(image)
-                with self._results.capture_errors(image, file):  # from here the outcome also holds the file's SHA-256
+                with self._results.capture_errors(image, file):  # from here the outcome also holds the file's identity
                     if (kind := archive_kind(file.data)) is None:
                         return self.prepare(image, file)
                     self._expand(image, file, kind)
         return None
+
+    def read_again(self, image: Claimed) -> Fetched | None:
+        """Return the file of an image whose bytes were dropped; None if that fails. Raises BatchError."""
+        self._keep_lease()
+        try:
+            return self._context.stores.fetch(image) if is_in_store(image) else self._fetch(image)
+        except ImageError:
+            return None
 
     def _take_over(self, image: Claimed, decoded: DecodedImage, arrays: tuple[Inputs, ...]) -> PreparedImage | None:
         """Return an image that a decoder process has read and prepared."""
@@ -97,7 +106,8 @@ class ImageReader:
 
     def _expand(self, image: Claimed, file: Fetched, kind: ArchiveKind) -> None:
         """Unpack the archive into new arrivals, or make it a duplicate if the same bytes were unpacked before."""
-        original = ledger.known_contents(self._context.database, [file.sha256]).get(file.sha256)
+        file = self._context.former_contents.identified(file)
+        original = ledger.known_contents(self._context.database, [file.content]).get(file.content)
         if original is None:
             members = expand(self._context, image, file, kind, self._results.unrecorded, self._keep_lease)
             self._results.add_expanded(image, file, members)
@@ -113,6 +123,8 @@ class ImageReader:
         context = self._context
         dicom_image = open_dicom_image(context, file.data, image.origin)
         self._results.keep_header(image, dicom_image)
+        if not dicom_image.facts.sop_instance_uid:
+            file = context.former_contents.identified(file)
         kind = kind_of(dicom_image, context)
         matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)
         if context.settings.any_domain:

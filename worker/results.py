@@ -209,7 +209,7 @@ def _outcome(image: Claimed, file: Fetched, state: State, **values: object) -> O
         work_id=image.work_id,
         instance_id=image.instance_id,
         state=state,
-        sha256=file.sha256,
+        content=file.content,
         size=file.size,
         mtime_ns=file.mtime_ns,
         **values,  # type: ignore[arg-type]

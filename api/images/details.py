@@ -3,25 +3,28 @@
 from typing import Any
 
 from api.images.objects import describe
+from api.sha256 import SMALL_FILE_BYTES, fill_sha256
 from db import queries
 from db.engine import Database
 from db.queries import ImageFilter
 from db.queries.originals import original
+from nightread.settings import Settings
 
 _MOST_FRAMES = 1000
 
 
-def image_details(database: Database, image_id: int) -> dict[str, Any] | None:
+def image_details(database: Database, settings: Settings, image_id: int) -> dict[str, Any] | None:
     """Return the object of an image with `predictions`, `model_digest` and `timeline`; None if there is none.
 
-    `predictions` has the first 1,000 frames: `/v1/results?id=ID&frames=true` has all of them.
+    `predictions` has the first 1,000 frames: `/v1/results?id=ID&frames=true` has all of them. `sha256` is read from the
+    file if it has at most 64 MiB.
     """
     found = describe(database, [image_id], same_bytes_as={})
     if not found:
         return None
     analysed = original(database, image_id)
     return {
-        **found[0].to_json(may_read=True),
+        **fill_sha256(database, settings, found[0].to_json(may_read=True), max_bytes=SMALL_FILE_BYTES),
         "model_digest": analysed.digest if analysed else None,
         "predictions": _predictions(database, image_id),
         "timeline": _timeline(database, image_id),

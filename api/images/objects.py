@@ -44,7 +44,7 @@ class Described:
         return all(row["state"] in FINAL for row in (self.row, *self.members))
 
     def to_json(self, *, may_read: bool) -> dict[str, Any]:
-        """Return the object for clients. Those that may not read see of an original only what they asked for."""
+        """Return the object for clients. A client without the permission to read sees only the image that it sent."""
         described = with_links(self.row)
         if self.original is not None:
             original = self.original

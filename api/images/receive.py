@@ -41,7 +41,7 @@ class ReceivedFile:
     """One file that is durable in spool and database."""
 
     image_id: int
-    sha256: str
+    content: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +117,7 @@ class Receiving:
     async def store(self, upload: Upload) -> ReceivedFile:
         """Make a complete upload durable."""
         image_id = await self.intake.finish(upload)
-        return ReceivedFile(image_id=image_id, sha256=upload.sha256)
+        return ReceivedFile(image_id=image_id, content=upload.content)
 
 
 def unsupported(detail: str) -> Problem:
@@ -126,7 +126,7 @@ def unsupported(detail: str) -> Problem:
 
 
 def declared_type_help() -> str:
-    """Say which types are taken."""
+    """Return a sentence that lists the accepted types."""
     return f"Send one file with its Content-Type ({', '.join(MEDIA_TYPES)}), or several as {FORM}."
 
 

@@ -6,17 +6,19 @@ from http import HTTPStatus
 
 from fastapi import Response
 
-from api.images.objects import Described, describe
+from api.images.objects import Described, Row, describe
 from api.images.prefer import Waiting
 from api.images.receive import ReceivedFile
 from api.json_response import json_list, json_object, json_response, text_response
 from api.problems import Problem, problem_response
+from api.sha256 import SMALL_FILE_BYTES, fill_sha256
 from api.threads import Threads
 from api.waiting import OutcomeWaiters
 from db import ledger
 from db.engine import Database
 from db.tables import FINAL, State
 from nightread.reasons import Reason
+from nightread.settings import Settings
 
 _REASONS = {reason.value: reason for reason in Reason}
 _RETRY_AFTER = {"Retry-After": "1"}
@@ -27,9 +29,12 @@ _KNOWN_BYTES_SECONDS = 1.0
 class SubmissionResponses:
     """Makes the responses to requests that send images."""
 
-    def __init__(self, database: Database, waiters: OutcomeWaiters, threads: Threads, *, may_read: bool) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, waiters: OutcomeWaiters, threads: Threads, *, may_read: bool
+    ) -> None:
         """`may_read` says whether the client may read images of others."""
         self._database = database
+        self._settings = settings
         self._waiters = waiters
         self._threads = threads
         self._may_read = may_read
@@ -40,11 +45,13 @@ class SubmissionResponses:
         headers = {**waiting.headers, "Location": f"/v1/images/{found.image_id}"}
         if found.state in (State.REJECTED, State.FAILED):
             return problem_response(_without_result(found, headers))
+        described = found.to_json(may_read=self._may_read)
         if found.is_final or found.original is not None:
-            return json_response(found.to_json(may_read=self._may_read), headers=headers)
-        return json_response(
-            found.to_json(may_read=self._may_read), HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER}
-        )
+            return json_response(await self._threads.run(self._with_sha256, described), headers=headers)
+        return json_response(described, HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER})
+
+    def _with_sha256(self, described: Row) -> Row:
+        return fill_sha256(self._database, self._settings, described, max_bytes=SMALL_FILE_BYTES)
 
     async def of_several(self, files: Sequence[ReceivedFile], waiting: Waiting) -> Response:
         """Respond with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
@@ -59,11 +66,11 @@ class SubmissionResponses:
 
     async def _outcomes(self, files: Sequence[ReceivedFile], seconds: float) -> list[Described]:
         """Wait for all images, and then for the members of those that are archives."""
-        known = await self._threads.run(ledger.known_contents, self._database, [file.sha256 for file in files])
+        known = await self._threads.run(ledger.known_contents, self._database, [file.content for file in files])
         same_bytes_as = {
-            file.image_id: known[file.sha256]
+            file.image_id: known[file.content]
             for file in files
-            if file.sha256 in known and known[file.sha256] != file.image_id
+            if file.content in known and known[file.content] != file.image_id
         }
         image_ids = [file.image_id for file in files]
         ends_at = asyncio.get_running_loop().time() + (
@@ -80,7 +87,7 @@ class SubmissionResponses:
 
 
 def _without_result(found: Described, headers: dict[str, str]) -> Problem:
-    """Return 422 if the image is at fault, 500 if nightread or its surroundings are."""
+    """Return 422 if the image itself is the cause, and 500 if nightread, the host or the network is."""
     reason = _REASONS[found.row["reason"]]
     is_rejected = found.state is State.REJECTED
     return Problem(

@@ -56,6 +56,7 @@ async def submit_images(
     )
     responses = SubmissionResponses(
         context.database,
+        context.settings,
         services.waiters,
         services.submit_threads,
         may_read=Permission.READ in principal.permissions,
@@ -84,10 +85,10 @@ async def read_image(
     With `Prefer: wait=SECONDS` the response waits for the outcome of an unfinished image.
     """
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, 0.0)
-    found: dict[str, Any] | None = await run_in_threadpool(image_details, context.database, image_id)
+    found: dict[str, Any] | None = await run_in_threadpool(image_details, context.database, context.settings, image_id)
     if found and found["state"] in UNFINISHED and time_to_wait.seconds:
         await services.waiters.wait([image_id], time_to_wait.seconds)
-        found = await run_in_threadpool(image_details, context.database, image_id)
+        found = await run_in_threadpool(image_details, context.database, context.settings, image_id)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
     await run_in_threadpool(note_read, context, principal, "image", image_id)

@@ -1,4 +1,4 @@
-"""Hold the lock that ensures that only one API serves a database: its images lie in one spool."""
+"""Allow only one API for each database, because the images that it receives are in one spool."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -49,7 +49,7 @@ class OnlyApi:
             return False
 
     def _acquire(self) -> bool:
-        """Return whether the lock is ours: taken now, or held by the session that was lost and has not ended yet."""
+        """Return whether this process has the lock: taken now, or held by its lost session on the server."""
         connection = self._database.writer.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # it is held for ever, and the pool is small
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar_one():

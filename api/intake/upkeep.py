@@ -27,7 +27,7 @@ _REST_PER_PURGE = 50
 
 
 class Upkeep:
-    """Does what is due every minute and every ten minutes; runs in one thread at a time."""
+    """Runs the tasks of every minute and of every ten minutes, in one thread at a time."""
 
     def __init__(
         self, settings: Settings, database: Database, intake: SubmissionIntake, keys: KeyRing, *, clock: Clock
@@ -49,7 +49,7 @@ class Upkeep:
             await asyncio.sleep(_TICK_SECONDS)
 
     def tick(self) -> None:
-        """Do what is due. Raises StopWork if another API serves this database by now."""
+        """Run the tasks that are due. Raises StopWork if another API has taken over this database."""
         try:
             self._intake.only_api.check()
             self._report()

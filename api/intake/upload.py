@@ -5,12 +5,12 @@ import errno
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from hashlib import sha256
 from http import HTTPStatus
 from typing import TypeVar
 
 from api.problems import Problem
 from db.ledger import Arrival, CallingEntity
+from nightread.content_digest import ContentHasher
 from producer.spool.quota import OverQuotaError, SenderAccount
 from producer.spool.spool import Incoming, Spool
 
@@ -43,15 +43,15 @@ class Upload:
         self._priority = priority
         self._incoming: Incoming | None = None
         self._buffer = bytearray()
-        self._hash = sha256()
+        self._hash = ContentHasher()
         self.size = 0
         self.head = bytearray()
         """The first 64 KiB, which show what kind of file it is, and the identity of a DICOM object."""
 
     @property
-    def sha256(self) -> str:
-        """Return the hash of the bytes that came so far."""
-        return self._hash.hexdigest()
+    def content(self) -> str:
+        """Return the identity of the bytes that have arrived so far."""
+        return self._hash.content
 
     async def write(self, data: bytes) -> None:
         """Append bytes. Raises Problem 507 if the disk is full or the client holds too much of it."""

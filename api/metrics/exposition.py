@@ -37,7 +37,7 @@ class _Collected(Collector):
 
 
 def metrics_text(database: Database, settings: Settings, nights: Nights, now: datetime) -> bytes:
-    """Return all metrics, computed now. Raises the errors of the database: no value is better than an old one."""
+    """Return all metrics, computed now. Raises errors of the database, because no value is better than an old one."""
     began = time.perf_counter()
     status = take_status(database, settings, nights, now)
     families = [*_families(database, status)]

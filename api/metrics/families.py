@@ -11,7 +11,7 @@ Values = float | None | Mapping[Any, float]
 
 
 def gauge(name: str, text: str, values: Values, *, labels: tuple[str, ...] = ()) -> Metric:
-    """Return a gauge; one without a value has its name and its text only, so `absent()` finds it."""
+    """Return a gauge. Without a value, only its name and help text are written, so that `absent()` is true."""
     family = GaugeMetricFamily(f"nightread_{name}", text, labels=labels)
     _add(family, values)
     return family

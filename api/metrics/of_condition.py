@@ -1,4 +1,4 @@
-"""Turn the condition into metrics: how bad it is, what waits for what, and the expected end."""
+"""Turn the condition of the system into metrics: its level, the waiting images by cause, and the expected end."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _WAITS = ("ready", "being_analysed", "rest_of_file", "source", "disk_space", "pe
 
 
 def condition_metrics(status: Status) -> Iterator[Metric]:
-    """Yield the metrics of the condition; each possible value of a label has a series, so none vanishes."""
+    """Yield the metrics of the condition. Each possible value of a label has a series, also when its value is 0."""
     condition = status.condition
     level = "0 fine, 1 late, 2 degraded, 3 stopped, 4 lost: as `nightread status` says it."
     yield gauge("level", level, float(condition.level))

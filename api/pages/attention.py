@@ -39,7 +39,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Present:
-    """What holds now: it concerns the latest period, and those with unfinished images."""
+    """The present problems. They are shown for the latest period and for periods with unfinished images."""
 
     workers: Sequence[Worker]
     problems: Sequence[tuple[Kind, str]]
@@ -47,7 +47,7 @@ class Present:
 
 
 def present_state(database: Database, settings: Settings, nights: Nights, now: datetime) -> Present:
-    """Read what holds now, in the words of `nightread status`."""
+    """Read the present problems, in the words of `nightread status`."""
     found = queries.workers(database, now=now)
     problems = [*_parts(database, settings, now), *_pauses(database, settings, nights), *_sources(database, now)]
     space = disk_space(settings)

@@ -52,7 +52,7 @@ def _text(problem: Problem, status: HTTPStatus) -> str:
 
 
 async def _user(request: Request) -> PageUser:
-    """Return who looks at the page; a user without a key if the request was refused before the keys were read.
+    """Return the user of the page; a user without a key if the request was refused before the keys were read.
 
     So it is while the database, which has the keys, is unavailable.
     """

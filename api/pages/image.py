@@ -64,6 +64,7 @@ def image(number: str, request: Request, context: Context, user: Reader) -> Resp
         section="Images",
         facts=facts,
         image=shown,
+        tags=queries.image_tags(context.database, [shown]).get(shown["image_id"], []),
         model=_model(shown),
         card=card,
         scores=score_rows(shown["scores"], shown["label"], card),
@@ -121,7 +122,7 @@ def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[s
 
 
 def _timeline(context: ApiContext, image_id: int) -> Iterator[queries.Event]:
-    """Yield the events without the views, which the page itself makes."""
+    """Yield the events, except the views of the image, which this page itself adds."""
     for trace in queries.trace(context.database, [image_id], ENTRIES):
         yield from trace.events
 

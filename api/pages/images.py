@@ -1,6 +1,5 @@
 """Serve the list of images, with search, filters and pages."""
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +19,7 @@ from db import queries
 from db.queries import InvalidCursorError
 from db.tables import State
 from imaging.patient import NumberKind
+from nightread.content_digest import is_content
 from nightread.errors import UsageFault
 from nightread.plain_text import is_uid
 from nightread.reasons import Reason
@@ -76,7 +76,7 @@ def images(request: Request, context: Context, user: Reader) -> Response:
 
 @router.post("/images/find")
 async def find_number(request: Request, context: Context, user: Reader) -> Response:
-    """Lead to the images of a patient or accession number: it is hashed here, and stands in no address."""
+    """Redirect to the images of a patient or accession number. The number is hashed here; no address contains it."""
     fields = await checked_form(request, user)
     kind: NumberKind = "accession" if fields.get("kind") == "accession" else "patient"
     number = fields.get("number", "").strip()
@@ -111,7 +111,7 @@ def _of_number(context: ApiContext, kind: NumberKind, number: str) -> NumberSear
 
 
 def _found(context: ApiContext, searched: str) -> Response:
-    """Lead to the image, study or list that the text names. Raises PageProblem if there is none."""
+    """Redirect to the image, study or list that the text names. Raises PageProblem if there is none."""
     problem = "Nothing has this id, UID, hash or path. A UID is known once a worker has read the file."
     if len(searched) > _LONGEST_SEARCH or "\0" in searched:
         raise PageProblem(HTTPStatus.NOT_FOUND, problem)
@@ -122,13 +122,13 @@ def _found(context: ApiContext, searched: str) -> Response:
         raise PageProblem(HTTPStatus.NOT_FOUND, problem) from None
     if len(found) == 1:
         return redirect(f"/images/{found[0]}")
-    if re.fullmatch(r"[0-9a-f]{64}", searched):
-        return redirect(images_link(sha256=searched))
+    if is_content(searched):
+        return redirect(images_link(content=searched))
     if is_uid(searched):
         return redirect(_of_uid(context, searched))
     if len(found) > MOST_VALUES:
         arrivals = f"{len(found):,} images arrived under this path, more than the {MOST_VALUES} that a list can show"
-        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or SHA-256 of one of them.")
+        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or bytes of one of them.")
     return redirect(path_link("/images", {"id": [str(image_id) for image_id in found]}))
 
 

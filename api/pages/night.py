@@ -29,7 +29,7 @@ def latest(request: Request, context: Context, user: Reader) -> Response:
 
 @router.get("/nights")
 def chosen(date: str = "") -> Response:
-    """Open the night of a date, which a form sends."""
+    """Redirect to the night of the date that the form sent."""
     return redirect(f"/nights/{_date(date).isoformat()}")
 
 

@@ -16,6 +16,7 @@ from api.pages.period import Period, is_latest, night_of
 from db import queries
 from db.condition.remaining_work import RemainingWork, remaining_work
 from db.engine import Database
+from db.ledger.alarms import Alarm
 from db.queries import IncompleteStudy, PeriodCounts, Tally
 from db.tables import State
 from nightread.nights import Nights
@@ -25,6 +26,7 @@ from nightread.settings import Settings
 _EARLIER_NIGHTS = 7
 _SUSPICIOUS = 12
 _STUDIES = 20
+_ALARMS = 20
 _DAY = timedelta(days=1)
 
 
@@ -58,6 +60,9 @@ class NightContent:
     """The terms of the sum: (state, images); their sum is the number of arrivals."""
     forecast: Forecast
     attention: Sequence[Attention]
+    alarms: Sequence[Alarm]
+    """The alarms that opened in the period, and those that are open now if the period is the latest one."""
+    alarms_left_out: int
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
@@ -67,6 +72,8 @@ class NightContent:
     False without looking if only one model gave answers."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
+    tags: Mapping[int, Sequence[str]]
+    """What rules on results said of the studies of these images, by image id."""
     studies: Sequence[IncompleteStudy]
     """The incomplete ones, those that miss most first."""
     studies_left_out: int
@@ -91,7 +98,7 @@ class NightContent:
         return len({row.model for row in self.labels})
 
     def label_query(self, row: LabelHistory) -> dict[str, str] | None:
-        """Return the filter of the images with a label; None if no filter matches just these images."""
+        """Return the filter for the images with this label; None if there is no filter for exactly these images."""
         if row.label is None:
             return None
         query = {"state": "done", "label": row.label}
@@ -125,6 +132,8 @@ def night_content(
         incomplete=incomplete,
         present=present_state(database, settings, nights, now) if concerns_now else None,
     )
+    suspicious = _suspicious(database, period) if counts.labels else []
+    alarms = _alarms(database, period, with_open=is_latest(period, nights, now))
     return NightContent(
         period=period,
         at=now,
@@ -133,12 +142,15 @@ def night_content(
         states=_states(tally),
         forecast=ends,
         attention=list(found),
+        alarms=alarms[:_ALARMS],
+        alarms_left_out=max(0, len(alarms) - _ALARMS),
         reasons=list(_reasons(counts)),
         remarks={},
         labels=label_rows(counts.labels, earlier),
         has_further_results=len({count.model for count in counts.labels}) > 1 and queries.has_further_results(database),
         earlier_nights=len(earlier),
-        suspicious=_suspicious(database, period) if counts.labels else [],
+        suspicious=suspicious,
+        tags=queries.image_tags(database, suspicious),
         studies=incomplete[:_STUDIES],
         studies_left_out=max(0, len(incomplete) - _STUDIES),
         outcomes_over_time=outcome_chart(period, counts, ends, nights, now),
@@ -182,6 +194,14 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
             fault=reason.fault.value if reason else "unknown",
             message=reason.message if reason else "",
         )
+
+
+def _alarms(database: Database, period: Period, *, with_open: bool) -> list[Alarm]:
+    """Return the alarms of the period, the open ones first, the latest first."""
+    found = {alarm.id: alarm for alarm in queries.alarms(database, since=period.since, until=period.until)}
+    if with_open:
+        found |= {alarm.id: alarm for alarm in queries.alarms(database, is_open=True)}
+    return sorted(found.values(), key=lambda alarm: (alarm.closed_at is not None, -alarm.id))
 
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:

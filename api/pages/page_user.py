@@ -67,7 +67,7 @@ class PageUser:
 
 
 async def any_user(request: Request) -> PageUser:
-    """Return who looks at a page, signed in or not."""
+    """Return the user of a page, signed in or not."""
     services, context = _services(request), _context(request)
     known = services.signer.read(request.cookies.get(COOKIE), context.clock())
     session = known or services.signer.new("", context.clock())
@@ -86,7 +86,7 @@ def anonymous_user(request: Request) -> PageUser:
 
 
 async def reader(request: Request) -> PageUser:
-    """Return who looks at a page. Raises SignInRequired without a key, and PageProblem for one that may not read."""
+    """Return the user of a page. Raises SignInRequired without a key, and PageProblem for a key that may not read."""
     found = await any_user(request)
     if Permission.READ in found.principal.permissions:
         return found

@@ -55,6 +55,8 @@ def report_text(night: NightContent, settings: Settings) -> str:
         lines.append(f"{counted(night.tally.arrived, 'file')} arrived = {terms}")
     if night.attention:
         lines += ["", "Needs attention:", *(f"- {item.kind}: {item.text}" for item in night.attention)]
+    if open_alarms := [alarm for alarm in night.alarms if alarm.closed_at is None]:
+        lines += ["", "Open alarms:", *(f"- {alarm.id}: {alarm.text}." for alarm in open_alarms)]
     lines += ["", "The whole report is attached."]
     lines += ["Not for diagnosis."] if settings.not_for_diagnosis else []
     return "\n".join(lines) + "\n"

@@ -164,5 +164,5 @@ def key_of(request: AnyRequest) -> str:
     """Return 32 hex digits that are the same for equal pictures of the same bytes, in every process."""
     values = asdict(request) | {"kind": type(request).__name__, "release": _RELEASE}
     place = values.pop("place")
-    content = dumps(values | {"sha256": place["sha256"], "image": place["image_id"]}, sort_keys=True)
+    content = dumps(values | {"content": place["content"], "image": place["image_id"]}, sort_keys=True)
     return blake2b(content.encode(), digest_size=16).hexdigest()

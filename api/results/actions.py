@@ -16,6 +16,7 @@ from api.retriable_files import is_file_gone
 from api.services import Services
 from db import ledger, queries
 from db.ledger import Cause
+from db.ledger.pauses import ENDED_BY_PEOPLE
 from db.queries import ImageFilter
 from nightread.plain_text import visible
 
@@ -97,7 +98,7 @@ def resume_dispatch(
     context: Context, services: Services, principal: CurrentPrincipal, wanted: ResumeRequest | None = None
 ) -> Response:
     """End pauses of dispatch: all of them, or those with the given causes."""
-    causes = (wanted.causes if wanted else None) or tuple(Cause)
+    causes = (wanted.causes if wanted else None) or ENDED_BY_PEOPLE
     ledger.end_pauses(context.database, causes, actor=principal.name, now=context.clock())
     services.notify_dispatcher()
     return _pauses(context)

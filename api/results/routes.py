@@ -113,6 +113,7 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
             "counts": {name: getattr(study, name) for name in counts},
             "first_arrival": study.first_arrival,
             "last_arrival": study.last_arrival,
+            "tags": queries.study_tags(context.database, [study_instance_uid]).get(study_instance_uid, []),
             "images": [with_links(row) for row in queries.images(context.database, wanted)],
             "links": {
                 "self": f"/v1/studies/{study_instance_uid}",

@@ -81,10 +81,10 @@ def _supply(make: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _replace_fetch(module: ModuleType) -> None:
-    next_hash = _supply(lambda: os.urandom(32).hex())
+    next_hash = _supply(lambda: f"blake3:{os.urandom(32).hex()}")
 
     def fetch(image: Any, **_: Any) -> Any:
-        return module.Fetched(data=b"", sha256=next_hash(), size=image.size, mtime_ns=image.mtime_ns)
+        return module.Fetched(data=b"", content=next_hash(), size=image.size, mtime_ns=image.mtime_ns)
 
     _replace(module, "fetch", fetch)
 

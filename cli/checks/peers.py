@@ -4,13 +4,13 @@ import logging
 import smtplib
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from cli.checks.certificates import check_server
 from cli.checks.check import Check
 from nightread.clock import utc_now
 from nightread.settings import Settings
-from nightread.sources import OrthancSource, ReceiverSource, StoreDestination, StowDestination
+from nightread.sources import Destination, OrthancSource, ReceiverSource, StoreDestination, StowDestination
 from nightread.stores import Store, open_store
 
 _SECONDS = 10.0
@@ -22,7 +22,10 @@ _SILENCED = ("pynetdicom", "urllib3")
 
 
 def check_peers(settings: Settings) -> Iterator[Check]:
-    """Ask each one once. Nothing is stored there: C-ECHO, a search for one study, and a login."""
+    """Ask each one once, by C-ECHO, a search for one study, and a login.
+
+    Nothing is stored there, except a test object at destinations that allow it (`test_object`).
+    """
     with _silenced():
         for source in settings.sources:
             if isinstance(source, ReceiverSource):
@@ -32,10 +35,12 @@ def check_peers(settings: Settings) -> Iterator[Check]:
                 yield from _certificate(check, source)
         for destination in settings.destinations:
             if isinstance(destination, StoreDestination):
-                yield _pacs(destination)
+                yield (check := _pacs(destination))
             else:
                 yield (check := _stow(destination))
                 yield from _certificate(check, destination)
+            if destination.test_object and check.result == "ok":
+                yield _test_object(destination)
         if settings.smtp_host is not None:
             yield _mail(settings)
 
@@ -70,6 +75,7 @@ def _receiver(source: ReceiverSource) -> Check:
                 timeout_seconds=_SECONDS,
                 objects=("report",),
                 burned_in=False,
+                test_object=False,
                 studies="all",
             )
         )
@@ -131,6 +137,25 @@ def _pacs(destination: StoreDestination) -> Check:
         remedy = "Let it accept these SOP classes (docs/conformance.md), or list fewer `objects`."
         return Check.fail(name, f"answers, and does not accept: {', '.join(refused)}", remedy)
     return Check.ok(name, f"answers, and accepts {', '.join(destination.objects)}")
+
+
+def _test_object(destination: Destination) -> Check:
+    """Store the test object, and say what the destination answered."""
+    from delivery.reasons import NotDelivered  # noqa: PLC0415 - an optional extra
+    from delivery.send import LazySender  # noqa: PLC0415
+    from delivery.trial_object import trial_object  # noqa: PLC0415
+
+    name, seconds = f"test object to {destination.name}", min(_SECONDS, destination.timeout_seconds)
+    instance = trial_object(destination)
+    if instance is None:
+        return Check.ok(name, "not sent: there is no test object for heat maps")
+    with closing(LazySender(destination.model_copy(update={"timeout_seconds": seconds}))) as sender:
+        try:
+            warning = sender.send(instance)
+        except NotDelivered as error:
+            remedy = "Let it store objects of nightread (docs/conformance.md), or set `test_object = false`."
+            return Check.fail(name, f"not stored: {error.detail}", remedy)
+    return Check.ok(name, f"stored, with a warning: {warning}" if warning else "stored, status 0000H or 200")
 
 
 def _mail(settings: Settings) -> Check:

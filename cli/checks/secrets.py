@@ -84,6 +84,9 @@ def _holds_secret(config: Path) -> bool:
     except UsageFault:
         return False
     logins = [entry.get("login", {}) for name in ("sources", "destinations") for entry in written.get(name, ())]
-    return bool(secret_names(Settings) & written.keys()) or any(
-        {"password", "bearer"} & login.keys() for login in logins
+    channels = written.get("alarm_channels", ())
+    return (
+        bool(secret_names(Settings) & written.keys())
+        or any({"password", "bearer"} & login.keys() for login in logins)
+        or any("secret" in channel or (channel.get("kind") == "apprise" and "url" in channel) for channel in channels)
     )

@@ -22,7 +22,7 @@ def worker_arguments(settings: Settings, name: str = "nightread") -> list[str]:
     pool = ["--pool", "prefork", "--concurrency", str(slots(settings)), "-O", "fair"]
     # Workers do not need to know each other: without gossip and mingle they are ready in 0.4 s instead of 1.5 s.
     quiet = ["--without-gossip", "--without-mingle", "--loglevel", settings.log_level]
-    return [*_PYTHON, "celery", "-A", "worker.app", "worker", "--hostname", f"{name}@%h", *pool, *quiet]
+    return [*_PYTHON, "worker", "celery", "-A", "worker.app", "worker", "--hostname", f"{name}@%h", *pool, *quiet]
 
 
 def worker_node(name: str = "nightread") -> str:

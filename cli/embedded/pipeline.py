@@ -113,7 +113,8 @@ class Pipeline:
     database: Database
     transport: Transport
     dispatcher: Dispatcher
-    children: Sequence[Child]
+    servers: Sequence[Child]
+    workers: Sequence[Child]
     require_lock: Callable[[], None]
     """Raises StopWork if the dispatcher's lock was lost."""
     report: Callable[[str], None]
@@ -132,28 +133,34 @@ class Pipeline:
         paused: frozenset[int] = frozenset()
 
         def dispatch_and_count() -> float | None:
-            """Return the seconds until the next call; None at the end."""
+            """Return the seconds until the next call if no notification comes; None at the end."""
             nonlocal count_at, paused
             self._supervise_children()
             self.require_lock()
-            wait = self.dispatcher.tick()
-            if (began := time.monotonic()) >= count_at:
-                unfinished = queries.unfinished(self.database, scope)
-                count_at = time.monotonic() + max(_LOOK_SECONDS, _WAIT_PER_COUNT * (time.monotonic() - began))
-                show_unfinished(unfinished)
-                if unfinished == 0:
-                    return None
-                if progress.is_stalled(unfinished):
-                    self.report(
-                        f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "
-                        "see `nightread status`"
-                    )
-                paused = self._report_pauses(paused)
+            wait = min(_LOOK_SECONDS, self.dispatcher.tick())
+            if (began := time.monotonic()) < count_at:
+                return min(wait, count_at - began)
+            unfinished = queries.unfinished(self.database, scope)
+            count_at = began + (1 + _WAIT_PER_COUNT) * (time.monotonic() - began)
+            show_unfinished(unfinished)
+            if unfinished == 0:
+                return None
+            if progress.is_stalled(unfinished):
+                self.report(
+                    f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "
+                    "see `nightread status`"
+                )
+            paused = self._report_pauses(paused)
             return wait
 
         outage, pause = OutageLog(log), self.transport.wait_for_notification
         while (wait := retry_while_unavailable(dispatch_and_count, _RETRY, outage, wait=pause)) is not None:
-            pause(min(wait, _LOOK_SECONDS))
+            pause(wait)
+
+    def stop_worker(self) -> None:
+        """Ask the worker to end, without waiting: the end of the context waits."""
+        for member in self.workers:
+            member.ask_to_end()
 
     def _report_pauses(self, known: frozenset[int]) -> frozenset[int]:
         """Report each new pause once, and return the ids of all active pauses."""
@@ -165,7 +172,7 @@ class Pipeline:
         return frozenset(pause.id for pause in pauses)
 
     def _supervise_children(self) -> None:
-        for member in self.children:
+        for member in (*self.servers, *self.workers):
             event = member.supervise()
             if event is not None:
                 self.report(event)
@@ -194,7 +201,8 @@ def pipeline(settings: Settings, *, with_worker: bool, report: Callable[[str], N
                 database=environment.database,
                 transport=transport,
                 dispatcher=Dispatcher(environment.database, transport, settings),
-                children=[*environment.servers, *workers],
+                servers=environment.servers,
+                workers=workers,
                 require_lock=require_lock,
                 report=report,
             )

@@ -55,6 +55,11 @@ class Child:
         """Return the seconds since the last start; 0 while the process does not run."""
         return self.monotonic() - self._started_at if self.is_alive else 0.0
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        if self.process is not None and self.is_alive:
+            self.process.terminate()
+
     def kill(self) -> None:
         """Kill the process group with SIGKILL; for a process that does not react."""
         if self.process is not None and self.is_alive:

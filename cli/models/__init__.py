@@ -5,23 +5,25 @@ from typing import ClassVar
 import click
 
 from cli.lazy import LazyGroup
-from nightread.hardware import quiet_tensorflow
 
 
 class _Models(LazyGroup):
-    modules: ClassVar[dict[str, str]] = {
-        "list": "cli.models.catalogue",
-        "show": "cli.models.catalogue",
-        "samples": "cli.models.samples",
-        "train": "cli.models.train",
-        "evaluate": "cli.models.evaluate",
-        "compare": "cli.models.compare",
-        "import": "cli.models.importing",
-        "export": "cli.models.export",
-        "remove": "cli.models.remove",
-        "activate": "cli.models.activate",
-        "deactivate": "cli.models.activate",
-        "route": "cli.models.route",
+    commands_in: ClassVar[dict[str, tuple[str, str]]] = {
+        "list": ("cli.models.catalogue", "List all models and verify their digests."),
+        "show": ("cli.models.catalogue", "Show the properties of one model."),
+        "samples": ("cli.models.samples", "Draw sample images of a data set as the network sees them."),
+        "train": ("cli.models.train", "Train a network and write it as a bundle."),
+        "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
+        "compare": ("cli.models.compare", "Measure two models on the same labelled images."),
+        "import": (
+            "cli.models.importing",
+            "Import an .onnx, .keras or .h5 file that was trained elsewhere, for example with PyTorch.",
+        ),
+        "export": ("cli.models.export", "Make a new version of a model that also has an ONNX file."),
+        "remove": ("cli.models.remove", "Delete a model that is not active."),
+        "activate": ("cli.models.activate", "Add a routing rule: which images this model analyses."),
+        "deactivate": ("cli.models.activate", "End routing rules: of a model, or one rule by its number."),
+        "route": ("cli.models.route", "Show the routing rules: which images each model analyses."),
     }
 
 
@@ -32,4 +34,6 @@ def models_command() -> None:
     A model is stored as a bundle: a folder with a network and everything that turns its scores into a result. Bundles
     are found in the package, in `bundles` of the state folder, and in the folders of NIGHTREAD_BUNDLE_DIRS.
     """
+    from nightread.hardware import quiet_tensorflow  # noqa: PLC0415 - the help needs no settings
+
     quiet_tensorflow()

@@ -17,7 +17,7 @@ from cli.models.training_report import report_json, show_report
 from cli.output.console import err, out, print_json
 from models.bundle import CARD_FILE
 from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
-from models.networks.quiet_keras import import_keras
+from models.runtimes.quiet_keras import import_keras
 from models.training.checkpoint import FOLDER, Checkpoint
 from models.training.request import TrainingRequest
 from nightread.errors import UsageFault

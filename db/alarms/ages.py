@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from db import queries
 from db.engine import Database
+from db.ledger import Cause
 from db.ledger.alarms import Finding
 from db.queries.backups import latest_backup
 from db.tables import instances
@@ -17,7 +18,11 @@ from nightread.wording import duration
 
 def old_waiting(database: Database, settings: Settings, now: datetime) -> Iterator[Finding]:
     """Yield a finding if an image waits for longer than `alarm_oldest_hours`."""
-    oldest = queries.oldest_waiting(database) if settings.alarm_oldest_hours else None
+    if not settings.alarm_oldest_hours:
+        return
+    pauses = queries.pauses(database)
+    waiting_for_hours = [pause.source_id for pause in pauses if pause.cause is Cause.HOURS and pause.source_id]
+    oldest = queries.oldest_waiting(database, leave_out=waiting_for_hours)
     if oldest is not None and now - oldest > timedelta(hours=settings.alarm_oldest_hours):
         text = f"an image has waited for {duration((now - oldest).total_seconds())}"
         yield Finding(rule=AlarmRule.OLDEST_WAITING, subject="", text=text)

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from db.alarms.habits import Habits, SenderKey, read_day
+from db.alarms.habits import Habits
+from db.alarms.sending_days import SenderKey
 from db.engine import Database
 from db.ledger.alarms import Finding
 from nightread.alarm_rules import AlarmRule
@@ -17,7 +18,7 @@ def silent_senders(
     database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
 ) -> Iterator[Finding]:
     """Yield a finding for each source and sender that is silent against its habit, or by `alarm_arrivals_by`."""
-    late = dict.fromkeys(_late_sources(database, settings, nights, now), "by the time of alarm_arrivals_by")
+    late = dict.fromkeys(_late_sources(database, settings, nights, habits, now), "by the time of alarm_arrivals_by")
     silent = list(habits.silent(database, now))
     only = Counter(source for (source, sender), _, _ in silent if sender)
     for (source, sender), since, gap in silent:
@@ -32,15 +33,16 @@ def silent_senders(
         yield Finding(rule=AlarmRule.NO_ARRIVALS, subject=source, text=text)
 
 
-def _late_sources(database: Database, settings: Settings, nights: Nights, now: datetime) -> Iterator[str]:
+def _late_sources(
+    database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
+) -> Iterator[str]:
     """Yield the sources of the settings that sent nothing until the time of `alarm_arrivals_by`."""
     if settings.alarm_arrivals_by is None:
         return
-    evening = nights.latest(now)
-    start, _ = nights.bounds(evening)
+    start, _ = nights.bounds(nights.latest(now))
     if now < nights.first_at(settings.alarm_arrivals_by, start):
         return
-    arrived = {source for source, _ in read_day(database, nights, evening)}
+    arrived = {source for source, _ in habits.today(database, now)}
     yield from (source.name for source in settings.sources if source.name not in arrived)
 
 

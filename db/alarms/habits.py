@@ -4,14 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
-
+from db.alarms.sending_days import SenderKey, SendingDay, SendingDays, local_time_since
 from db.engine import Database
-from db.queries.snapshot import stream
-from db.store_tables import senders
-from db.tables import instances, sources
 from nightread.nights import Nights
-from nightread.sources import API, ARCHIVES
 
 REMEMBERED_DAYS = 28
 _WEEKS = (7, 14, 21, 28)
@@ -19,18 +14,6 @@ _FEWEST_WEEKS = 3
 _DAYS = tuple(range(1, 8))
 _GRACE = timedelta(minutes=30)
 _HOUR = timedelta(hours=1)
-SenderKey = tuple[str, str]
-"""Name of the source, and AE title of the sender; the latter is empty for the source as a whole."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendingDay:
-    """When a source or sender sent, from the start of one night to that of the next, in local time since the start."""
-
-    first: timedelta
-    last: timedelta
-    longest_gap: timedelta
-    last_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +32,7 @@ class Habits:
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
+        self._sending_days = SendingDays(nights)
         self._days: dict[date, Mapping[SenderKey, SendingDay]] = {}
 
     def silent(self, database: Database, now: datetime) -> Iterator[tuple[SenderKey, datetime, timedelta | None]]:
@@ -60,24 +44,25 @@ class Habits:
         evening = self._nights.latest(now)
         self._learn(database, evening)
         start, _ = self._nights.bounds(evening)
-        today = read_day(database, self._nights, evening)
+        today = self.today(database, now)
         for key, limit in self._limits(evening):
             day = today.get(key)
             if day is None:
-                if self._wall(start, now) >= limit.first_by:
+                if local_time_since(self._nights, start, now) >= limit.first_by:
                     yield key, start, None
             elif now - day.last_at >= limit.longest_gap and day.last + limit.longest_gap <= limit.until:
                 yield key, day.last_at, limit.longest_gap
 
-    def _wall(self, start: datetime, now: datetime) -> timedelta:
-        return _wall(self._nights, start, now)
+    def today(self, database: Database, now: datetime) -> Mapping[SenderKey, SendingDay]:
+        """Return when each source and sender has sent since the start of this night."""
+        return self._sending_days.today(database, self._nights.latest(now), now)
 
     def _learn(self, database: Database, evening: date) -> None:
         wanted = [evening - timedelta(days=days) for days in range(1, REMEMBERED_DAYS + 1)]
         self._days = {day: known for day, known in self._days.items() if day in wanted}
         for day in wanted:
             if day not in self._days:
-                self._days[day] = read_day(database, self._nights, day)
+                self._days[day] = self._sending_days.past(database, day)
 
     def _limits(self, evening: date) -> Iterator[tuple[SenderKey, SendingLimit]]:
         keys = sorted({key for day in self._days.values() for key in day})
@@ -115,53 +100,3 @@ class Habits:
 
     def _utc_offset(self, evening: date) -> timedelta | None:
         return self._nights.local(self._nights.bounds(evening)[0]).utcoffset()
-
-
-def read_day(database: Database, nights: Nights, evening: date) -> Mapping[SenderKey, SendingDay]:
-    """Read when each source and sender sent, from the start of this night to the start of the next one."""
-    start, _ = nights.bounds(evening)
-    end, _ = nights.bounds(evening + timedelta(days=1))
-    found: dict[SenderKey, _Seen] = {}
-    with database.read() as connection:
-        names = {row.id: row.name for row in connection.execute(select(sources)) if row.kind not in (API, ARCHIVES)}
-        titles = {row.id: row.calling_ae for row in connection.execute(select(senders.c.id, senders.c.calling_ae))}
-        arrived = instances.c.arrived_at
-        statement = _ARRIVALS.where(arrived >= start, arrived < end)
-        for row in stream(connection, statement):
-            if (name := names.get(row.source_id)) is None:
-                continue
-            for title in {"", titles.get(row.sender_id) or ""}:
-                found.setdefault((name, title), _Seen(first=row.arrived_at, last=row.arrived_at)).add(row.arrived_at)
-    return {
-        key: SendingDay(
-            first=_wall(nights, start, seen.first),
-            last=_wall(nights, start, seen.last),
-            longest_gap=seen.longest_gap,
-            last_at=seen.last,
-        )
-        for key, seen in found.items()
-    }
-
-
-@dataclass(slots=True)
-class _Seen:
-    first: datetime
-    last: datetime
-    longest_gap: timedelta = timedelta(0)
-
-    def add(self, moment: datetime) -> None:
-        """Note an arrival, in the order of time."""
-        self.longest_gap = max(self.longest_gap, moment - self.last)
-        self.last = moment
-
-
-def _wall(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the difference on a clock on the wall: senders keep local time, also in the nights of a change."""
-    return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
-
-
-_ARRIVALS = (
-    select(instances.c.source_id, instances.c.sender_id, instances.c.arrived_at)
-    .where(instances.c.parent_id.is_(None))
-    .order_by(instances.c.arrived_at)
-)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from db.condition.condition import ConditionProblem, SystemCondition, part_problems
 from db.condition.parts import Part, PartState
-from db.condition.source_problems import away_problems, refused_problems
+from db.condition.source_problems import away_problems, refused_problems, unwatched_problem
 from db.ledger import Cause, PartKind
 from db.ledger.alarms import Finding
 from db.queries import Pause, Source
@@ -30,9 +30,12 @@ def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
     for pause in condition.left.pauses:
         yield from _pause(pause, condition.at)
     served = {name for part in condition.parts for name in part.sources}
+    watched = {name for part in condition.parts if part.state.works for name in part.sources}
     for source in condition.sources:
         if source.name in served:
             yield from _source(source, condition.at)
+        if source.name in watched and (text := unwatched_problem(source, condition.at)):
+            yield Finding(rule=AlarmRule.PART_SILENT, subject=f"source {source.name}", text=text)
     for problem in condition.problems:
         if rule := _RULES.get(problem.kind):
             yield Finding(rule=rule, subject=_subject(problem), text=problem.text)
@@ -68,6 +71,8 @@ def _part_name(part: Part) -> str:
 
 def _pause(pause: Pause, now: datetime) -> Iterator[Finding]:
     age = now - pause.since
+    if pause.cause is Cause.HOURS:
+        return
     if pause.cause is Cause.DISK:
         yield Finding(rule=AlarmRule.DISK, subject="dispatch", text="dispatch is paused, because a disk is nearly full")
     elif pause.cause is Cause.BREAKER or age >= PERSON_PAUSE:

@@ -103,6 +103,7 @@ def read_condition(
     problems = [
         *_counts(tally),
         *part_problems(parts),
+        *_drained(parts),
         *_pauses(left),
         *_sources(sources, parts, settings, now),
         *_stalled(database, waiting, parts, now),
@@ -142,6 +143,14 @@ def part_problems(parts: Sequence[Part]) -> Iterator[ConditionProblem]:
         yield ConditionProblem(level=level, kind="part", subject=part.kind.value, text=text.format(**_words(part)))
 
 
+def _drained(parts: Sequence[Part]) -> Iterator[ConditionProblem]:
+    """Yield a problem if workers drain and none takes batches; one that drains beside others is no problem."""
+    workers = [part for part in parts if part.kind is PartKind.WORKER]
+    if any(part.state is PartState.DRAINING for part in workers) and not any(part.state.works for part in workers):
+        text = "no worker takes images, because all of them drain (`nightread drain`)"
+        yield ConditionProblem(level=Level.STOPPED, kind="part", subject=PartKind.WORKER.value, text=text)
+
+
 def _words(part: Part) -> dict[str, str]:
     many = part.kind is PartKind.WORKER and part.node
     name = f"{NAMES[part.kind]}{f' {part.node}' if many else ''}"
@@ -150,6 +159,8 @@ def _words(part: Part) -> dict[str, str]:
 
 def _pauses(left: RemainingWork) -> Iterator[ConditionProblem]:
     for pause in left.pauses:
+        if pause.cause is Cause.HOURS:
+            continue  # as the settings want it
         if pause.source is not None:
             level, text = Level.DEGRADED, f"the source {pause.source} is paused ({pause.cause})"
         else:

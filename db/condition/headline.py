@@ -64,5 +64,5 @@ def _listed(names: list[str]) -> str:
 
 
 _OUT = frozenset({PartState.SILENT, PartState.HANGING, PartState.STOPPED, PartState.MISSING})
-_WANTED = frozenset({PartState.SILENT, PartState.HANGING, PartState.STARTING})
+_WANTED = frozenset({PartState.SILENT, PartState.HANGING, PartState.STARTING, PartState.DRAINING})
 """States that are no stop on purpose."""

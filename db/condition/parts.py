@@ -5,18 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import chain
 from typing import Any
 
-from sqlalchemy import select
-
 from db.clock_skew import TOLERATED_SECONDS, seconds_ahead
+from db.condition.part_rows import PART_KINDS, PartRow, part_rows
 from db.engine import Database
 from db.ledger import PartKind
 from db.ledger.heartbeats import FORGOTTEN_AFTER
 from db.ledger.outbox import LIVE_SECONDS
-from db.store_tables import heartbeats
-from db.tables import workers
 from nightread.settings import Settings
 
 SILENT_SECONDS = 30.0
@@ -25,6 +21,8 @@ HANGING_SECONDS = 90.0
 """A main loop that begins no round for so long hangs; one round of the dispatcher takes less than a second."""
 STARTING_SECONDS = 120.0
 """Time from the start of `nightread up` until each part has sent its first heartbeat: workers load their models."""
+DRAIN_SECONDS = 300.0
+"""A worker that ends finishes its batches, without a heartbeat, for so long at most; it is silent then."""
 RECENT = timedelta(minutes=10)
 """A part that died and was started again is named for so long."""
 
@@ -44,6 +42,8 @@ class PartState(StrEnum):
 
     ALIVE = "alive"
     STARTING = "starting"
+    DRAINING = "draining"
+    """Alive, and it takes no more batches, because a person wants so or because it ends."""
     RESTARTED = "restarted"
     """Alive, and it died within the last ten minutes."""
     SILENT = "silent"
@@ -89,23 +89,6 @@ class Part:
         return tuple(self.detail.get("sources", ()))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
-    kind: PartKind
-    node: str
-    started_at: datetime
-    seen_at: datetime
-    ahead: float
-    worked_at: datetime | None
-    stopped_at: datetime | None
-    crashed_at: datetime | None
-    detail: Mapping[str, Any]
-
-    @property
-    def ended_at(self) -> datetime:
-        return self.stopped_at or self.seen_at
-
-
 def read_parts(
     database: Database, settings: Settings, *, now: datetime, ahead_seconds: float | None = None
 ) -> list[Part]:
@@ -116,7 +99,7 @@ def read_parts(
     """
     ahead = seconds_ahead(database, lambda: now) if ahead_seconds is None else ahead_seconds
     at = now - timedelta(seconds=ahead)
-    rows = [row for row in _rows(database) if at - row.ended_at < FORGOTTEN_AFTER]
+    rows = [row for row in part_rows(database) if at - row.ended_at < FORGOTTEN_AFTER]
     parts = [part for kind in PartKind for part in _of_kind(kind, [row for row in rows if row.kind is kind], at)]
     # Without those that have a successor:
     supervisors = {part.node for part in parts if part.kind is PartKind.SUPERVISOR}
@@ -139,42 +122,15 @@ def expected_parts(settings: Settings) -> frozenset[PartKind]:
     return frozenset({PartKind.DISPATCHER, PartKind.WORKER, PartKind.REDIS, *producers, *senders, *watchdogs})
 
 
-def _rows(database: Database) -> Iterator[_Row]:
-    """Yield all rows, with the times of each host converted to the clock of the database."""
-    with database.read() as connection:
-        found = connection.execute(select(heartbeats)).all()
-        at_work = connection.execute(select(workers)).all()
-    for row in chain(found, at_work):
-        known = {str(name): value for name, value in row._mapping.items()}  # noqa: SLF001 - public in SQLAlchemy
-        if (part := known.get("part", PartKind.WORKER.value)) not in _KINDS:
-            continue  # of a newer release
-        ahead = timedelta(seconds=row.ahead_seconds)
-        yield _Row(
-            kind=PartKind(part),
-            node=row.node,
-            started_at=row.started_at - ahead,
-            seen_at=row.heartbeat_at - ahead,
-            ahead=row.ahead_seconds,
-            worked_at=_minus(known.get("worked_at"), ahead),
-            stopped_at=_minus(known.get("stopped_at"), ahead),
-            crashed_at=_minus(row.crashed_at, ahead),
-            detail=known.get("detail") or {},
-        )
-
-
-def _minus(moment: datetime | None, ahead: timedelta) -> datetime | None:
-    return None if moment is None else moment - ahead
-
-
-def _of_kind(kind: PartKind, rows: Sequence[_Row], at: datetime) -> Iterator[Part]:
+def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[Part]:
     """Yield the parts of a kind; one that ended and has a successor is no part any more.
 
     Containers get another host name at each start, so a successor may have another name. A part that took the place of
-    its own earlier start, after a crash, is no successor of another one.
+    its own earlier start, after a crash or a stop, is no successor of another one.
     """
     parts = [(row, _judge(kind, row, at)) for row in rows]
-    alive = (row for row, part in parts if part.state.works or part.state is PartState.HANGING)
-    successors = sorted(row.started_at for row in alive if row.crashed_at is None)
+    alive = (row for row, part in parts if part.state.works or part.state in _PRESENT)
+    successors = sorted(row.first_started_at for row in alive)
     deaths: list[datetime] = []
     kept: list[Part] = []
     for row, part in sorted(parts, key=lambda pair: pair[0].ended_at, reverse=True):
@@ -202,11 +158,15 @@ def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Itera
             yield part
 
 
-def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
+def _judge(kind: PartKind, row: PartRow, at: datetime) -> Part:
     age = (at - row.seen_at).total_seconds()
     state, seen_at = PartState.ALIVE, row.seen_at
     if row.stopped_at is not None:
         state, seen_at = PartState.STOPPED, row.stopped_at
+    elif row.draining_at is not None and age <= DRAIN_SECONDS:
+        state = (
+            PartState.DRAINING
+        )  # Celery stops its timers, and so the heartbeat, while it waits for batches at its end
     elif age > (LIVE_SECONDS if kind is PartKind.WORKER else SILENT_SECONDS) or age < -TOLERATED_SECONDS:
         state = PartState.SILENT  # a heartbeat in the future was sent before the clock was set back
     elif row.worked_at is not None and (at - row.worked_at).total_seconds() > HANGING_SECONDS + _round_seconds(row):
@@ -225,19 +185,19 @@ def _judge(kind: PartKind, row: _Row, at: datetime) -> Part:
     )
 
 
-def _round_seconds(row: _Row) -> float:
+def _round_seconds(row: PartRow) -> float:
     """Return how long the main loop of the part may wait by its settings."""
     return float(row.detail.get("round_seconds", 0.0))
 
 
-def _started_by(row: _Row, at: datetime) -> Iterator[tuple[PartKind, float]]:
+def _started_by(row: PartRow, at: datetime) -> Iterator[tuple[PartKind, float]]:
     """Yield the parts that a `nightread up` started, with the seconds since then; unless it was stopped on purpose.
 
     A `nightread up` that is silent starts nothing any more.
     """
     if row.kind is PartKind.SUPERVISOR and row.stopped_at is None:
         for part in row.detail.get("parts", ()):
-            if part in _KINDS:
+            if part in PART_KINDS:
                 is_silent = (at - row.seen_at).total_seconds() > SILENT_SECONDS
                 yield PartKind(part), math.inf if is_silent else (at - row.started_at).total_seconds()
 
@@ -282,5 +242,5 @@ def _unless_unseen(part: Part, looking_since: datetime, at: datetime) -> Part:
     return replace(part, state=PartState.ALIVE, seen_at=part.heartbeat_at, seconds=seconds)
 
 
-_KINDS = frozenset(kind.value for kind in PartKind)
+_PRESENT = frozenset({PartState.HANGING, PartState.DRAINING})
 _ORDER = {kind: position for position, kind in enumerate(PartKind)}

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from db import queries
 from db.engine import Database
+from db.ledger import Cause
 from nightread.settings import Settings
 
 
@@ -18,6 +19,8 @@ class RemainingWork:
     postponed: Sequence[queries.Postponed]
     held: int
     """Number of images that wait because their source is paused."""
+    held_for_hours: int
+    """Those of them whose source is only paused until its hours."""
     pauses: Sequence[queries.Pause]
     pace: queries.Pace
 
@@ -37,12 +40,17 @@ def remaining_work(database: Database, settings: Settings, *, unfinished: int, n
     pauses = queries.pauses(database)
     paused = [pause.source_id for pause in pauses if pause.source_id is not None]
     held = queries.held_images(database, paused, now=now)
+    only_hours = {pause.source_id for pause in pauses if pause.cause is Cause.HOURS and pause.source_id is not None}
+    only_hours -= {pause.source_id for pause in pauses if pause.cause is not Cause.HOURS}
+    held_for_hours = queries.held_images(database, only_hours, now=now)
     ready = ready_images(unfinished, postponed, held)
     pace = queries.pace(database, unfinished=ready, now=now)
     # During a pause only open batches are finished, so the pace does not predict the end.
     if unfinished and (is_paused(pauses) or not ready):
         pace = replace(pace, eta_seconds=None, soonest_seconds=None, latest_seconds=None)
-    return RemainingWork(ready=ready, postponed=postponed, held=held, pauses=pauses, pace=pace)
+    return RemainingWork(
+        ready=ready, postponed=postponed, held=held, held_for_hours=held_for_hours, pauses=pauses, pace=pace
+    )
 
 
 def ready_images(unfinished: int, postponed: Sequence[queries.Postponed], held: int) -> int:

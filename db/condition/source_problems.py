@@ -46,6 +46,18 @@ def away_problems(source: Source, now: datetime) -> Iterator[str]:
         yield from _store_troubles(report)
 
 
+def unwatched_problem(source: Source, now: datetime) -> str | None:
+    """Return a clause if the part of this source, which reports once a minute, has not looked at it for three minutes.
+
+    If the part is silent too, that is a problem of its own.
+    """
+    if _report(source) is None or source.reported_at is None or now - source.reported_at <= _SILENT_AFTER:
+        return None
+    program = _PROGRAMS.get(source.kind, "watcher")
+    silent = duration((now - source.reported_at).total_seconds())
+    return f"the {program} sends heartbeats, but has not looked at the source {source.name} for {silent}"
+
+
 def refused_problems(source: Source) -> Iterator[str]:
     """Yield a clause for each reason why senders were refused in the last hour, without the name of a sender."""
     report = _report(source) or {}

@@ -29,6 +29,8 @@ class WaitingWork:
     source: int
     """Their folder or store is unavailable."""
     disk_space: int
+    hours: int
+    """Their source has hours in which its images are analysed."""
     person: int
     """They are paused by a person or by the circuit breaker, whose cause a person must remove."""
     retry: int
@@ -49,6 +51,7 @@ def waiting_for(tally: queries.Tally, left: RemainingWork, sources: Sequence[que
     space = _images(group for group in left.postponed if group.reason == Reason.NO_ROOM)
     postponed = _images(left.postponed)
     held = min(left.held, max(0, tally.waiting - postponed))
+    for_hours = min(left.held_for_hours, held)
     ready = max(0, tally.waiting - postponed - held)
     # A pause of all images holds those that would be ready.
     causes = {pause.cause for pause in left.pauses if pause.source_id is None}
@@ -61,7 +64,8 @@ def waiting_for(tally: queries.Tally, left: RemainingWork, sources: Sequence[que
         rest_of_file_until=max((group.until for group in rest if group.until), default=None),
         source=source,
         disk_space=space + for_space,
-        person=held + for_person,
+        hours=for_hours,
+        person=held - for_hours + for_person,
         retry=postponed - _images(rest) - source - space,
         unregistered_files=sum((each.report or {}).get("pending", 0) for each in sources if each.kind == "folder"),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
 
+from db.bulk import is_any_of
 from db.engine import Database
 from db.ledger.replaced import mark_replaced, mark_returned
 from db.ledger.upsert import insert_if_absent
@@ -27,7 +28,7 @@ def register(
     was unfinished, the row becomes `received` again, describes the newer file, and has no attempts. If a file
     changed after its outcome, it is a new arrival, and the earlier one is marked as replaced.
     """
-    return database.write(
+    return database.write_bulk(
         lambda connection: register_within(
             connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now
         )
@@ -174,7 +175,7 @@ _KNOWN = (
         work.c.state,
     )
     .join(work, and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0))
-    .where(instances.c.source_id == bindparam("source"), instances.c.uri_key.in_(bindparam("keys", expanding=True)))
+    .where(instances.c.source_id == bindparam("source"), is_any_of(instances.c.uri_key, "keys"))
 )
 
 _TAKE_BACK = (
@@ -209,7 +210,7 @@ _FIRST_WORK = insert(work).from_select(
     .outerjoin(work, work.c.instance_id == instances.c.id)
     .where(
         instances.c.source_id == bindparam("source"),
-        instances.c.uri_key.in_(bindparam("keys", expanding=True)),
+        is_any_of(instances.c.uri_key, "keys"),
         work.c.id.is_(None),
     )
     .order_by(instances.c.id),  # neighbours in a folder stay neighbours in a batch

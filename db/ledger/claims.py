@@ -33,7 +33,8 @@ def claim(
         rows = connection.execute(_CLAIMED, {"batch": batch_id}).all()
         return [Claimed(*row) for row in rows]
 
-    return database.write(transaction)
+    # This waits for the disk: if a crash of the server undid it, a worker would record images that are `queued`.
+    return database.write_bulk(transaction)
 
 
 def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, select, update
 
 from db.engine import Database
-from db.tables import IN_BATCH, State, batches, in_state, pauses, work, workers
+from db.store_tables import pauses
+from db.tables import IN_BATCH, State, batches, in_state, work, workers
 
 _SKEW = timedelta(seconds=60)
 """The largest accepted difference between the clocks of hosts."""

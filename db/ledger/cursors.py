@@ -44,7 +44,7 @@ def register_and_move(
         connection.execute(_MOVE, {"source": source_id, "to": dict(cursor)})
         return done
 
-    return database.write(transaction)
+    return database.write_bulk(transaction)
 
 
 _CURSOR = select(sources.c.cursor).where(sources.c.id == bindparam("source"))

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, bindparam, case, delete, insert, update
 
 from db.engine import Database
 from db.store_tables import NODE_LENGTH, heartbeats
-from db.tables import workers
+from db.tables import audit, workers
 
 HEARTBEAT_SECONDS = 10.0
 """Interval of the heartbeats."""
 FORGOTTEN_AFTER = timedelta(days=7)
 """A part that was not seen for so long counts as removed."""
+FORGET_AFTER = timedelta(seconds=60)
+"""A part that was seen since then may be alive, and a person cannot make nightread forget it."""
 
 
 class PartKind(StrEnum):
@@ -79,7 +81,14 @@ def record_heartbeats(
                 continue
             row = {name: value for name, value in values.items() if not name.startswith("b_")}
             connection.execute(
-                insert(heartbeats), {**row, "part": values["b_part"], "node": values["b_node"], "started_at": now}
+                insert(heartbeats),
+                {
+                    **row,
+                    "part": values["b_part"],
+                    "node": values["b_node"],
+                    "started_at": now,
+                    "first_started_at": now,
+                },
             )
 
     database.write(transaction)
@@ -95,6 +104,28 @@ def forget_parts(database: Database, *, now: datetime) -> int:
     """Remove the rows of parts that were not seen for seven days. Returns their number."""
     statement = delete(heartbeats).where(heartbeats.c.heartbeat_at < bindparam("before"))
     return database.write(lambda connection: connection.execute(statement, {"before": now - FORGOTTEN_AFTER}).rowcount)
+
+
+def forget_part(database: Database, node: str, *, part: PartKind | None = None, actor: str, now: datetime) -> list[str]:
+    """Remove the rows of the parts with this name that are not alive, after they were taken away on purpose.
+
+    Without `part`, those of every kind. This is written to the audit table. Returns the kinds that were removed.
+    """
+
+    def transaction(connection: Connection) -> list[str]:
+        named = (heartbeats.c.node == node, heartbeats.c.heartbeat_at < now - FORGET_AFTER)
+        of_kind = () if part is None else (heartbeats.c.part == part.value,)
+        found = delete(heartbeats).where(*named, *of_kind).returning(heartbeats.c.part)
+        removed = sorted(connection.execute(found).scalars())
+        if part in (None, PartKind.WORKER):
+            silent = (workers.c.node == node, workers.c.heartbeat_at < now - FORGET_AFTER)
+            removed += [PartKind.WORKER.value] * connection.execute(delete(workers).where(*silent)).rowcount
+        if removed:
+            entry = {"at": now, "actor": actor, "action": "part.forget", "detail": {"node": node, "parts": removed}}
+            connection.execute(insert(audit).values(**entry))
+        return removed
+
+    return database.write(transaction)
 
 
 def forget_all_parts(database: Database) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
-from db.bulk import execute_many
+from db.bulk import is_any_of, write_rows
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
@@ -13,23 +13,13 @@ from db.tables import State, contents, instances, work
 from imaging.facts import FACT_NAMES, Facts
 
 _OWNING = (State.DONE, State.EXPANDED)
-_RECORD_LOCK = 0x6E696768  # "nigh", the key of the advisory lock
-
-
-def lock_recording(connection: Connection) -> None:
-    """Serialise the transactions that record outcomes; SQLite has only one writer.
-
-    Two transactions that do not see each other's rows would both mark their version of an image as current.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK, {"key": _RECORD_LOCK})
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
     """Return the instance ids, by SHA-256, of contents that are done or expanded."""
     with database.read() as connection:
         rows = connection.execute(_OWNERS, {"hashes": list(hashes)}).all()
-        return {row.sha256: row.instance_id for row in rows}
+        return {row.content: row.instance_id for row in rows}
 
 
 def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -37,11 +27,11 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
     Only `done` and `expanded` outcomes own contents, so that a copy of failed or rejected bytes is analysed.
     """
-    claims = {o.sha256: o for o in reversed(outcomes) if o.state in _OWNING and o.sha256}
+    claims = {o.content: o for o in reversed(outcomes) if o.state in _OWNING and o.content}
     owners = _owners(connection, claims)
     settled = []
     for outcome in outcomes:
-        owner = owners.get(outcome.sha256 or "") if outcome.state in _OWNING else None
+        owner = owners.get(outcome.content or "") if outcome.state in _OWNING else None
         if owner is None or owner.work_id == outcome.work_id:
             settled.append(outcome)
         else:
@@ -55,7 +45,7 @@ def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     The mark stays if such an image has a result later: it only makes the search look at one row more.
     """
     unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
-    execute_many(connection, _MARK_UNOWNED, ("instance",), unowned)
+    write_rows(connection, _MARK_UNOWNED, ("instance",), unowned)
 
 
 class _Owner(NamedTuple):
@@ -65,11 +55,11 @@ class _Owner(NamedTuple):
 
 def _owners(connection: Connection, claims: dict[str, Outcome]) -> dict[str, "_Owner"]:
     """Return the owner of each content, by SHA-256: its earlier owner, or else the outcome that claims it now."""
-    rows = [(sha256, claims[sha256].work_id) for sha256 in sorted(claims)]
-    if insert_if_absent(connection, contents, ("sha256", "work_id"), rows) == len(rows):
-        return {sha256: _Owner(outcome.work_id, outcome.instance_id) for sha256, outcome in claims.items()}
+    rows = [(content, claims[content].work_id) for content in sorted(claims)]
+    if insert_if_absent(connection, contents, ("content", "work_id"), rows) == len(rows):
+        return {content: _Owner(outcome.work_id, outcome.instance_id) for content, outcome in claims.items()}
     known = connection.execute(_OWNERS, {"hashes": list(claims)})
-    return {row.sha256: _Owner(row.work_id, row.instance_id) for row in known}
+    return {row.content: _Owner(row.work_id, row.instance_id) for row in known}
 
 
 def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
@@ -115,9 +105,9 @@ def _as_copy(outcome: Outcome, facts: Facts | None) -> Outcome:
 
 
 _OWNERS = (
-    select(contents.c.sha256, contents.c.work_id, work.c.instance_id)
+    select(contents.c.content, contents.c.work_id, work.c.instance_id)
     .join(work, work.c.id == contents.c.work_id)
-    .where(contents.c.sha256.in_(bindparam("hashes", expanding=True)))
+    .where(is_any_of(contents.c.content, "hashes"))
 )
 
 _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for name in FACT_NAMES)).where(
@@ -125,5 +115,3 @@ _FACTS = select(instances.c.id, instances.c.purged_at, *(instances.c[name] for n
 )
 
 _MARK_UNOWNED = update(instances).where(instances.c.id == bindparam("instance")).values(unowned=True)
-
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")

@@ -22,7 +22,7 @@ def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> Non
     devices = {
         (o.facts.manufacturer, o.facts.station_name, o.facts.view_position, o.instance_id // BLOCK)
         for o in outcomes
-        if o.sha256 is not None  # otherwise the facts are not stored either
+        if o.content is not None  # otherwise the facts are not stored either
     }
     models = {(o.bundle_id, o.instance_id // BLOCK) for o in outcomes if o.bundle_id}
     rows: set[tuple[Kind, str, int]] = {("model", str(bundle_id), block) for bundle_id, block in models}

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert, or_, select
 
 from db.engine import Database
-from db.ledger.identity import lock_recording
+from db.ledger.locks import stop_recording
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
 from db.store_tables import opt_outs
@@ -29,7 +29,7 @@ def add_opt_out(
     """
 
     def transaction(connection: Connection) -> int:
-        lock_recording(connection)
+        stop_recording(connection)
         rows = [(key, number_key, key_id, now, actor) for key in sorted(patient_keys)]
         added = insert_if_absent(connection, opt_outs, _COLUMNS, rows)
         if added:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, update
 
+from db.bulk import is_any_of
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
@@ -143,7 +144,9 @@ def form_batches(
         rows = connection.execute(ready, {"now": now, "limit": count * images}).all()
         return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
 
-    return database.write(transaction)
+    # A crash of the database's server may undo this until a worker claims the batch. Then the images are `received`
+    # again, and the message that was published claims nothing.
+    return database.write_bulk(transaction, wait_for_disk=False)
 
 
 def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> None:
@@ -224,12 +227,12 @@ _OPEN_COUNTS = select(
 ).where(batches.c.finished_at.is_(None))
 
 _SLOTS = select(func.coalesce(func.sum(workers.c.slots), 0), func.coalesce(func.sum(workers.c.starting), 0)).where(
-    workers.c.heartbeat_at >= bindparam("since")
+    workers.c.heartbeat_at >= bindparam("since"), workers.c.draining_at.is_(None)
 )
 
 _QUEUE = (
     update(work)
-    .where(work.c.id.in_(bindparam("of_group", expanding=True)))
+    .where(is_any_of(work.c.id, "of_group"))
     .values(state=State.QUEUED, batch_id=bindparam("batch"), not_before=None)
 )
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from db.bulk import execute_many
+from db.bulk import write_rows
 from db.engine import Database
 from db.ledger.annotations import apply_annotations
 from db.ledger.bundles import RegisteredBundle, registered_bundles
 from db.ledger.conflicts import log_conflicts, write_audit
 from db.ledger.copies import add_copies
-from db.ledger.identity import lock_recording, mark_unowned, settle_duplicates
+from db.ledger.identity import mark_unowned, settle_duplicates
+from db.ledger.locks import begin_recording, lock_other_images
 from db.ledger.occurrences import forget_occurrences, note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
@@ -60,7 +61,7 @@ def record(
         return _record(connection, batch_id, storable, closing, now, policy)
 
     try:
-        recorded = database.write(in_bulk)
+        recorded = database.write_bulk(in_bulk, wait_for_disk=any(_must_last(outcome) for outcome in outcomes))
     except _REFUSALS as error:
         if not _is_refused_value(error):
             raise
@@ -83,7 +84,7 @@ def _record(
     now: datetime,
     policy: OverwritePolicy,
 ) -> _Recorded:
-    lock_recording(connection)
+    begin_recording(connection)
     held: dict[int, Any] = {row.id: row for row in connection.execute(_HELD, {"batch": batch_id}).all()}
     held_outcomes = [_unless_changed(outcome, held[outcome.work_id]) for outcome in outcomes if outcome.work_id in held]
     bundles = registered_bundles(connection, held_outcomes)
@@ -92,8 +93,9 @@ def _record(
     held_outcomes = refuse(held_outcomes, opted_out)  # duplicates have the facts of their originals now
     _write(connection, held_outcomes, bundles, now)
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
+    lock_other_images(connection)
     note_occurrences(connection, held_outcomes)
-    if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].sha256 is not None]:
+    if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].content is not None]:
         forget_occurrences(connection, read_before)  # the header may have other facts now, or none
     copied = add_copies(connection, held_outcomes, held)
     conflicts = supersede(connection, held_outcomes, copied, policy)
@@ -103,6 +105,15 @@ def _record(
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     connection.execute(_CLOSE, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})
     return _Recorded(counts, conflicts)
+
+
+def _must_last(outcome: Outcome) -> bool:
+    """Return whether a crash of the database's server must not undo the outcome once it is committed.
+
+    After such a crash the lease expires and the image is analysed again, with the same result. Of outcomes without a
+    result this is not certain: the worker removes spooled files whose rejection is committed (worker.archives.discard).
+    """
+    return outcome.state not in (State.DONE, State.DUPLICATE, State.RECEIVED)
 
 
 def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:
@@ -125,10 +136,10 @@ def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:
 def _write(
     connection: Connection, outcomes: Sequence[Outcome], bundles: dict[int, RegisteredBundle], now: datetime
 ) -> None:
-    execute_many(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
-    read = [outcome for outcome in outcomes if outcome.sha256 is not None or outcome.reason is Reason.OPTED_OUT]
-    kept = [(outcome.instance_id, outcome.sha256, *outcome.facts) for outcome in read]
-    execute_many(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
+    write_rows(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
+    read = [outcome for outcome in outcomes if outcome.content is not None or outcome.reason is Reason.OPTED_OUT]
+    kept = [(outcome.instance_id, outcome.content, *outcome.facts) for outcome in read]
+    write_rows(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
     mark_unowned(connection, read)
     follow_files(connection, outcomes)
     done = (outcome for outcome in outcomes if outcome.state is State.DONE)
@@ -207,7 +218,7 @@ _HELD = (
         instances.c.source_id,
         instances.c.sender_id,
         instances.c.parent_id,
-        instances.c.sha256,
+        instances.c.content,
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.RUNNING))
@@ -265,12 +276,12 @@ _KEEP_FACTS = (
     update(instances)
     .where(instances.c.id == bindparam("instance"))
     .values(
-        sha256=bindparam("new_sha256"),
+        content=bindparam("new_content"),
         **{name: bindparam(f"new_{name}") for name in FACT_NAMES},
     )
 )
 
-_KEEP_FACTS_NAMES = ("instance", "new_sha256", *(f"new_{name}" for name in FACT_NAMES))
+_KEEP_FACTS_NAMES = ("instance", "new_content", *(f"new_{name}" for name in FACT_NAMES))
 
 _NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
 """What a trial writes to the batch, which is rolled back."""

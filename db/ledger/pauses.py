@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, upd
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
-from db.tables import audit, pauses
+from db.store_tables import pauses
+from db.tables import audit
 
 AUTOMATIC = "nightread"
 """The actor of pauses that nightread begins or ends by itself."""
@@ -19,7 +20,13 @@ class Cause(StrEnum):
 
     BREAKER = "breaker"
     DISK = "disk"
+    HOURS = "hours"
+    """The images of a source wait for its hours (`hours` of a source); the dispatcher begins and ends this."""
     PERSON = "person"
+
+
+ENDED_BY_PEOPLE = tuple(cause for cause in Cause if cause is not Cause.HOURS)
+"""The causes of the pauses that a person can end."""
 
 
 def pause(

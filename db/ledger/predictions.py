@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, insert, select
 
-from db.bulk import execute_many
+from db.bulk import write_rows
 from db.ledger.bundles import RegisteredBundle
 from db.ledger.values import FramePrediction, FurtherPrediction, Outcome
 from db.tables import State, predictions, work
@@ -17,7 +17,7 @@ from nightread.reasons import Fault
 def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, FramePrediction]]) -> None:
     """Insert rows of `predictions`; each prediction comes with the id of its row of work."""
     rows = [(work_id, frame.frame, frame.label, frame.score, frame.scores) for work_id, frame in of_work]
-    execute_many(connection, _PREDICT, ("work_id", "frame", "label", "score", "scores"), rows)
+    write_rows(connection, _PREDICT, ("work_id", "frame", "label", "score", "scores"), rows)
 
 
 def add_further_predictions(

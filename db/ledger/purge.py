@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from db.engine import Database
-from db.ledger.identity import lock_recording
+from db.ledger.locks import stop_recording
 from db.ledger.occurrences import forget_occurrences
 from db.ledger.reads import forget_studies
 from db.ledger.study_rows import remove_study_rows
@@ -112,7 +112,7 @@ def _purge(connection: Connection, *, image_ids: Sequence[int], cause: str, acto
 
 def _locked(connection: Connection, image_ids: Sequence[int]) -> Sequence[Row[Any]]:
     """Return the images that are not purged yet. No outcome is recorded until the transaction ends."""
-    lock_recording(connection)
+    stop_recording(connection)
     return connection.execute(_NOT_PURGED, {"images": image_ids}).all()
 
 
@@ -199,7 +199,7 @@ _DUPLICATED = select(work.c.duplicate_of).where(
 _DELETE_PREDICTIONS = delete(predictions).where(predictions.c.work_id.in_(_IDS_OF_WORK))
 _DELETE_CONTENTS = delete(contents).where(
     # By hash, which is its key: `work_id` has no index.
-    contents.c.sha256.in_(select(instances.c.sha256).where(instances.c.id.in_(bindparam("images", expanding=True)))),
+    contents.c.content.in_(select(instances.c.content).where(instances.c.id.in_(bindparam("images", expanding=True)))),
     contents.c.work_id.in_(_IDS_OF_WORK),
 )
 _DELETE_COPIES = delete(copies).where(copies.c.original_id.in_(bindparam("images", expanding=True)))
@@ -230,7 +230,7 @@ _EMPTY_IMAGES = (
     .where(instances.c.id.in_(bindparam("images", expanding=True)))
     .values(
         uri="",
-        sha256=None,
+        content=None,
         member_name=None,
         withdrawn_by=None,
         withdrawn_code=None,

@@ -64,7 +64,7 @@ def receive(
             connection, source_id=source_id, arrivals=arrivals, priority=priority, now=now, senders=senders
         )
 
-    return database.write(transaction)
+    return database.write_bulk(transaction)
 
 
 def end_receipts(database: Database, source_id: int, *, now: datetime) -> int:

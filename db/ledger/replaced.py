@@ -28,7 +28,7 @@ def unmark_same_bytes(connection: Connection, outcomes: Sequence[Outcome]) -> No
 
     The outcomes are stored already. Where no image of the batch replaced another one, this costs one short search.
     """
-    read = [outcome.instance_id for outcome in outcomes if outcome.sha256 is not None]
+    read = [outcome.instance_id for outcome in outcomes if outcome.content is not None]
     if read and connection.execute(_ANY_REPLACING, {"first": min(read), "last": max(read)}).first():
         replacing = connection.execute(_REPLACING, {"instances": read}).scalars()
         execute_many(connection, _UNMARK, ("instance",), [(instance_id,) for instance_id in replacing])
@@ -59,7 +59,7 @@ _REPLACE = (
 _RETURN = update(instances).where(instances.c.id == bindparam("instance")).values(replaced_by=None)
 _place = {
     name: select(_same_place.c[name]).where(_same_place.c.id == bindparam("instance")).scalar_subquery()
-    for name in ("source_id", "uri_key", "sha256")
+    for name in ("source_id", "uri_key", "content")
 }
 _REPLACE_BY = (
     update(instances)
@@ -84,7 +84,7 @@ _UNMARK = (
     .where(
         instances.c.source_id == _place["source_id"],
         instances.c.uri_key == _place["uri_key"],
-        instances.c.sha256 == _place["sha256"],
+        instances.c.content == _place["content"],
         instances.c.replaced_by.is_not(None),
         select(_same_place.c.id)
         .where(_same_place.c.id == bindparam("instance"), _same_place.c.replaced_by.is_(None))

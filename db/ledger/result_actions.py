@@ -110,15 +110,6 @@ def is_wanted_by_rule(database: Database, study_instance_uid: str, destination: 
         return connection.execute(statement.limit(1)).first() is not None
 
 
-def tags_of(database: Database, study_instance_uid: str) -> list[str]:
-    """Return the tags that rules gave to a study."""
-    statement = select(rule_actions.c.target).where(
-        rule_actions.c.subject == study_instance_uid, rule_actions.c.kind == "tag"
-    )
-    with database.read() as connection:
-        return sorted(set(connection.execute(statement).scalars()))
-
-
 def results_since(database: Database, now: datetime) -> datetime:
     """Return from when on results were not examined yet; the first call examines none of the past."""
     statement = select(watchdog_marks.c.at).where(watchdog_marks.c.name == _MARK)

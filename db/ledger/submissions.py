@@ -27,7 +27,7 @@ def submit(
         keys = [uri_key(arrival.uri) for arrival in arrivals]
         return {row.uri: row.id for row in connection.execute(_IDS, {"source": source_id, "keys": keys})}
 
-    return database.write(transaction)
+    return database.write_bulk(transaction)
 
 
 _IDS = select(instances.c.id, instances.c.uri).where(

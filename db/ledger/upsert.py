@@ -6,7 +6,7 @@ from functools import cache
 from sqlalchemy import Connection, Executable, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.bulk import Row, execute_many
+from db.bulk import Row, write_rows
 
 
 def insert_if_absent(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> int:
@@ -14,7 +14,7 @@ def insert_if_absent(connection: Connection, table: Table, columns: tuple[str, .
 
     Returns the number of rows that were inserted.
     """
-    return execute_many(connection, _statement(connection.dialect.name, table), columns, rows)
+    return write_rows(connection, _statement(connection.dialect.name, table), columns, rows)
 
 
 @cache

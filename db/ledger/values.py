@@ -180,7 +180,7 @@ class Outcome(NamedTuple):
     """True if it must travel in a batch of one when it is retried."""
     uncounted: bool = False
     """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
-    sha256: str | None = None
+    content: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
     """Size and modification time of the bytes that were read. For state `received`: of the file as it is now."""

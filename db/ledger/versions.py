@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from db.bulk import execute_in_chunks, execute_many
+from db.bulk import execute_in_chunks, is_any_of, write_rows
 from db.ledger.origins import origin_columns
 from db.ledger.trust import Domain, held_by
 from db.ledger.values import Conflict, Outcome
@@ -65,7 +65,7 @@ def _settle(
         if settled != version
     ]
     rows = [(settled.image_id, settled.superseded_by, settled.conflict_with) for _, settled in changed]
-    execute_many(connection, _SETTLE, ("image", "newer", "other"), rows)
+    write_rows(connection, _SETTLE, ("image", "newer", "other"), rows)
     pairs = {
         tuple(sorted((settled.image_id, settled.conflict_with)))
         for version, settled in changed
@@ -130,7 +130,7 @@ def _groups(
     yield from groups.values()
 
 
-_UIDS = instances.c.sop_instance_uid.in_(bindparam("uids", expanding=True))
+_UIDS = is_any_of(instances.c.sop_instance_uid, "uids")
 _IMAGES = instances.c.id.in_(bindparam("images", expanding=True))
 _IS_CURRENT = and_(instances.c.superseded_by.is_(None), instances.c.series_instance_uid.is_not(None))
 _IS_DONE = and_(work.c.ordinal == 0, work.c.state == State.DONE.value)

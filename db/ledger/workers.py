@@ -1,12 +1,12 @@
-"""Store heartbeats of workers."""
+"""Store heartbeats of workers, and which of them drain."""
 
 from datetime import datetime
 from typing import NotRequired, TypedDict, Unpack
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, delete, func, insert, select, update
 
 from db.engine import Database
-from db.tables import MODEL_LENGTH, workers
+from db.tables import MODEL_LENGTH, audit, batches, workers
 
 
 class WorkerFacts(TypedDict):
@@ -35,15 +35,64 @@ def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **f
     def transaction(connection: Connection) -> None:
         known = connection.execute(update(workers).where(workers.c.node == node, workers.c.boot_id == boot_id), values)
         if known.rowcount == 0:
-            earlier = connection.execute(select(workers.c.heartbeat_at).where(workers.c.node == node)).scalar()
+            dead = connection.execute(select(workers).where(workers.c.node == node)).one_or_none()
+            first = dead.first_started_at if dead else connection.execute(_FIRST_BATCH, {"n": node}).scalar()
             connection.execute(delete(workers).where(workers.c.node == node))
-            row = {"node": node, "started_at": now, "crashed_at": earlier, **values}
+            times = {"started_at": now, "first_started_at": first or now}
+            row = {"node": node, **times, "crashed_at": dead.heartbeat_at if dead else None, **values}
             connection.execute(insert(workers), row)
 
     database.write(transaction)
+
+
+def drain(database: Database, node: str, *, actor: str, now: datetime) -> bool:
+    """Let a worker finish its batches and take no more, until it is restarted; this is written to the audit table.
+
+    Returns False if it drains already, or is not known.
+    """
+    changes = update(workers).where(workers.c.node == node, workers.c.draining_at.is_(None)).values(draining_at=now)
+    return _change(database, changes, "worker.drain", node, actor=actor, now=now)
+
+
+def end_drain(database: Database, node: str, *, actor: str, now: datetime) -> bool:
+    """Let a worker take batches again; this is written to the audit table. Returns False if it does not drain."""
+    changes = update(workers).where(workers.c.node == node, workers.c.draining_at.is_not(None)).values(draining_at=None)
+    return _change(database, changes, "worker.drain_end", node, actor=actor, now=now)
+
+
+def note_shutdown(database: Database, *, node: str, boot_id: str, now: datetime) -> None:
+    """Note that a worker finishes its batches because it was told to end."""
+    values = {"n": node, "b": boot_id, "at": now}
+    database.write(lambda connection: connection.execute(_SHUTDOWN, values))
+
+
+def is_draining(database: Database, *, node: str, boot_id: str) -> bool:
+    """Return whether this worker must take no more batches."""
+    with database.read() as connection:
+        return connection.execute(_DRAINING, {"n": node, "b": boot_id}).first() is not None
 
 
 def deregister(database: Database, *, node: str, boot_id: str) -> None:
     """Remove a worker that ends, so that its slots no longer count."""
     statement = delete(workers).where(workers.c.node == bindparam("n"), workers.c.boot_id == bindparam("b"))
     database.write(lambda connection: connection.execute(statement, {"n": node, "b": boot_id}))
+
+
+def _change(database: Database, changes: Update, action: str, node: str, *, actor: str, now: datetime) -> bool:
+    def transaction(connection: Connection) -> bool:
+        changed = connection.execute(changes).rowcount > 0
+        if changed:
+            connection.execute(insert(audit).values(at=now, actor=actor, action=action, detail={"node": node}))
+        return changed
+
+    return database.write(transaction)
+
+
+_OWN = (workers.c.node == bindparam("n"), workers.c.boot_id == bindparam("b"))
+_SHUTDOWN = (
+    update(workers)
+    .where(*_OWN, workers.c.draining_at.is_(None))
+    .values(draining_at=bindparam("at", type_=workers.c.draining_at.type))
+)
+_DRAINING = select(workers.c.node).where(*_OWN, workers.c.draining_at.is_not(None))
+_FIRST_BATCH = select(func.min(batches.c.claimed_at)).where(batches.c.node == bindparam("n"))

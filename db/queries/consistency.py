@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, func, literal_column, or_, select
 
 from db.engine import Database
+from db.queries.missing_rows import rows_that_name_a_missing_row
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
 from db.store_tables import BLOCK, occurrences, withdrawals
@@ -99,8 +100,8 @@ def _duplicates_without_original() -> Select[Any]:
             or_(
                 _ITS_WORK.c.state.is_(None),
                 _ITS_WORK.c.state.not_in((State.DONE.value, State.EXPANDED.value)),
-                instances.c.sha256.is_(None),
-                instances.c.sha256 != _ORIGINAL.c.sha256,
+                instances.c.content.is_(None),
+                instances.c.content != _ORIGINAL.c.content,
             ),
         )
     )
@@ -111,7 +112,7 @@ def _contents_done_twice() -> Select[Any]:
         select(func.max(instances.c.id))
         .join(work, and_(_OF_ARRIVAL, _FIRST))
         .where(_OWNS_CONTENT, _IS_KEPT)
-        .group_by(instances.c.sha256)
+        .group_by(instances.c.content)
         .having(func.count() > 1)
     )
 
@@ -122,7 +123,7 @@ def _contents_without_owner() -> Select[Any]:
         .select_from(contents)
         .join(work, work.c.id == contents.c.work_id)
         .join(instances, _OF_ARRIVAL)
-        .where(or_(~_OWNS_CONTENT, instances.c.sha256.is_(None), instances.c.sha256 != contents.c.sha256))
+        .where(or_(~_OWNS_CONTENT, instances.c.content.is_(None), instances.c.content != contents.c.content))
     )
 
 
@@ -189,7 +190,7 @@ def _superseded_without_newer() -> Select[Any]:
 
 
 def _purged_with_something_left() -> Select[Any]:
-    left = [instances.c[name].is_not(None) for name in ("sha256", "member_name", *FACT_NAMES)]
+    left = [instances.c[name].is_not(None) for name in ("content", "member_name", *FACT_NAMES)]
     results = [work.c[name].is_not(None) for name in ("label", "score", "scores", "matched", "remarks", "detail")]
     predicted = select(predictions.c.work_id).where(predictions.c.work_id == work.c.id).exists()
     return (
@@ -255,6 +256,7 @@ _NOTED = {
 _STATES_WITH_REASON = (State.REJECTED.value, State.FAILED.value)
 
 _RULES: dict[str, Select[Any]] = {
+    "every row names rows that exist": rows_that_name_a_missing_row(),
     "every arrival has exactly one first row of work": _arrivals_without_one_first_row(),
     "only done images have predictions": _predictions_of_work_not_done(),
     "a done image has predictions for each of its frames": _done_without_all_frames(),
@@ -265,7 +267,7 @@ _RULES: dict[str, Select[Any]] = {
     "a withdrawn image is named by a note of its study": _withdrawn_without_note(),
     "a duplicate names a done image with the same bytes": _duplicates_without_original(),
     "of images with the same bytes only one is done": _contents_done_twice(),
-    "every row of contents points to a done image or archive with this SHA-256": _contents_without_owner(),
+    "every row of contents points to a done image or archive with these bytes": _contents_without_owner(),
     "a done image or archive owns its contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, ColumnElement, and_, func, or_, select, union_all
+from sqlalchemy import Column, ColumnElement, and_, func, or_, select
 
 from db.queries.arrival_times import arrived_within, within
+from db.queries.same_bytes import has_bytes
 from db.queries.scope import ArrivalScope
-from db.tables import FINAL, IN_BATCH, State, bundles, contents, in_state, instances, sources, work
+from db.tables import FINAL, IN_BATCH, State, bundles, in_state, instances, sources, work
 
 Sort = Literal["id", "newest", "score", "suspicion", "finished"]
 BY_VALUE = ("score", "suspicion", "finished")  # orders by a value of the result; there is an index for each
@@ -44,7 +45,10 @@ class ImageFilter:
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
+    contents: tuple[str, ...] = ()
+    """Identities of the bytes as nightread.content_digest names them, or only their digits."""
     sha256: str | None = None
+    """The same, if it is a SHA-256: of files that an earlier release analysed."""
     since: datetime | None = None
     """Arrived at this time or later."""
     until: datetime | None = None
@@ -128,7 +132,9 @@ def sorts_waiting(wanted: ImageFilter) -> bool:
 
 def matches_few(wanted: ImageFilter) -> bool:
     """Return whether conditions on arrivals alone leave only a few of them."""
-    named = wanted.image_ids or wanted.parent_ids or wanted.sha256 is not None or wanted.few_of_sources
+    named = (
+        wanted.image_ids or wanted.parent_ids or wanted.contents or wanted.sha256 is not None or wanted.few_of_sources
+    )
     return bool(named or _wants_marked(wanted) or any(getattr(wanted, name) for name in _NARROW))
 
 
@@ -206,19 +212,11 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         if values := getattr(wanted, name):
             yield (_opaque(column) if wanted.many_modalities else column).in_(values)
     if wanted.sha256 is not None:
-        yield from _has_bytes(wanted.sha256)
+        yield from has_bytes((f"sha256:{wanted.sha256}",))
+    if wanted.contents:
+        yield from has_bytes(wanted.contents)
     yield from _marked(wanted)
     yield from _narrow(wanted)
-
-
-def _has_bytes(sha256: str) -> Iterator[ColumnElement[bool]]:
-    """Search where `contents` and a partial index lead: an index of all hashes would make each image dearer."""
-    owner = (
-        select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.sha256 == sha256)
-    )
-    others = select(_then.c.id).where(_then.c.sha256 == sha256, _then.c.unowned.is_not(None))
-    yield instances.c.id.in_(union_all(owner, others))
-    yield _opaque(instances.c.sha256) == sha256
 
 
 def _marked(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:

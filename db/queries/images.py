@@ -17,6 +17,7 @@ from db.queries.sender_names import Origins, sender_name
 from db.queries.snapshot import snapshot, stream
 from db.store_tables import senders
 from db.tables import instances, predictions, sources, work
+from nightread.content_digest import named_content, sha256_in
 from nightread.paths import full_uri
 from nightread.stores import STORES
 
@@ -67,6 +68,7 @@ COLUMNS = (
     "patient_sex",
     "age_band",
     "suspicion",
+    "content",
 )
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
@@ -76,7 +78,8 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
 
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
     aware and in UTC. `sender` is AE title and address of a receiver's caller. For an image in conflict, `contested_by`
-    is the source, and sender if any, of `conflict_with`. An absent value is None; a purged image has only the values
+    is the source, and sender if any, of `conflict_with`. `content` identifies the bytes, and `sha256` is None unless an
+    earlier release analysed them. An absent value is None; a purged image has only the values
     that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
     for values, _ in positioned_images(database, wanted or ImageFilter(), None):
@@ -135,6 +138,7 @@ def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, pe
     values["uri"] = place(row) if row.purged_at is None else None
     values["model"], values["model_version"] = (bundle.name, bundle.version) if bundle else (None, None)
     values["scores"] = dict(zip(bundle.labels, row.scores, strict=True)) if bundle and row.scores else None
+    values["content"], values["sha256"] = named_content(row.content), sha256_in(row.content)
     values["remarks"] = row.remarks.split() if row.remarks else None
     for name in ("received_at", "finished_at", "purged_at"):
         values[name] = _utc(values[name])
@@ -161,7 +165,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 _ARRIVAL = (
     instances.c.id.label("image_id"),
     instances.c.uri,
-    instances.c.sha256,
+    instances.c.content,
     instances.c.sop_instance_uid,
     instances.c.series_instance_uid,
     instances.c.study_instance_uid,

@@ -1,10 +1,12 @@
 """Find the file of an image and the bundle that analysed it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
+from db.bulk import execute_in_chunks
 from db.engine import Database
 from db.tables import bundles, instances, predictions, sources, work
 
@@ -19,7 +21,7 @@ class Original:
     root: str
     """The root as stored in the database; nightread.paths.root_path turns it into a path."""
     uri: str
-    sha256: str | None
+    content: str | None
     state: str
     reason: str | None
     duplicate_of: int | None
@@ -62,6 +64,13 @@ def suspicious_frame(database: Database, image: Original) -> int | None:
     return frame
 
 
+def total_bytes(database: Database, image_ids: Sequence[int]) -> int:
+    """Return how many bytes the files of these images have together."""
+    with database.read() as connection:
+        return sum(row.size for row in execute_in_chunks(connection, _SIZES, "images", image_ids))
+
+
+_SIZES = select(instances.c.size).where(instances.c.id.in_(bindparam("images", expanding=True)))
 _STATEMENT = (
     select(
         instances.c.id.label("image_id"),
@@ -69,7 +78,7 @@ _STATEMENT = (
         sources.c.kind,
         sources.c.root,
         instances.c.uri,
-        instances.c.sha256,
+        instances.c.content,
         work.c.state,
         work.c.reason,
         work.c.duplicate_of,

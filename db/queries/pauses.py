@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, func, or_, select
 
 from db.engine import Database
 from db.ledger.pauses import Cause
+from db.store_tables import pauses as pauses_table
 from db.tables import State, batches, in_state, instances, sources, work
-from db.tables import pauses as pauses_table
 from nightread.reasons import Fault, Reason
 
 _WINDOWS = 10

@@ -115,7 +115,7 @@ def _not_purged(connection: Connection, image_ids: Iterable[int]) -> set[int]:
 
 def _same_bytes(connection: Connection, image_ids: set[int], known: set[str]) -> set[int]:
     """Return all images with the bytes of these; `known` gets their hashes, which are not searched again."""
-    hashes = {row.sha256 for row in execute_in_chunks(connection, _HASHES, "images", sorted(image_ids))} - known
+    hashes = {row.content for row in execute_in_chunks(connection, _HASHES, "images", sorted(image_ids))} - known
     known |= hashes
     return {row.id for row in execute_in_chunks(connection, _WITH_HASHES, "hashes", sorted(hashes))}
 
@@ -153,10 +153,10 @@ _ITS_WORK = and_(work.c.instance_id == instances.c.id, work.c.ordinal == 0)
 _PRESENT = _of_images(instances.c.id).where(instances.c.purged_at.is_(None))
 _PURGED = _of_images(instances.c.id).where(instances.c.purged_at.is_not(None))
 _STATES = _of_images(instances.c.id, work.c.state).join(work, _ITS_WORK)
-_HASHES = _of_images(instances.c.sha256).where(instances.c.sha256.is_not(None))
+_HASHES = _of_images(instances.c.content).where(instances.c.content.is_not(None))
 _PARENTS = _of_images(instances.c.parent_id).where(instances.c.parent_id.is_not(None)).distinct()
 _STUDIES = _of_images(instances.c.study_instance_uid).where(instances.c.study_instance_uid.is_not(None)).distinct()
-_WITH_HASHES = select(instances.c.id).where(instances.c.sha256.in_(bindparam("hashes", expanding=True)))
+_WITH_HASHES = select(instances.c.id).where(instances.c.content.in_(bindparam("hashes", expanding=True)))
 _MEMBERS = select(instances.c.id).where(
     instances.c.parent_id.in_(bindparam("archives", expanding=True)), instances.c.purged_at.is_(None)
 )

@@ -18,7 +18,7 @@ class OriginalFile:
     source: str
     root: str
     uri: str
-    sha256: str | None
+    content: str | None
     sop_instance_uid: str
     marked: bool
 
@@ -43,7 +43,7 @@ _COLUMNS = (
     sources.c.root,
     sources.c.marked,
     instances.c.uri,
-    instances.c.sha256,
+    instances.c.content,
     instances.c.sop_instance_uid,
 )
 

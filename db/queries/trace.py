@@ -25,6 +25,7 @@ from db.queries.trace_events import (
 from db.queries.trace_relations import relations
 from db.store_tables import deliveries, senders
 from db.tables import batches, bundles, instances, sources, work
+from nightread.content_digest import named_content, sha256_in
 
 _IMAGES_AT_ONCE = 500
 _ALL_ENTRIES = EntryScope()
@@ -45,7 +46,10 @@ class ImageTrace:
     reason: str | None
     study_instance_uid: str | None
     sop_instance_uid: str | None
+    content: str | None
+    """Identity of its bytes (nightread.content_digest.named_content)."""
     sha256: str | None
+    """The SHA-256 of its bytes, if an earlier release analysed them."""
     events: tuple[Event, ...]
     """In chronological order. Events without a time come last."""
     not_kept: tuple[str, ...]
@@ -88,7 +92,8 @@ def _as_trace(arrival: Row[Any], first: Row[Any], events: Iterable[Event]) -> Im
         reason=first.reason,
         study_instance_uid=arrival.study_instance_uid,
         sop_instance_uid=arrival.sop_instance_uid,
-        sha256=arrival.sha256,
+        content=named_content(arrival.content),
+        sha256=sha256_in(arrival.content),
         events=tuple(_in_order(events)),
         not_kept=tuple(not_kept(first)),
     )

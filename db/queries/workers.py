@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from db.engine import Database
 from db.ledger.outbox import LIVE_SECONDS
@@ -24,6 +24,10 @@ class Worker:
     release: str
     heartbeat_seconds: float
     """Seconds since the last heartbeat."""
+    draining: bool = False
+    """It finishes its batches and takes no more."""
+    batches_left: int = 0
+    """Batches that a draining worker has claimed and not finished; 0 for others, whose batches are not counted."""
 
     @property
     def alive(self) -> bool:
@@ -35,6 +39,10 @@ def workers(database: Database, *, now: datetime) -> list[Worker]:
     """List all workers by name, including those without a recent heartbeat."""
     with database.read() as connection:
         rows = connection.execute(select(workers_table).order_by(workers_table.c.node)).all()
+        draining = [row.node for row in rows if row.draining_at is not None]
+        left: dict[str | None, int] = {}
+        if draining:
+            left = {row.node: row.batches for row in connection.execute(_LEFT, {"nodes": draining})}
     return [
         Worker(
             node=row.node,
@@ -43,6 +51,8 @@ def workers(database: Database, *, now: datetime) -> list[Worker]:
             device=row.device,
             release=row.release,
             heartbeat_seconds=max(0.0, (now - row.heartbeat_at).total_seconds()),
+            draining=row.draining_at is not None,
+            batches_left=left.get(row.node, 0),
         )
         for row in rows
     ]
@@ -102,3 +112,9 @@ def unanswered_since(database: Database) -> datetime | None:
 
 _LATEST_BATCHES = 100
 """More than there are worker processes in most places: the batch that ended last is among them."""
+_LEFT = (
+    select(batches.c.node, func.count().label("batches"))
+    .where(batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None))
+    .where(batches.c.node.in_(bindparam("nodes", expanding=True)))
+    .group_by(batches.c.node)
+)

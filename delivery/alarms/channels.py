@@ -61,12 +61,16 @@ def _mail(settings: Settings, channel: MailChannel, notice: Notice, now: datetim
 
 def _webhook(channel: WebhookChannel, notice: Notice, now: datetime) -> str | None:
     body, at = content_of(notice), int(now.timestamp())
+    try:
+        secret = channel.read_secret()
+    except (OSError, ValueError) as error:
+        return f"the file `secret_file` cannot be used ({type(error).__name__})"
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"nightread/{__version__}",
         "X-Nightread-Notice": str(notice.id),
         "X-Nightread-Attempt": str(notice.attempts + 1),
-        SIGNATURE_HEADER: signature(channel.secret.get_secret_value(), at, body),
+        SIGNATURE_HEADER: signature(secret, at, body),
     }
     return post(channel.url, body, headers, timeout_seconds=channel.timeout_seconds)
 
@@ -103,7 +107,11 @@ def _apprise(channel: AppriseChannel, notice: Notice) -> str | None:
     except ModuleNotFoundError:
         return "Apprise is not installed: run `pip install 'nightread[apprise]'`"
     service = make()
-    if not service.add(channel.url.get_secret_value()):
+    try:
+        url = channel.read_url()
+    except (OSError, ValueError) as error:
+        return f"the file `url_file` cannot be used ({type(error).__name__})"
+    if not service.add(url):
         return "Apprise does not know this kind of URL"
     sent = service.notify(title=title_of(notice.body), body=text_of(notice.body))
     return None if sent else "the service did not take it"

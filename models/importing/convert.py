@@ -74,8 +74,8 @@ class Conversion:
         return cls(
             keras=str(values.get("keras", ""))[:40],
             backend=str(values.get("backend", ""))[:40],
-            onnx_copy=OnnxCopy.from_json(values["onnx"]) if values.get("onnx") else None,
-            graph=GraphFacts.from_json(values["graph"]) if values.get("graph") else None,
+            onnx_copy=OnnxCopy.from_json(values["onnx"]) if values.get("onnx") is not None else None,
+            graph=GraphFacts.from_json(values["graph"]) if values.get("graph") is not None else None,
             input_shape=_shape(values["input_shape"]),
             output_shape=_shape(values["output_shape"]),
             parameters=int(values["parameters"]),
@@ -261,6 +261,8 @@ def _result(folder: Path) -> dict[str, Any]:
 def _conversion(folder: Path, values: dict[str, Any], original: Copied, file: str) -> Conversion:
     with _invalid_results_refused():
         conversion = Conversion.from_json(values, folder / file, original)
+        if (conversion.graph is None) != (file == CONVERTED_FILE):
+            raise TypeError("the facts are those of another format")
         if not _is_plain(conversion.path) and (conversion.graph is None or conversion.scores.size):
             raise RefusedModel(f"The process that loaded the network wrote no {file}. Do not use this file.")
         return conversion

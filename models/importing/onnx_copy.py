@@ -56,13 +56,13 @@ def export_copy(
     try:
         import onnx  # noqa: PLC0415 - after the file is inspected
 
-        from models.importing.graphs.session import Session, version  # noqa: PLC0415
+        from models.importing.graphs.session import GraphSession, version  # noqa: PLC0415
         from models.runtimes.onnx_export import ExportFailedError, export_onnx  # noqa: PLC0415
     except ImportError as error:
         return {"exported": False, "reason": f"{error.name} is not installed: pip install 'nightread[train]'"}
     try:
         signature = export_onnx(model, file, shape)
-        scores = Session(onnx.load(file, load_external_data=False)).scores(inputs)
+        scores = GraphSession(onnx.load(file, load_external_data=False)).scores(inputs)
     except (ExportFailedError, RefusedModel) as error:
         file.unlink(missing_ok=True)
         return {"exported": False, "reason": str(error)}

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Bundle
-from models.networks.quiet_keras import import_keras
 from models.runtimes.network import check_scores, check_shapes
+from models.runtimes.quiet_keras import import_keras
 from nightread.errors import StopWork
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.networks.quiet_keras import captured_stderr
 from models.onnx_signature import NHWC, OnnxSignature
+from models.runtimes.quiet_keras import captured_stderr
 
 _INPUT, _OUTPUT, _COUNT = "images", "scores", "N"
 _OPSET = 17

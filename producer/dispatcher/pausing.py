@@ -12,6 +12,7 @@ from nightread.clock import Clock
 from nightread.settings import Settings
 from producer.dispatcher.circuit_breaker import BreakerAction, CircuitBreaker
 from producer.dispatcher.disk import DiskAlarm, DiskReserve
+from producer.dispatcher.source_hours import SourceHours
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class PauseController:
         self._breaker = CircuitBreaker.from_settings(settings)
         self._disk = DiskReserve(settings)
         self._disk_alarm = DiskAlarm(DiskReserve(settings, settings.spool_folder.absolute()))
+        self._hours = SourceHours(database, settings, clock)
         self._clock = clock
         self._logged: frozenset[tuple[Cause, int | None]] = frozenset()
 
@@ -35,6 +37,7 @@ class PauseController:
         self._disk_alarm.check()
         pauses = queries.pauses(self._database)
         self._check_disk(next((pause for pause in pauses if pause.cause is Cause.DISK), None))
+        self._hours.decide(pauses)
         by_breaker = {pause.source_id: pause for pause in pauses if pause.cause is Cause.BREAKER}
         for pause in by_breaker.values():
             self._check_probe(pause)

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from http import HTTPStatus
 from itertools import count
 
 from httpx2 import Client, HTTPError
+
+from nightread.content_digest import content_of
 
 _ACKNOWLEDGED = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 _AGAIN_SECONDS = 0.2
@@ -46,7 +47,7 @@ class PostingClient:
                 self.refused["no response"] += 1
             else:
                 if response.status_code in _ACKNOWLEDGED:
-                    self.acknowledged[response.json()["image_id"]] = sha256(content).hexdigest()
+                    self.acknowledged[response.json()["image_id"]] = content_of(content)
                     return
                 self.refused[str(response.status_code)] += 1
             threading.Event().wait(_AGAIN_SECONDS)

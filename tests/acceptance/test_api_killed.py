@@ -115,18 +115,18 @@ def assert_one_outcome_each(database: Database, clients: Sequence[PostingClient]
     assert len({image_id for image_id, _ in acknowledged}) == len(acknowledged) >= 10 * len(clients)
     assert {status for client in clients for status in client.refused} <= {"no response", "503"}
     rows = (
-        select(instances.c.id, instances.c.sha256, work.c.state, func.count(predictions.c.work_id))
+        select(instances.c.id, instances.c.content, work.c.state, func.count(predictions.c.work_id))
         .join(work, work.c.instance_id == instances.c.id)
         .outerjoin(predictions, predictions.c.work_id == work.c.id)
-        .group_by(instances.c.id, instances.c.sha256, work.c.id, work.c.state)
+        .group_by(instances.c.id, instances.c.content, work.c.id, work.c.state)
     )
     with database.read() as connection:
         found = connection.execute(rows).all()
     by_id = {row.id: row for row in found}
     assert len(by_id) == len(found), "an image has two rows of work"
-    for image_id, sha256 in acknowledged:
-        assert by_id[image_id].sha256 == sha256
+    for image_id, content in acknowledged:
+        assert by_id[image_id].content == content
     assert {(state, frames) for _, _, state, frames in found} <= {(State.DONE, 1), (State.DUPLICATE, 0)}
-    done = Counter(row.sha256 for row in found if row.state == State.DONE)
+    done = Counter(row.content for row in found if row.state == State.DONE)
     assert set(done.values()) == {1}
-    assert {sha256 for _, sha256 in acknowledged} <= done.keys()
+    assert {content for _, content in acknowledged} <= done.keys()

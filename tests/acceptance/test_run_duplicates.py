@@ -52,7 +52,7 @@ def test_one_scan_of_each_pair_is_done_and_one_is_its_duplicate(ended: Ended) ->
     assert (printed["done"], printed["duplicate"], printed["arrived"]) == (SCANS, SCANS, 2 * SCANS)
     assert (len(done), len(copies)) == (SCANS, SCANS)
     assert Counter(row["duplicate_of"] for row in copies) == Counter(done.keys())
-    assert all(row["sha256"] == done[row["duplicate_of"]]["sha256"] for row in copies)
+    assert all(row["content"] == done[row["duplicate_of"]]["content"] for row in copies)
     assert all(row["label"] and row["scores"] for row in done.values())
     assert not any(row["label"] or row["scores"] for row in copies)
     with database_of(ended.state) as database, database.read() as connection:

@@ -164,7 +164,7 @@ def test_a_killed_redis_is_started_again(up: UpProcess) -> None:
 @pytest.mark.slow
 def test_killed_watcher_dispatcher_and_flower_are_started_again(up: UpProcess) -> None:
     """Files that arrived in the meantime are registered once and analysed."""
-    _kill(*up.find("cli watch"), *up.find("cli dispatch"), *up.find("flower"))
+    _kill(*up.find("cli watch --inbox"), *up.find("cli dispatch"), *up.find("flower"))
     up.drop_phantoms(10)
     up.wait_until_all_final()
     for name in ("watch", "dispatch", "flower"):

@@ -16,9 +16,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 WITHIN_SECONDS = 60
 PARTS = {
-    "watcher": "cli watch",
+    "watcher": "cli watch --inbox",
     "dispatcher": "cli dispatch",
     "worker": "worker.app worker",
+    "watchdog": "cli watchdog",
     "API": "cli api",
     "Flower": "flower_server",
     "Redis": "redis.sock",
@@ -45,7 +46,7 @@ def check(up: UpProcess) -> tuple[int, str]:
 def test_all_parts_work(up: UpProcess) -> None:
     """The line names each of them, and "Nothing to do" is true."""
     _, line = check(up)
-    assert line.startswith("Running: nightread up, watcher, dispatcher, worker, API, Flower and Redis work.")
+    assert line.startswith("Running: nightread up, watcher, dispatcher, worker, watchdog, API, Flower and Redis work.")
     assert "Nothing to do" in run("status", "--state", up.state).stdout
 
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
 from models.phantoms.dicom import PhantomStyle, phantom_file
 from models.phantoms.truth_file import PhantomTruth
+from nightread.content_digest import content_of
 
 _DRAWN = 60
 _STYLE = PhantomStyle(size=64, bits=12, syntax="explicit", monochrome1=False)
@@ -47,9 +47,9 @@ class PlannedFile:
     """Whether the file replaces an earlier valid file of the same name."""
 
     @property
-    def sha256(self) -> str:
-        """The SHA-256 of the content."""
-        return sha256(self.content).hexdigest()
+    def identity(self) -> str:
+        """The identity of the content."""
+        return content_of(self.content)
 
 
 def plan_files(seed: int, images: int, seconds: float) -> list[PlannedFile]:

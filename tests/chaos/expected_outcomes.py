@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chaos.arrivals import PlannedFile
 from chaos.system import NIGHTREAD, settings_environment
+from nightread.content_digest import hex_digits
 
 
 class ExpectedOutcome(NamedTuple):
@@ -24,12 +25,12 @@ class BaselineRunFailedError(Exception):
 
 
 def expected_outcomes(arrivals: Sequence[PlannedFile]) -> dict[str, ExpectedOutcome]:
-    """Run `nightread run` over all contents, and return SHA-256 -> outcome. Raises BaselineRunFailedError."""
+    """Run `nightread run` over all contents, and return identity -> outcome. Raises BaselineRunFailedError."""
     with tempfile.TemporaryDirectory(prefix="nr-chaos-baseline-") as place:
         inbox, state = Path(place) / "inbox", Path(place) / "state"
         inbox.mkdir()
         for arrival in arrivals:
-            (inbox / arrival.sha256).write_bytes(arrival.content)
+            (inbox / hex_digits(arrival.identity)).write_bytes(arrival.content)
         environment = settings_environment(STATE_DIR=str(state), BATCH_IMAGES=256, LEASE_SECONDS=120)
         ran = subprocess.run([NIGHTREAD, "run", inbox], env=environment, cwd=place, capture_output=True, check=False)
         if ran.returncode:
@@ -37,6 +38,6 @@ def expected_outcomes(arrivals: Sequence[PlannedFile]) -> dict[str, ExpectedOutc
         query = [NIGHTREAD, "query", "--format", "json"]
         queried = subprocess.run(query, env=environment, cwd=place, capture_output=True, check=True)
     return {
-        Path(row["uri"]).name: ExpectedOutcome(row["state"], row["reason"], row["label"])
+        f"blake3:{Path(row['uri']).name}": ExpectedOutcome(row["state"], row["reason"], row["label"])
         for row in json.loads(queried.stdout)
     }

@@ -20,7 +20,7 @@ _ROWS = (
         instances.c.uri,
         instances.c.size,
         instances.c.mtime_ns,
-        instances.c.sha256,
+        instances.c.content,
         work.c.state,
         work.c.reason,
         work.c.label,
@@ -87,7 +87,7 @@ def _places(arrivals: Sequence[PlannedFile]) -> dict[str, _Place]:
         place = places.setdefault(
             uri_of(arrival.name.encode()), _Place(contents=[], slowly=arrival.mode is not WriteMode.RENAME)
         )
-        place.contents.append(arrival.sha256)
+        place.contents.append(arrival.identity)
     return places
 
 
@@ -102,16 +102,16 @@ def _check_name(
     if place.slowly:  # a half-written file may be an arrival of its own, but it must not be done
         yield from (f"{uri}: a half-written file is {row.state}" for row in rows[:-1] if row.state == State.DONE)
         rows, wanted = rows[-1:], place.contents[-1:]
-    for row, sha256 in zip(rows, wanted, strict=True):
-        yield from _check_row(row, sha256, expected[sha256])
+    for row, content in zip(rows, wanted, strict=True):
+        yield from _check_row(row, content, expected[content])
 
 
-def _check_row(row: Row[*tuple[object, ...]], sha256: str, wanted: ExpectedOutcome) -> Iterator[str]:
+def _check_row(row: Row[*tuple[object, ...]], content: str, wanted: ExpectedOutcome) -> Iterator[str]:
     found = ExpectedOutcome(row.state, row.reason, row.label)
     is_copy = wanted.state == State.DONE and found.state == State.DUPLICATE
     if found != wanted and not is_copy:
         yield f"{row.uri}: {tuple(found)} instead of {tuple(wanted)}"
-    if wanted.state == State.DONE and row.sha256 != sha256:
+    if wanted.state == State.DONE and row.content != content:
         yield f"{row.uri}: the analysed bytes are not those of the file"
 
 
@@ -119,13 +119,13 @@ def _check_contents(
     rows: Sequence[Row[*tuple[object, ...]]], arrivals: Sequence[PlannedFile], expected: Mapping[str, ExpectedOutcome]
 ) -> Iterator[str]:
     """Check that exactly one of several files with the same bytes is done; replaced bytes may be missing."""
-    done = Counter(row.sha256 for row in rows if row.state == State.DONE)
-    lasting = set({arrival.name: arrival.sha256 for arrival in arrivals}.values())
-    for sha256 in {arrival.sha256 for arrival in arrivals}:
-        wanted = expected[sha256].state == State.DONE
-        allowed = {1} if wanted and sha256 in lasting else {0, int(wanted)}
-        if done[sha256] not in allowed:
-            yield f"content {sha256[:12]}: done {done[sha256]} times"
+    done = Counter(row.content for row in rows if row.state == State.DONE)
+    lasting = set({arrival.name: arrival.identity for arrival in arrivals}.values())
+    for content in {arrival.identity for arrival in arrivals}:
+        wanted = expected[content].state == State.DONE
+        allowed = {1} if wanted and content in lasting else {0, int(wanted)}
+        if done[content] not in allowed:
+            yield f"content {content[:12]}: done {done[content]} times"
 
 
 def audit_violations(system: ChaosSystem) -> Iterator[str]:

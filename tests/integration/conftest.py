@@ -57,7 +57,7 @@ def site(
     ledger_driver.register(make_arrivals(3))
     ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(key_id=KEY_ID))
     ledger_driver.register(make_arrivals(1))
-    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256="b" * 64)
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, content="b" * 64)
     ledger_driver.register(make_arrivals(4))
     running, _queued = ledger_driver.form(images=2)
     ledger_driver.claim(running)

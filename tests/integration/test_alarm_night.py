@@ -112,6 +112,16 @@ def test_nothing_arrives_at_all(new_sqlite: NewSqlite, tmp_path: Path) -> None:
         assert site.events()["no_arrivals", "closed"] == 3
 
 
+def test_a_poller_that_sends_heartbeats_and_does_not_look_at_its_store(site: NightSite) -> None:
+    """Its main loop hangs: the report of the source grows old while the heartbeats are young."""
+    site.webhook.asked.clear()
+    site.poller_hangs = True
+    site.minutes_until("part_silent", "opened", at_most=6)
+    site.poller_hangs = False
+    site.minutes_until("part_silent", "closed", at_most=5)
+    assert site.events() == {("part_silent", "opened"): 1, ("part_silent", "closed"): 1}
+
+
 def test_the_database_is_away(site: NightSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The channels are told without it; afterwards the alarm is a row, and closes."""
     site.webhook.asked.clear()

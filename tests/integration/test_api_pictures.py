@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from db import ledger
 from db.ledger import FramePrediction
 from db.tables import State
 from imaging.facts import Facts
+from nightread.content_digest import content_of
 from nightread.reasons import Reason
 from nightread.settings import load_settings
 from producer.spool.purged_files import remove_pictures
@@ -228,7 +228,7 @@ def test_a_picture_is_of_the_bytes_that_were_analysed(images: ShownImages) -> No
     assert (gone.status_code, "is no longer in its folder" in gone.json()["detail"]) == (410, True)
     assert gone.json()["image_id"] == image_id
     assert "l.dcm" not in gone.text
-    spooled = images.register("m.dcm", kind="receiver", sha256="a" * 64)
+    spooled = images.register("m.dcm", kind="receiver", content="a" * 64)
     assert "spool_keep_days" in images.get(spooled).json()["detail"]
 
 
@@ -251,7 +251,7 @@ def test_a_rejected_image_is_shown_if_it_can_be_read(images: ShownImages) -> Non
 
 def test_a_store_that_does_not_answer_is_no_fault_of_the_image(images: ShownImages) -> None:
     """503, after the time-out of the store; nothing listens at this port."""
-    image_id = images.register("instances/x/file", kind="orthanc", root="http://127.0.0.1:9", sha256="a" * 64)
+    image_id = images.register("instances/x/file", kind="orthanc", root="http://127.0.0.1:9", content="a" * 64)
     response = images.get(image_id)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "10"
@@ -262,8 +262,8 @@ def test_an_original_in_a_store_is_retrieved(images: ShownImages) -> None:
     """Its bytes must be those that were analysed."""
     data = phantom(15)
     with running_web_server(lambda _: Reply(body=[data], headers={"Content-Type": "application/dicom"})) as store:
-        for name, digest, status in (("a", sha256(data).hexdigest(), 200), ("b", "a" * 64, 409)):
-            image_id = images.register(f"instances/{name}/file", kind="orthanc", root=store.url, sha256=digest)
+        for name, digest, status in (("a", content_of(data), 200), ("b", "a" * 64, 409)):
+            image_id = images.register(f"instances/{name}/file", kind="orthanc", root=store.url, content=digest)
             assert images.get(image_id).status_code == status
         assert {asked.path for asked in store.asked} == {"/instances/a/file", "/instances/b/file"}
 

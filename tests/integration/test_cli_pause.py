@@ -17,6 +17,7 @@ from cli.inputs.user import user_name
 from cli.main import cli
 from db import ledger, queries
 from db.ledger import Cause
+from db.ledger.pauses import ENDED_BY_PEOPLE
 from db.tables import audit
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
@@ -56,7 +57,7 @@ def test_a_person_pauses_and_resumes(ledger_driver: LedgerDriver) -> None:
 
 def test_one_cause_may_be_resumed_and_the_rest_stays(ledger_driver: LedgerDriver) -> None:
     """The output names the remaining pauses."""
-    for cause in Cause:
+    for cause in ENDED_BY_PEOPLE:
         ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
     line = output_line(ledger_driver, "resume", "--cause", "breaker", "--cause", "person")
     assert line.endswith("Still paused: disk.")

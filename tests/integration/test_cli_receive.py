@@ -131,7 +131,7 @@ def test_callers_are_never_ignored(tmp_path: Path, database: Database) -> None:
 
 def test_a_missing_library_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     """The extra `stores` installs pynetdicom."""
-    from cli import main  # noqa: PLC0415
+    from cli import failures  # noqa: PLC0415
 
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
     monkeypatch.setattr(producer, "cstore", producer.cstore)  # the package that is imported again is forgotten
@@ -141,7 +141,7 @@ def test_a_missing_library_is_reported_with_its_extra(monkeypatch: pytest.Monkey
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ModuleNotFoundError) as raised:
         _call(database, "receive", "--port", str(free_port()))
-    assert main._EXTRAS[(raised.value.name or "").partition(".")[0]] == "stores"
+    assert failures.EXTRAS[(raised.value.name or "").partition(".")[0]] == "stores"
 
 
 def _call(database: Database, *arguments: str) -> Result:

@@ -1,12 +1,12 @@
 """The heartbeats tell which parts are alive, silent, hanging, stopped or missing, on both databases."""
 
 import pytest
-from ledger_driver import SettableClock
+from ledger_driver import LedgerDriver, SettableClock, build_arrivals
 from living_parts import all_alive, beat, parts, states, worker_beat
 
 from db import ledger
 from db.engine import Database
-from db.ledger import PartKind
+from db.ledger import PartKind, WorkerProcess
 
 ALIVE = {"dispatcher": "alive", "worker": "alive", "redis": "alive"}
 UP = {"parts": ["worker", "dispatcher", "watcher", "api", "flower"]}
@@ -145,11 +145,36 @@ def test_a_part_that_was_started_again_after_its_own_crash_does_not_hide_another
     database: Database, clock: SettableClock
 ) -> None:
     """Of two workers one dies for good; the other one dies later, and its service starts it again."""
-    worker_beat(database, now=clock(), node="a@host")
-    worker_beat(database, now=clock.advance(seconds=60), node="b@host", boot_id="1")
+    worker_beat(database, now=clock(), node="b@host", boot_id="1")
+    worker_beat(database, now=clock.advance(seconds=60), node="a@host")
+    worker_beat(database, now=clock(), node="b@host", boot_id="1")
     worker_beat(database, now=clock.advance(minutes=5), node="b@host", boot_id="2")
     workers = [part for part in parts(database, clock()) if part.kind is PartKind.WORKER]
     assert {part.node: part.state.value for part in workers} == {"a@host": "silent", "b@host": "restarted"}
+
+
+def test_a_restart_on_purpose_does_not_hide_another_part_that_died(database: Database, clock: SettableClock) -> None:
+    """A receiver dies on one host; on another host one is stopped and started again, as for a change of settings."""
+    beat(database, PartKind.RECEIVER, now=clock(), node="b", boot_id="b1")
+    beat(database, PartKind.RECEIVER, now=clock.advance(seconds=60), node="a", boot_id="a1")
+    ledger.record_stop(database, part=PartKind.RECEIVER, boot_id="b1", now=clock.advance(seconds=5))
+    beat(database, PartKind.RECEIVER, now=clock.advance(minutes=5), node="b", boot_id="b2")
+    found = {part.node: part.state.value for part in parts(database, clock()) if part.kind is PartKind.RECEIVER}
+    assert found == {"a": "silent", "b": "alive"}
+
+
+def test_a_worker_that_is_known_by_its_batches_is_no_successor(
+    database: Database, clock: SettableClock, source_id: int
+) -> None:
+    """Its row is removed when it ends, so its earlier batches tell that its name is not new."""
+    driver = LedgerDriver(database=database, clock=clock, source_id=source_id)
+    driver.register(build_arrivals(1))
+    (batch,) = driver.form()
+    driver.claim(batch, process=WorkerProcess(node="b@host", boot_id="1", index=0))
+    worker_beat(database, now=clock.advance(seconds=5), node="a@host")
+    worker_beat(database, now=clock.advance(minutes=5), node="b@host", boot_id="2")
+    workers = [part for part in parts(database, clock()) if part.kind is PartKind.WORKER]
+    assert {part.node: part.state.value for part in workers} == {"a@host": "silent", "b@host": "alive"}
 
 
 def test_parts_of_an_up_that_has_a_successor_are_not_missed(database: Database, clock: SettableClock) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import skip_reasons
 from click.testing import CliRunner
-from cstore_receiver import RunningReceiver
 from databases import NewSqlite
 from doctor_cases import Case, Place, cases
-from report_destinations import cstore_destination, stow_server
+from report_destinations import stow_server
 from sqlalchemy import text
 
 from cli import doctor
@@ -24,7 +23,6 @@ from cli.checks import database as database_checks
 from cli.checks.certificates import check_certificates, check_server, valid_period
 from cli.checks.check import Check
 from cli.checks.database import check_database
-from cli.checks.peers import check_peers
 from cli.main import cli
 from db import ledger
 from db.engine import Database
@@ -213,76 +211,6 @@ def test_a_server_whose_certificate_expires_soon_is_reported(pair: tuple[Path, P
         assert (check.name, check.result) == ("TLS of pacs", "warn")
         assert "expires on" in check.found
         assert [*ask(Tls(ca=pair[0]), now), *ask(None, soon), *check_server("p", "http://h", None, soon)] == []
-
-
-CLOSED = 1
-"""A port of this host on which nothing listens."""
-
-
-def _peer(kind: str, entry: dict[str, Any]) -> Callable[[Place], Iterable[Check]]:
-    return lambda place: check_peers(place.settings(**{kind: [entry]}))
-
-
-@cases(
-    ("receiver not running", _peer("sources", {"kind": "receiver", "name": "ct", "port": CLOSED}), "receiver ct",
-     "fail", "does not listen", "nightread receive"),
-    ("Orthanc not running", _peer("sources", {"kind": "orthanc", "name": "o", "url": "http://127.0.0.1:1"}), "store o",
-     "fail", "cannot be reached", "address and port"),
-    ("DICOMweb not running", _peer("sources", {"kind": "dicomweb", "name": "w", "url": "http://127.0.0.1:1"}),
-     "store w", "fail", "cannot be reached", "address and port"),
-    ("PACS not running", _peer("destinations", {"kind": "store", "name": "p", "ae_title": "P", "address": "127.0.0.1",
-     "port": CLOSED}), "destination p", "fail", "cannot be reached", "Register nightread there"),
-    ("STOW not running", _peer("destinations", {"kind": "stow", "name": "s", "url": "http://127.0.0.1:1"}),
-     "destination s", "fail", "cannot be reached", "address and port"),
-    ("mail server not running", lambda place: check_peers(place.settings(smtp_host="127.0.0.1", smtp_port=CLOSED)),
-     "mail server", "fail", "ConnectionRefusedError", "smtp_*"),
-)  # fmt: skip
-def test_each_system_that_does_not_answer_is_reported(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One check names it and what to do."""
-    (tmp_path / "state").mkdir()
-    case.require_reported(Place(folder=tmp_path, monkeypatch=monkeypatch))
-
-
-def test_a_pacs_that_answers_and_one_that_takes_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C-ECHO is not enough: the destination must accept what it shall get."""
-    place = Place(folder=tmp_path, monkeypatch=monkeypatch)
-    with cstore_destination() as (destination, received):
-        for objects, result, found in (
-            (("report",), "ok", "accepts report"),
-            (("report", "heat_map"), "fail", "does not accept: heat_map"),
-        ):
-            (check,) = check_peers(place.settings(destinations=[destination.model_copy(update={"objects": objects})]))
-            assert (check.result, found in check.found) == (result, True), check
-        assert received == []
-
-
-def test_a_pacs_that_rejects_nightread_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The remedy names the AE title under which nightread must be registered."""
-    place = Place(folder=tmp_path, monkeypatch=monkeypatch)
-    with cstore_destination(require_calling_aet=["OTHER"]) as (destination, _):
-        (check,) = check_peers(place.settings(destinations=[destination]))
-    assert (check.result, check.found) == ("fail", "The destination rejected the association.")
-    assert "as NIGHTREAD" in str(check.remedy)
-
-
-def test_a_web_destination_without_a_search_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers a GET with 501, and takes reports only."""
-    place = Place(folder=tmp_path, monkeypatch=monkeypatch)
-    with stow_server(200) as (url, _):
-        (check,) = check_peers(place.settings(destinations=[{"kind": "stow", "name": "s", "url": url}]))
-    assert (check.result, check.found) == ("ok", "answers (it offers no search: status 501)")
-
-
-def test_our_own_receiver_answers(receiver: RunningReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """C-ECHO as its first caller; another AE title on that port is a failure."""
-    place = Place(folder=tmp_path, monkeypatch=monkeypatch)
-    entry = {"kind": "receiver", "name": "ct", "port": receiver.port}
-    (check,) = check_peers(place.settings(sources=[entry]))
-    assert (check.result, check.found) == ("ok", "answers C-ECHO as NIGHTREAD")
-    (check,) = check_peers(place.settings(sources=[{**entry, "ae_title": "ELSE"}]))
-    assert (check.result, "as ELSE" in check.found) == ("fail", True)
 
 
 def test_strict_fails_for_warnings_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

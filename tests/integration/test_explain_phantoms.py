@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from models.phantoms.dicom import phantom_file
 from models.phantoms.truth_file import PhantomTruth
 from models.postprocessing import Postprocessing
 from models.runtimes.keras_network import KerasNetwork, load_keras_network
+from nightread.content_digest import content_of
 from nightread.errors import UsageFault
 from nightread.paths import root_text
 
@@ -211,7 +211,7 @@ def image_id(database: Database, film: Path, clock: SettableClock, make_arrivals
         now=clock(),
     )
     ledger_driver.register(make_arrivals(1, uri=film.name))
-    ledger_driver.analyse_all(bundle_id=bundle_id, sha256=sha256(film.read_bytes()).hexdigest(), label="nodule")
+    ledger_driver.analyse_all(bundle_id=bundle_id, content=content_of(film.read_bytes()), label="nodule")
     return int(ledger_driver.instances()[0].id)
 
 

@@ -4,8 +4,8 @@ from ledger_driver import LedgerDriver
 from sqlalchemy import select
 
 from db import ledger, queries
-from db.store_tables import routes
-from db.tables import audit, pauses
+from db.store_tables import pauses, routes
+from db.tables import audit
 
 
 def test_rules_of_routing_are_audited_with_their_values(ledger_driver: LedgerDriver, bundle_id: int) -> None:

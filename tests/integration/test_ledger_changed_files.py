@@ -95,7 +95,7 @@ def test_a_file_that_changed_after_it_was_recorded_meanwhile_is_not_taken_back(l
 def reject(ledger_driver: LedgerDriver, size: int) -> None:
     """Register a file, which cannot be read."""
     ledger_driver.register([Arrival(uri="a.dcm", size=size, mtime_ns=size)])
-    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256=f"{size}" * 64)
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, content=f"{size}" * 64)
 
 
 @pytest.mark.parametrize("size", [1, 9])

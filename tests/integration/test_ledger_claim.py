@@ -95,7 +95,7 @@ def test_a_late_record_after_the_lease_expired_writes_nothing(ledger_driver: Led
 
     assert ledger_driver.record(batch, [build_outcome(image)]) == {}
     assert (ledger_driver.states(), ledger_driver.predicted()) == ([State.RUNNING], [])
-    assert ledger_driver.instances()[0].sha256 is None
+    assert ledger_driver.instances()[0].content is None
 
     assert ledger_driver.record(again, [build_outcome(taken)]) == {"done": 1}
     assert ledger_driver.record(batch, [build_outcome(image, label="other")]) == {}

@@ -9,7 +9,8 @@ from sqlalchemy import Table, select, update
 
 from db import ledger
 from db.ledger import Cause
-from db.tables import State, batches, pauses, work, workers
+from db.store_tables import pauses
+from db.tables import State, batches, work, workers
 
 WAIT = timedelta(minutes=10)
 SKEW, SECOND = timedelta(seconds=60), timedelta(seconds=1)

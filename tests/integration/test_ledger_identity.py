@@ -19,7 +19,7 @@ def test_the_same_bytes_twice_in_one_batch_are_done_once(ledger_driver: LedgerDr
     """The first one is done; the other is its duplicate, with its facts and without a prediction."""
     ledger_driver.register(build_arrivals(3))
 
-    assert ledger_driver.analyse_all(sha256=CONTENT, facts=FACTS) == {"done": 1, "duplicate": 2}
+    assert ledger_driver.analyse_all(content=CONTENT, facts=FACTS) == {"done": 1, "duplicate": 2}
 
     first, *copies = ledger_driver.work()
     assert [(row.state, row.duplicate_of, row.score) for row in copies] == [
@@ -33,7 +33,7 @@ def test_a_duplicate_has_no_remark(ledger_driver: LedgerDriver) -> None:
     """The remark stands beside the result, which the original has."""
     ledger_driver.register(build_arrivals(2))
 
-    ledger_driver.analyse_all(sha256=CONTENT, remarks="voi_not_used", detail="A sentence.")
+    ledger_driver.analyse_all(content=CONTENT, remarks="voi_not_used", detail="A sentence.")
 
     assert [(row.state, row.remarks, row.detail) for row in ledger_driver.work()] == [
         ("done", "voi_not_used", "A sentence."),
@@ -44,11 +44,11 @@ def test_a_duplicate_has_no_remark(ledger_driver: LedgerDriver) -> None:
 def test_the_same_bytes_in_a_later_batch_are_a_duplicate(ledger_driver: LedgerDriver) -> None:
     """A copy that arrives days later names the done image."""
     ledger_driver.register(build_arrivals(1))
-    ledger_driver.analyse_all(sha256=CONTENT)
+    ledger_driver.analyse_all(content=CONTENT)
     ledger_driver.clock.advance(days=3)
     ledger_driver.register(build_arrivals(1))
 
-    assert ledger_driver.analyse_all(sha256=CONTENT) == {"duplicate": 1}
+    assert ledger_driver.analyse_all(content=CONTENT) == {"duplicate": 1}
     assert ledger_driver.work()[1].duplicate_of == ledger_driver.instances()[0].id
 
 
@@ -56,11 +56,11 @@ def test_known_contents_need_not_be_read(ledger_driver: LedgerDriver) -> None:
     """A worker may look up the hash and record the duplicate unread; it gets the facts of its original."""
     ledger_driver.register(build_arrivals(2))
     first, second = ledger_driver.form(images=1)
-    ledger_driver.analyse(first, sha256=CONTENT, facts=FACTS)
+    ledger_driver.analyse(first, content=CONTENT, facts=FACTS)
 
     original = ledger.known_contents(ledger_driver.database, [CONTENT, "0" * 64])
     assert original == {CONTENT: ledger_driver.instances()[0].id}
-    ledger_driver.analyse(second, state=State.DUPLICATE, sha256=CONTENT, duplicate_of=original[CONTENT])
+    ledger_driver.analyse(second, state=State.DUPLICATE, content=CONTENT, duplicate_of=original[CONTENT])
 
     assert ledger_driver.instances()[1].sop_instance_uid == "1.2.3"
     assert ledger_driver.states() == [State.DONE, State.DUPLICATE]
@@ -72,12 +72,12 @@ def test_a_copy_of_bytes_without_a_result_is_analysed(
 ) -> None:
     """A copy of failed or rejected bytes is analysed, and owns the content afterwards."""
     ledger_driver.register(build_arrivals(1))
-    ledger_driver.analyse_all(state=state, reason=reason, sha256=CONTENT)
+    ledger_driver.analyse_all(state=state, reason=reason, content=CONTENT)
     assert ledger.known_contents(ledger_driver.database, [CONTENT]) == {}
 
     for expected in ({"done": 1}, {"duplicate": 1}):
         ledger_driver.register(build_arrivals(1))
-        assert ledger_driver.analyse_all(sha256=CONTENT) == expected
+        assert ledger_driver.analyse_all(content=CONTENT) == expected
     assert ledger_driver.work()[2].duplicate_of == ledger_driver.instances()[1].id
 
 
@@ -88,7 +88,7 @@ def test_a_copy_of_an_unstorable_image_is_done(ledger_driver: LedgerDriver) -> N
     first, second = ledger_driver.claim(batch)
 
     counts = ledger_driver.record(
-        batch, [build_outcome(first, sha256=CONTENT, label="\ud800"), build_outcome(second, sha256=CONTENT)]
+        batch, [build_outcome(first, content=CONTENT, label="\ud800"), build_outcome(second, content=CONTENT)]
     )
 
     assert counts == {"failed": 1, "done": 1}
@@ -98,10 +98,10 @@ def test_a_copy_of_an_unstorable_image_is_done(ledger_driver: LedgerDriver) -> N
 def test_a_file_replaced_by_its_own_copy_is_its_own_duplicate(ledger_driver: LedgerDriver) -> None:
     """The same path with a new time and the same bytes is a further arrival and a duplicate."""
     ledger_driver.register([Arrival(uri="a.dcm", size=1, mtime_ns=1)])
-    ledger_driver.analyse_all(sha256=CONTENT)
+    ledger_driver.analyse_all(content=CONTENT)
     ledger_driver.register([Arrival(uri="a.dcm", size=1, mtime_ns=2)])
 
-    assert ledger_driver.analyse_all(sha256=CONTENT) == {"duplicate": 1}
+    assert ledger_driver.analyse_all(content=CONTENT) == {"duplicate": 1}
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -154,6 +154,6 @@ def test_an_image_without_a_result_supersedes_nothing(ledger_driver: LedgerDrive
     ledger_driver.register(build_arrivals(2))
     first, second = ledger_driver.form(images=1)
     ledger_driver.analyse(first, facts=FACTS)
-    ledger_driver.analyse(second, facts=FACTS, state=State.REJECTED, reason=Reason.BAD_PIXELS, sha256=CONTENT)
+    ledger_driver.analyse(second, facts=FACTS, state=State.REJECTED, reason=Reason.BAD_PIXELS, content=CONTENT)
 
     assert [row.superseded_by for row in ledger_driver.instances()] == [None, None]

@@ -99,7 +99,7 @@ def test_an_image_that_was_dangerous_travels_alone_when_a_person_retries_it(
 ) -> None:
     """Images that failed for another reason may travel with others."""
     ledger_driver.register(build_arrivals(2))
-    ledger_driver.analyse_all(state=State.FAILED, reason=reason, sha256=None)
+    ledger_driver.analyse_all(state=State.FAILED, reason=reason, content=None)
     ledger.retry(
         ledger_driver.database, [row.id for row in ledger_driver.instances()], actor="ann", now=ledger_driver.clock()
     )
@@ -239,10 +239,10 @@ def test_an_unpacked_archive_owns_its_content(ledger_driver: LedgerDriver) -> No
     """A copy of it is a duplicate, and needs no unpacking."""
     ledger_driver.register(build_arrivals(2))
     first, second = ledger_driver.form(images=1)
-    ledger_driver.analyse(first, state=State.EXPANDED, sha256=CONTENT)
+    ledger_driver.analyse(first, state=State.EXPANDED, content=CONTENT)
     (archive, _) = ledger_driver.instances()
     assert ledger.known_contents(ledger_driver.database, [CONTENT]) == {CONTENT: archive.id}
-    assert ledger_driver.analyse(second, state=State.EXPANDED, sha256=CONTENT) == {"duplicate": 1}
+    assert ledger_driver.analyse(second, state=State.EXPANDED, content=CONTENT) == {"duplicate": 1}
     assert ledger_driver.work()[1].duplicate_of == archive.id
 
 
@@ -250,7 +250,7 @@ def test_a_duplicate_keeps_nothing_of_its_own_result(ledger_driver: LedgerDriver
     """Both copies were analysed in one batch; only the first one has a result, with further answers."""
     ledger_driver.register(build_arrivals(2))
     further = (FurtherPrediction(bundle_id=bundle_id, shadow=False, label="nodule"),)
-    fields = {"sha256": CONTENT, "bundle_id": bundle_id, "matched": {"modality": "CR"}, "further": further}
+    fields = {"content": CONTENT, "bundle_id": bundle_id, "matched": {"modality": "CR"}, "further": further}
     ledger_driver.analyse_all(**fields)
     own, copy, answer = ledger_driver.work()
     assert (own.matched, answer.instance_id) == ({"modality": "CR"}, own.instance_id)
@@ -287,10 +287,10 @@ def test_facts_are_kept_of_images_whose_bytes_were_read(ledger_driver: LedgerDri
     ledger_driver.register(build_arrivals(2))
     first, second = ledger_driver.form(images=1)
     facts = Facts(modality="CR")
-    ledger_driver.analyse(first, state=State.REJECTED, reason=Reason.BAD_PIXELS, sha256=CONTENT, facts=facts)
+    ledger_driver.analyse(first, state=State.REJECTED, reason=Reason.BAD_PIXELS, content=CONTENT, facts=facts)
     ledger_driver.analyse(second, state=State.FAILED, reason=Reason.IO_ERROR, facts=facts)
     read, unread = ledger_driver.instances()
-    assert (read.sha256, read.modality, unread.sha256, unread.modality) == (CONTENT, "CR", None, None)
+    assert (read.content, read.modality, unread.content, unread.modality) == (CONTENT, "CR", None, None)
 
 
 def test_the_default_of_an_outcome_is_one_without_anything_special() -> None:

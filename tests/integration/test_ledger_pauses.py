@@ -10,7 +10,8 @@ from sqlalchemy import select
 from db import ledger, queries
 from db.ledger import Batch, Cause
 from db.queries import LatestOutcomes, Outcomes
-from db.tables import State, audit, pauses
+from db.store_tables import pauses
+from db.tables import State, audit
 from nightread.reasons import Reason
 
 FAILED: dict[str, Any] = {"state": State.FAILED, "reason": Reason.INTERNAL_ERROR}

@@ -72,9 +72,12 @@ def _run_every_call(ledger_driver: LedgerDriver) -> None:
         counts={"1.1": 5},
         withdrawal=Withdrawal(study_instance_uid="1.1", code="113001", sop_instance_uids=("1.2.3",)),
     )
-    ledger_driver.analyse(first, facts=facts, sha256="c" * 64, further=further, annotations=annotations)
+    ledger_driver.analyse(first, facts=facts, content="c" * 64, further=further, annotations=annotations)
     routes_in_force(ledger_driver.database)
     ledger.known_contents(ledger_driver.database, ["c" * 64])
+    ledger.former_contents(ledger_driver.database, ["c" * 64])
+    ledger.former_uids(ledger_driver.database, ["1.2.3"])
+    ledger.has_former_contents(ledger_driver.database)
     ledger_driver.claim(second)
     ledger.renew(ledger_driver.database, second.id, lease=LEASE, now=ledger_driver.clock())
     ledger.requeue_predecessor(ledger_driver.database, ledger_driver.process, now=ledger_driver.clock())

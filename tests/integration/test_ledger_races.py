@@ -80,7 +80,7 @@ def test_copies_in_two_batches_are_done_once(ledger_driver: LedgerDriver, other:
     ledger_driver.register(build_arrivals(2))
     one, two = ledger_driver.form(images=1)
     images = [*ledger_driver.claim(one), *other.claim(two)]
-    first, second = (build_outcome(image, sha256="c" * 64) for image in images)
+    first, second = (build_outcome(image, content="c" * 64) for image in images)
 
     with _held_before_commit(other) as hold:
         hold(lambda: other.record(two, [second]), lambda: ledger_driver.record(one, [first]))

@@ -99,7 +99,7 @@ def test_an_outcome_of_other_bytes_than_registered_is_not_recorded(ledger_driver
     changed, _ = ledger_driver.work()
     assert (changed.state, changed.reason, changed.score) == (State.RECEIVED, Reason.STILL_CHANGING, None)
     assert ledger_driver.predicted() == [second.work_id]
-    assert ledger_driver.instances()[0].sha256 is None
+    assert ledger_driver.instances()[0].content is None
 
 
 def test_a_retry_may_store_the_new_size_of_a_file(ledger_driver: LedgerDriver) -> None:

@@ -23,7 +23,7 @@ def record(ledger_driver: LedgerDriver, *contents: str) -> None:
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)
     ledger_driver.record(
-        batch, [build_outcome(image, sha256=each * 64) for image, each in zip(images, contents, strict=True)]
+        batch, [build_outcome(image, content=each * 64) for image, each in zip(images, contents, strict=True)]
     )
 
 
@@ -65,7 +65,7 @@ def test_a_batch_without_any_hash_brings_nothing_back(ledger_driver: LedgerDrive
     ledger_driver.register([file("a", 1)])
     record(ledger_driver, "1")
     ledger_driver.register([file("a", 2)])
-    ledger_driver.analyse_all(state=State.FAILED, reason=Reason.IO_ERROR, sha256=None)
+    ledger_driver.analyse_all(state=State.FAILED, reason=Reason.IO_ERROR, content=None)
     assert replaced_by(ledger_driver) == [2, None]
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import Table, select, update
 from db import ledger
 from db.ledger import Annotations, Cause, Expected, GroundTruth, Members, Withdrawal
 from db.ledger.origins import DEPTH
-from db.store_tables import expected, truths
-from db.tables import State, audit, pauses, work
+from db.store_tables import expected, pauses, truths
+from db.tables import State, audit, work
 from imaging.facts import Facts
 from nightread.reasons import Reason
 
@@ -28,7 +28,7 @@ def fail(ledger_driver: LedgerDriver, number: int = 1, **fields: Any) -> list[in
     """Register images that fail; return their ids."""
     before = len(ledger_driver.instances())
     ledger_driver.register(build_arrivals(number))
-    ledger_driver.analyse_all(**{"state": State.FAILED, "sha256": None, **fields})
+    ledger_driver.analyse_all(**{"state": State.FAILED, "content": None, **fields})
     return [row.id for row in ledger_driver.instances()[before:]]
 
 

@@ -36,7 +36,7 @@ def arrivals(ledger_driver: LedgerDriver, bundle_id: int) -> TrustedArrivals:
         start=1,
     ):
         facts = Facts(sop_instance_uid=sop, series_instance_uid=series)
-        arrivals.together((source, {"facts": facts, "sha256": f"{number:064x}", **fields}))
+        arrivals.together((source, {"facts": facts, "content": f"{number:064x}", **fields}))
     return arrivals
 
 

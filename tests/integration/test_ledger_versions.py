@@ -8,7 +8,7 @@ from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 
 from db import ledger
 from db.ledger import Annotations, FramePrediction, FurtherPrediction, Members, deliveries
-from db.ledger.identity import lock_recording
+from db.ledger.locks import begin_recording, lock_other_images, stop_recording
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -62,7 +62,12 @@ def test_each_image_of_a_series_has_its_own_versions(ledger_driver: LedgerDriver
 def test_only_a_result_of_its_own_makes_a_version(ledger_driver: LedgerDriver, bundle_id: int) -> None:
     """An image that only a shadow rule takes is rejected, although it has a further result."""
     record(ledger_driver, version("1"))
-    rejected = {"state": State.REJECTED, "reason": Reason.NO_MODEL, "sha256": CONTENT, "further": (further(bundle_id),)}
+    rejected = {
+        "state": State.REJECTED,
+        "reason": Reason.NO_MODEL,
+        "content": CONTENT,
+        "further": (further(bundle_id),),
+    }
     record(ledger_driver, version("1") | rejected)
     assert ledger_driver.states() == [State.DONE, State.REJECTED, State.DONE]
     record(ledger_driver, version("1"))
@@ -71,14 +76,14 @@ def test_only_a_result_of_its_own_makes_a_version(ledger_driver: LedgerDriver, b
 
 def test_results_without_a_hash_are_no_duplicates(ledger_driver: LedgerDriver) -> None:
     """Their bytes are not known."""
-    record(ledger_driver, {"sha256": None}, {"sha256": None})
+    record(ledger_driver, {"content": None}, {"content": None})
     assert ledger_driver.states() == [State.DONE, State.DONE]
 
 
 def test_a_rejection_of_bytes_that_have_a_result_stays_a_rejection(ledger_driver: LedgerDriver) -> None:
     """In the batch of the result, and in a later one."""
-    rejected = {"state": State.REJECTED, "reason": Reason.TRUNCATED, "sha256": CONTENT}
-    record(ledger_driver, rejected, {"sha256": CONTENT}, rejected)
+    rejected = {"state": State.REJECTED, "reason": Reason.TRUNCATED, "content": CONTENT}
+    record(ledger_driver, rejected, {"content": CONTENT}, rejected)
     record(ledger_driver, rejected)
     assert ledger_driver.states() == [State.REJECTED, State.DONE, State.REJECTED, State.REJECTED]
 
@@ -89,7 +94,7 @@ def test_a_duplicate_has_neither_a_rule_nor_members(ledger_driver: LedgerDriver)
         ledger_driver.database, name="archives", kind="folder", root="/archives", now=ledger_driver.clock()
     )
     members = [Members(source_id=archives, arrivals=tuple(build_arrivals(number))) for number in (1, 2)]
-    expanded = {"state": State.EXPANDED, "sha256": CONTENT, "route_id": 7, "bundle_id": None}
+    expanded = {"state": State.EXPANDED, "content": CONTENT, "route_id": 7, "bundle_id": None}
     record(ledger_driver, *(expanded | {"annotations": Annotations(members=each)} for each in members))
     assert [(row.state, row.route_id) for row in ledger_driver.work()] == [
         (State.EXPANDED, 7),
@@ -100,7 +105,7 @@ def test_a_duplicate_has_neither_a_rule_nor_members(ledger_driver: LedgerDriver)
 
 def test_duplicates_of_one_batch_have_the_facts_of_their_own_original(ledger_driver: LedgerDriver) -> None:
     """One original is in the batch, and the other one was recorded before."""
-    earlier, present = {"sha256": "e" * 64}, {"sha256": "a" * 64}
+    earlier, present = {"content": "e" * 64}, {"content": "a" * 64}
     record(ledger_driver, earlier | {"facts": Facts(modality="MR")})
     record(ledger_driver, present | {"facts": Facts(modality="CR")}, present, earlier)
     assert [row.modality for row in ledger_driver.instances()] == ["MR", "CR", "CR", "MR"]
@@ -139,12 +144,12 @@ def test_the_state_of_a_further_result_follows_from_its_reason(
 def test_a_retry_adds_only_the_further_results_that_failed_before(ledger_driver: LedgerDriver, bundle_id: int) -> None:
     """They come behind the rows that the image has; the rows of another image say nothing about it."""
     other = ledger_driver.register_trial_bundle()
-    failed = {"state": State.REJECTED, "reason": Reason.NO_MODEL, "sha256": CONTENT}
+    failed = {"state": State.REJECTED, "reason": Reason.NO_MODEL, "content": CONTENT}
     first = (further(other), further(bundle_id, reason=Reason.BAD_SCORES, frames=()))
     record(ledger_driver, failed | {"further": first}, {"further": (further(bundle_id),)})
     assert ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock()) == 1
     again = (further(other), further(bundle_id))
-    ledger_driver.analyse_all(bundle_id=bundle_id, sha256=CONTENT, further=again)
+    ledger_driver.analyse_all(bundle_id=bundle_id, content=CONTENT, further=again)
     rows = [(row.instance_id, row.ordinal, row.bundle_id, row.state) for row in ledger_driver.work()]
     assert sorted(rows)[1:] == [
         (1, 1, other, State.DONE),
@@ -172,11 +177,16 @@ class Statements:
 
 
 def test_postgresql_locks_by_keys_that_all_releases_share() -> None:
-    """Processes of an older release lock the same: one key for recording, one per study and destination."""
+    """Processes of an older release lock the same: one key for other images, one per study and destination."""
     connection: Any = Statements("postgresql")
-    lock_recording(connection)
+    begin_recording(connection)
+    lock_other_images(connection)
+    stop_recording(connection)
     deliveries._lock(connection, "1.2", "pacs")
     assert connection.kept == [
+        "SELECT pg_advisory_xact_lock_shared(1852994159)",
+        "SELECT pg_advisory_xact_lock(1852401512)",
+        "SELECT pg_advisory_xact_lock(1852994159)",
         "SELECT pg_advisory_xact_lock(1852401512)",
         "SELECT pg_advisory_xact_lock(hashtextextended('1.2|pacs', 1936027236)) AS pg_advisory_xact_lock_1",
     ]
@@ -185,6 +195,8 @@ def test_postgresql_locks_by_keys_that_all_releases_share() -> None:
 def test_sqlite_needs_no_lock() -> None:
     """It has one writer."""
     connection: Any = Statements("sqlite")
-    lock_recording(connection)
+    begin_recording(connection)
+    lock_other_images(connection)
+    stop_recording(connection)
     deliveries._lock(connection, "1.2", "pacs")
     assert connection.kept == []

@@ -9,7 +9,7 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from databases import downgrade
-from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, literal_column, select, text
 
 from db import schema
 from db.engine import Database, open_database
@@ -24,7 +24,19 @@ def test_an_upgrade_from_nothing_gives_the_tables_of_the_code(empty_database: Da
 
     with empty_database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        found = compare_metadata(context, metadata)
+    left_out = {change[1].name for change in found if change[0] == "add_fk"}
+    assert len(found) == len(left_out)
+    assert left_out == (set() if empty_database.is_sqlite else _ONLY_ON_SQLITE)
+
+
+_ONLY_ON_SQLITE = {
+    "fk_work_instance_id",
+    "fk_contents_work_id",
+    "fk_predictions_work_id",
+    "fk_instances_source_id",
+}
+"""Foreign keys that PostgreSQL would check with a query per image."""
 
 
 def test_migrated_indexes_equal_those_of_the_code(empty_database: Database) -> None:
@@ -190,8 +202,11 @@ def _indexes(database: Database) -> list[str]:
 
 
 def _rows(database: Database, table: Table) -> list[Any]:
+    """Return all rows; `sha256` is called `content` since schema 0020."""
     with database.read() as connection:
-        return sorted(repr(tuple(row)) for row in connection.execute(select(table)))
+        present = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        columns = [column if column.name in present else literal_column("content") for column in table.columns]
+        return sorted(repr(tuple(row)) for row in connection.execute(select(*columns).select_from(table)))
 
 
 def _value(column: Column[Any], number: int) -> Any:

@@ -62,7 +62,7 @@ def test_nothing_of_the_header_of_a_rejected_image_is_stored(worker_driver: Work
     worker_driver.put(a=with_values(1, PatientID="77"))
     worker_driver.analyse(context)
     (row,) = driver.instances()
-    assert {getattr(row, name) for name in (*FACT_NAMES, "sha256")} == {None}
+    assert {getattr(row, name) for name in (*FACT_NAMES, "content")} == {None}
     assert driver.predicted() == []
 
 
@@ -104,7 +104,7 @@ def test_the_list_counts_that_is_in_force_when_an_outcome_is_recorded(
     ]
     assert ledger_driver.record(batch, outcomes) == {"rejected": 1, "done": 1}
     refused, analysed = ledger_driver.instances()
-    assert (refused.sha256, refused.study_instance_uid, refused.patient_key) == (None, None, None)
+    assert (refused.content, refused.study_instance_uid, refused.patient_key) == (None, None, None)
     assert analysed.patient_key == OTHER
     assert ledger_driver.predicted() == [2]
     with ledger_driver.database.read() as connection:
@@ -117,13 +117,13 @@ def test_a_copy_of_an_image_of_the_patient_is_rejected(
 ) -> None:
     """A duplicate gets its facts from its original; an image that would be retried is refused too."""
     ledger_driver.register(make_arrivals(1))
-    ledger_driver.analyse_all(sha256="a" * 64, facts=Facts(patient_key=KEY))
+    ledger_driver.analyse_all(content="a" * 64, facts=Facts(patient_key=KEY))
     ledger_driver.register(make_arrivals(2))
     (batch,) = ledger_driver.form()
     copy, again = ledger_driver.claim(batch)
     _opt_out(ledger_driver, KEY)
     outcomes = [
-        build_outcome(copy, state=State.DUPLICATE, sha256="a" * 64, duplicate_of=1),
+        build_outcome(copy, state=State.DUPLICATE, content="a" * 64, duplicate_of=1),
         build_outcome(again, state=State.RECEIVED, facts=Facts(patient_key=KEY)),
     ]
     assert ledger_driver.record(batch, outcomes) == {"rejected": 2}
@@ -136,12 +136,12 @@ def test_earlier_facts_of_an_image_go_when_it_is_refused(
     """The image failed, its patient opted out, and it was retried."""
     ledger_driver.register(make_arrivals(1))
     known = Facts(patient_key=KEY, study_instance_uid="1.2")
-    ledger_driver.analyse_all(state=State.FAILED, sha256="a" * 64, facts=known)
+    ledger_driver.analyse_all(state=State.FAILED, content="a" * 64, facts=known)
     _opt_out(ledger_driver, KEY)
     ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock())
     ledger_driver.analyse_all(facts=known)
     (row,) = ledger_driver.instances()
-    assert (row.patient_key, row.study_instance_uid, row.sha256) == (None, None, None)
+    assert (row.patient_key, row.study_instance_uid, row.content) == (None, None, None)
 
 
 def test_an_image_without_a_patient_number_is_analysed(worker_driver: WorkerDriver) -> None:

@@ -1,7 +1,6 @@
 """A process that makes pictures ends when it is not used, and is started again when it is."""
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from picture_requests import request_of
 from api.pictures.picture import NoPictureError, PictureRequest, ProcessSettings
 from api.pictures.process import PictureProcess
 from imaging.limits import Limits
+from nightread.content_digest import content_of
 
 RENDER = "api.pictures.render_process"
 
@@ -20,7 +20,7 @@ RENDER = "api.pictures.render_process"
 def request_for_film(tmp_path: Path) -> PictureRequest:
     """A request for the picture of a film."""
     (tmp_path / "a.dcm").write_bytes(phantom(1))
-    return request_of(1, root=str(tmp_path), sha256=sha256(phantom(1)).hexdigest())
+    return request_of(1, root=str(tmp_path), content=content_of(phantom(1)))
 
 
 def process_of(module: str = RENDER, **settings: float) -> PictureProcess:

@@ -82,7 +82,7 @@ def test_a_purged_file_does_not_come_back_at_the_next_scan(
     assert ledger_driver.register([file]) == ledger.Registered(new=0, changed=0)
     assert queries.missing_from_ledger(ledger_driver.database, ledger_driver.source_id, [file.uri]) == []
     assert ledger_driver.register([replace(file, size=2)]).new == 1
-    ledger_driver.analyse_all(sha256=f"{1:064x}")
+    ledger_driver.analyse_all(content=f"{1:064x}")
     assert ledger_driver.states() == ["done", "done"]
     assert list(queries.violations(ledger_driver.database)) == []
 
@@ -192,6 +192,6 @@ def test_the_values_of_an_image_that_are_kept_identify_nobody(
     assert kept == {"id", "source_id", "uri_key", "size", "mtime_ns", "arrived_at", "purged_at"}
     assert {column.name for column in instances.c} - kept == {
         *FACT_NAMES,
-        *("uri", "parent_id", "sha256", "member_name", "sender_id", "unowned"),
+        *("uri", "parent_id", "content", "member_name", "sender_id", "unowned"),
         *("superseded_by", "replaced_by", "withdrawn_by", "withdrawn_code", "conflict_with"),
     }

@@ -87,13 +87,13 @@ def test_a_copy_that_was_read_before_the_purge_is_analysed_itself(
 ) -> None:
     """Its worker found the original, and the purge came before the outcome was recorded."""
     ledger_driver.register(make_arrivals(1))
-    ledger_driver.analyse_all(sha256="a" * 64)
+    ledger_driver.analyse_all(content="a" * 64)
     ledger_driver.register(make_arrivals(1))
     (batch,) = ledger_driver.form()
     (claimed,) = ledger_driver.claim(batch)
     _purge(ledger_driver, 1)
-    copy = build_outcome(claimed, state=State.DUPLICATE, sha256="a" * 64, duplicate_of=1)
+    copy = build_outcome(claimed, state=State.DUPLICATE, content="a" * 64, duplicate_of=1)
     assert ledger_driver.record(batch, [copy]) == {"received": 1}
-    ledger_driver.analyse_all(sha256="a" * 64)
+    ledger_driver.analyse_all(content="a" * 64)
     assert ledger_driver.states() == ["done", "done"]
     assert list(queries.violations(ledger_driver.database)) == []

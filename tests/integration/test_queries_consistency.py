@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ledger_driver import LedgerDriver
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from db import ledger, queries
 from db.ledger import Arrival
@@ -17,6 +18,7 @@ from nightread.reasons import Reason
 
 MakeArrivals = Callable[..., list[Arrival]]
 
+_NAMED_ROWS = "every row names rows that exist"
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
 _DEVICES_NOTED = "the devices and views of each image are noted for its block"
@@ -38,6 +40,12 @@ def _noted(kind: str, value: str, block: int) -> Any:
     return insert(occurrences).values(kind=kind, value=value, block=block)
 
 
+_NAMELESS = [
+    (_instance(3, source_id=999), 3),
+    (_work(4, instance_id=999), 999),
+    (insert(predictions).values(_PREDICTION | {"work_id": 999}), None),
+    (insert(contents).values(sha256="f" * 64, work_id=999), None),
+]
 _DAMAGE = [
     ("the counts add up", delete(work).where(work.c.instance_id == 4), None),
     ("every arrival has exactly one first row of work", delete(work).where(work.c.instance_id == 4), 4),
@@ -47,7 +55,7 @@ _DAMAGE = [
     (_DUPLICATES, _work(2, duplicate_of=3), 2),
     (_DUPLICATES, _work(2, duplicate_of=999), 2),
     ("a result names a bundle that is registered", _work(1, bundle_id=999), 1),
-    (_DUPLICATES, _instance(2, sha256="x"), 2),
+    (_DUPLICATES, _instance(2, content="x"), 2),
     ("of images with the same bytes only one is done", _work(2, state="done"), 2),
     ("every row of contents points to a done image or archive with this SHA-256", _work(1, state="failed"), 1),
     ("a done image or archive owns its contents", delete(contents), 1),
@@ -75,7 +83,7 @@ _DAMAGE = [
 def database_with_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int) -> LedgerDriver:
     """Images: 1 done, 2 its duplicate, 3 rejected, 4 waiting, 5 queued."""
     ledger_driver.register(make_arrivals(2))
-    ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64, facts=_FACTS)
+    ledger_driver.analyse_all(bundle_id=bundle_id, content="a" * 64, facts=_FACTS)
     ledger_driver.register(make_arrivals(1))
     ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.EMPTY)
     ledger_driver.register(make_arrivals(1), priority=9)
@@ -99,6 +107,21 @@ def test_damage_is_found_by_the_rule_it_breaks(
     assert queries.Violation(rule=rule, image_id=image_id) in list(queries.violations(database_with_images.database))
 
 
+@pytest.mark.parametrize(("damage", "image_id"), _NAMELESS)
+def test_a_row_that_names_a_missing_row_is_refused_or_found(
+    database_with_images: LedgerDriver, damage: Any, image_id: int | None
+) -> None:
+    """SQLite has foreign keys, which cost it nothing; on PostgreSQL the audit finds what they would refuse."""
+    database = database_with_images.database
+    if database.is_sqlite:
+        with pytest.raises(IntegrityError):
+            database.write(lambda connection: connection.execute(damage))
+        return
+    database.write(lambda connection: connection.execute(damage))
+
+    assert queries.Violation(rule=_NAMED_ROWS, image_id=image_id) in list(queries.violations(database))
+
+
 def test_only_stored_headers_are_noted(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle_id: int
 ) -> None:
@@ -106,11 +129,11 @@ def test_only_stored_headers_are_noted(
     ledger_driver.register(make_arrivals(1))
     for fields in (
         {"state": State.RECEIVED, "facts": Facts(station_name="FIRST")},
-        {"state": State.REJECTED, "reason": Reason.NO_MODEL, "facts": Facts(station_name="OLD"), "sha256": "a" * 64},
+        {"state": State.REJECTED, "reason": Reason.NO_MODEL, "facts": Facts(station_name="OLD"), "content": "a" * 64},
     ):
         ledger_driver.analyse_all(**fields)
     ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock())
-    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(station_name="NEW"), sha256="b" * 64)
+    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(station_name="NEW"), content="b" * 64)
 
     with ledger_driver.database.read() as connection:
         stations = select(occurrences.c.value).where(occurrences.c.kind == "station")
@@ -120,4 +143,4 @@ def test_only_stored_headers_are_noted(
 
 def test_every_rule_is_tested() -> None:
     """A new rule needs an entry in _DAMAGE."""
-    assert {rule for rule, _, _ in _DAMAGE} == set(queries.RULES)
+    assert {_NAMED_ROWS, *(rule for rule, _, _ in _DAMAGE)} == set(queries.RULES)

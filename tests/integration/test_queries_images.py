@@ -25,7 +25,7 @@ def test_an_image_has_all_names_that_programs_rely_on(
     ledger_driver.register(make_arrivals(1, uri="ward%20a/scan%0A.dcm"))
     facts = Facts(sop_instance_uid="1.2.3", modality="CR", rows=512, columns=256, frames=1)
     ledger_driver.analyse_all(
-        bundle_id=bundle_id, facts=facts, sha256="b" * 64, label="nodule", score=0.8, scores=[0.2, 0.8]
+        bundle_id=bundle_id, facts=facts, content="b" * 64, label="nodule", score=0.8, scores=[0.2, 0.8]
     )
 
     (image,) = queries.images(ledger_driver.database)
@@ -216,8 +216,8 @@ def _six_images(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals, bundle
     keys = {"patient_key": "p" * 64, "accession_key": "a" * 64}
     uids = {"study_instance_uid": "1.1", "series_instance_uid": "1.2", "sop_instance_uid": "1.3"}
     outcomes: list[dict[str, Any]] = [
-        {"sha256": "1" * 64, "label": "normal", "score": 0.6, "scores": [0.6, 0.4], "facts": Facts(**keys, **uids)},
-        {"sha256": "2" * 64, "label": "nodule", "score": 0.9, "scores": [0.1, 0.9], "facts": Facts(modality="CR")},
+        {"content": "1" * 64, "label": "normal", "score": 0.6, "scores": [0.6, 0.4], "facts": Facts(**keys, **uids)},
+        {"content": "2" * 64, "label": "nodule", "score": 0.9, "scores": [0.1, 0.9], "facts": Facts(modality="CR")},
         {"state": State.DUPLICATE, "duplicate_of": 2},
         {"state": State.REJECTED, "reason": Reason.TRUNCATED},
         {"state": State.FAILED, "reason": Reason.TIMEOUT},

@@ -42,7 +42,7 @@ def searched(ledger_driver: LedgerDriver, bundle_id: int) -> LedgerDriver:
         ledger_driver.clock.advance(minutes=1)
     for state, reason in product((State.REJECTED, State.FAILED), (Reason.TRUNCATED, Reason.TIMEOUT, Reason.EMPTY)):
         ledger_driver.register(build_arrivals(1))
-        ledger_driver.analyse_all(state=state, reason=reason, sha256=_SHA)
+        ledger_driver.analyse_all(state=state, reason=reason, content=_SHA)
     return ledger_driver
 
 

@@ -42,7 +42,7 @@ def test_a_tally_counts_each_arrival_by_the_state_of_its_first_row(
 def test_the_same_bytes_again_count_as_a_duplicate(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
     """Of two files with the same content one is done and one is a duplicate."""
     ledger_driver.register(make_arrivals(2))
-    ledger_driver.analyse_all(sha256="a" * 64)
+    ledger_driver.analyse_all(content="a" * 64)
 
     counted = queries.tally(ledger_driver.database)
 

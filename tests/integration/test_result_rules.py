@@ -8,9 +8,10 @@ from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_out
 from pydantic import ValidationError
 from sqlalchemy import select
 
+from db import queries
 from db.alarm_tables import notices
 from db.engine import Database
-from db.ledger.result_actions import is_wanted_by_rule, rule_matches, tags_of
+from db.ledger.result_actions import is_wanted_by_rule, rule_matches
 from db.tables import audit, work
 from delivery.alarms.result_rules import apply_result_rules
 from imaging.facts import Facts
@@ -79,7 +80,7 @@ def test_a_match_sets_each_action_in_motion_once(database: Database, driver: Led
     }
     entries = [row for row in _rows(database, audit) if row.action == "result.rule"]
     assert [entry.detail["kind"] for entry in entries] == ["priority", "tag", "webhook", "destination"]
-    assert tags_of(database, STUDY) == ["call the night doctor"]
+    assert queries.study_tags(database, [STUDY]) == {STUDY: ["call the night doctor"]}
     assert is_wanted_by_rule(database, STUDY, "stroke")
     assert not is_wanted_by_rule(database, "1.2.9", "stroke")
     assert [(row.label, row.score, row.state) for row in driver.work()] == before

@@ -105,7 +105,7 @@ def test_a_copy_that_arrives_during_the_purge_keeps_its_original(
     ledger_driver.clock.advance(days=31)
     assert retention.step() == 200
     ledger_driver.register(build_arrivals(1))
-    ledger_driver.analyse_all(sha256=f"{201:064x}")
+    ledger_driver.analyse_all(content=f"{201:064x}")
     assert retention.step() == 0
     assert queries.purged_among(ledger_driver.database, [201, 202]) == set()
 

@@ -23,9 +23,9 @@ def images_to_retry(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) ->
     """Images: 1 failed (io_error), 2 rejected (truncated), 3 failed (killed_worker), 4 done, 5 waiting."""
     for fields in (
         {"state": State.FAILED, "reason": Reason.IO_ERROR, "detail": "Reading failed."},
-        {"state": State.REJECTED, "reason": Reason.TRUNCATED, "sha256": "b" * 64},
+        {"state": State.REJECTED, "reason": Reason.TRUNCATED, "content": "b" * 64},
         {"state": State.FAILED, "reason": Reason.KILLED_WORKER},
-        {"sha256": "a" * 64},
+        {"content": "a" * 64},
     ):
         ledger_driver.register(make_arrivals(1))
         ledger_driver.analyse_all(**fields)
@@ -82,7 +82,7 @@ def test_done_and_unfinished_images_are_not_retried(images_to_retry: LedgerDrive
 def test_a_retried_image_with_known_bytes_is_a_duplicate(images_to_retry: LedgerDriver) -> None:
     """Image 2 has the bytes of image 4."""
     ledger.retry(images_to_retry.database, [2], actor="ann", now=images_to_retry.clock())
-    images_to_retry.analyse_all(sha256="a" * 64)
+    images_to_retry.analyse_all(content="a" * 64)
     assert sorted((row.state, row.duplicate_of) for row in images_to_retry.work() if row.duplicate_of) == [
         ("duplicate", 4),
         ("duplicate", 4),
@@ -98,9 +98,9 @@ def test_a_retry_adds_no_second_result_of_a_bundle_on_trial(
         bundle_id=bundle_id, shadow=True, label="normal", score=0.5, scores=[0.5, 0.5], frames=(frame,)
     )
     ledger_driver.register(make_arrivals(1))
-    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.NO_MODEL, sha256="a" * 64, further=(prediction,))
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.NO_MODEL, content="a" * 64, further=(prediction,))
     ledger.retry(ledger_driver.database, [1], actor="ann", now=ledger_driver.clock())
-    ledger_driver.analyse_all(bundle_id=bundle_id, sha256="a" * 64, further=(prediction,))
+    ledger_driver.analyse_all(bundle_id=bundle_id, content="a" * 64, further=(prediction,))
     with ledger_driver.database.read() as connection:
         rows = connection.execute(select(work.c.ordinal, work.c.state).order_by(work.c.ordinal)).all()
     assert rows == [(0, "done"), (1, "done")]
@@ -128,7 +128,7 @@ def test_a_file_that_was_replaced_is_not_retried(ledger_driver: LedgerDriver, ma
     """The newer file has its own arrival."""
     (first,) = make_arrivals(1)
     ledger_driver.register([first])
-    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256="b" * 64)
+    ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, content="b" * 64)
     ledger_driver.register([Arrival(uri=first.uri, size=first.size + 1, mtime_ns=first.mtime_ns + 1)])
     output = json.loads(_retry(ledger_driver, "1", "--json").output)
     assert (output["retried"], output["replaced"]) == (0, [1])
@@ -138,9 +138,9 @@ def test_a_file_that_came_back_is_retried(ledger_driver: LedgerDriver, make_arri
     """It was replaced and restored with its time, so that now the later arrival is the one that was replaced."""
     (first,) = make_arrivals(1)
     second = Arrival(uri=first.uri, size=first.size + 1, mtime_ns=first.mtime_ns + 1)
-    for arrival, sha256 in ((first, "b"), (second, "c")):
+    for arrival, content in ((first, "b"), (second, "c")):
         ledger_driver.register([arrival])
-        ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256=sha256 * 64)
+        ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, content=content * 64)
     ledger_driver.register([first])
     output = json.loads(_retry(ledger_driver, "1", "2", "--json").output)
     assert (output["image_ids"], output["replaced"]) == ([1], [2])
@@ -153,7 +153,7 @@ def test_of_a_touched_file_only_the_newest_arrival_is_retried(
     (first,) = make_arrivals(1)
     for mtime_ns in (1, 2):
         ledger_driver.register([Arrival(uri=first.uri, size=first.size, mtime_ns=mtime_ns)])
-        ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, sha256="b" * 64)
+        ledger_driver.analyse_all(state=State.REJECTED, reason=Reason.TRUNCATED, content="b" * 64)
     output = json.loads(_retry(ledger_driver, "1", "2", "--json").output)
     assert (output["image_ids"], output["replaced"]) == ([2], [1])
 

@@ -71,11 +71,13 @@ def test_our_own_reports_do_not_make_a_study_complete(ledger_driver: LedgerDrive
     """A report that comes back by C-STORE is rejected, and is none of the two images that a manifest names."""
     expect_images(ledger_driver, 2)
     analyse_images(ledger_driver, make_arrivals, "1.1")
-    analyse_images(ledger_driver, make_arrivals, "9.9", state=State.REJECTED, reason=Reason.OWN_RESULT, sha256="d" * 64)
+    analyse_images(
+        ledger_driver, make_arrivals, "9.9", state=State.REJECTED, reason=Reason.OWN_RESULT, content="d" * 64
+    )
     assert study_summary(ledger_driver).words == "incomplete (1 of 2)"
     counts = queries.study_counts(ledger_driver.database, since=ledger_driver.clock())
     assert (counts.complete, counts.incomplete) == (0, 1)
-    analyse_images(ledger_driver, make_arrivals, "7.7", state=State.REJECTED, reason=Reason.NON_IMAGE, sha256="c" * 64)
+    analyse_images(ledger_driver, make_arrivals, "7.7", state=State.REJECTED, reason=Reason.NON_IMAGE, content="c" * 64)
     assert study_summary(ledger_driver).words == "complete (2 of 2)"
     counts = queries.study_counts(ledger_driver.database, since=ledger_driver.clock())
     assert (counts.complete, counts.incomplete) == (1, 0)
@@ -86,12 +88,12 @@ def test_a_study_is_complete_when_all_its_images_arrived(ledger_driver: LedgerDr
     expect_images(ledger_driver, 3)
     assert study_summary(ledger_driver).words == "incomplete (0 of 3)"
     analyse_images(ledger_driver, make_arrivals, "1.1", "1.2")
-    analyse_images(ledger_driver, make_arrivals, "1.2", state=State.REJECTED, reason=Reason.TRUNCATED, sha256="c" * 64)
+    analyse_images(ledger_driver, make_arrivals, "1.2", state=State.REJECTED, reason=Reason.TRUNCATED, content="c" * 64)
     ledger_driver.register(make_arrivals(1))
-    ledger_driver.analyse_all(state=State.DUPLICATE, duplicate_of=1, sha256=f"{1:064x}")
+    ledger_driver.analyse_all(state=State.DUPLICATE, duplicate_of=1, content=f"{1:064x}")
     assert study_summary(ledger_driver).words == "incomplete (2 of 3)"
     assert queries.study_counts(ledger_driver.database, since=ledger_driver.clock()).incomplete == 1
-    analyse_images(ledger_driver, make_arrivals, "1.3", state=State.FAILED, reason=Reason.TIMEOUT, sha256="d" * 64)
+    analyse_images(ledger_driver, make_arrivals, "1.3", state=State.FAILED, reason=Reason.TIMEOUT, content="d" * 64)
     found = study_summary(ledger_driver)
     assert (found.words, found.images, found.done, found.no_result) == ("complete (3 of 3)", 3, 2, 2)
     assert queries.study_counts(ledger_driver.database, since=ledger_driver.clock()).complete == 1

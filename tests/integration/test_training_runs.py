@@ -102,8 +102,11 @@ def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -
     assert trained.evaluation.accuracy == 1.0
     written = {path.name for path in folder.iterdir()}
     reports = {"training.json", "evaluation.json", "evaluation.html", CURVES_FILE}
-    assert {"bundle.json", "model.keras", *reports, CLASSIC_FILE} == written
+    assert {"bundle.json", "model.keras", "model.onnx", *reports, CLASSIC_FILE} == written
     record = (folder / "training.json").read_text()
+    compared = json.loads(record)["onnx"]["compared"]
+    assert compared["frames"] == json.loads(record)["data"]["frames"]["validation"]
+    assert compared["largest_difference"] <= 1e-4
     assert all("private" not in (folder / name).read_text() for name in reports - {CURVES_FILE})
     assert json.loads(record)["data"]["reference"] == "npz:sides.npz"
     assert {len(values) for values in json.loads(record)["history"].values()} == {6}

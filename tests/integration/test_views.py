@@ -50,10 +50,17 @@ def analysed(ledger_driver: LedgerDriver, bundle_id: int) -> LedgerDriver:
         patient_key="p" * 64,
     )
     further = FurtherPrediction(bundle_id=trial, shadow=True, label="a", score=0.5, scores=[0.5])
+    others = Facts(study_instance_uid="1.1", sop_instance_uid="1.4")
     outcomes: list[dict[str, Any]] = [
-        {"facts": facts, "sha256": "1" * 64, "label": "nodule", "scores": [0.25, 0.75], "further": (further,)},
-        {"facts": Facts(study_instance_uid="1.1", sop_instance_uid="1.4"), "remarks": "voi_not_used", "detail": "A."},
-        {"sha256": "1" * 64, "state": State.DONE},
+        {
+            "facts": facts,
+            "content": "1" * 64,
+            "label": "nodule",
+            "scores": [0.25, 0.75],
+            "further": (further,),
+        },
+        {"facts": others, "content": "blake3:" + "2" * 64, "remarks": "voi_not_used", "detail": "A."},
+        {"content": "1" * 64, "state": State.DONE},
         {"state": State.REJECTED, "reason": Reason.TRUNCATED},
         {"state": State.FAILED, "reason": Reason.TIMEOUT},
     ]
@@ -76,7 +83,10 @@ def test_results_are_those_of_query(analysed: LedgerDriver) -> None:
     rows = _rows(analysed.database, "SELECT * FROM v_results ORDER BY image_id")
 
     assert len(expected) == 6
-    assert tuple(rows[0]) == (*(name for name in queries.COLUMNS if name not in _NOT_IN_SQL), "night")
+    assert tuple(rows[0]) == (
+        *(name for name in queries.COLUMNS if name not in {*_NOT_IN_SQL, "content"}),
+        *("night", "content"),  # a view of PostgreSQL gets new columns at its end only
+    )
     assert [_as_query(row) for row in rows] == [
         {name: value for name, value in row.items() if name not in _NOT_IN_SQL} for row in expected
     ]
@@ -102,7 +112,7 @@ def test_each_reason_counts_in_the_view_as_in_query(ledger_driver: LedgerDriver)
         ledger_driver.register(build_arrivals(1))
         facts = Facts(study_instance_uid=f"1.{number}", sop_instance_uid=f"2.{number}")
         state = State.FAILED if reason.fault is Fault.FAILED else State.REJECTED
-        ledger_driver.analyse_all(state=state, reason=reason, facts=facts, sha256=f"{number:064x}")
+        ledger_driver.analyse_all(state=state, reason=reason, facts=facts, content=f"{number:064x}")
     expected = {s.study_instance_uid: s.no_result for s in queries.studies(ledger_driver.database, now=_QUIET)}
 
     rows = _rows(ledger_driver.database, "SELECT study_instance_uid, no_result FROM v_studies")

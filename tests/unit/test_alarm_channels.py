@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from web_server import Reply, running_web_server
 
 from db.ledger.notices import Notice
-from delivery.alarms.channels import send
+from delivery.alarms.channels import SIGNATURE_HEADER, send, signature
 from delivery.alarms.message import text_of, title_of
 from delivery.alarms.monitor import Monitor
 from nightread.alarm_rules import TIMINGS, AlarmRule
-from nightread.alarm_settings import Channel
+from nightread.alarm_settings import Channel, WebhookChannel
 from nightread.settings import Settings
 
 NOW = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
@@ -216,3 +216,27 @@ def test_a_monitor_that_is_away_is_logged_once_without_its_url(caplog: pytest.Lo
         monitor.send("fail", now=NOW)
     (record,) = caplog.records
     assert "uuid" not in record.getMessage()
+
+
+def test_the_key_of_a_webhook_may_be_in_a_file(tmp_path: Path) -> None:
+    """It is read for each message, so a new key needs no restart; an empty file is a failed attempt, not a crash."""
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    with running_web_server(lambda _request: Reply()) as server:
+        channel = WebhookChannel(name="pager", kind="webhook", url=f"{server.url}/", secret_file=file)
+        assert send(Settings(), channel, NOTICE, now=NOW) is None
+        (request,) = server.asked
+        assert request.headers[SIGNATURE_HEADER] == signature(SECRET, int(NOW.timestamp()), request.body)
+        for content in ("", "short"):
+            file.write_text(content)
+            assert send(Settings(), channel, NOTICE, now=NOW) == "the file `secret_file` cannot be used (ValueError)"
+        file.unlink()
+        assert "FileNotFoundError" in str(send(Settings(), channel, NOTICE, now=NOW))
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("secrets", [{}, {"secret": SECRET, "secret_file": "/run/secret"}])
+def test_a_webhook_has_one_key(secrets: dict[str, str]) -> None:
+    """Either in the settings or in a file."""
+    with pytest.raises(ValidationError, match="give either `secret` or `secret_file`"):
+        WebhookChannel(name="pager", kind="webhook", url="https://host/", **secrets)  # type: ignore[arg-type]

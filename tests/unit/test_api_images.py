@@ -9,10 +9,11 @@ from api_client import ApiDriver, api_driver
 from databases import NewSqlite
 
 from db.tables import State
+from nightread.content_digest import content_of
 from nightread.reasons import Reason
 
 BODY = b"\0" * 128 + b"DICM" + b"pixels"
-HASH = sha256(BODY).hexdigest()
+HASH = content_of(BODY)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_an_image_that_failed_is_a_server_error(api: ApiDriver) -> None:
 def test_the_same_bytes_again_are_answered_at_once_with_their_result(api: ApiDriver) -> None:
     """Nobody waits for a worker: none runs here."""
     api.post(BODY)
-    api.analyse(label="nodule", sha256=HASH)
+    api.analyse(label="nodule", content=HASH)
 
     response = api.post(BODY, wait=0)
 
@@ -106,9 +107,20 @@ def test_the_same_bytes_again_are_answered_at_once_with_their_result(api: ApiDri
     assert response.json()["links"]["original"] == "/v1/images/1"
 
 
+def test_the_object_of_one_image_has_the_sha256_of_its_file(api: ApiDriver) -> None:
+    """The database has the BLAKE3-256, and the file is in the spool; a list does not read its files."""
+    digest = sha256(BODY).hexdigest()
+    api.analyse_next(content=HASH)
+    response = api.post(BODY, wait=20)
+    assert (response.json()["content"], response.json()["sha256"]) == (HASH, digest)
+    assert api.client.get("/v1/images/1").json()["sha256"] == digest
+    (listed,) = api.client.get("/v1/results", params={"content": HASH}).json()["images"]
+    assert (listed["image_id"], listed["content"], listed["sha256"]) == (1, HASH, None)
+
+
 def test_an_archive_lists_its_members(api: ApiDriver) -> None:
     """An archive that is unpacked links to its members; none has an outcome that is missing."""
-    api.analyse_next(state=State.EXPANDED, sha256="e" * 64)
+    api.analyse_next(state=State.EXPANDED, content="e" * 64)
 
     response = api.post(b"PK\x03\x04", wait=20, kind="application/zip")
 
@@ -212,7 +224,7 @@ def test_a_key_that_only_submits_sees_of_an_original_its_result_only(api: ApiDri
     """The bytes may have come from another source, whose path and UIDs are not for this client."""
     reader, submitter = api.add_key("reads", "submit", "read"), api.add_key("submits", "submit")
     api.post(BODY, **reader)
-    api.analyse(label="nodule", score=0.9, sha256=HASH)
+    api.analyse(label="nodule", score=0.9, content=HASH)
 
     submits, reads = api.post(BODY, **submitter), api.post(BODY, **reader)
 

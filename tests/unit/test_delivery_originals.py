@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydicom.dataset import FileDataset
 from db.queries import OriginalFile
 from delivery.originals import Originals
 from delivery.reasons import DeliveryReason, NotDelivered
+from nightread.content_digest import content_of
 from nightread.settings import load_settings
 from nightread.web import MissingError, TooMuchError, UnavailableError
 
@@ -34,7 +34,7 @@ IMAGE = image()
 
 def original(root: Path | str, uri: str = "a.dcm", **fields: Any) -> OriginalFile:
     """Return the place of a file."""
-    values = {"sha256": sha256(IMAGE).hexdigest(), "sop_instance_uid": "1.5", "source": "ward", "marked": False}
+    values = {"content": content_of(IMAGE), "sop_instance_uid": "1.5", "source": "ward", "marked": False}
     return OriginalFile(image_id=1, root=str(root), uri=uri, **values | fields)
 
 
@@ -59,13 +59,13 @@ def test_the_first_unchanged_file_gives_the_patient(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(IMAGE)
     second = image("1.6", "Other")
     (tmp_path / "b.dcm").write_bytes(second)
-    other = original(tmp_path, "b.dcm", sha256=sha256(second).hexdigest(), sop_instance_uid="1.6")
+    other = original(tmp_path, "b.dcm", content=content_of(second), sop_instance_uid="1.6")
     assert name_of(tmp_path, original(tmp_path), other) == "Doe^Jane"
     (tmp_path / "a.dcm").write_bytes(b"changed")
     assert name_of(tmp_path, original(tmp_path), other) == "Other"
 
 
-@pytest.mark.parametrize("wrong", [{"sop_instance_uid": "1.6"}, {"sha256": "0" * 64}, {"sha256": None}])
+@pytest.mark.parametrize("wrong", [{"sop_instance_uid": "1.6"}, {"content": "0" * 64}, {"content": None}])
 def test_another_content_is_not_used(tmp_path: Path, wrong: dict[str, Any]) -> None:
     """Neither if its digest is another one, nor if its header names another image."""
     (tmp_path / "a.dcm").write_bytes(IMAGE)
@@ -177,7 +177,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
 @pytest.mark.parametrize("root", ["http://pacs:8042", "https://pacs:8042"])
 def test_an_original_of_a_store_is_retrieved(tmp_path: Path, stores: Stores, root: str) -> None:
     """Its digest is not compared; its size is limited as for the analysis."""
-    place = original(root, "instances/1", sha256=None)
+    place = original(root, "instances/1", content=None)
     assert name_of(tmp_path, place, max_file_bytes=5_000_000) == "Doe^Jane"
     assert stores.asked == [(("ward", root), "instances/1", 5_000_000)]
 

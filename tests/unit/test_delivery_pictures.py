@@ -34,7 +34,7 @@ FILE = OriginalFile(
     source="ward",
     root="/x",
     uri="1.dcm",
-    sha256=None,
+    content=None,
     sop_instance_uid=RESULT.sop_instance_uid,
     marked=False,
 )

@@ -2,8 +2,6 @@
 
 # ruff: noqa: S104 - nothing listens here, and no password is one
 
-import os
-import resource
 import socket
 import sys
 from collections.abc import Iterable
@@ -14,8 +12,18 @@ from typing import Any
 
 import pytest
 from doctor_cases import Case, Place, cases
+from doctor_machine import (
+    few_files,
+    few_watches,
+    free_space,
+    little_memory,
+    machine_checks,
+    no_access,
+    on_a_share,
+    unused_gpu,
+)
 
-from cli.checks import decoders, machine, packages, ports, redis, secrets, sources
+from cli.checks import decoders, packages, ports, redis, secrets, sources
 from cli.checks.check import Check
 from cli.checks.exposure import check_exposure
 from cli.checks.models import check_models
@@ -61,49 +69,6 @@ def _broken_decoder(place: Place) -> Iterable[Check]:
     return list(decoders.check_decoders(works_here=True))
 
 
-def _machine(changes: Any = None, **settings: Any) -> Any:
-    def checks(place: Place) -> Iterable[Check]:
-        if changes:
-            changes(place)
-        return list(machine.check_machine(place.settings(**settings)))
-
-    return checks
-
-
-def _unused_gpu(place: Place) -> None:
-    place.monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    place.monkeypatch.setattr(machine, "distributions", list)
-    place.monkeypatch.setattr(machine, "find_library", lambda _name: None)
-
-
-def _memory(place: Place) -> None:
-    little = SimpleNamespace(available=2**28, total=2**30)
-    place.monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: little)
-
-
-def _free(number: int) -> Any:
-    return lambda place: place.monkeypatch.setattr(
-        machine.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=number)
-    )
-
-
-def _no_access(place: Place) -> None:
-    place.monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
-
-
-def _on_a_share(place: Place) -> None:
-    place.monkeypatch.setattr(machine, "_file_system", lambda _folder: "nfs4")
-
-
-def _few_files(place: Place) -> None:
-    place.monkeypatch.setattr(resource, "getrlimit", lambda _what: (256, 1024))
-
-
-def _few_watches(place: Place) -> None:
-    (path := place.folder / "watches").write_text("128\n")
-    place.monkeypatch.setattr(machine, "_WATCHES", path)
-
-
 def _source(path: str, *others: str, roots: dict[str, str] | None = None, make: str = "") -> Any:
     def checks(place: Place) -> Iterable[Check]:
         for folder in ("a/b", make or "a/b"):
@@ -117,7 +82,7 @@ def _source(path: str, *others: str, roots: dict[str, str] | None = None, make: 
 
 
 def _unreadable(place: Place) -> Iterable[Check]:
-    _no_access(place)
+    no_access(place)
     return list(_source("a")(place))
 
 
@@ -258,18 +223,20 @@ STORE = {"kind": "orthanc", "name": "pacs", "url": "https://pacs.example", "logi
     ("an address of another host", _ports(api_port=8124, api_address="192.0.2.7"), "port 8124", "fail", "192.0.2.7",
      "127.0.0.1"),
     ("no right to a low port", _no_right, "port 104", "fail", "below 1024", "nightread systemd"),
-    ("GPU without a GPU", _machine(lambda place: place.monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ""), device="gpu"),
+    ("GPU without a GPU", machine_checks(lambda place: place.monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ""),
+     device="gpu"),
      "GPU", "fail", "none found", "driver"),
-    ("GPU without libraries", _machine(_unused_gpu), "GPU", "warn", "0, without", "nightread[gpu]"),
-    ("too many processes", _machine(workers=999), "cores", "warn", "999", "NIGHTREAD_WORKERS"),
-    ("too little memory", _machine(_memory, workers=4), "memory", "warn", "0.2 of 1.0 GiB", "NIGHTREAD_WORKERS"),
-    ("state folder read-only", _machine(_no_access), "state folder", "fail", "not writable", "--state"),
-    ("disk full", _machine(_free(2**20)), "disk", "warn", "0.0 GiB", "all work is paused"),
-    ("disk nearly full", _machine(_free(2**29)), "disk", "warn", "0.5 GiB", "four times"),
-    ("SQLite on a share", _machine(_on_a_share), "file system", "fail", "nfs4", "PostgreSQL"),
-    ("few open files", _machine(_few_files), "open files", "warn", "256", "ulimit -n"),
-    ("few folder watches", _machine(_few_watches), "folder watches", "warn", "128", "sysctl"),
-    ("unknown time zone", _machine(time_zone="Mars/Base"), "time zone", "fail", "Mars/Base", "time"),
+    ("GPU without libraries", machine_checks(unused_gpu), "GPU", "warn", "0, without", "nightread[gpu]"),
+    ("too many processes", machine_checks(workers=999), "cores", "warn", "999", "NIGHTREAD_WORKERS"),
+    ("too little memory", machine_checks(little_memory, workers=4), "memory", "warn", "0.2 of 1.0 GiB",
+     "NIGHTREAD_WORKERS"),
+    ("state folder read-only", machine_checks(no_access), "state folder", "fail", "not writable", "--state"),
+    ("disk full", machine_checks(free_space(2**20)), "disk", "warn", "0.0 GiB", "all work is paused"),
+    ("disk nearly full", machine_checks(free_space(2**29)), "disk", "warn", "0.5 GiB", "four times"),
+    ("SQLite on a share", machine_checks(on_a_share), "file system", "fail", "nfs4", "PostgreSQL"),
+    ("few open files", machine_checks(few_files), "open files", "warn", "256", "ulimit -n"),
+    ("few folder watches", machine_checks(few_watches), "folder watches", "warn", "128", "sysctl"),
+    ("unknown time zone", machine_checks(time_zone="Mars/Base"), "time zone", "fail", "Mars/Base", "time"),
     ("default password of Redis", _secrets(redis_url="redis://:redis@h/0"), "password of Redis", "warn", "default",
      "random"),
     ("user name as password", _secrets(database_url="postgresql://ann:ann@h/n"), "password of the database", "warn",

@@ -164,7 +164,9 @@ def _is_defined(name: str) -> bool:
         source = place.with_suffix(".py") if place.with_suffix(".py").is_file() else place / "__init__.py"
         if source.is_file():
             rest = parts[length:]
-            return not rest or re.search(rf"\b{rest[0]}\b", source.read_text("utf-8")) is not None
+            sources = (source, source.with_suffix(".pyi"))  # the latter lists the names of nightread.lazy_exports
+            found = "".join(each.read_text("utf-8") for each in sources if each.is_file())
+            return not rest or re.search(rf"\b{rest[0]}\b", found) is not None
     return False
 
 

@@ -12,12 +12,14 @@ import pytest
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.importing.alternatives import alternatives, closest
-from models.importing.card import bundle_from_card, read_card
+from models.importing.card import bundle_from_card, graph_options_from_card, read_card
 from models.importing.checks import check
 from models.importing.comparison import compare
 from models.importing.convert import Conversion
 from models.importing.errors import RefusedModel
 from models.importing.golden import read_golden
+from models.importing.graph_facts import GraphFacts
+from models.importing.graph_options import FREE
 from models.importing.private_copy import Copied
 
 CARD: dict[str, Any] = {
@@ -29,6 +31,22 @@ CARD: dict[str, Any] = {
     "input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "full"}},
     "intended_use": "tests",
 }
+
+
+GRAPH = GraphFacts(
+    onnxruntime="1.32.0",
+    opset=17,
+    ir_version=8,
+    producer="pytorch 2.9.0",
+    layout="NCHW",
+    source="x (float32)",
+    target="y (float32)",
+    input_type="float32",
+    batch=FREE,
+    added=(),
+    input="images",
+    output="scores",
+)
 
 
 def found(**changes: Any) -> Conversion:
@@ -78,6 +96,11 @@ def test_a_network_that_fits_its_card_passes(bundle: Bundle) -> None:
         ({"bad_weights": ("dense/kernel",)}, r"NaN or infinity \(dense/kernel\)"),
         ({"activation": "sigmoid"}, "last layer of the network is sigmoid, but --activation is softmax"),
         ({"activation": "linear", "probes": np.array([[-3.0, 5.0]])}, "from -3 to 5.*these are logits"),
+        (
+            {"activation": None, "probes": np.array([[-3.0, 5.0]]), "graph": GRAPH},
+            r"from -3 to 5.*Give --logits \(in a card: logits = true\): nightread then adds softmax",
+        ),
+        ({"graph": replace(GRAPH, input_type="uint8")}, r"takes whole numbers.*Give --scale 0\.\.255"),
         ({"activation": None, "probes": np.array([[0.9, 0.9]])}, "do not add up to 1"),
         ({"probes": np.array([[np.nan, 0.5]])}, "NaN or infinity"),
     ],
@@ -136,7 +159,7 @@ def test_scores_within_a_ten_thousandth_are_equal(bundle: Bundle, golden_folder:
 def test_golden_logits_are_refused(bundle: Bundle, golden_folder: Path) -> None:
     """An author may have saved the values before the softmax."""
     golden = replace(read_golden(golden_folder, bundle.labels), scores=np.array([[3.0, -4.0]] * 3))
-    with pytest.raises(RefusedModel, match=r"from -4 to 3\. Give the output of the network, in 0\.\.1"):
+    with pytest.raises(RefusedModel, match=r"from -4 to 3\. Give the scores in 0\.\.1: the output .* softmax"):
         compare(bundle, Path("none"), golden, golden.scores)
 
 
@@ -224,3 +247,24 @@ def test_control_characters_from_the_sandbox_are_replaced() -> None:
     conversion = found()
     values = {**vars(conversion), "bad_weights": ["a\x1b[2Jb"], "probes": [], "scores": []}
     assert Conversion.from_json(values, Path("model.keras"), conversion.original).bad_weights == ("a?[2Jb",)
+
+
+def test_the_fields_of_graphs_are_in_a_card(tmp_path: Path) -> None:
+    """bundle.json does not have them; their types and the layout are checked."""
+    (tmp_path / "card.json").write_text(json.dumps(CARD | {"layout": "nchw", "logits": True, "output_name": "y"}))
+    options = graph_options_from_card(read_card(tmp_path / "card.json"))
+    assert (options.layout, options.logits, options.output_name, options.input_name) == ("NCHW", True, "y", None)
+    assert options.given == ("layout", "output_name", "logits")
+    with pytest.raises(RefusedModel, match="layout must be NHWC or NCHW"):
+        graph_options_from_card(CARD | {"layout": "CHW"})
+    (tmp_path / "card.json").write_text(json.dumps(CARD | {"logits": "yes"}))
+    with pytest.raises(RefusedModel, match="logits is not true or false"):
+        read_card(tmp_path / "card.json")
+
+
+def test_facts_of_a_graph_from_the_sandbox_are_not_trusted() -> None:
+    """Control characters are replaced, and another layout is refused."""
+    values = GRAPH.to_json() | {"producer": "a\x1b[2Jb", "added": ["Cast"]}
+    assert GraphFacts.from_json(values).producer == "a?[2Jb"
+    with pytest.raises(ValueError, match="not in tuple"):
+        GraphFacts.from_json(values | {"layout": "CHWN"})

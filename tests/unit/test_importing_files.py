@@ -55,8 +55,8 @@ def test_a_plain_file_is_read(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"\x80\x04\x95pickle", "Python pickle: loading it would run its code"),
-        (b"", "neither a .keras nor a .h5"),
-        (b"\x08\x07onnx-model", "neither a .keras nor a .h5"),
+        (b"", "neither a .keras or .h5 file of Keras nor an .onnx"),
+        (b"\x08\x07onnx-model", "neither a .keras or .h5 file of Keras nor an .onnx"),
         (b"PK\x03\x04 and no more", "damaged"),
     ],
 )
@@ -124,7 +124,7 @@ def test_an_archive_without_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
-    with pytest.raises(RefusedModel, match=r"not a \.keras file"):
+    with pytest.raises(RefusedModel, match=r"of PyTorch .* holds a Python pickle"):
         inspect_file(path)
 
 

@@ -182,14 +182,14 @@ def test_only_what_must_talk_talks(workload: Workload) -> None:
 
 
 def test_nothing_else_is_allowed() -> None:
-    """All traffic is denied first; the servers admit their clients only, and only poller and sender leave."""
+    """All traffic is denied first; the servers admit their clients only, and only poller, sender and watchdog leave."""
     policies = {name: each["spec"] for name, each in objects("NetworkPolicy").items()}
     assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for server, label in (("redis", "nightread/queue"), ("postgres", "nightread/database")):
         assert policies[server]["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {label: "client"}}}]
     open_to_all = [name for name, spec in policies.items() if {} in spec.get("egress", [])]
     assert open_to_all == ["stores"]
-    assert policies["stores"]["podSelector"]["matchExpressions"][0]["values"] == ["poller", "sender"]
+    assert policies["stores"]["podSelector"]["matchExpressions"][0]["values"] == ["poller", "sender", "watchdog"]
 
 
 def test_workers_are_scaled_by_the_queue() -> None:
@@ -209,7 +209,7 @@ def test_every_file_is_named_once() -> None:
     named = re.findall(r"^  (?:# )?- ([\w-]+\.yaml)\b", text, re.MULTILINE)
     assert sorted(named) == sorted({file for file, _ in manifests()})
     optional = set(re.findall(r"^  # - ([\w-]+)\.yaml\b", text, re.MULTILINE))
-    assert optional == {"receiver", "poller", "sender", "worker-gpu", "autoscaling"}
+    assert optional == {"receiver", "poller", "sender", "watchdog", "worker-gpu", "autoscaling"}
 
 
 def test_the_settings_are_those_of_compose() -> None:

@@ -19,7 +19,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}=
 HOSTILE_UPDATES = (
     "UPDATE instances SET uri = :text, member_name = :text, study_instance_uid = :text, series_instance_uid = :text",
     "UPDATE instances SET sop_instance_uid = :text, modality = :text, body_part = :text, image_type = :text",
-    "UPDATE instances SET transfer_syntax = :text, sha256 = :text",
+    "UPDATE instances SET transfer_syntax = :text, content = :text",
     "UPDATE work SET detail = :text, label = :text, reason = CASE WHEN state = 'done' THEN NULL ELSE :text END",
     "UPDATE sources SET name = :text WHERE id = 1",
     "UPDATE batches SET node = :text",
@@ -227,15 +227,15 @@ def test_a_wrong_filter_is_a_page_with_words(shown: PagesClient, query: str) -> 
 
 def test_a_search_leads_to_what_it_names(pages: PagesClient) -> None:
     """An id, a UID of an image or a study, a hash and a path; and words for what does not exist."""
-    sha256 = "ab" * 32
-    pages.write("UPDATE instances SET sha256 = :sha256, unowned = 1 WHERE id = 9", sha256=sha256)
+    content = "ab" * 32
+    pages.write("UPDATE instances SET content = :content, unowned = 1 WHERE id = 9", content=content)
     ((image, study),) = pages.sql("SELECT sop_instance_uid, study_instance_uid FROM instances WHERE id = 9")
     found = {
         "9": "/images/9",
         "#9": "/images/9",
         image: "/images/9",
         study: f"/studies/{study}",
-        sha256: "/images/9",
+        content: "/images/9",
         "/inbox/1105/000008.dcm": "/images/9",
     }
     for searched, path in found.items():

@@ -134,7 +134,7 @@ def test_keys_differ_by_everything_that_the_picture_depends_on() -> None:
     plain = request_of(1)
     others = [
         request_of(2),
-        request_of(1, sha256="b" * 64),
+        request_of(1, content="b" * 64),
         request_of(1, view=View(window="full")),
         request_of(1, view=View(viewport=Viewport(width=1, height=1))),
         request_of(1, frame="middle"),

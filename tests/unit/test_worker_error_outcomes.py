@@ -22,7 +22,7 @@ def longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_defective_image_is_rejected_at_once() -> None:
     """The outcome has the digest of the bytes, so that copies are recognised."""
     found = outcome(RejectImage(Reason.TRUNCATED))
-    assert (found.state, found.reason, found.sha256) == (State.REJECTED, Reason.TRUNCATED, FILE.sha256)
+    assert (found.state, found.reason, found.content) == (State.REJECTED, Reason.TRUNCATED, FILE.content)
     assert found.detail == Reason.TRUNCATED.message
     assert (found.work_id, found.instance_id) == (1, 2)
     assert (found.size, found.mtime_ns, found.not_before) == (4, 7, None)
@@ -108,7 +108,7 @@ def test_a_retry_takes_over_a_changed_identity_and_a_failure_does_not() -> None:
     """Otherwise the failure would count for other bytes, and the file would be tried for ever."""
     error = FileChangedError(size=10, mtime_ns=20)
     again, failed = outcome(error), outcome(error, attempts=3)
-    assert (again.state, again.size, again.mtime_ns, again.sha256) == (State.RECEIVED, 10, 20, None)
+    assert (again.state, again.size, again.mtime_ns, again.content) == (State.RECEIVED, 10, 20, None)
     assert (failed.state, failed.size, failed.mtime_ns) == (State.FAILED, 4, 7)
 
 
@@ -174,11 +174,11 @@ def test_an_image_that_was_not_read_has_no_digest_and_no_identity() -> None:
     """The ledger keeps the size and time that were registered."""
     for error in (RetryImage(Reason.SOURCE_GONE), RejectImage(Reason.NOT_DICOM)):
         found = outcome(error, file=None)
-        assert (found.sha256, found.size, found.mtime_ns) == (None, None, None)
+        assert (found.content, found.size, found.mtime_ns) == (None, None, None)
 
 
 def test_a_failed_image_keeps_the_digest_of_its_bytes_and_a_retried_one_does_not() -> None:
     """The bytes of the next attempt may be others."""
     failed, retried = outcome(ImageError(Reason.TIMEOUT)), outcome(RetryImage(Reason.IO_ERROR))
-    assert (failed.sha256, failed.size, failed.mtime_ns) == (FILE.sha256, 4, 7)
-    assert (retried.sha256, retried.size, retried.mtime_ns) == (None, 4, 7)
+    assert (failed.content, failed.size, failed.mtime_ns) == (FILE.content, 4, 7)
+    assert (retried.content, retried.size, retried.mtime_ns) == (None, 4, 7)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import skip_reasons
 
 from db.ledger import Claimed
 from nightread.clock import utc_now
+from nightread.content_digest import content_of
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.paths import ROOT_MARKER, mtime_of, uri_of
 from nightread.reasons import Reason
@@ -54,7 +54,7 @@ def test_any_name_is_read_once_with_its_identity(root: Path, name: bytes) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"scan")
     file = fetch(claimed(root, name), roots={}, max_bytes=1000)
-    assert (file.data, file.sha256) == (b"scan", sha256(b"scan").hexdigest())
+    assert (file.data, file.content) == (b"scan", content_of(b"scan"))
     assert (file.size, file.mtime_ns) == (4, path.stat().st_mtime_ns)
 
 

@@ -14,7 +14,7 @@ from worker.reading import ImageReader
 
 NOW = SettableClock()()
 MIB = 1024**2
-FILE = Fetched(data=b"scan", sha256="f" * 64, size=4, mtime_ns=7)
+FILE = Fetched(data=b"scan", content="f" * 64, size=4, mtime_ns=7)
 
 
 def claimed(number: int, *, alone: bool = False, root: str = "/inbox") -> Claimed:

@@ -41,7 +41,7 @@ def test_a_duplicate_names_its_original_and_its_own_bytes() -> None:
     results.add_duplicate(image, FILE, 50)
     outcome = outcome_of(results)
     assert (outcome.state, outcome.duplicate_of) == (State.DUPLICATE, 50)
-    assert (outcome.sha256, outcome.size, outcome.mtime_ns, outcome.score) == (FILE.sha256, 4, 7, None)
+    assert (outcome.content, outcome.size, outcome.mtime_ns, outcome.score) == (FILE.content, 4, 7, None)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_an_archive_says_how_many_files_it_had(files: int, words: str) -> None:
     outcome = outcome_of(results)
     assert (outcome.state, outcome.detail) == (State.EXPANDED, f"{words} unpacked from the archive.")
     assert outcome.annotations == Annotations(members=members)
-    assert outcome.sha256 == FILE.sha256
+    assert outcome.content == FILE.content
 
 
 def test_an_exception_becomes_the_outcome_of_its_image() -> None:
@@ -68,7 +68,7 @@ def test_an_exception_becomes_the_outcome_of_its_image() -> None:
         raise RejectImage(Reason.NOT_DICOM)
     first, second = results.outcomes
     assert (first.state, first.reason, first.detail) == (State.REJECTED, Reason.BAD_PIXELS, "Frame 3 is damaged.")
-    assert (first.sha256, second.sha256, second.reason) == (FILE.sha256, None, Reason.NOT_DICOM)
+    assert (first.content, second.content, second.reason) == (FILE.content, None, Reason.NOT_DICOM)
 
 
 def test_without_an_exception_there_is_no_outcome() -> None:

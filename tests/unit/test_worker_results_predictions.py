@@ -24,7 +24,7 @@ def test_an_answer_has_all_of_its_values() -> None:
     assert (outcome.label, outcome.score, outcome.scores) == ("nodule", 0.75, [0.25, 0.75])
     assert outcome.frames == (FramePrediction(frame=0, label="nodule", score=0.75, scores=[0.25, 0.75]),)
     assert (outcome.matched, outcome.facts, outcome.further) == ({"modality": "CR"}, FACTS, ())
-    assert (outcome.sha256, outcome.annotations) == (FILE.sha256, None)
+    assert (outcome.content, outcome.annotations) == (FILE.content, None)
 
 
 def test_a_rule_without_conditions_stores_no_values_of_the_header() -> None:
@@ -68,7 +68,7 @@ def test_an_image_that_only_shadow_rules_take_is_rejected_with_their_answers() -
     predictions = {name: {1: prediction("nodule", 0.75)} for name in ("shadow@1", "further@1")}
     results.add_predictions([parsed(image, *matches)], predictions)
     outcome = outcome_of(results)
-    assert (outcome.state, outcome.reason, outcome.sha256) == (State.REJECTED, Reason.NO_MODEL, FILE.sha256)
+    assert (outcome.state, outcome.reason, outcome.content) == (State.REJECTED, Reason.NO_MODEL, FILE.content)
     assert [(one.bundle_id, one.shadow) for one in outcome.further] == [(13, True), (12, True)]
 
 
@@ -84,7 +84,7 @@ def test_a_network_without_a_result_gives_its_image_the_error() -> None:
     results.add_predictions([parsed(failed, *matches), parsed(again, *matches)], predictions)
     first, second = results.outcomes
     assert (first.state, first.reason, len(first.further)) == (State.FAILED, Reason.BAD_SCORES, 1)
-    assert (first.sha256, first.bundle_id, first.score) == (FILE.sha256, None, None)
+    assert (first.content, first.bundle_id, first.score) == (FILE.content, None, None)
     assert (second.state, second.reason, second.further) == (State.RECEIVED, Reason.OUT_OF_MEMORY, ())
 
 

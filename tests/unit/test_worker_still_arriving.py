@@ -22,7 +22,7 @@ def test_a_recent_incomplete_file_is_retried(reason: Reason) -> None:
     """Only its age ends the wait; the number of attempts and `retry_patience_seconds` do not count."""
     young, old = timedelta(seconds=299), timedelta(seconds=300)
     waits = outcome(RejectImage(reason), attempts=99, age=young, tried=timedelta(days=9), arrival_timeout_seconds=300)
-    assert (waits.state, waits.reason, waits.sha256) == (State.RECEIVED, Reason.STILL_ARRIVING, None)
+    assert (waits.state, waits.reason, waits.content) == (State.RECEIVED, Reason.STILL_ARRIVING, None)
     assert waits.not_before is not None
     assert waits.not_before <= NOW + timedelta(seconds=1)
     ended = outcome(RejectImage(reason), age=old, arrival_timeout_seconds=300)

@@ -14,6 +14,7 @@ from db import ledger, queries
 from db.ledger import Arrival, Claimed, Members
 from db.ledger.origins import DEPTH
 from db.queries import ArchiveTotals
+from nightread.content_digest import hex_digits
 from nightread.disk import alarm_bytes
 from nightread.durable import sync_folder
 from nightread.errors import ImageError, RejectImage, RetryImage
@@ -60,7 +61,7 @@ def expand(
     """
     root = context.settings.roots.get(ARCHIVES) or context.settings.spool_folder.absolute() / ARCHIVES
     source_id = _source_id(context, root)
-    folder = root / f"{image.arrived_at:%Y%m%d}" / f"{image.instance_id}-{file.sha256[:16]}"
+    folder = root / f"{image.arrived_at:%Y%m%d}" / f"{image.instance_id}-{hex_digits(file.content)[:16]}"
     totals = queries.archive_totals(context.database, image.instance_id)
     limits = _limits(totals, unrecorded[totals.outermost_id])
     try:

@@ -4,10 +4,10 @@ import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
+from nightread.content_digest import content_of
 from nightread.errors import RejectImage, RetryImage
 from nightread.paths import ROOT_MARKER, mtime_of, root_path
 from nightread.reasons import Reason
@@ -45,16 +45,17 @@ class ImageLocation(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """The bytes of one file with their SHA-256, and the registered size and modification time."""
+    """The bytes of one file, with their identity in `content`, and the registered size and modification time."""
 
     data: bytes
-    sha256: str
+    content: str
+    """As nightread.content_digest computes it."""
     size: int
     mtime_ns: int
 
     def without_data(self) -> "Fetched":
         """Return a copy without the bytes, so that the files of a batch are not all in memory at the same time."""
-        return Fetched(data=b"", sha256=self.sha256, size=self.size, mtime_ns=self.mtime_ns)
+        return Fetched(data=b"", content=self.content, size=self.size, mtime_ns=self.mtime_ns)
 
 
 class FileChangedError(RetryImage):
@@ -105,7 +106,7 @@ def _read(file: SourceFile, image: ImageLocation, max_bytes: int) -> Fetched:
     named = _identity(file.link or after)
     if not complete or named != (image.size, image.mtime_ns):
         raise FileChangedError(*named)
-    return Fetched(data=data, sha256=sha256(data).hexdigest(), size=image.size, mtime_ns=image.mtime_ns)
+    return Fetched(data=data, content=content_of(data), size=image.size, mtime_ns=image.mtime_ns)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from hashlib import sha256
 
+from nightread.content_digest import content_of
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.instance import retrieve
 from nightread.reasons import Reason
@@ -54,7 +54,7 @@ class Stores:
             raise connection.unavailable_error(error, image.uri) from None
         except WebError as error:
             raise _image_error(error) from None
-        return Fetched(data=data, sha256=sha256(data).hexdigest(), size=image.size, mtime_ns=image.mtime_ns)
+        return Fetched(data=data, content=content_of(data), size=image.size, mtime_ns=image.mtime_ns)
 
     def _connection_to(self, image: ImageLocation) -> "_StoreConnection":
         key = image.source, image.root

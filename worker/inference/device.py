@@ -23,12 +23,19 @@ def tune_process(settings: Settings, index: int) -> None:
     if found:
         environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     else:
-        # There are as many processes as cores, so more threads per process would only compete for the cores.
-        environment.update(OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
+        use_one_thread()
     _keep_freed_memory()
     import cv2  # noqa: PLC0415 - after the variables are set
 
     cv2.setNumThreads(1)
+
+
+def use_one_thread() -> None:
+    """Make libraries that are imported later use one thread.
+
+    There are as many processes as cores, so more threads per process would only compete for the cores.
+    """
+    os.environ.update(OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
 
 
 def _keep_freed_memory() -> None:

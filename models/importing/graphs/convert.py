@@ -53,10 +53,10 @@ def convert_graph(folder: Path, file: Path, size: Size, labels: int, options: Gr
         return facts
     limit_memory_for_loading(file.stat().st_size)
     rewriter, target = prepared.rewriter, prepared.target
-    from models.importing.graphs.session import Session, version  # noqa: PLC0415 - after the file is inspected
+    from models.importing.graphs.session import GraphSession, version  # noqa: PLC0415 - after the file is inspected
 
     rewriter.end_at(target)
-    raw = Session(rewriter.model)
+    raw = GraphSession(rewriter.model)
     limit_memory(None)
     shape = raw.scores(np.zeros((1, *size), np.float32)).shape
     facts["graph"]["onnxruntime"] = version()
@@ -131,9 +131,9 @@ def _labels(shape: tuple[int, ...], target: Port) -> int:
 
 def _in_batches(rewriter: Rewriter, size: Size, labels: int) -> tuple[Any, str]:
     """Return a session that gives each image of a batch the scores that it gets alone, and how."""
-    from models.importing.graphs.session import Session  # noqa: PLC0415
+    from models.importing.graphs.session import GraphSession  # noqa: PLC0415
 
-    session = Session(rewriter.model)
+    session = GraphSession(rewriter.model)
     images = _noise(size)
     alone = session.one_by_one(images)
     try:
@@ -147,7 +147,7 @@ def _in_batches(rewriter: Rewriter, size: Size, labels: int) -> tuple[Any, str]:
             "The network takes one image at once. Ask its author to export it with a free batch size (dynamic_axes)."
         )
     rewriter.run_one_by_one(size, labels)
-    return Session(rewriter.model), ONE_BY_ONE
+    return GraphSession(rewriter.model), ONE_BY_ONE
 
 
 def _noise(size: Size) -> Any:

@@ -29,6 +29,7 @@ _TYPES = frozenset(
 )
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE})
 _DAMAGED = "The .onnx file is damaged, or it has more parts than any real network. Copy it again."
+_FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 _AGAIN = "Ask its author to export the network again"
 
 
@@ -184,11 +185,13 @@ def _check_tensor(name: str, tensor: Any) -> None:
 
 
 def _holds(tensor: Any, size: int) -> bool:
+    """Return whether the numbers are there, in one of the two places where they may be, and nowhere else."""
+    filled = [name for name in _FIELDS if len(getattr(tensor, name))]
     if tensor.HasField("raw_data"):
         item = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-        return len(tensor.raw_data) == size * item
-    fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
-    return sum(map(len, fields)) == size
+        return not filled and len(tensor.raw_data) == size * item
+    field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
+    return filled in ([], [field]) and len(getattr(tensor, field)) == size
 
 
 def _check_not_training(constants: Mapping[str, Any], node: Any) -> None:

@@ -18,7 +18,7 @@ _OPERATOR = re.compile(r"\b([A-Z][A-Za-z]{1,40})\b")
 _MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
 
 
-class Session:
+class GraphSession:
     """A loaded graph with one input and one output."""
 
     def __init__(self, model: Any) -> None:

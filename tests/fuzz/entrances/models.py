@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from fuzz.entrances.entrance import Entrance, require_shown_safely
 from fuzz.entrances.folder import folder
 from fuzz.entrances.mutations import mutated_bytes, mutated_json
+from fuzz.graph_mutations import mutated_graph
 from models.bundle import CARD_FILE, KERAS_FILE, Bundle, _digest, _from_card, _sha256, load_bundle
 from models.importing.architecture import check_architecture, last_activation
 from models.importing.errors import RefusedModel
@@ -152,6 +153,11 @@ def _graphs() -> tuple[bytes, ...]:
     return tuple(model.SerializeToString() for model in (torch_net(), torch_net(kind=TensorProto.UINT8), several))
 
 
+def _make_graph(rng: random.Random) -> bytes:
+    data = rng.choice(_graphs())
+    return mutated_graph(data, rng) if rng.random() < 0.7 else mutated_bytes(data, rng)
+
+
 def _enter_graph(data: bytes) -> str:
     """Inspect a graph and rewrite its input; the sandbox then runs it, which a trial does not."""
     path = folder() / "net.onnx"
@@ -172,5 +178,5 @@ ENTRANCES = (
     Entrance("bundles", lambda rng: mutated_json(rng.choice(_cards()), rng), _enter_bundle),
     Entrance("descriptions of networks", lambda rng: mutated_json(_CONFIG, rng), _enter_network),
     Entrance("Keras files", _make_keras_file, _enter_keras_file),
-    Entrance("ONNX files", lambda rng: mutated_bytes(rng.choice(_graphs()), rng), _enter_graph),
+    Entrance("ONNX files", _make_graph, _enter_graph),
 )

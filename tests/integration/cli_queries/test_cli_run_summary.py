@@ -155,7 +155,7 @@ def test_a_run_over_one_file_shows_the_result_of_the_bytes_that_are_there(ledger
     second = replace(first, size=first.size + 1)
     for arrival, sha256 in ((first, "1"), (second, "2")):
         ledger_driver.register([arrival])
-        ledger_driver.analyse_all(sha256=sha256 * 64)
+        ledger_driver.analyse_all(content=sha256 * 64)
     ledger_driver.register([first])
 
     assert queries.newest_at(ledger_driver.database, ledger_driver.source_id, ["one.dcm"]) == (1,)

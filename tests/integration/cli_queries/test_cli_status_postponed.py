@@ -39,7 +39,7 @@ def test_the_forecast_leaves_out_what_waits_and_says_until_when(
 ) -> None:
     """129 images were done; the truncated one is retried at 23:00:20, and given up 300 s after it arrived."""
     ledger_driver.register(make_arrivals(129))
-    ledger_driver.analyse_all(sha256=None)
+    ledger_driver.analyse_all(content=None)
     _one_truncated(ledger_driver, make_arrivals, seconds=20)
     ledger_driver.clock.advance(seconds=1)
 

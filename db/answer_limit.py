@@ -1,0 +1,66 @@
+"""Limit the time for which a process waits for an answer of PostgreSQL, whose server may hang instead of ending.
+
+A server that is stopped (SIGSTOP), or whose disk hangs, keeps its connections open and answers nothing. The limits of
+TCP do not end them, and neither does `statement_timeout`, which the server itself enforces.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+_GRACE_SECONDS = 5.0
+"""A server that works ends the statement itself, so much earlier, and the connection stays."""
+
+
+def statement_timeout(seconds: float | None) -> str:
+    """Return the option of libpq that lets the server end statements after `seconds`; empty for no limit."""
+    return "" if seconds is None else f" -c statement_timeout={round(seconds * 1000)}"
+
+
+def limit_answers(engine: Engine, seconds: float) -> None:
+    """Let each wait on this engine fail if the server has not answered after `seconds` and five more.
+
+    The error is an sqlalchemy.exc.OperationalError; the connection is closed and leaves the pool.
+    """
+    connect: Callable[..., Any] | None = None
+
+    def do_connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        nonlocal connect
+        connect = connect or _connect_function(seconds + _GRACE_SECONDS)
+        return connect(*arguments, **options)
+
+    event.listen(engine, "do_connect", do_connect)
+
+
+def _connect_function(seconds: float) -> Callable[..., Any]:
+    import psycopg  # noqa: PLC0415 - an optional extra
+
+    class NoAnswerError(psycopg.OperationalError):
+        """The server did not answer in time."""
+
+        sqlstate = "57014"  # query_canceled: what a server says that enforces statement_timeout
+
+    class LimitedConnection(psycopg.Connection[Any]):
+        """A connection that waits for each answer for a limited time."""
+
+        def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+            """Run a generator of psycopg to its end. Raises NoAnswerError."""
+            return super().wait(self._limited(gen), *arguments, **options)
+
+        def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
+            """Pass on what the generator yields and receives: psycopg sends 0 every 0.1 s while nothing has arrived."""
+            deadline = time.monotonic() + seconds
+            try:
+                wanted = next(gen)
+                while True:
+                    ready = yield wanted
+                    if not ready and time.monotonic() > deadline:
+                        self.pgconn.finish()
+                        raise NoAnswerError("no answer")
+                    wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    return LimitedConnection.connect

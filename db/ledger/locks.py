@@ -1,0 +1,41 @@
+"""Lock what transactions that record outcomes have in common, on PostgreSQL; SQLite has one writer.
+
+Recording takes two locks of a transaction. It shares the first one with other recorders, from its begin on. It takes
+the second one alone, after it has written the rows of its own images, for what depends on the images of others:
+versions, copies, withdrawals and occurrences. So two processes write their rows at the same time, and wait for each
+other only at the end, for a few statements per batch.
+"""
+
+from sqlalchemy import Connection, TextClause, text
+
+_RECORDING = 0x6E72726F  # "nrro"
+_OTHER_IMAGES = 0x6E696768  # "nigh"; releases before 1.6 hold it during the whole transaction
+
+
+def begin_recording(connection: Connection) -> None:
+    """Wait for `stop_recording` of another transaction, and keep it waiting until this one ends."""
+    _execute(connection, _SHARE, _RECORDING)
+
+
+def lock_other_images(connection: Connection) -> None:
+    """Let transactions take turns that read or change rows of images which are not of their batch.
+
+    Two transactions that do not see each other's rows would both mark their version of an image as current. The
+    statements after this call see everything that the earlier holders of the lock have committed.
+    """
+    _execute(connection, _LOCK, _OTHER_IMAGES)
+
+
+def stop_recording(connection: Connection) -> None:
+    """Wait until no transaction records outcomes, and let none begin until this one ends."""
+    _execute(connection, _LOCK, _RECORDING)
+    _execute(connection, _LOCK, _OTHER_IMAGES)
+
+
+def _execute(connection: Connection, statement: TextClause, key: int) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(statement, {"key": key})
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_SHARE = text("SELECT pg_advisory_xact_lock_shared(:key)")

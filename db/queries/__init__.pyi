@@ -1,0 +1,240 @@
+from db.ledger.delivery_values import Delivery, DeliveryState
+from db.queries.alarms import alarms, unsent_notices
+from db.queries.api_keys import ApiKey, api_keys
+from db.queries.archives import ArchiveTotals, archive_states, archive_totals
+from db.queries.audit_entries import EntryScope, searched_since
+from db.queries.batch_history import BatchRecord, NodeTotals, WorkerTotals, batch_records, node_totals
+from db.queries.bundles import BundleLabels, bundles
+from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
+from db.queries.consistency import RULES, Violation, violations
+from db.queries.deliveries import deliveries, waiting_studies
+from db.queries.failures import FailureGroup, failure_examples, failure_groups
+from db.queries.filters import ImageFilter
+from db.queries.ground_truth import Coverage, ResultWithTruth, coverage, known_keys, results_with_truth
+from db.queries.image_ids import image_ids, image_ids_at
+from db.queries.image_page import ImageFacts, image_facts
+from db.queries.images import COLUMNS, images
+from db.queries.issuers import images_by_key, known_issuers
+from db.queries.night import (
+    LabelCount,
+    LabelSample,
+    PeriodCounts,
+    has_arrivals,
+    has_further_results,
+    most_suspicious,
+    period_counts,
+    sample_labels,
+)
+from db.queries.night_counts import NightCounts, night_counts
+from db.queries.opt_outs import OptOut, opt_outs, opted_out_keys
+from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
+from db.queries.pages import InvalidCursorError, Page, page
+from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
+from db.queries.postponed import Postponed, postponed
+from db.queries.purgeable import (
+    Outdated,
+    PurgePreview,
+    originals_in_use,
+    outdated,
+    purge_preview,
+    purged_among,
+    with_copies,
+)
+from db.queries.queue_counts import QueueCounts, queue_counts
+from db.queries.receipts import Association, Sender, associations, senders
+from db.queries.recent_work import RecentWork, delivery_counts, latest_times, recent_work
+from db.queries.reportable import (
+    Pending,
+    ReportableResult,
+    ReportedBundle,
+    StudyResults,
+    pending,
+    studies_with_outcomes,
+    study_results,
+)
+from db.queries.reported_files import OriginalFile, originals_of, study_originals
+from db.queries.retriable import Retriable, retriable
+from db.queries.retried import Retried, retried_later
+from db.queries.routes import Route, routes_in_force
+from db.queries.scope import ArrivalScope, newest_at
+from db.queries.sources import Source, missing_from_ledger, sources, uris_of
+from db.queries.spooled import Spooled, all_spooled, spooled_at
+from db.queries.studies import (
+    Completeness,
+    IncompleteStudy,
+    Study,
+    StudyCounts,
+    incomplete_studies,
+    latest_studies,
+    studies,
+    study_counts,
+    withdrawn,
+)
+from db.queries.study_tags import image_tags, study_tags
+from db.queries.tally import Tally, count_with_detail, reasons, remarks, replaced, tally, unfinished
+from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_unfinished, oldest_waiting, pace, rate
+from db.queries.trace import ImageTrace, trace
+from db.queries.trace_events import Event, What
+from db.queries.volume import bytes_arrived
+from db.queries.workers import (
+    Worker,
+    batches_of,
+    known_batches,
+    open_batches,
+    unanswered_since,
+    unclaimed_batches,
+    workers,
+)
+
+__all__ = [
+    "COLUMNS",
+    "RULES",
+    "ApiKey",
+    "ArchiveTotals",
+    "ArrivalScope",
+    "Association",
+    "BatchDuration",
+    "BatchRecord",
+    "BundleLabels",
+    "Completeness",
+    "ConflictingImage",
+    "Coverage",
+    "Delivery",
+    "DeliveryState",
+    "EntryScope",
+    "Event",
+    "FailureGroup",
+    "ImageFacts",
+    "ImageFilter",
+    "ImageOutcome",
+    "ImageTrace",
+    "IncompleteStudy",
+    "InvalidCursorError",
+    "LabelCount",
+    "LabelSample",
+    "LatestOutcomes",
+    "NightCounts",
+    "NodeTotals",
+    "OptOut",
+    "OriginalFile",
+    "Outcomes",
+    "Outdated",
+    "Pace",
+    "Page",
+    "Pause",
+    "Pending",
+    "PeriodCounts",
+    "Postponed",
+    "PurgePreview",
+    "QueueCounts",
+    "RecentWork",
+    "ReportableResult",
+    "ReportedBundle",
+    "ResultWithTruth",
+    "Retriable",
+    "Retried",
+    "Route",
+    "Sender",
+    "Source",
+    "Spooled",
+    "Study",
+    "StudyCounts",
+    "StudyResults",
+    "Tally",
+    "Violation",
+    "What",
+    "Worker",
+    "WorkerTotals",
+    "alarms",
+    "all_spooled",
+    "api_keys",
+    "archive_states",
+    "archive_totals",
+    "associations",
+    "batch_records",
+    "batches_of",
+    "bundles",
+    "bytes_arrived",
+    "conflicting_images",
+    "conflicts",
+    "count_with_detail",
+    "coverage",
+    "deliveries",
+    "delivery_counts",
+    "failure_examples",
+    "failure_groups",
+    "finished_among",
+    "has_arrivals",
+    "has_further_results",
+    "held_images",
+    "image_facts",
+    "image_ids",
+    "image_ids_at",
+    "image_tags",
+    "images",
+    "images_by_key",
+    "incomplete_studies",
+    "known_batches",
+    "known_issuers",
+    "known_keys",
+    "latest_batches",
+    "latest_outcomes",
+    "latest_studies",
+    "latest_times",
+    "missing_from_ledger",
+    "most_suspicious",
+    "newest_at",
+    "night_counts",
+    "node_totals",
+    "oldest_unfinished",
+    "oldest_waiting",
+    "open_batches",
+    "opt_outs",
+    "opted_out_keys",
+    "originals_in_use",
+    "originals_of",
+    "outcomes_of",
+    "outdated",
+    "pace",
+    "page",
+    "pauses",
+    "pending",
+    "period_counts",
+    "postponed",
+    "probe_outcomes",
+    "purge_preview",
+    "purged_among",
+    "queue_counts",
+    "rate",
+    "reasons",
+    "recent_work",
+    "remarks",
+    "replaced",
+    "results_with_truth",
+    "retriable",
+    "retried_later",
+    "routes_in_force",
+    "sample_labels",
+    "searched_since",
+    "senders",
+    "sources",
+    "spooled_at",
+    "studies",
+    "studies_with_outcomes",
+    "study_counts",
+    "study_originals",
+    "study_results",
+    "study_tags",
+    "tally",
+    "trace",
+    "unanswered_since",
+    "unclaimed_batches",
+    "unfinished",
+    "unsent_notices",
+    "uris_of",
+    "violations",
+    "waiting_studies",
+    "with_copies",
+    "withdrawn",
+    "workers",
+]

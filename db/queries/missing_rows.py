@@ -1,0 +1,25 @@
+"""Find rows that name a missing row, which PostgreSQL does not refuse: it has no foreign keys for these columns."""
+
+from typing import Any
+
+from sqlalchemy import Integer, Select, literal_column, select, union_all
+
+from db.tables import contents, instances, predictions, sources, work
+
+_NO_IMAGE = literal_column("NULL", Integer)
+_NAMED = (
+    (work.c.instance_id, work.c.instance_id, instances),
+    (instances.c.id, instances.c.source_id, sources),
+    (_NO_IMAGE, contents.c.work_id, work),
+    (_NO_IMAGE, predictions.c.work_id, work),
+)
+"""The image to report, the column with the name of a row, and the table that has the row."""
+
+
+def rows_that_name_a_missing_row() -> Select[Any]:
+    """Return a query for their images; the image is null where only the missing row knew it."""
+    found = [
+        select(image).select_from(name.table).where(~select(table.c.id).where(table.c.id == name).exists())
+        for image, name, table in _NAMED
+    ]
+    return select(union_all(*found).subquery())

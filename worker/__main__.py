@@ -1,0 +1,34 @@
+"""Run the worker: `python -m worker celery -A worker.app worker OPTIONS` does what Celery's own command does.
+
+It takes the same arguments, but imports only that command. `celery` first imports all of its commands, Flower and a
+shell, which takes as long as everything that a worker needs of Celery.
+"""
+
+import gc
+import logging
+import os
+import sys
+
+_PROGRAM = ["celery", "-A", "worker.app", "worker"]
+
+
+def main() -> None:
+    """Start the worker, stay until it ends, and end this process with its exit code."""
+    program, options = sys.argv[1:5], sys.argv[5:]
+    if program != _PROGRAM:
+        sys.exit(f"Usage: python -m worker {' '.join(_PROGRAM)} OPTIONS")
+    gc.disable()  # while modules are imported it would find nothing; worker.preload enables it
+    from celery.bin.base import CLIContext  # noqa: PLC0415 - after the line above
+    from celery.bin.worker import worker  # noqa: PLC0415
+
+    from worker.app import app  # noqa: PLC0415
+
+    context = CLIContext(app=app, no_color=False, workdir=None)
+    code = worker.main(options, prog_name=" ".join(program), obj=context, standalone_mode=False)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code or 0)  # the pool has ended; to free a hundred megabytes object by object takes 0.3 s
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Recognise files that an earlier release analysed, which identified them by their SHA-256."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from db import ledger
+from db.engine import Database
+from db.ledger import Claimed
+from nightread.clock import Clock
+from nightread.content_digest import former_content_of
+from worker.fetching.files import Fetched
+from worker.prepared_image import PreparedImage
+
+_LOOK_AGAIN = timedelta(hours=1)
+
+ReadAgain = Callable[[Claimed], Fetched | None]
+
+
+class FormerContents:
+    """Gives bytes that the database knows by their SHA-256 this identity; all other bytes keep their BLAKE3-256.
+
+    SHA-256 is slow, so few files are hashed with it: those with the SOP Instance UID of an image that has a SHA-256,
+    and files without a UID. Once no result belongs to a SHA-256, no file is.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Look into the database when the first file asks."""
+        self._database = database
+        self._clock = clock
+        self._exist = True
+        self._look_at: datetime | None = None
+
+    def identified(self, file: Fetched) -> Fetched:
+        """Return a file whose UID says nothing, with its SHA-256 if the database knows the bytes by it."""
+        if not self._may_exist():
+            return file
+        former = former_content_of(file.data)
+        known = ledger.former_contents(self._database, [former])
+        return replace(file, content=former) if known else file
+
+    def resolved(self, part: Sequence[PreparedImage], read_again: ReadAgain) -> Sequence[PreparedImage]:
+        """Return the images, with their SHA-256 where the database knows the bytes by it.
+
+        `read_again` returns the file of an image, whose bytes are no longer in memory, or None.
+        """
+        uids = {uid for prepared in part if (uid := prepared.parsed.facts.sop_instance_uid)}
+        known = ledger.former_uids(self._database, uids) if uids and self._may_exist() else ()
+        if not known:
+            return part
+        return [
+            self._resolved(prepared, read_again) if prepared.parsed.facts.sop_instance_uid in known else prepared
+            for prepared in part
+        ]
+
+    def _resolved(self, prepared: PreparedImage, read_again: ReadAgain) -> PreparedImage:
+        parsed = prepared.parsed
+        file = read_again(parsed.image)
+        if file is None or file.content != parsed.file.content:
+            return prepared  # the file is gone or has changed: what was read is analysed
+        return prepared._replace(parsed=parsed._replace(file=self.identified(file).without_data()))
+
+    def _may_exist(self) -> bool:
+        """Return whether any result belongs to a SHA-256. Once there is none, there will be none."""
+        now = self._clock()
+        if self._exist and (self._look_at is None or now >= self._look_at):
+            self._exist = ledger.has_former_contents(self._database)
+            self._look_at = now + _LOOK_AGAIN
+        return self._exist

@@ -1,0 +1,47 @@
+"""Let the worker finish its batches and take no more, while a person wants so (`nightread drain`)."""
+
+import logging
+from typing import Protocol
+
+from db import ledger
+from db.engine import Database
+from nightread.contract import BATCH_QUEUE
+
+log = logging.getLogger(__name__)
+
+
+class Consumer(Protocol):
+    """The part of Celery's consumer that is used here."""
+
+    def add_task_queue(self, queue: str) -> None:
+        """Take messages of this queue."""
+
+    def cancel_task_queue(self, queue: str) -> None:
+        """Take no more messages of this queue."""
+
+
+class Drain:
+    """Follows the database: stops and starts the consumption of batches.
+
+    The messages that the worker has already are executed and acknowledged as usual.
+    """
+
+    def __init__(self, database: Database, consumer: Consumer, *, node: str, boot_id: str) -> None:
+        self._database = database
+        self._consumer = consumer
+        self._node = node
+        self._boot_id = boot_id
+        self._drains = False
+
+    def follow(self) -> None:
+        """Do what the database says. It is called from Celery's event loop, which the consumer belongs to."""
+        drains = ledger.is_draining(self._database, node=self._node, boot_id=self._boot_id)
+        if drains == self._drains:
+            return
+        self._drains = drains
+        if drains:
+            log.warning("this worker drains: it finishes its batches and takes no more")
+            self._consumer.cancel_task_queue(BATCH_QUEUE)
+        else:
+            log.warning("this worker takes batches again")
+            self._consumer.add_task_queue(BATCH_QUEUE)
