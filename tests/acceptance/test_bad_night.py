@@ -182,10 +182,8 @@ def test_faults_that_come_together_raise_one_alarm_each(site: Site) -> None:
     site.require("opened", ("part_silent", "receiver"), seconds=240)
     assert "receiver is silent" in site.status()
     _continue(stopped)
-    sent = run(
-        "send-results", "--config", site.config, "--state", site.up.state, seconds=400
-    )  # not at its next attempt
-    assert sent.returncode == 0, sent.stdout + sent.stderr
+    # Not at its next attempt; the exit code is 1 if the sender of `up` has the same report in hand.
+    run("send-results", "--config", site.config, "--state", site.up.state, seconds=400)
     site.require("closed", *site.broken_at.keys() - {("no_arrivals", "store")}, seconds=500)
 
 
