@@ -50,7 +50,7 @@ $(HASHES): pyproject.toml constraints.txt tools/hashed_requirements.py $(STAMP)
 	$(BIN)/python tools/hashed_requirements.py build/pip-report.json > $@.new
 	@mv $@.new $@
 
-.PHONY: is-this-python help venv demo test slow chaos fuzz fuzz-entrances mutants unit check format bench bench-gpu wheel docs hashes sbom vulnerabilities clean
+.PHONY: is-this-python help venv demo test slow bad-night chaos fuzz fuzz-entrances mutants unit check format bench bench-gpu wheel docs hashes sbom vulnerabilities clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -69,8 +69,11 @@ test: venv ## run the test suite without the slow tests; under five minutes on t
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 slow: venv ## run the slow tests: training, faults, crashing images, fuzzing; some tests also with the other runtime, Keras
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not night"
 	$(if $(RUNTIME),,NIGHTREAD_RUNTIME=keras $(BIN)/python -m pytest -n 2 --dist loadfile $(KERAS_TESTS))
+
+bad-night: venv ## break one part after another for a quarter of an hour, and check that each alarm comes and goes
+	$(BIN)/python -m pytest -n 0 -m night tests/acceptance
 
 chaos: venv ## inject random faults into the whole system, an hour; shorter with SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \

@@ -31,7 +31,7 @@ from web_server import Reply, Request, WebServer, running_web_server
 
 from delivery.alarms.channels import SIGNATURE_HEADER, signature
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.night, pytest.mark.timeout(1800)]
 SECRET = "a secret of sixteen"
 MIB = 1024**2
 Key = tuple[str, str]
