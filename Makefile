@@ -22,12 +22,13 @@ MODULES ?=
 MUTANTS ?= --processes 2
 # Options of `make bench-gpu`, see docs/gpu.md.
 GPU ?=
-# Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
-# each takes up to 1.5 GB of memory.
+# What `make slow` also runs with Keras; RUNTIME=keras runs all tests of `make test` or `make slow` with it.
 KERAS_TESTS ?= tests/acceptance/test_run_answers.py tests/acceptance/test_run_poison.py tests/acceptance/test_run_bad_input.py tests/acceptance/test_run_real_files.py
 ifdef RUNTIME
 export NIGHTREAD_RUNTIME = $(RUNTIME)
 endif
+# Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
+# each takes up to 1.5 GB of memory.
 PROCESSES ?= 3
 # Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
 EXTRAS ?= worker,postgres,stores

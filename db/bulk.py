@@ -4,7 +4,7 @@ What differs between SQLite and PostgreSQL is here: SQLite runs a statement once
 plan and start each of them, at 30 to 120 us, so it gets all rows as arrays in one statement.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import repeat
 from typing import Any
@@ -75,7 +75,7 @@ class is_any_of(FunctionElement[bool]):  # noqa: N801 - a function of SQL, like 
         super().__init__(of, bindparam(name, expanding=True, type_=of.type))
 
     def self_group(self, against: object = None) -> "is_any_of":  # noqa: ARG002
-        """Stay a condition: SQLAlchemy compares a boolean of SQLite with 1, and then no index is used."""
+        """Return the condition itself; otherwise SQLite gets `IN (...) = 1`, which no index serves."""
         return self
 
 
@@ -166,7 +166,7 @@ def _prepared_for_arrays(statement: Any, dialect: Dialect, names: tuple[str, ...
     if statement.is_insert:
         statement = statement.from_select(list(names), select(*given.c))
     else:
-        statement = visitors.replacement_traverse(statement, {}, partial(_column_for, dict(given.c.items())))
+        statement = visitors.replacement_traverse(statement, {}, partial(_column_for, given.c))
     compiled = statement.compile(dialect=dialect)
     convert = {
         name: parameter.type.dialect_impl(dialect).bind_processor(dialect) or _unchanged
@@ -195,7 +195,7 @@ def _types(statement: Any, names: tuple[str, ...]) -> dict[str, TypeEngine[Any]]
     return found
 
 
-def _column_for(columns: Mapping[str, ColumnElement[Any]], element: Any, **_: object) -> ColumnElement[Any] | None:
+def _column_for(columns: Any, element: Any, **_: object) -> ColumnElement[Any] | None:
     """Return the column of `given` that replaces a parameter; None leaves any other element as it is."""
     return columns.get(element.key) if isinstance(element, BindParameter) else None
 

@@ -23,9 +23,8 @@ from sqlalchemy import (
     text,
 )
 
-from db.types import Id, Json, UtcDateTime
+from db.types import Content, Id, Json, UtcDateTime
 from imaging.facts import BAND_LENGTH, CODE_LENGTH, KEY_LENGTH, STATION_LENGTH, TEXT_LENGTH, UID_LENGTH
-from nightread.content_digest import CONTENT_LENGTH
 from nightread.paths import NAME_LENGTH
 
 
@@ -45,7 +44,6 @@ class State(StrEnum):
 UNFINISHED = (State.RECEIVED, State.QUEUED, State.RUNNING)
 FINAL = (State.DONE, State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
 
-_CONTENT = String(CONTENT_LENGTH).with_variant(String(64), "sqlite")  # SQLite checks no length (schema 0020)
 MODEL_LENGTH = 151  # name, @ and version of a bundle
 
 # Four of the foreign keys exist on SQLite only (docs/decisions/0030-postgresql-in-bulk.md).
@@ -104,7 +102,7 @@ instances = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     Column("arrived_at", UtcDateTime, nullable=False),
     Column("parent_id", Id, ForeignKey("instances.id")),
-    Column("content", _CONTENT),  # identity of the bytes (nightread.content_digest)
+    Column("content", Content),  # identity of the bytes (nightread.content_digest)
     Column("sop_instance_uid", String(UID_LENGTH)),
     Column("series_instance_uid", String(UID_LENGTH)),
     Column("study_instance_uid", String(UID_LENGTH)),
@@ -229,7 +227,7 @@ work = Table(
 contents = Table(
     "contents",
     metadata,
-    Column("content", _CONTENT, primary_key=True),
+    Column("content", Content, primary_key=True),
     Column("work_id", Id, ForeignKey("work.id"), nullable=False),
     sqlite_with_rowid=False,
 )

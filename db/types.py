@@ -6,8 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String
 from sqlalchemy.types import TypeDecorator
+
+from nightread.content_digest import CONTENT_LENGTH
 
 _CACHE_SIZE = 1024
 
@@ -24,6 +26,8 @@ def json_text(value: Any) -> str:
     return to_json(value, inf_nan_mode="constants").decode()
 
 
+# SQLite checks no length, and to declare another one it would have to write the whole table again (schema 0020).
+Content = String(CONTENT_LENGTH).with_variant(String(64), "sqlite")
 # SQLite assigns row ids only to a column that is declared INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 

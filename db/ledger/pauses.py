@@ -60,7 +60,7 @@ def pause(
 
 def end_pauses(
     database: Database,
-    causes: Collection[Cause] = tuple(Cause),
+    causes: Collection[Cause] = ENDED_BY_PEOPLE,
     *,
     now: datetime,
     actor: str = AUTOMATIC,

@@ -113,6 +113,8 @@ def _answer(away: threading.Event) -> Callable[[Request], Reply]:
             return Reply()
         if away.is_set():
             return Reply(status=503)
+        if request.body:  # a report by STOW-RS
+            return Reply()
         return Reply(body=[b"[]"], headers={"Content-Type": "application/dicom+json"})
 
     return answer

@@ -15,9 +15,17 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
     """Start `up`, which has analysed one file."""
     up = UpProcess(folder=tmp_path_factory.mktemp("up"))
     with up.up() as up.process:
+        wait_until(lambda: "Running" in _status(up), seconds=240, what=lambda: _status(up))
         up.drop_phantoms(1)
         up.wait_until_all_final(240)
         yield up
+
+
+def _status(up: UpProcess) -> str:
+    """Return the line of `status --check`."""
+    if not (up.state / "nightread.sqlite3").exists():
+        return "no database"
+    return run("status", "--check", "--state", up.state).stdout
 
 
 def _worker(up: UpProcess) -> dict[str, object]:
@@ -33,8 +41,7 @@ def test_a_drained_worker_takes_nothing_until_the_drain_ends(up: UpProcess) -> N
     wait_until(lambda: "this worker drains" in log.read_text("utf-8"), seconds=60, what=up.describe)
     up.drop_phantoms(2)
     wait_until(lambda: up.tally().arrived == up.dropped, seconds=60, what=up.describe)
-    line = run("status", "--check", "--state", up.state).stdout
-    assert "no worker takes images, because all of them drain" in line
+    assert "no worker takes images, because all of them drain" in _status(up)
     wait_until(lambda: up.tally().queued == 2, seconds=60, what=up.describe)
     (worker,) = up.find("worker.app worker")
     assert _worker(up)["draining"] is True

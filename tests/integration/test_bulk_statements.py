@@ -16,7 +16,7 @@ from db.tables import bundles, instances, predictions, sources
 _COLUMNS = ("id", "name", "kind", "root", "created_at", "report", "reported_at", "marked", "cursor", "trust")
 _BERLIN = ZoneInfo("Europe/Berlin")
 _TWICE = datetime(2026, 10, 25, 2, 30, tzinfo=_BERLIN)
-_ROWS = [
+_ROWS: list[tuple[Any, ...]] = [
     (1, "plain", "folder", "/", _TWICE, None, None, True, None, None),
     (2, "quotes", "folder", "{\"a\",'b',NULL}\\", _TWICE.replace(fold=1), {"a": [1, None]}, _TWICE, False, [], ""),
     (2**40, "Ärzte 医師", "NULL", "", datetime(1, 1, 1, tzinfo=UTC), {}, _TWICE.replace(fold=1), True, "x", "group"),

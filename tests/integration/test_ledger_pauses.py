@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from db import ledger, queries
 from db.ledger import Batch, Cause
+from db.ledger.pauses import ENDED_BY_PEOPLE
 from db.queries import LatestOutcomes, Outcomes
 from db.store_tables import pauses
 from db.tables import State, audit
@@ -57,7 +58,7 @@ def test_one_pause_per_cause_is_in_force(ledger_driver: LedgerDriver) -> None:
 
 def test_a_pause_ends_by_its_cause_and_may_come_again(ledger_driver: LedgerDriver) -> None:
     """Ending a pause that is not active returns no cause."""
-    for cause in Cause:
+    for cause in ENDED_BY_PEOPLE:
         ledger.pause(ledger_driver.database, cause, detail="", now=ledger_driver.clock())
     assert ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock()) == [Cause.DISK]
     assert ledger.end_pauses(ledger_driver.database, [Cause.DISK], now=ledger_driver.clock()) == []

@@ -56,7 +56,7 @@ def test_an_image_and_the_note_that_rejects_it_meet(
     rejection = {
         "state": State.REJECTED,
         "reason": Reason.KEY_OBJECT,
-        "sha256": "e" * 64,
+        "content": "e" * 64,
         "annotations": Annotations(withdrawal=withdrawal),
     }
     calls = [(image.driver, lambda: image.record(facts=_FACTS)), (note.driver, lambda: note.record(**rejection))]

@@ -245,14 +245,14 @@ def test_pictures_and_sign_ins_survive_a_restart_of_the_api() -> None:
 
 
 def test_each_image_contains_what_its_service_needs() -> None:
-    """Only what analyses or draws images carries TensorFlow; each image has one set of extras."""
+    """Only what explains results by Grad-CAM, and GPU workers, carry TensorFlow; each image has one set of extras."""
     assert {service.name: service.extras for service in OURS} == {
         **dict.fromkeys(("migrate", "producer", "dispatcher", "watchdog", "flower"), "postgres"),
         **dict.fromkeys(("receiver", "poller"), "postgres,stores"),
-        "sender": "worker,stores,postgres",
+        "sender": "tensorflow,stores,postgres",
         "worker": "worker,postgres",
         "worker-gpu": "gpu,postgres",
-        "api": "worker,api,postgres",
+        "api": "tensorflow,api,postgres",
     }
     assert len({service.image for service in OURS}) == len({service.extras for service in OURS})
 

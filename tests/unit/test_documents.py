@@ -161,8 +161,9 @@ def _is_defined(name: str) -> bool:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         place = ROOT.joinpath(*parts[:length])
-        source = place.with_suffix(".py") if place.with_suffix(".py").is_file() else place / "__init__.py"
-        if source.is_file():
+        sources = (place.with_suffix(".py"), place / "__init__.pyi", place / "__init__.py")  # the stub has lazy names
+        source = next((source for source in sources if source.is_file()), None)
+        if source is not None:
             rest = parts[length:]
             sources = (source, source.with_suffix(".pyi"))  # the latter lists the names of nightread.lazy_exports
             found = "".join(each.read_text("utf-8") for each in sources if each.is_file())

@@ -67,7 +67,8 @@ def test_codes_can_be_added_to_a_bundle_that_was_used(tmp_path: Path) -> None:
     shipped = find_bundle("phantom")
     folder = tmp_path / "phantom"
     folder.mkdir()
-    (folder / shipped.weights.name).symlink_to(shipped.weights)
+    for file in shipped.files:
+        (folder / file).symlink_to(shipped.path / file)
     card = json.loads((shipped.path / CARD_FILE).read_text())
     del card["codes"]
     (folder / CARD_FILE).write_text(json.dumps(card))

@@ -190,7 +190,7 @@ def test_without_any_decoder_nobody_waits() -> None:
 
 def _decoded(numbers: PatientNumbers) -> DecodedImage:
     return DecodedImage(
-        file=Fetched(data=b"", content="f" * 64, size=4, mtime_ns=7),
+        file=Fetched(data=b"", content="blake3:" + "f" * 64, size=4, mtime_ns=7),
         facts=Facts(modality="CR"),
         numbers=numbers.noted,
         annotations=None,

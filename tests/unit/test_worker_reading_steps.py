@@ -9,6 +9,7 @@ import pytest
 from batch_results import FILE, claimed
 
 from db.ledger import Claimed
+from imaging.facts import Facts
 from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.remarks import Remarks
 from worker.fetching.files import Fetched
@@ -160,7 +161,7 @@ class Prepared:
         self.remarks = Remarks()
         self.kept: list[Any] = []
         self.decoded: list[int] = []
-        self.image: Any = SimpleNamespace(frame_count=frames, facts="facts", remarks=self.remarks)
+        self.image: Any = SimpleNamespace(frame_count=frames, facts=Facts(sop_instance_uid="1.2"), remarks=self.remarks)
         assignment: Any = ((), ("spec",), (("one@1", 0),) * models, 40, {})
         context: Any = SimpleNamespace(
             settings=SimpleNamespace(any_domain=any_domain),

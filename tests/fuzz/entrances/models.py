@@ -17,7 +17,7 @@ from fuzz.entrances.entrance import Entrance, require_shown_safely
 from fuzz.entrances.folder import folder
 from fuzz.entrances.mutations import mutated_bytes, mutated_json
 from fuzz.graph_mutations import mutated_graph
-from models.bundle import CARD_FILE, KERAS_FILE, Bundle, _digest, _from_card, _sha256, load_bundle
+from models.bundle import CARD_FILE, KERAS_FILE, NETWORK_FILES, Bundle, _digest, _from_card, _sha256, load_bundle
 from models.importing.architecture import check_architecture, last_activation
 from models.importing.errors import RefusedModel
 from models.importing.foreign import GRAPH, detect_format, inspect
@@ -37,13 +37,14 @@ def _cards() -> tuple[Any, ...]:
 def _enter_bundle(data: bytes) -> str:
     """Load a bundle, and again with the digest that its author could have written."""
     place = folder()
-    (place / KERAS_FILE).write_bytes(b"weights")
+    for file in NETWORK_FILES.values():
+        (place / file).write_bytes(b"weights")
     (place / CARD_FILE).write_bytes(data)
     outcome = _loaded(place)
     if "digest" not in outcome:
         return outcome
     card = json.loads(data)
-    card["files"] = {KERAS_FILE: _sha256(place / KERAS_FILE)}
+    card["files"] = {file: _sha256(place / file) for file in card.get("files", [KERAS_FILE])}
     card["digest"] = _digest(_from_card(card, place), card["files"])
     (place / CARD_FILE).write_text(json.dumps(card))
     return _loaded(place)
