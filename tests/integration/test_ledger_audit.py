@@ -91,10 +91,11 @@ def test_the_end_of_a_pause_names_who_ended_it(ledger_driver: LedgerDriver) -> N
     assert found == [
         ("breaker", began, "ann", None, None),
         ("disk", None, None, None, None),
+        ("hours", None, None, None, None),
         ("person", None, None, None, None),
         ("breaker", None, None, "batch", now),
     ]
-    assert [(row.detail, row.actor, row.began_at) for row in rows[2:]] == [
+    assert [(row.detail, row.actor, row.began_at) for row in rows[3:]] == [
         ("person.", "nightread", began),
         ("Again.", "nightread", began),
     ]

@@ -86,7 +86,7 @@ def test_a_rejection_is_kept_because_its_spooled_file_may_be_gone(driver: Ledger
     driver.register(build_arrivals(2))
     done, rejected = driver.form(images=1)
     driver.analyse(done)
-    driver.analyse(rejected, state=State.REJECTED, reason=Reason.EMPTY, sha256="e" * 64)
+    driver.analyse(rejected, state=State.REJECTED, reason=Reason.EMPTY, content="blake3:" + "e" * 64)
 
     _crash(driver.database, wal_writer)
 

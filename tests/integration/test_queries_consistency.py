@@ -44,7 +44,7 @@ _NAMELESS = [
     (_instance(3, source_id=999), 3),
     (_work(4, instance_id=999), 999),
     (insert(predictions).values(_PREDICTION | {"work_id": 999}), None),
-    (insert(contents).values(sha256="f" * 64, work_id=999), None),
+    (insert(contents).values(content="f" * 64, work_id=999), None),
 ]
 _DAMAGE = [
     ("the counts add up", delete(work).where(work.c.instance_id == 4), None),
@@ -57,7 +57,7 @@ _DAMAGE = [
     ("a result names a bundle that is registered", _work(1, bundle_id=999), 1),
     (_DUPLICATES, _instance(2, content="x"), 2),
     ("of images with the same bytes only one is done", _work(2, state="done"), 2),
-    ("every row of contents points to a done image or archive with this SHA-256", _work(1, state="failed"), 1),
+    ("every row of contents points to a done image or archive with these bytes", _work(1, state="failed"), 1),
     ("a done image or archive owns its contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),

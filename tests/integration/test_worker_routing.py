@@ -103,7 +103,7 @@ def test_one_image_goes_to_several_networks(worker_driver: WorkerDriver) -> None
     assert results(worker_driver) == [(1, "chest", "clear", "done"), (2, "chest", "clear", "done")]
     assert results(worker_driver, models=("tubes",)) == [(1, "tubes", "nodule", "done"), (2, "tubes", "nodule", "done")]
     assert results(worker_driver, models=("trial",)) == []
-    assert results(worker_driver, models=("trial@1.0",), shadow=True) == results(worker_driver, shadow=True)
+    assert results(worker_driver, models=(trial.bundle.reference,), shadow=True) == results(worker_driver, shadow=True)
     assert [row[1] for row in results(worker_driver, shadow=True)] == ["trial", "trial"]
     assert [
         row["matched"] for row in queries.images(worker_driver.ledger_driver.database, ImageFilter(shadow=True))
