@@ -66,7 +66,12 @@ def test_flower_shows_worker_and_batches(up: UpProcess) -> None:
     assert {"nightread.analyse.failed", "nightread.analyse.some_failed"} & {
         task["name"] for task in up.flower.batches()
     }
-    assert json.loads(up.flower.page("/api/queue"))["line"].startswith("Dispatch is running: ")
+    # Flower reads this line every few seconds.
+    wait_until(lambda: _queue_line(up).startswith("Dispatch is running: "), seconds=15, what=lambda: _queue_line(up))
+
+
+def _queue_line(up: UpProcess) -> str:
+    return str(json.loads(up.flower.page("/api/queue"))["line"])
 
 
 def _final_outcomes(up: UpProcess) -> dict[str, int]:
