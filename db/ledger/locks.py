@@ -9,7 +9,7 @@ other only at the end, for a few statements per batch.
 from sqlalchemy import Connection, TextClause, text
 
 _RECORDING = 0x6E72726F  # "nrro"
-_OTHER_IMAGES = 0x6E696768  # "nigh"; releases before 1.6 hold it during the whole transaction
+_OTHER_IMAGES = 0x6E696768  # "nigh"; before schema 0021 it was held during the whole transaction
 
 
 def begin_recording(connection: Connection) -> None:
