@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx_files import OPSET, save_mean_network
 from test_models_bundle import make_bundle
@@ -91,3 +92,26 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     saved = save_bundle(bundle, tmp_path, save_onnx=lambda path: path.write_bytes(b"no graph"))
     with pytest.raises(StopWork, match="cannot open"):
         load_onnx_network(saved)
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest does not cover that file, so another one in its place would change every score without a word."""
+    bundle = save(tmp_path)
+    model = onnx.load(bundle.onnx_file)
+    onnx.save(model, bundle.onnx_file, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (bundle.path / "weights.bin").is_file()
+    saved = load_bundle(save_bundle(bundle, bundle.path).path)
+    monkeypatch.chdir(bundle.path)
+    with pytest.raises(StopWork, match="all weights in the same file"):
+        load_onnx_network(saved)
+
+
+def test_a_file_that_is_exchanged_between_check_and_use_is_refused(tmp_path: Path) -> None:
+    """What runs is what the digest covers."""
+    bundle = save(tmp_path)
+    save_mean_network(bundle.onnx_file, SHAPE, 2, activation="Sigmoid")
+    with pytest.raises(StopWork, match=r"model\.onnx was changed after the bundle was read"):
+        load_onnx_network(bundle)
+    bundle.onnx_file.unlink()
+    with pytest.raises(StopWork, match=r"cannot be read \(FileNotFoundError\)\. Copy the whole folder again"):
+        load_onnx_network(bundle)
