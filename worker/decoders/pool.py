@@ -95,17 +95,18 @@ class DecodePool:
 
         `progress` is called for each response, of this image or another; an exception from it is passed on.
         """
-        silent_since = time.monotonic()
-        while number not in self._results:
-            if self.receive():
-                silent_since = time.monotonic()
-                progress()
-            elif time.monotonic() - silent_since > self._longest_silence(number):
-                self._restart(stuck_with=number)
-                silent_since = time.monotonic()
+        self._wait_until(lambda: number in self._results, number, progress)
         slot, result = self._results.pop(number)
         self._free.append(slot)
         return result if isinstance(result, Undecoded) else (result, self._memory.read(slot, result.shapes))
+
+    def wait_for_slot(self, progress: Callable[[], None]) -> None:
+        """Wait until the pool can accept a request or is lost, while all slots are held by requests of earlier batches.
+
+        `progress` is as in `take`.
+        """
+        oldest = min((number for decoder in self._decoders for number in decoder.requests), default=0)
+        self._wait_until(lambda: self.is_lost or self.can_accept(), oldest, progress)
 
     def abandon(self, number: int) -> None:
         """Free the slot of a request as soon as its response is there; nobody takes it."""
@@ -138,6 +139,17 @@ class DecodePool:
         for decoder in self._decoders:
             decoder.connection.close()
         self._decoders = []
+
+    def _wait_until(self, is_over: Callable[[], bool], number: int, progress: Callable[[], None]) -> None:
+        """Receive responses until `is_over`. After a long silence the decoder of request `number` is stuck."""
+        silent_since = time.monotonic()
+        while not is_over():
+            if self.receive():
+                silent_since = time.monotonic()
+                progress()
+            elif time.monotonic() - silent_since > self._longest_silence(number):
+                self._restart(stuck_with=number)
+                silent_since = time.monotonic()
 
     def _longest_silence(self, number: int) -> float:
         """Return the seconds without any response after which the decoder that has this request counts as stuck."""
