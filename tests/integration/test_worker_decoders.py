@@ -128,6 +128,7 @@ def _mixed() -> dict[str, bytes]:
         },
         "copy": phantom(20),
         "copy-of-it": phantom(20),
+        "without-uid": with_values(27, SOPInstanceUID=""),
         "dark": darkened(21, 0.2),
         "flickering": flickering(22, [False, True, False]),
         "long": cine(23, frames=3),
