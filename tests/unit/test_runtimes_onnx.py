@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.onnx_signature import NCHW, NHWC, OnnxSignature
 from models.runtimes.load import load_network
+from models.runtimes.network import check_scores
 from models.runtimes.onnx_network import load_onnx_network
 from nightread.errors import StopWork
 
@@ -84,6 +86,16 @@ def test_a_network_that_does_not_fit_its_bundle_is_refused(tmp_path: Path, chang
     bundle = save(tmp_path, **changes)
     with pytest.raises(StopWork, match=words):
         load_onnx_network(bundle)
+
+
+def test_a_forest_whose_shares_add_up_to_a_little_more_than_one_is_served() -> None:
+    """Ten trees that agree give 1.0000001 in float32; logits of zeros are still refused."""
+    bundle, scores = make_bundle(), np.float32([[1.0000001, 0]])
+    network: Any = SimpleNamespace(bundle=bundle, batch_scores=lambda _: scores)
+    check_scores(network)
+    scores[0, 0] = 1.001
+    with pytest.raises(StopWork, match=r"outside of 0\.\.1"):
+        check_scores(network)
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
