@@ -20,6 +20,7 @@ IMAGES, SCORES = "images", "scores"
 """The names of the input and the output of each file that an import writes, with `_` if the network has them."""
 SCAN_OPSET, _ROUND_OPSET = 9, 11
 BATCH = "batch"
+_UINT8_RANGE = 0, 255
 
 
 def remove_unused(graph: Any, output: str) -> None:
@@ -71,13 +72,15 @@ class Rewriter:
         if layout == NCHW and size[2] > 1:
             steps.append(("Transpose", (), {"perm": [0, 3, 1, 2]}))
         if shape != (size if layout != NCHW or size[2] == 1 else (size[2], *size[:2])):
-            steps.append(("Reshape", (self._constant([-1, *shape]),), {}))
+            steps.append(("Reshape", (self._constant(np.int64([-1, *shape])),), {}))
         if port.kind == TensorProto.UINT8:
             if self.opset < _ROUND_OPSET:
                 raise RefusedModel(
                     f"The network takes uint8 images with opset {self.opset}. Ask its author to export it again with "
                     "opset 17."
                 )
+            # Cubic interpolation leaves the range, and a cast would then turn white into black.
+            steps.append(("Clip", [self._constant(np.float32(end)) for end in _UINT8_RANGE], {}))
             steps.append(("Round", (), {}))
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": port.kind}))
@@ -97,7 +100,7 @@ class Rewriter:
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": TensorProto.FLOAT}))
         if not is_row:
-            steps.append(("Reshape", (self._constant([-1, labels]),), {}))
+            steps.append(("Reshape", (self._constant(np.int64([-1, labels])),), {}))
         if activation is not None:
             steps.append(("Softmax", (), {"axis": 1}) if activation == SOFTMAX else ("Sigmoid", (), {}))
         self.model.graph.node.extend(self._chain(port.name, self.scores, steps))
@@ -109,9 +112,9 @@ class Rewriter:
         graph = self.model.graph
         image, row, images, rows = (self._new(name) for name in ("image", "row", IMAGES, SCORES))
         body = helper.make_graph([], "one_image", [_tensor(image, size)], [_tensor(row, [labels])])
-        body.node.append(helper.make_node("Reshape", [image, self._constant([1, *size])], [self.images]))
+        body.node.append(helper.make_node("Reshape", [image, self._constant(np.int64([1, *size]))], [self.images]))
         body.node.extend(graph.node)
-        body.node.append(helper.make_node("Reshape", [self.scores, self._constant([labels])], [row]))
+        body.node.append(helper.make_node("Reshape", [self.scores, self._constant(np.int64([labels]))], [row]))
         del graph.node[:], graph.input[:], graph.output[:]
         graph.node.append(helper.make_node("Scan", [images], [rows], body=body, num_scan_inputs=1))
         graph.input.append(_tensor(images, [BATCH, *size]))
@@ -134,9 +137,10 @@ class Rewriter:
         del self.model.graph.node[:]
         self.model.graph.node.extend([*nodes, *behind])
 
-    def _constant(self, values: Sequence[int]) -> str:
-        name = self._new("shape")
-        self.model.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+    def _constant(self, values: Any) -> str:
+        """Add an array or number of NumPy, in its type, and return its name."""
+        name = self._new("constant")
+        self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
     def _new(self, name: str) -> str:
