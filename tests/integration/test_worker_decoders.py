@@ -170,6 +170,18 @@ def test_every_outcome_is_that_of_a_worker_without_decoders(
     assert context.patient.issuers == plain.patient.issuers
 
 
+def test_decoders_know_no_password(open_context: OpenContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They read files of strangers, so no setting of nightread is in their environment."""
+    monkeypatch.setenv("NIGHTREAD_SITE_KEY", "canary")
+    monkeypatch.setenv("OTHER_VARIABLE", "passed on")
+    pool = open_context().decode_pool
+    assert pool is not None
+    environment = Path(f"/proc/{pool._process.process.pid}/environ").read_bytes()
+    assert b"OTHER_VARIABLE=passed on" in environment
+    assert b"NIGHTREAD_" not in environment
+    assert b"canary" not in environment
+
+
 def test_poison_kills_only_decoders(worker_driver: WorkerDriver, context: WorkerContext) -> None:
     """Bad images get their reasons, good ones are done, and this process reads no bad image."""
     worker_driver.put(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from db.ledger import Claimed
 from imaging.limits import Limits
+from nightread.environment import foreign_variables
 from nightread.piped_process import PipedProcess
 from nightread.settings import Settings
 from worker.decoders.messages import DecodedImage, DecodeRequest, DecoderSetup, Response, Undecoded, receive, send
@@ -161,7 +162,7 @@ class DecodePool:
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(self._setup.layout.decoders)]
         theirs = [pair[1].fileno() for pair in pairs]
         try:
-            self._process = PipedProcess(_MODULE, descriptors=(*theirs, self._descriptor))
+            self._process = PipedProcess(_MODULE, foreign_variables(), descriptors=(*theirs, self._descriptor))
         except OSError:
             for our_end, _ in pairs:
                 our_end.close()
