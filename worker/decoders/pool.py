@@ -182,16 +182,17 @@ class DecodePool:
 
         If one is stuck in the kernel, where its own timers have no effect, the image on which it works is suspicious.
         """
+        log.warning("the decoder processes ended, or were stuck: they are started anew")
         open_requests: dict[int, DecodeRequest] = {}
-        for decoder in self._decoders:
+        decoders = self._decoders
+        self.close()  # first, so that no decoder marks another request behind the loop
+        for decoder in decoders:
             in_flight = self._memory.in_flight(decoder.index)
             if stuck_with in decoder.requests and in_flight in decoder.requests:
                 self._finish(decoder.requests.pop(in_flight), Undecoded.SUSPICIOUS)
             open_requests.update(decoder.requests)
             self._memory.mark_in_flight(decoder.index, 0)
-        log.warning("the decoder processes ended, or were stuck: they are started anew")
         self._failed_starts += 1
-        self.close()
         if self._failed_starts <= _START_ATTEMPTS:
             with suppress(OSError):
                 self._start()
