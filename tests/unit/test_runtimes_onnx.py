@@ -1,6 +1,7 @@
 """ONNX Runtime runs the ONNX file of a bundle: what it takes, what it returns, what it refuses."""
 
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from test_models_bundle import make_bundle
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.onnx_signature import NCHW, NHWC, OnnxSignature
+from models.runtimes import added_onnx
 from models.runtimes.load import load_network
 from models.runtimes.network import check_scores
 from models.runtimes.onnx_network import load_onnx_network
@@ -104,6 +106,20 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     saved = save_bundle(bundle, tmp_path, save_onnx=lambda path: path.write_bytes(b"no graph"))
     with pytest.raises(StopWork, match="cannot open"):
         load_onnx_network(saved)
+
+
+def test_a_training_record_needs_no_package_of_a_certain_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`onnxruntime-gpu` is ONNX Runtime too, and not every exporter needs tf2onnx."""
+
+    def version(name: str) -> str:
+        if name in ("onnxruntime", "tf2onnx"):
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(added_onnx, "version", version)
+    found = added_onnx.versions()
+    assert found.pop("onnxruntime")
+    assert found == {"keras": "1.0", "onnx": "1.0"}
 
 
 def test_weights_in_another_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
