@@ -72,7 +72,7 @@ class Rewriter:
         if layout == NCHW and size[2] > 1:
             steps.append(("Transpose", (), {"perm": [0, 3, 1, 2]}))
         if shape != (size if layout != NCHW or size[2] == 1 else (size[2], *size[:2])):
-            steps.append(("Reshape", (self._constant(np.int64([-1, *shape])),), {}))
+            steps.append(("Reshape", (self._constant([-1, *shape]),), {}))
         if port.kind == TensorProto.UINT8:
             if self.opset < _ROUND_OPSET:
                 raise RefusedModel(
@@ -80,7 +80,7 @@ class Rewriter:
                     "opset 17."
                 )
             # Cubic interpolation leaves the range, and a cast would then turn white into black.
-            steps.append(("Clip", [self._constant(np.float32(end)) for end in _UINT8_RANGE], {}))
+            steps.append(("Clip", [self._constant(end, np.float32) for end in _UINT8_RANGE], {}))
             steps.append(("Round", (), {}))
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": port.kind}))
@@ -100,7 +100,7 @@ class Rewriter:
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": TensorProto.FLOAT}))
         if not is_row:
-            steps.append(("Reshape", (self._constant(np.int64([-1, labels])),), {}))
+            steps.append(("Reshape", (self._constant([-1, labels]),), {}))
         if activation is not None:
             steps.append(("Softmax", (), {"axis": 1}) if activation == SOFTMAX else ("Sigmoid", (), {}))
         self.model.graph.node.extend(self._chain(port.name, self.scores, steps))
@@ -112,9 +112,9 @@ class Rewriter:
         graph = self.model.graph
         image, row, images, rows = (self._new(name) for name in ("image", "row", IMAGES, SCORES))
         body = helper.make_graph([], "one_image", [_tensor(image, size)], [_tensor(row, [labels])])
-        body.node.append(helper.make_node("Reshape", [image, self._constant(np.int64([1, *size]))], [self.images]))
+        body.node.append(helper.make_node("Reshape", [image, self._constant([1, *size])], [self.images]))
         body.node.extend(graph.node)
-        body.node.append(helper.make_node("Reshape", [self.scores, self._constant(np.int64([labels]))], [row]))
+        body.node.append(helper.make_node("Reshape", [self.scores, self._constant([labels])], [row]))
         del graph.node[:], graph.input[:], graph.output[:]
         graph.node.append(helper.make_node("Scan", [images], [rows], body=body, num_scan_inputs=1))
         graph.input.append(_tensor(images, [BATCH, *size]))
@@ -137,10 +137,9 @@ class Rewriter:
         del self.model.graph.node[:]
         self.model.graph.node.extend([*nodes, *behind])
 
-    def _constant(self, values: Any) -> str:
-        """Add an array or number of NumPy, in its type, and return its name."""
+    def _constant(self, values: Sequence[int] | int, dtype: type[np.generic] = np.int64) -> str:
         name = self._new("constant")
-        self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+        self.model.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
 
     def _new(self, name: str) -> str:
