@@ -170,8 +170,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
     """Fork the decoders, and replace those that die, until the worker process ends or closes its sockets.
 
     An image that was in flight when its decoder died is reported as suspicious. The requests that wait in the socket
-    are those of the successor. Raises DecoderKilledError if no image was in flight: somebody else killed the decoder,
-    maybe between taking a request and marking it. The worker process then starts all decoders anew.
+    are those of the successor. Raises DecoderKilledError if no image was in flight: a person or the system killed the
+    decoder, possibly between taking a request and marking it. The worker process then starts all decoders anew.
     """
     die_with_parent()
     descriptors, memory_descriptor, setup = connection.recv()

@@ -110,7 +110,7 @@ class DecodePool:
         self._wait_until(lambda: self.is_lost or self.can_accept(), oldest, progress)
 
     def abandon(self, number: int) -> None:
-        """Free the slot of a request as soon as its response is there; nobody takes it."""
+        """Free the slot of a request as soon as its response is there. The result is not used."""
         if number in self._results:
             self._free.append(self._results.pop(number)[0])
         else:
