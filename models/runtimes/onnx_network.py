@@ -1,6 +1,7 @@
 """Load the ONNX file of a bundle and run it with ONNX Runtime."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from models.onnx_signature import NCHW, OnnxSignature
 from models.postprocessing import SOFTMAX
 from models.runtimes.network import Shape, check_scores, check_shapes
 from nightread.errors import StopWork
+
+log = logging.getLogger(__name__)
 
 _FLOAT32 = "tensor(float)"
 _QUIET = 4
@@ -58,6 +61,12 @@ def load_onnx_network(bundle: Bundle, *, on_gpu: bool = False, threads: int = 1)
     check_shapes(bundle, input_shape, output_shape)
     network = OnnxNetwork(bundle, signature, session)
     check_scores(network)
+    if on_gpu and _GPU not in session.get_providers():
+        log.warning(
+            "model %s runs on the CPU, though there is a GPU: ONNX Runtime cannot use it. Install onnxruntime-gpu with "
+            "the libraries of CUDA that it needs, or use a bundle with a Keras file and NIGHTREAD_RUNTIME=auto",
+            bundle.reference,
+        )
     return network
 
 

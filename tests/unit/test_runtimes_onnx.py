@@ -15,7 +15,7 @@ from test_models_bundle import make_bundle
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.onnx_signature import NCHW, NHWC, OnnxSignature
-from models.runtimes import added_onnx
+from models.runtimes import added_onnx, onnx_network
 from models.runtimes.load import load_network
 from models.runtimes.network import check_scores
 from models.runtimes.onnx_network import load_onnx_network
@@ -120,6 +120,18 @@ def test_a_training_record_needs_no_package_of_a_certain_name(monkeypatch: pytes
     found = added_onnx.versions()
     assert found.pop("onnxruntime")
     assert found == {"keras": "1.0", "onnx": "1.0"}
+
+
+def test_a_network_that_cannot_use_the_gpu_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ONNX Runtime falls back to the CPU without a word if a library of CUDA is missing."""
+    monkeypatch.setattr(onnx_network, "_GPU", "NoExecutionProvider")
+    bundle = save(tmp_path)
+    load_onnx_network(bundle)
+    assert caplog.messages == []
+    load_onnx_network(bundle, on_gpu=True)
+    assert [f"model {bundle.reference} runs on the CPU" in message for message in caplog.messages] == [True]
 
 
 def test_weights_in_another_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
