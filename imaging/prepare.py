@@ -68,12 +68,15 @@ def _source(frame: Frame, spec: InputSpec) -> _Source:
     stored = frame.stored
     if stored.dtype.str[1:] not in _TABLE_DTYPES:
         return _Source(display_values(frame, mapping).astype(np.float32, copy=False))
-    clipping = _clipping(stored.dtype.str, frame.grayscale, mapping, frame.inverted, spec.interpolation != "cubic")
-    if clipping is not None:
-        return clipping.source(stored)
+    grayscale = frame.grayscale
+    if isinstance(mapping, Ramp) and grayscale.modality_lut is None and grayscale.padding is None:
+        rescale, integers = (grayscale.slope, grayscale.intercept), spec.interpolation != "cubic"
+        clipping = _clipping(stored.dtype.str, rescale, mapping, frame.inverted, integers)
+        if clipping is not None:
+            return clipping.source(stored)
     if stored.size < 1 << 8 * stored.dtype.itemsize:
         return _Source(display_values(frame, mapping).astype(np.float32, copy=False))
-    table = _table(stored.dtype.str, frame.grayscale, mapping, frame.inverted)
+    table = _table(stored.dtype.str, grayscale, mapping, frame.inverted)
     return _Source(cv2.LUT(stored.view(f"u{stored.dtype.itemsize}"), table))
 
 
@@ -97,17 +100,16 @@ class _Clipping(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _clipping(dtype: str, grayscale: Grayscale, mapping: Mapping, inverted: bool, integers: bool) -> _Clipping | None:
-    """Return how values of this type are clipped; None if display values are no linear ramp over stored values.
+def _clipping(dtype: str, rescale: tuple[float, float], ramp: Ramp, inverted: bool, integers: bool) -> _Clipping | None:
+    """Return how values of this type are clipped; None if the ramp is empty, or too narrow for float32.
 
-    Without `integers` they become float32 in any case. Cached, because the images of a series share their window.
+    `rescale` is slope and intercept. Without `integers` the values become float32 in any case. Cached, because the
+    images of a series share their window; lookup tables are no part of the key, because the cache would keep them.
     """
-    if grayscale.modality_lut is not None or grayscale.padding is not None:
+    if ramp.low >= ramp.high:
         return None
-    if not isinstance(mapping, Ramp) or mapping.low >= mapping.high:
-        return None
-    slope, intercept = grayscale.slope, grayscale.intercept
-    black, white = (mapping.low - intercept) / slope, (mapping.high - intercept) / slope  # become 0 and 1
+    slope, intercept = rescale
+    black, white = (ramp.low - intercept) / slope, (ramp.high - intercept) / slope  # become 0 and 1
     if abs(black) + abs(white) > _FAR * abs(white - black):
         return None
     low, high = min(black, white), max(black, white)

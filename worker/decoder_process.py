@@ -42,7 +42,7 @@ from worker.decoders.messages import (
     send,
 )
 from worker.decoders.shared_slots import Inputs, SharedSlots
-from worker.fetching.files import fetch
+from worker.fetching.files import Fetched, fetch
 from worker.inference.model_set import LoadedModel, ModelSet
 from worker.inference.predictor import Predictor
 from worker.prepared_image import PreparedImage
@@ -66,6 +66,14 @@ class _NoNetwork:
         raise NotImplementedError("decoder processes have no networks")
 
 
+class _UnknownFormerContents:
+    """Leaves the identity of a file as it is: the worker process has the database that knows former identities."""
+
+    def identified(self, file: Fetched) -> Fetched:
+        """Return the file."""
+        return file
+
+
 @dataclass(kw_only=True)
 class _DecoderContext:
     """What ImageReader uses of a WorkerContext to prepare one image."""
@@ -74,6 +82,7 @@ class _DecoderContext:
     limits: Limits
     model_set: ModelSet
     patient: PatientNumbers = field(default_factory=PatientNumbers)
+    former_contents: _UnknownFormerContents = field(default_factory=_UnknownFormerContents)
 
     @contextmanager
     def in_flight(self, _image: Claimed) -> Iterator[None]:
@@ -164,8 +173,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
     """Fork the decoders, and replace those that die, until the worker process ends or closes its sockets.
 
     An image that was in flight when its decoder died is reported as suspicious. The requests that wait in the socket
-    are those of the successor. Raises DecoderKilledError if no image was in flight: somebody else killed the decoder,
-    maybe between taking a request and marking it. The worker process then starts all decoders anew.
+    are those of the successor. Raises DecoderKilledError if no image was in flight: a person or the system killed the
+    decoder, possibly between taking a request and marking it. The worker process then starts all decoders anew.
     """
     die_with_parent()
     descriptors, memory_descriptor, setup = connection.recv()

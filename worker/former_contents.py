@@ -39,6 +39,13 @@ class FormerContents:
         known = ledger.former_contents(self._database, [former])
         return replace(file, content=former) if known else file
 
+    def identified_again(self, image: Claimed, file: Fetched, read_again: ReadAgain) -> Fetched:
+        """Do the same for a file whose bytes are no longer in memory. `read_again` is that of `resolved`."""
+        again = read_again(image) if self._may_exist() else None
+        if again is None or again.content != file.content:
+            return file  # the file is gone or has changed: what was read is analysed
+        return self.identified(again).without_data()
+
     def resolved(self, part: Sequence[PreparedImage], read_again: ReadAgain) -> Sequence[PreparedImage]:
         """Return the images, with their SHA-256 where the database knows the bytes by it.
 
@@ -55,10 +62,8 @@ class FormerContents:
 
     def _resolved(self, prepared: PreparedImage, read_again: ReadAgain) -> PreparedImage:
         parsed = prepared.parsed
-        file = read_again(parsed.image)
-        if file is None or file.content != parsed.file.content:
-            return prepared  # the file is gone or has changed: what was read is analysed
-        return prepared._replace(parsed=parsed._replace(file=self.identified(file).without_data()))
+        file = self.identified_again(parsed.image, parsed.file, read_again)
+        return prepared._replace(parsed=parsed._replace(file=file))
 
     def _may_exist(self) -> bool:
         """Return whether any result belongs to a SHA-256. Once there is none, there will be none."""

@@ -87,9 +87,12 @@ class ImageReader:
         with self._results.capture_errors(image, decoded.file):
             facts = decoded.with_keys(self._context.patient)
             self._results.keep_facts(image, facts, decoded.annotations)
+            file = decoded.file
+            if not facts.sop_instance_uid:
+                file = self._context.former_contents.identified_again(image, file, self.read_again)
             matches, targets, refused = decode_routing(decoded.routing)
             parsed = ParsedImage(
-                image, decoded.file, facts, matches, refused, decoded.remarks, MappingProxyType(decoded.model_remarks)
+                image, file, facts, matches, refused, decoded.remarks, MappingProxyType(decoded.model_remarks)
             )
             return PreparedImage(parsed, targets, [arrays] if arrays else (), sum(array.nbytes for array in arrays))
         return None

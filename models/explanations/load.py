@@ -7,6 +7,6 @@ from nightread.runtime_names import AUTO, KERAS
 
 
 def load_to_explain(bundle: Bundle) -> Network:
-    """Load the network with Keras, whose gradients Grad-CAM needs, or else with whatever runs it. Raises StopWork."""
+    """Load the network with Keras, whose gradients Grad-CAM needs, or else with ONNX Runtime. Raises StopWork."""
     with_keras = KERAS in bundle.runtimes and is_installed(KERAS)
     return load_network(bundle, KERAS if with_keras else AUTO, threads=0)

@@ -6,6 +6,7 @@ from models.bundle import Bundle
 from models.importing.convert import Conversion
 from models.importing.errors import RefusedModel
 from models.postprocessing import SIGMOID, SOFTMAX
+from models.runtimes.network import ROUNDING
 
 _SUM_TOLERANCE = 1e-2
 """The scores of a float16 softmax add up to 1 within this tolerance."""
@@ -84,7 +85,7 @@ def _check_scores(bundle: Bundle, found: Conversion) -> None:
     if not np.isfinite(outputs).all():
         raise RefusedModel("The network returns NaN or infinity for some images. Ask its author for another version.")
     declared = bundle.postprocessing.activation
-    if outputs.min() < -TINY or outputs.max() > 1 + TINY:
+    if outputs.min() < -ROUNDING or outputs.max() > 1 + ROUNDING:
         remedy = (
             f"Ask its author to add {declared} (keras.layers.Activation('{declared}') after the last layer) and to "
             "save it again."
@@ -100,10 +101,6 @@ def _check_scores(bundle: Bundle, found: Conversion) -> None:
             "The scores of the network do not add up to 1, so they are not from a softmax. "
             "Give --activation sigmoid, if the labels are independent of each other."
         )
-
-
-TINY = 1e-6
-"""Rounding may move a probability out of 0..1 by this much."""
 
 
 def _by(shape: tuple[int | None, ...]) -> str:

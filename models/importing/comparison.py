@@ -13,6 +13,7 @@ from models.importing.convert import converted
 from models.importing.errors import RefusedModel
 from models.importing.golden import TOLERANCE, Golden
 from models.importing.graph_options import GraphOptions
+from models.runtimes.network import ROUNDING
 
 _EXAMPLES_TO_TRY = 4
 _MUCH_CLOSER = 0.2
@@ -63,8 +64,8 @@ def compare(
 
     Raises RefusedModel with the likely cause if a difference is larger than TOLERANCE.
     """
-    outside = golden.scores.min() < 0 or golden.scores.max() > 1 or not np.isfinite(golden.scores).all()
-    if outside:
+    inside = golden.scores.min() >= -ROUNDING and golden.scores.max() <= 1 + ROUNDING
+    if not inside or not np.isfinite(golden.scores).all():
         raise RefusedModel(
             f"The golden scores are from {golden.scores.min():.3g} to {golden.scores.max():.3g}. "
             f"Give the scores in 0..1: the output of the network after its {bundle.postprocessing.activation}."

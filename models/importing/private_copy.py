@@ -23,7 +23,7 @@ class Copied:
 
 
 def copy_private(file: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> Copied:
-    """Copy the file once, to a new file that only this user can read. Raises RefusedModel for what is no plain file."""
+    """Copy a regular file once, to a new file that only this user can read. Raises RefusedModel for any other file."""
     if file.is_dir():
         raise RefusedModel(f"{file} is a folder. {SAVE_AGAIN}")
     try:

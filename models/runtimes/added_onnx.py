@@ -1,8 +1,9 @@
 """Add an ONNX file to a bundle that has a Keras file, if both give the same scores."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,24 @@ def add_onnx(network: KerasNetwork, examples: Iterable[Scored] = ()) -> tuple[Bu
     record = {
         "exported": True,
         "opset": signature.opset,
-        "versions": {name: version(name) for name in ("keras", "onnx", "tf2onnx", "onnxruntime")},
+        "versions": versions(),
         "compared": {"noise": len(noise), "frames": frames, "largest_difference": largest},
     }
     return added, record
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what exports and runs ONNX files, of packages that are installed.
+
+    ONNX Runtime comes in packages of several names (`onnxruntime-gpu`), and only TensorFlow needs tf2onnx.
+    """
+    import onnxruntime  # noqa: PLC0415 - the comparison has imported it
+
+    found = {"onnxruntime": str(onnxruntime.__version__)}
+    for name in ("keras", "onnx", "tf2onnx"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _noise(bundle: Bundle) -> Array:

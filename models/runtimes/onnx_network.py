@@ -1,16 +1,21 @@
 """Load the ONNX file of a bundle and run it with ONNX Runtime."""
 
+import hashlib
+import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
+from models.bundle import ONNX_FILE, Bundle
 from models.onnx_signature import NCHW, OnnxSignature
 from models.postprocessing import SOFTMAX
 from models.runtimes.network import Shape, check_scores, check_shapes
 from nightread.errors import StopWork
+
+log = logging.getLogger(__name__)
 
 _FLOAT32 = "tensor(float)"
 _QUIET = 4
@@ -56,6 +61,12 @@ def load_onnx_network(bundle: Bundle, *, on_gpu: bool = False, threads: int = 1)
     check_shapes(bundle, input_shape, output_shape)
     network = OnnxNetwork(bundle, signature, session)
     check_scores(network)
+    if on_gpu and _GPU not in session.get_providers():
+        log.warning(
+            "model %s runs on the CPU, though there is a GPU: ONNX Runtime cannot use it. Install onnxruntime-gpu with "
+            "the libraries of CUDA that it needs, or use a bundle with a Keras file and NIGHTREAD_RUNTIME=auto",
+            bundle.reference,
+        )
     return network
 
 
@@ -80,14 +91,33 @@ def _open(bundle: Bundle, *, on_gpu: bool, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # The digest covers model.onnx alone, so weights in other files (external data) must not be found in any folder.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    content = _verified_content(bundle)
     try:
-        return onnxruntime.InferenceSession(bundle.onnx_file, options, providers=_providers(on_gpu=on_gpu))
+        return onnxruntime.InferenceSession(content, options, providers=_providers(on_gpu=on_gpu))
     except Exception as error:
         raise StopWork(
             f"model {bundle.reference}: ONNX Runtime {onnxruntime.__version__} cannot open {bundle.onnx_file} "
-            f"({type(error).__name__}). Export it again with a lower opset and without custom operators, or install "
-            "a newer onnxruntime."
+            f"({type(error).__name__}). Export it again with a lower opset, without custom operators and with all "
+            "weights in the same file, or install a newer onnxruntime."
         ) from error
+
+
+def _verified_content(bundle: Bundle) -> bytes:
+    """Return the bytes of the ONNX file. Raises StopWork if they are not those that the digest covers."""
+    try:
+        content = bundle.onnx_file.read_bytes()
+    except OSError as error:
+        raise StopWork(
+            f"model {bundle.reference}: {bundle.onnx_file} cannot be read ({type(error).__name__}). "
+            "Copy the whole folder again."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != bundle.files.get(ONNX_FILE):
+        raise StopWork(
+            f"model {bundle.reference}: {bundle.onnx_file} was changed after the bundle was read. Start again."
+        )
+    return content
 
 
 def _providers(*, on_gpu: bool) -> list[str]:

@@ -1,5 +1,6 @@
 """Files that an earlier release analysed stay known after the upgrade, and new files are hashed with BLAKE3 only."""
 
+import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from databases import downgrade
-from dicom_files import phantom
+from dicom_files import phantom, with_values
 from ledger_driver import LedgerDriver
 from sqlalchemy import MetaData, insert, literal, select, text, update
 from worker_driver import WorkerDriver
@@ -80,6 +81,25 @@ def test_files_of_before_the_upgrade_are_duplicates_after_it(worker_driver: Work
     assert contents[3:5] == contents[:2] == [sha256(data).hexdigest() for data in list(old.values())[:2]]
     assert contents[6] == content_of(phantom(3))
     assert sorted(hashed) == sorted(len(old[name]) for name in ("a.dcm", "b.png"))
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="decoder processes need Linux")
+def test_decoders_know_no_former_identity_but_the_worker_does(worker_driver: WorkerDriver, hashed: list[int]) -> None:
+    """An image without a UID that a decoder has read is read again by the process that has the database."""
+    nameless = with_values(1, SOPInstanceUID="")
+    worker_driver.put(a=nameless)
+    worker_driver.analyse(worker_driver.context())
+    upgraded(worker_driver, a=nameless)
+
+    worker_driver.put(b=nameless)
+    context = worker_driver.context(decoders=1)
+    context.open_decode_pool()
+    assert context.decode_pool is not None
+    try:
+        assert worker_driver.analyse(context) == {"duplicate": 1}
+    finally:
+        context.decode_pool.close()
+    assert hashed == [len(nameless)]
 
 
 def test_a_new_version_of_an_old_image_is_analysed(worker_driver: WorkerDriver, hashed: list[int]) -> None:

@@ -128,6 +128,7 @@ def _mixed() -> dict[str, bytes]:
         },
         "copy": phantom(20),
         "copy-of-it": phantom(20),
+        "without-uid": with_values(27, SOPInstanceUID=""),
         "dark": darkened(21, 0.2),
         "flickering": flickering(22, [False, True, False]),
         "long": cine(23, frames=3),
@@ -167,6 +168,18 @@ def test_every_outcome_is_that_of_a_worker_without_decoders(
     assert _rows(worker_driver) == _rows(plain_driver)
     assert worker_driver.outcomes()["good-4"] == ("rejected", "opted_out")
     assert context.patient.issuers == plain.patient.issuers
+
+
+def test_decoders_know_no_password(open_context: OpenContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They read files of strangers, so no setting of nightread is in their environment."""
+    monkeypatch.setenv("NIGHTREAD_SITE_KEY", "canary")
+    monkeypatch.setenv("OTHER_VARIABLE", "passed on")
+    pool = open_context().decode_pool
+    assert pool is not None
+    environment = Path(f"/proc/{pool._process.process.pid}/environ").read_bytes()
+    assert b"OTHER_VARIABLE=passed on" in environment
+    assert b"NIGHTREAD_" not in environment
+    assert b"canary" not in environment
 
 
 def test_poison_kills_only_decoders(worker_driver: WorkerDriver, context: WorkerContext) -> None:

@@ -86,6 +86,14 @@ def test_a_network_that_fits_its_card_passes(bundle: Bundle) -> None:
     check(bundle, found(input_shape=(None, None, 1)))
 
 
+def test_a_forest_whose_shares_add_up_to_a_little_more_than_one_passes(bundle: Bundle, golden_folder: Path) -> None:
+    """A thousand trees that agree give float32 scores up to 1.000014; those of its author are the same."""
+    scores = np.array([[1.000014, 0.0]] * 3)
+    check(bundle, found(probes=scores))
+    golden = replace(read_golden(golden_folder, bundle.labels), scores=scores)
+    assert compare(bundle, Path("none"), golden, scores).largest == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -1,10 +1,13 @@
 """ONNX Runtime runs the ONNX file of a bundle: what it takes, what it returns, what it refuses."""
 
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx_files import OPSET, save_mean_network
 from test_models_bundle import make_bundle
@@ -12,7 +15,9 @@ from test_models_bundle import make_bundle
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.onnx_signature import NCHW, NHWC, OnnxSignature
+from models.runtimes import added_onnx, onnx_network
 from models.runtimes.load import load_network
+from models.runtimes.network import check_scores
 from models.runtimes.onnx_network import load_onnx_network
 from nightread.errors import StopWork
 
@@ -85,9 +90,68 @@ def test_a_network_that_does_not_fit_its_bundle_is_refused(tmp_path: Path, chang
         load_onnx_network(bundle)
 
 
+def test_a_forest_whose_shares_add_up_to_a_little_more_than_one_is_served() -> None:
+    """Ten trees that agree give 1.0000001 in float32; logits of zeros are still refused."""
+    bundle, scores = make_bundle(), np.float32([[1.0000001, 0]])
+    network: Any = SimpleNamespace(bundle=bundle, batch_scores=lambda _: scores)
+    check_scores(network)
+    scores[0, 0] = 1.001
+    with pytest.raises(StopWork, match=r"outside of 0\.\.1"):
+        check_scores(network)
+
+
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     """A correct digest does not mean that ONNX Runtime can open the file."""
     bundle = make_bundle(onnx=OnnxSignature(input="images", output="scores", opset=OPSET))
     saved = save_bundle(bundle, tmp_path, save_onnx=lambda path: path.write_bytes(b"no graph"))
     with pytest.raises(StopWork, match="cannot open"):
         load_onnx_network(saved)
+
+
+def test_a_training_record_needs_no_package_of_a_certain_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`onnxruntime-gpu` is ONNX Runtime too, and not every exporter needs tf2onnx."""
+
+    def version(name: str) -> str:
+        if name in ("onnxruntime", "tf2onnx"):
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(added_onnx, "version", version)
+    found = added_onnx.versions()
+    assert found.pop("onnxruntime")
+    assert found == {"keras": "1.0", "onnx": "1.0"}
+
+
+def test_a_network_that_cannot_use_the_gpu_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ONNX Runtime falls back to the CPU without a word if a library of CUDA is missing."""
+    monkeypatch.setattr(onnx_network, "_GPU", "NoExecutionProvider")
+    bundle = save(tmp_path)
+    load_onnx_network(bundle)
+    assert caplog.messages == []
+    load_onnx_network(bundle, on_gpu=True)
+    assert [f"model {bundle.reference} runs on the CPU" in message for message in caplog.messages] == [True]
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest does not cover that file, so another one in its place would change every score without a word."""
+    bundle = save(tmp_path)
+    model = onnx.load(bundle.onnx_file)
+    onnx.save(model, bundle.onnx_file, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (bundle.path / "weights.bin").is_file()
+    saved = load_bundle(save_bundle(bundle, bundle.path).path)
+    monkeypatch.chdir(bundle.path)
+    with pytest.raises(StopWork, match="all weights in the same file"):
+        load_onnx_network(saved)
+
+
+def test_a_file_that_is_exchanged_between_check_and_use_is_refused(tmp_path: Path) -> None:
+    """What runs is what the digest covers."""
+    bundle = save(tmp_path)
+    save_mean_network(bundle.onnx_file, SHAPE, 2, activation="Sigmoid")
+    with pytest.raises(StopWork, match=r"model\.onnx was changed after the bundle was read"):
+        load_onnx_network(bundle)
+    bundle.onnx_file.unlink()
+    with pytest.raises(StopWork, match=r"cannot be read \(FileNotFoundError\)\. Copy the whole folder again"):
+        load_onnx_network(bundle)

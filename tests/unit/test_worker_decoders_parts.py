@@ -21,6 +21,7 @@ from nightread.reasons import Reason
 from worker.decoders.decode_ahead import DecodeAhead
 from worker.decoders.messages import (
     DecodedImage,
+    DecodeRequest,
     PatientNumbers,
     Response,
     Routing,
@@ -30,7 +31,7 @@ from worker.decoders.messages import (
     receive,
     send,
 )
-from worker.decoders.pool import DecodePool, slot_layout
+from worker.decoders.pool import DecodePool, _Decoder, slot_layout
 from worker.decoders.shared_slots import SharedSlots, SlotLayout, create_memory
 from worker.fetching.files import Fetched
 
@@ -142,11 +143,11 @@ class FakePool:
         self.events.append(f"take {number}")
         return "decoded"
 
-    def receive(self) -> bool:
+    def wait_for_slot(self, progress: Callable[[], None]) -> None:
         """Get the response to a request of the earlier batch."""
         self._busy -= 1
-        self.events.append("receive")
-        return True
+        self.events.append("wait")
+        progress()
 
     def abandon(self, number: int) -> None:
         """Give up a request."""
@@ -177,7 +178,59 @@ def test_a_batch_waits_for_the_slots_of_a_batch_that_was_given_up() -> None:
     progress: list[int] = []
     with _ahead(pool, _claimed(1)) as ahead:
         ahead.take(_claimed(1), lambda: progress.append(1))
-    assert (pool.events, progress) == (["receive", "submit 1", "take 1"], [1])
+    assert (pool.events, progress) == (["wait", "submit 1", "take 1"], [1])
+
+
+class StuckPool(DecodePool):
+    """A pool whose decoders never respond, until they are started anew. It starts no process."""
+
+    starts = 0
+
+    def _start(self) -> None:
+        self.starts += 1
+        self._decoders = [_Decoder(index=0, connection=cast("Any", None))]
+        self._process: Any = SimpleNamespace()
+
+    def _send(self, request: DecodeRequest) -> None:
+        self._decoders[0].requests[request.number] = request
+
+    def close(self) -> None:
+        """End nothing."""
+        self._decoders = []
+
+    def receive(self, _seconds: float = 0) -> bool:
+        """Respond to the oldest request, but not before a second start."""
+        if self.starts > 1 and self._decoders[0].requests:
+            self._store(self._decoders[0], Response(min(self._decoders[0].requests), Undecoded.NOT_PLAIN))
+            return True
+        return False
+
+
+@linux_only
+def test_decoders_that_are_stuck_with_a_batch_that_was_given_up_are_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the next batch would wait for a slot for ever."""
+    monkeypatch.setattr("worker.decoders.pool._START_SECONDS", -1)
+    models = SimpleNamespace(frame_bytes=4, rules=None, models={})
+    settings = SimpleNamespace(
+        decoders=1,
+        roots={},
+        accept_raster=False,
+        any_domain=False,
+        max_file_bytes=1,
+        image_timeout_seconds=1,
+        image_memory_bytes=1,
+    )
+    given: Any = settings, None, models
+    pool = StuckPool(*given, record_death=lambda: None)
+    with DecodeAhead([_claimed(number) for number in range(8)], pool):
+        assert not pool.can_accept()
+    progress: list[int] = []
+    with DecodeAhead([_claimed(9)], pool) as ahead:
+        assert ahead.take(_claimed(9), lambda: progress.append(1)) is Undecoded.NOT_PLAIN
+    assert (pool.starts, len(progress)) == (2, 5)
+    assert pool.can_accept()
 
 
 def test_without_any_decoder_nobody_waits() -> None:

@@ -47,8 +47,7 @@ class DecodeAhead:
         while image.work_id not in self._numbers:  # decoders are still busy with a batch that was given up
             if pool.is_lost:
                 return Undecoded.NOT_PLAIN
-            if pool.receive():
-                progress()
+            pool.wait_for_slot(progress)
             self._submit()
         result = pool.take(self._numbers[image.work_id], progress)
         del self._numbers[image.work_id]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from db.ledger import Claimed
 from imaging.limits import Limits
+from nightread.environment import foreign_variables
 from nightread.piped_process import PipedProcess
 from nightread.settings import Settings
 from worker.decoders.messages import DecodedImage, DecodeRequest, DecoderSetup, Response, Undecoded, receive, send
@@ -95,20 +96,21 @@ class DecodePool:
 
         `progress` is called for each response, of this image or another; an exception from it is passed on.
         """
-        silent_since = time.monotonic()
-        while number not in self._results:
-            if self.receive():
-                silent_since = time.monotonic()
-                progress()
-            elif time.monotonic() - silent_since > self._longest_silence(number):
-                self._restart(stuck_with=number)
-                silent_since = time.monotonic()
+        self._wait_until(lambda: number in self._results, number, progress)
         slot, result = self._results.pop(number)
         self._free.append(slot)
         return result if isinstance(result, Undecoded) else (result, self._memory.read(slot, result.shapes))
 
+    def wait_for_slot(self, progress: Callable[[], None]) -> None:
+        """Wait until the pool can accept a request or is lost, while all slots are held by requests of earlier batches.
+
+        `progress` is as in `take`.
+        """
+        oldest = min((number for decoder in self._decoders for number in decoder.requests), default=0)
+        self._wait_until(lambda: self.is_lost or self.can_accept(), oldest, progress)
+
     def abandon(self, number: int) -> None:
-        """Free the slot of a request as soon as its response is there; nobody takes it."""
+        """Free the slot of a request as soon as its response is there. The result is not used."""
         if number in self._results:
             self._free.append(self._results.pop(number)[0])
         else:
@@ -139,6 +141,17 @@ class DecodePool:
             decoder.connection.close()
         self._decoders = []
 
+    def _wait_until(self, is_over: Callable[[], bool], number: int, progress: Callable[[], None]) -> None:
+        """Receive responses until `is_over`. After a long silence the decoder of request `number` is stuck."""
+        silent_since = time.monotonic()
+        while not is_over():
+            if self.receive():
+                silent_since = time.monotonic()
+                progress()
+            elif time.monotonic() - silent_since > self._longest_silence(number):
+                self._restart(stuck_with=number)
+                silent_since = time.monotonic()
+
     def _longest_silence(self, number: int) -> float:
         """Return the seconds without any response after which the decoder that has this request counts as stuck."""
         is_ready = any(decoder.is_ready for decoder in self._decoders if number in decoder.requests)
@@ -149,7 +162,7 @@ class DecodePool:
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(self._setup.layout.decoders)]
         theirs = [pair[1].fileno() for pair in pairs]
         try:
-            self._process = PipedProcess(_MODULE, descriptors=(*theirs, self._descriptor))
+            self._process = PipedProcess(_MODULE, foreign_variables(), descriptors=(*theirs, self._descriptor))
         except OSError:
             for our_end, _ in pairs:
                 our_end.close()
@@ -169,16 +182,17 @@ class DecodePool:
 
         If one is stuck in the kernel, where its own timers have no effect, the image on which it works is suspicious.
         """
+        log.warning("the decoder processes ended, or were stuck: they are started anew")
         open_requests: dict[int, DecodeRequest] = {}
-        for decoder in self._decoders:
+        decoders = self._decoders
+        self.close()  # first, so that no decoder marks another request behind the loop
+        for decoder in decoders:
             in_flight = self._memory.in_flight(decoder.index)
             if stuck_with in decoder.requests and in_flight in decoder.requests:
                 self._finish(decoder.requests.pop(in_flight), Undecoded.SUSPICIOUS)
             open_requests.update(decoder.requests)
             self._memory.mark_in_flight(decoder.index, 0)
-        log.warning("the decoder processes ended, or were stuck: they are started anew")
         self._failed_starts += 1
-        self.close()
         if self._failed_starts <= _START_ATTEMPTS:
             with suppress(OSError):
                 self._start()

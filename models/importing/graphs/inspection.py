@@ -53,7 +53,7 @@ def read_model(path: Path) -> Any:
 
 
 def check_graph(graph: Any) -> None:
-    """Raise RefusedModel, with the name of the operator or of the weights, for what is not harmless."""
+    """Raise RefusedModel, with its name, for an operator or weights that nightread does not accept."""
     for name, tensor in tensors_of(graph):
         _check_tensor(name, tensor)
     for node in nodes_of(graph):

@@ -28,7 +28,7 @@ class Port:
 
     name: str
     kind: int
-    """The type of its elements, onnx.TensorProto.DataType; 0 for what is no tensor."""
+    """The type of its elements, onnx.TensorProto.DataType; 0 if it is not a tensor."""
     shape: Shape | None
     """None for a size that is free; None as a whole if the file does not say it."""
 

@@ -20,6 +20,7 @@ IMAGES, SCORES = "images", "scores"
 """The names of the input and the output of each file that an import writes, with `_` if the network has them."""
 SCAN_OPSET, _ROUND_OPSET = 9, 11
 BATCH = "batch"
+_UINT8_RANGE = 0, 255
 
 
 def remove_unused(graph: Any, output: str) -> None:
@@ -78,6 +79,8 @@ class Rewriter:
                     f"The network takes uint8 images with opset {self.opset}. Ask its author to export it again with "
                     "opset 17."
                 )
+            # Cubic interpolation leaves the range, and a cast would then turn white into black.
+            steps.append(("Clip", [self._constant(end, np.float32) for end in _UINT8_RANGE], {}))
             steps.append(("Round", (), {}))
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": port.kind}))
@@ -134,9 +137,9 @@ class Rewriter:
         del self.model.graph.node[:]
         self.model.graph.node.extend([*nodes, *behind])
 
-    def _constant(self, values: Sequence[int]) -> str:
-        name = self._new("shape")
-        self.model.graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+    def _constant(self, values: Sequence[int] | int, dtype: type[np.generic] = np.int64) -> str:
+        name = self._new("constant")
+        self.model.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
 
     def _new(self, name: str) -> str:

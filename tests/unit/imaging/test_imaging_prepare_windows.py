@@ -8,9 +8,9 @@ import pytest
 from imaging.array import Array
 from imaging.dicom_image import Frame
 from imaging.grayscale import Grayscale
-from imaging.prepare import prepare
+from imaging.prepare import _clipping, prepare
 from imaging.spec import InputSpec, Intensity
-from imaging.voi import Mapping, Ramp, Sigmoid
+from imaging.voi import Lut, Mapping, Ramp, Sigmoid
 
 VOI = Intensity(kind="voi")
 
@@ -103,3 +103,15 @@ def test_the_overshoot_of_cubic_interpolation_is_kept() -> None:
     spec = InputSpec(height=1, width=1, channels=1, intensity=Intensity(kind="full"), interpolation="cubic")
     frame = Frame(index=0, stored=np.array([[0, 0, 0, 60_000]], np.uint16), bits_stored=16)
     assert prepare(frame, spec).reshape(-1).tolist() == pytest.approx([-5_625 / 65_535], abs=1e-6)
+
+
+def test_no_lookup_table_is_kept_for_a_window() -> None:
+    """A night has thousands of tables of 128 KiB in headers; a fixed window is the same for all of them."""
+    _clipping.cache_clear()
+    spec = InputSpec(height=1, width=2, channels=1, intensity=Intensity(kind="window", low=0, high=100))
+    for entry in range(3):
+        table = Lut(first=0, bits=8, entries=bytes([entry]) * 8)
+        grayscales = Grayscale(voi=table), Grayscale(voi=table, modality_lut=table)
+        for grayscale in grayscales:
+            prepare(Frame(index=0, stored=np.array([[0, 3]], np.uint16), bits_stored=16, grayscale=grayscale), spec)
+    assert _clipping.cache_info().currsize == 1
