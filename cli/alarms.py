@@ -92,7 +92,10 @@ def silence_command(ids: tuple[int, ...], hours: float | None, until: datetime |
         raise UsageFault(f"An alarm can be silenced for at most {LONGEST_SILENCE.days} days.")
     with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
         changed = silence(database, ids, until=end, actor=user_name(), now=now)
-        _report(f"Silent until {nights_of(settings).local(end):%a %Y-%m-%d %H:%M}", changed, ids, database)
+        what = (
+            f"Silent until {nights_of(settings).local(end):%a %Y-%m-%d %H:%M}" if end > now else "Not silent any more"
+        )
+        _report(what, changed, ids, database)
 
 
 def _report(what: str, changed: Sequence[int], ids: Sequence[int], database: Database) -> None:

@@ -99,8 +99,7 @@ def run(
         line.stop_worker()
         remarks = [remark for folder in folders for remark in _remarks(folder)]
         summary = summarise(line.database, scope, new=new, since=since, settings=run_settings, remarks=remarks)
-        if answer is not None:
-            answer(summary, line.database)
+        answer(summary, line.database)
     return summary
 
 

@@ -95,7 +95,7 @@ def require_channels(settings: Settings) -> None:
 
 
 def _test_channels(settings: Settings) -> None:
-    if not (settings.alarm_channels or settings.monitor_url):
+    if not settings.alarm_channels:
         raise UsageFault("The settings have no channel: add [[alarm_channels]] to the settings file (docs/alarms.md).")
     failed = 0
     for name, problem in try_channels(settings, utc_now()):

@@ -1,12 +1,15 @@
 """Define the settings of alarms, of their channels and of the outside monitor: a part of nightread.settings."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -26,7 +29,33 @@ from nightread.sources import AbsolutePath, Destination, Seconds, reveal
 _NAME_LENGTH = 64
 _SECRET_LENGTH = 16
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_LENGTH, pattern=r"^[\w.-]+$")]
-PlainHttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^#\s]*)?$")]
+
+
+def _with_valid_host(url: str) -> str:
+    """Return the URL. Raises ValueError, without the URL, if its host or port is invalid."""
+    try:
+        parts = urlsplit(url)
+        is_valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError("the host or the port of the URL is invalid: give a URL such as https://host:443/path")
+    return url
+
+
+def _with_http(secret: SecretStr) -> SecretStr:
+    """Return the URL. Raises ValueError, without the URL, if it is no URL of a web server."""
+    url = secret.get_secret_value()
+    if re.fullmatch(r"https?://[^/?#@\s]+([/?][^#\s]*)?", url) is None:
+        raise ValueError("this is not the URL of a web server: give a URL such as https://hc-ping.com/UUID")
+    _with_valid_host(url)
+    return secret
+
+
+PlainHttpUrl = Annotated[
+    str, StringConstraints(pattern=r"^https?://[^/?#@\s]+(/[^#\s]*)?$"), AfterValidator(_with_valid_host)
+]
+MonitorUrl = Annotated[SecretStr, AfterValidator(_with_http)]
 
 
 class _Channel(BaseModel):
@@ -141,7 +170,7 @@ class AlarmSettings(BaseSettings):
         description="Rules on results: what a label, score, model or source sets in motion; try them with "
         "`nightread result-rules --dry-run`.",
     )
-    monitor_url: SecretStr | None = Field(
+    monitor_url: MonitorUrl | None = Field(
         None,
         description="Ping URL of an outside monitor such as healthchecks.io, which alarms if the pings stop; the URL "
         "is a secret.",

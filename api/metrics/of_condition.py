@@ -12,7 +12,7 @@ from db.condition import Verdict
 from db.ledger import Cause
 
 _KINDS = ("part", "source", "pause", "deadline", "stalled", "clock", "disk", "counts")
-_WAITS = ("ready", "being_analysed", "rest_of_file", "source", "disk_space", "person", "retry")
+_WAITS = ("ready", "being_analysed", "rest_of_file", "source", "disk_space", "hours", "person", "retry")
 
 
 def condition_metrics(status: Status) -> Iterator[Metric]:

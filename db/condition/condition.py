@@ -192,7 +192,8 @@ def _stalled(
     """Yield a problem if batches were sent and none came back for ten minutes: both, since a quiet night is fine."""
     if not waiting.ready + waiting.being_analysed:
         return
-    if not any(part.kind is PartKind.WORKER and part.state.works for part in parts):
+    workers = [part.state for part in parts if part.kind is PartKind.WORKER]
+    if not any(state.works or state is PartState.DRAINING for state in workers):
         return  # this is a problem of its own
     since = queries.unanswered_since(database)
     if since is not None and now - since >= STALLED:

@@ -164,9 +164,8 @@ def _judge(kind: PartKind, row: PartRow, at: datetime) -> Part:
     if row.stopped_at is not None:
         state, seen_at = PartState.STOPPED, row.stopped_at
     elif row.draining_at is not None and age <= DRAIN_SECONDS:
-        state = (
-            PartState.DRAINING
-        )  # Celery stops its timers, and so the heartbeat, while it waits for batches at its end
+        # Celery stops its timers, and so the heartbeat, while it waits for batches at its end.
+        state = PartState.DRAINING
     elif age > (LIVE_SECONDS if kind is PartKind.WORKER else SILENT_SECONDS) or age < -TOLERATED_SECONDS:
         state = PartState.SILENT  # a heartbeat in the future was sent before the clock was set back
     elif row.worked_at is not None and (at - row.worked_at).total_seconds() > HANGING_SECONDS + _round_seconds(row):

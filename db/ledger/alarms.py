@@ -229,7 +229,8 @@ def _end(connection: Connection, alarm: Alarm, now: datetime) -> list[tuple[Alar
             connection.execute(update(alarms).where(alarms.c.id == alarm.id).values(**seen))
         return []
     connection.execute(update(alarms).where(alarms.c.id == alarm.id).values(closed_at=now))
-    return [(AlarmEvent.CLOSED, replace(alarm, closed_at=now))]
+    was_told = alarm.notified_at is not None  # it may have opened, and ended, while it was silenced
+    return [(AlarmEvent.CLOSED, replace(alarm, closed_at=now))] if was_told else []
 
 
 def _change(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
+from db.alarm_tables import rule_actions
 from db.engine import Database
 from db.ledger.locks import stop_recording
 from db.ledger.occurrences import forget_occurrences
@@ -128,6 +129,7 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime, *, w
         cancelled = connection.execute(_CANCEL, {**named, "now": now}).rowcount
         connection.execute(_EMPTY_IMAGES, {**named, "now": now})
         connection.execute(_END_CONFLICTS, named)
+        connection.execute(_ACTIONS_OF_RULES, {"subjects": [f"image {row.id}" for row in rows]})
         forget_occurrences(connection, named["images"])
         besides = remove_study_rows(
             connection,
@@ -201,6 +203,9 @@ _DELETE_CONTENTS = delete(contents).where(
     # By hash, which is its key: `work_id` has no index.
     contents.c.content.in_(select(instances.c.content).where(instances.c.id.in_(bindparam("images", expanding=True)))),
     contents.c.work_id.in_(_IDS_OF_WORK),
+)
+_ACTIONS_OF_RULES = delete(rule_actions).where(  # of images without a study
+    rule_actions.c.subject.in_(bindparam("subjects", expanding=True))
 )
 _DELETE_COPIES = delete(copies).where(copies.c.original_id.in_(bindparam("images", expanding=True)))
 # Rows of further bundles stay: SQLite would read all of `contents` for each row of work that is deleted.

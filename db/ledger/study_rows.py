@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, bindparam, delete, select
 
+from db.alarm_tables import rule_actions
 from db.store_tables import deliveries, expected, truths, withdrawals
 from db.tables import instances
 
@@ -36,6 +37,7 @@ def remove_study_rows(
         for statement, keys in (
             (_EXPECTED, gone),
             (_NOTES_OF_STUDIES, gone),
+            (_ACTIONS_OF_RULES, gone),
             (_TRUTHS_OF_STUDIES, gone),
             (_TRUTHS_OF_IMAGES, gone_sop),
             (_TRUTHS_OF_ORDERS, gone_orders),
@@ -61,6 +63,7 @@ _NOTES_OF_IMAGES = delete(withdrawals).where(
     withdrawals.c.study_instance_uid.in_(bindparam("studies", expanding=True)),
     withdrawals.c.sop_instance_uid.in_(_KEYS),
 )
+_ACTIONS_OF_RULES = delete(rule_actions).where(rule_actions.c.subject.in_(_KEYS))
 _TRUTHS_OF_STUDIES = delete(truths).where(truths.c.subject == "study", truths.c.key.in_(_KEYS))
 _TRUTHS_OF_IMAGES = delete(truths).where(truths.c.subject == "sop", truths.c.key.in_(_KEYS))
 _TRUTHS_OF_ORDERS = delete(truths).where(truths.c.subject == "accession", truths.c.key.in_(_KEYS))

@@ -212,7 +212,7 @@ def _of_arrival(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         if values := getattr(wanted, name):
             yield (_opaque(column) if wanted.many_modalities else column).in_(values)
     if wanted.sha256 is not None:
-        yield from has_bytes((f"sha256:{wanted.sha256}",))
+        yield from has_bytes((f"sha256:{wanted.sha256.lower().removeprefix('sha256:')}",))
     if wanted.contents:
         yield from has_bytes(wanted.contents)
     yield from _marked(wanted)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from nightread import __version__
 from nightread.alarm_settings import AppriseChannel, Channel, CommandChannel, MailChannel, WebhookChannel
 from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
+from nightread.wording import counted
+
+log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Nightread-Signature"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,7 +60,11 @@ def _mail(settings: Settings, channel: MailChannel, notice: Notice, now: datetim
         refused = send_note(settings, channel.to, note, now=now)
     except (StopWork, UsageFault) as error:
         return str(error)
-    return "the mail server refused an address" if refused else None
+    if refused:  # the others have it: a further attempt would send it to them again
+        log.warning(
+            "the mail server refused %s of the channel %s", counted(len(refused), "address", "addresses"), channel.name
+        )
+    return None
 
 
 def _webhook(channel: WebhookChannel, notice: Notice, now: datetime) -> str | None:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _ANSWER_BYTES = 4096
 _OK = range(200, 300)
@@ -20,18 +20,15 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: 
 
     The reason names no part of the URL, which may hold a secret. However slow the server is, the request ends.
     """
-    parts = urlsplit(url)
-    host, path = parts.hostname or "", parts.path or "/"
-    if parts.scheme == "https":
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, parts.port, timeout=timeout_seconds, context=ssl.create_default_context()
-        )
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_seconds)
-    timers = [_started_timer(timeout_seconds, connection)]
+    timers: list[threading.Timer] = []
+    connection: http.client.HTTPConnection | None = None
     try:
+        parts = urlsplit(url)
+        connection = _connection(parts, timeout_seconds)
+        timers.append(_started_timer(timeout_seconds, connection))
         connection.connect()
         timers.append(_started_timer(timeout_seconds, connection))
+        path = parts.path or "/"
         connection.request("POST", f"{path}?{parts.query}" if parts.query else path, body, dict(headers))
         response = connection.getresponse()
         response.read(_ANSWER_BYTES)
@@ -40,8 +37,18 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: 
     finally:
         for timer in timers:
             timer.cancel()
-        connection.close()
+        if connection is not None:
+            connection.close()
     return None if response.status in _OK else f"status {response.status}"
+
+
+def _connection(parts: SplitResult, timeout_seconds: float) -> http.client.HTTPConnection:
+    """Return a connection that is not open yet. Raises ValueError and http.client.InvalidURL for a wrong URL."""
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(host, parts.port, timeout=timeout_seconds, context=context)
+    return http.client.HTTPConnection(host, parts.port, timeout=timeout_seconds)
 
 
 def _started_timer(seconds: float, connection: http.client.HTTPConnection) -> threading.Timer:

@@ -77,12 +77,18 @@ class AlarmWatch:
             self._remove_old(now)
         except (SQLAlchemyError, StopWork) as error:
             self._monitor.send("fail", now=now, text="the checks could not be made")
-            what = error_messages.describe(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
-            self._outage.failed(what, now)
+            self._outage.failed(_described(error), now)
             return
         self._monitor.send("success", now=now)
         _log(events)
-        self._outbox.send_due(now)
+        self._send_due(now)
+
+    def _send_due(self, now: datetime) -> None:
+        """Send the notices that are due; a database that fails meanwhile is an alarm if the next checks fail too."""
+        try:
+            self._outbox.send_due(now)
+        except (SQLAlchemyError, StopWork) as error:
+            log.warning("messages wait for the next round, because the database cannot be read: %s", _described(error))
 
     def _note(self, findings: Iterable[Finding], now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
         repeat = self._settings.alarm_repeat_seconds
@@ -103,6 +109,10 @@ class AlarmWatch:
             remove_old_alarms(self._database, before=now - timedelta(days=self._settings.alarm_keep_days))
             ledger.forget_parts(self._database, now=now)
             self._removed_at = now
+
+
+def _described(error: SQLAlchemyError | StopWork) -> str:
+    return error_messages.describe(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
 
 
 def _log(events: Iterable[tuple[AlarmEvent, Alarm]]) -> None:

@@ -118,6 +118,21 @@ def test_a_silenced_alarm_sends_nothing_until_its_time(database: Database, clock
     assert _sent(database) == ["opened", "repeated"]
 
 
+def test_an_alarm_that_begins_and_ends_in_silence_is_never_told(database: Database, clock: SettableClock) -> None:
+    """A closing message would name an alarm that nobody has heard of; the list has it."""
+    _note(database, clock, PAUSED)
+    (alarm,) = queries.alarms(database, is_open=True)
+    silence(database, [alarm.id], until=clock() + 4 * HOUR, actor="ann", now=clock())
+    clock.advance(minutes=2)
+    assert _note(database, clock) == []
+    clock.advance(hours=3)
+    assert _note(database, clock, PAUSED) == []
+    clock.advance(hours=2)
+    assert _note(database, clock) == []
+    assert _sent(database) == ["opened"]
+    assert [closed.closed_at is not None for closed in queries.alarms(database)] == [True, True]
+
+
 def test_a_clock_that_is_set_back_neither_opens_nor_closes_nor_stops_the_repeats(
     database: Database, clock: SettableClock
 ) -> None:

@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner, Result
 from databases import NewSqlite
 from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_outcome
 from sqlalchemy import insert
+from sqlalchemy.exc import OperationalError
 from test_report_command import mail_server
 from web_server import Reply, running_web_server
 
@@ -19,7 +21,7 @@ from db.engine import Database
 from db.ledger.alarms import Finding, note_findings
 from db.store_tables import deliveries
 from db.tables import State
-from delivery.alarms import AlarmWatch
+from delivery.alarms import AlarmWatch, outbox
 from imaging.facts import Facts
 from nightread.alarm_rules import AlarmRule
 from nightread.errors import UsageFault
@@ -69,6 +71,8 @@ def test_an_alarm_is_acknowledged_and_silenced(database: Database, tmp_path: Pat
     assert alarm.silenced_until is not None
     assert alarm.silenced_until - datetime.now(UTC) > timedelta(hours=3)
     assert "silent until" in _run(tmp_path, "alarms").output
+    assert f"Not silent any more: {number}." in _run(tmp_path, "alarms", "silence", number, "--hours", "0").output
+    assert "silent until" not in _run(tmp_path, "alarms").output
 
 
 @pytest.mark.parametrize("arguments", [("ack", "99"), ("silence", "1"), ("silence", "1", "--until", "2099-01-01")])
@@ -98,6 +102,44 @@ def test_a_test_message_reaches_each_channel(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "pager: sent" in result.output
     assert [json.loads(request.body)["event"] for request in server.asked] == ["test"]
+
+
+def test_one_refused_address_does_not_send_the_mail_again(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """The other addresses would get it every time; the log says it."""
+    clock = SettableClock()
+    ledger.pause(database, ledger.Cause.BREAKER, detail="too many failed", now=clock())
+    with mail_server() as (port, mails):
+        channel = {"kind": "mail", "name": "mail", "to": ["night@hospital.example", "unknown@hospital.example"]}
+        smtp = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_from": "n@hospital.example", "smtp_tls": "none"}
+        settings = Settings(alarm_channels=[channel], **smtp)  # type: ignore[arg-type,list-item]
+        watch = AlarmWatch(settings, database, nights_of(settings), clock=clock)
+        watch.check()
+        clock.advance(seconds=30)
+        watch.check()
+    assert len([mail for mail in mails if "paused" in str(mail["Subject"])]) == 1
+    assert "refused 1 address of the channel mail" in caplog.text
+    assert queries.unsent_notices(database) == 0
+
+
+def test_a_database_that_fails_between_checks_and_messages(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog goes on, and sends the message in the next round."""
+    clock, target = SettableClock(), tmp_path / "command"
+    ledger.pause(database, ledger.Cause.BREAKER, detail="too many failed", now=clock())
+    channel = {"kind": "command", "name": "lamp", "command": ["/bin/sh", "-c", f"cat > {target}"]}
+    settings = Settings(alarm_channels=[channel])  # type: ignore[list-item]
+    watch = AlarmWatch(settings, database, nights_of(settings), clock=clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "waiting_notices", _unavailable)
+        watch.check()
+    assert not target.exists()
+    watch.check()
+    assert json.loads(target.read_text())["rule"] == "paused"
+
+
+def _unavailable(_database: Database, *, now: datetime) -> NoReturn:
+    raise OperationalError("SELECT", {}, Exception(f"gone at {now}"))
 
 
 def test_no_channel_gets_a_word_of_a_patient(

@@ -1,19 +1,22 @@
 """Workers drain, and parts are forgotten, as an operator asks for it; each is audited and can be repeated."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from ledger_driver import LedgerDriver, build_arrivals
 from living_parts import all_alive, beat, parts, worker_beat
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from cli.main import cli
 from db import ledger, queries
+from db.alarms.of_condition import findings_of_condition
 from db.condition import Level, read_condition
 from db.ledger import PartKind
-from db.tables import audit
+from db.tables import audit, batches
+from nightread.alarm_rules import AlarmRule
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.nights import nights_of
@@ -74,6 +77,18 @@ def test_one_that_drains_beside_others_is_no_problem_and_a_restart_ends_it(drive
     ledger.deregister(database, node="w@host", boot_id="1")
     worker_beat(database, now=clock.advance(seconds=5), boot_id="2")
     assert [worker.draining for worker in queries.workers(database, now=clock())] == [False, False]
+
+
+def test_images_that_wait_while_all_workers_drain_are_an_alarm(driver: LedgerDriver) -> None:
+    """A drain that nobody ended must not be noticed in the morning only."""
+    database, clock = driver.database, driver.clock
+    ledger.drain(database, "w@host", actor="ann", now=clock())
+    for minutes, expected in ((9, set()), (11, {AlarmRule.STALLED})):
+        formed_at = clock() - timedelta(minutes=minutes)
+        database.write(lambda connection, at=formed_at: connection.execute(update(batches).values(created_at=at)))
+        condition = read_condition(database, Settings(), nights_of(Settings()), now=clock())
+        assert condition.level is Level.STOPPED
+        assert {finding.rule for finding in findings_of_condition(condition)} == expected
 
 
 def test_a_worker_that_ends_says_so_without_heartbeats_for_five_minutes(driver: LedgerDriver) -> None:

@@ -8,8 +8,8 @@ from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_out
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from db import queries
-from db.alarm_tables import notices
+from db import ledger, queries
+from db.alarm_tables import notices, rule_actions
 from db.engine import Database
 from db.ledger.result_actions import is_wanted_by_rule, rule_matches
 from db.tables import audit, work
@@ -46,7 +46,7 @@ def driver(database: Database, clock: SettableClock, source_id: int) -> LedgerDr
     return driver
 
 
-def _result(driver: LedgerDriver, label: str, score: float, *, study: str = STUDY, number: int = 1) -> None:
+def _result(driver: LedgerDriver, label: str, score: float, *, study: str | None = STUDY, number: int = 1) -> None:
     """Record one result; the other images of the study wait."""
     driver.register(build_arrivals(number))
     (batch,) = driver.form(count=1, images=number)
@@ -139,3 +139,18 @@ def test_wrong_rules_are_refused(rule: dict[str, Any]) -> None:
     """When the settings are read."""
     with pytest.raises(ValidationError):
         _settings(**rule)
+
+
+@pytest.mark.parametrize("study", [STUDY, None])
+def test_a_purge_removes_the_tags_and_a_study_that_comes_again_is_told_again(
+    database: Database, driver: LedgerDriver, study: str | None
+) -> None:
+    """The rows of the rules name the study, so they go with it; the audit table names none."""
+    _result(driver, "bleeding", 0.9, study=study)
+    assert apply_result_rules(_settings(), database, driver.clock.advance(minutes=1)) == 4
+    (image,) = [row.id for row in driver.instances()]
+    ledger.purge(database, [image], cause="image", actor="ann", now=driver.clock())
+    assert _rows(database, rule_actions) == []
+    assert STUDY not in str(_rows(database, audit))
+    _result(driver, "bleeding", 0.9, study=study)
+    assert apply_result_rules(_settings(), database, driver.clock.advance(minutes=1)) == 4

@@ -16,6 +16,7 @@ from web_server import Reply, running_web_server
 
 from db.ledger.notices import Notice
 from delivery.alarms.channels import SIGNATURE_HEADER, send, signature
+from delivery.alarms.http_post import post
 from delivery.alarms.message import text_of, title_of
 from delivery.alarms.monitor import Monitor
 from nightread.alarm_rules import TIMINGS, AlarmRule
@@ -173,6 +174,8 @@ def test_each_rule_links_to_an_entry_of_the_playbook_and_is_documented() -> None
     [
         {"kind": "webhook", "url": "ftp://a", "secret": SECRET},
         {"kind": "webhook", "url": "https://user@host/", "secret": SECRET},
+        {"kind": "webhook", "url": "https://host:99999/", "secret": SECRET},
+        {"kind": "webhook", "url": "https://[::1/", "secret": SECRET},
         {"kind": "webhook", "url": "https://host/", "secret": "short"},
         {"kind": "mail", "to": []},
         {"kind": "command", "command": []},
@@ -183,6 +186,20 @@ def test_wrong_channels_are_refused(fields: dict[str, object]) -> None:
     """When the settings are read, and not in the night."""
     with pytest.raises(ValidationError):
         _channel(**fields)
+
+
+@pytest.mark.parametrize("url", ["hc.example/uuid", "ftp://host/uuid", "https://host:99999/uuid", "https://[::1/uuid"])
+def test_a_wrong_monitor_is_refused_without_showing_it(url: str) -> None:
+    """When the settings are read: in the night no heartbeat would leave the host."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(monitor_url=url)  # type: ignore[arg-type]
+    assert "uuid" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["http://host:99999/token", "http://[::1/token", "http://a b/token"])
+def test_a_wrong_url_is_a_failed_attempt(url: str) -> None:
+    """The watchdog goes on, whatever the URL is."""
+    assert post(url, b"", {}, timeout_seconds=1) in ("ValueError", "InvalidURL")
 
 
 def test_secrets_of_channels_reach_child_processes_and_nobody_else() -> None:

@@ -13,7 +13,7 @@ from living_parts import all_alive, beat
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.main import main
-from db import ledger
+from db import ledger, queries
 from db.ledger import PartKind
 from db.tables import State
 from nightread.reasons import Reason
@@ -44,6 +44,15 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_unfinished_images_add_up_outside_of_the_hours_of_a_source(api: ApiDriver) -> None:
+    """What waits for the hours of its source is a value of `waits_for` like all others."""
+    clock, (source,) = api.ledger_driver.clock, [each for each in queries.sources(api.database) if each.name == SECRET]
+    ledger.pause(api.database, ledger.Cause.HOURS, detail="", now=clock(), source_id=source.id)
+    found = samples(api.client.get("/metrics").text)
+    assert found["nightread_unfinished_images", "hours"] == 1
+    assert sum(value for (name, *_), value in found.items() if name == "nightread_unfinished_images") == 1
 
 
 def test_a_scrape_has_counts_parts_and_the_expected_end(api: ApiDriver) -> None:

@@ -38,10 +38,10 @@ class Drain:
         drains = ledger.is_draining(self._database, node=self._node, boot_id=self._boot_id)
         if drains == self._drains:
             return
-        self._drains = drains
         if drains:
-            log.warning("this worker drains: it finishes its batches and takes no more")
             self._consumer.cancel_task_queue(BATCH_QUEUE)
+            log.warning("this worker drains: it finishes its batches and takes no more")
         else:
-            log.warning("this worker takes batches again")
             self._consumer.add_task_queue(BATCH_QUEUE)
+            log.warning("this worker takes batches again")
+        self._drains = drains  # at the end: after an error of Redis the next call repeats it

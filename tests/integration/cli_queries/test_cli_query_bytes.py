@@ -49,6 +49,7 @@ def test_an_identity_finds_its_images(nightread: Nightread) -> None:
         ("--content", new.removeprefix("blake3:").upper(), 2),
         ("--content", f"sha256:{old}", 1),
         ("--sha256", old, 1),
+        ("--sha256", f"sha256:{old}", 1),
     ):
         assert [image["image_id"] for image in _query(nightread, option, value)] == [image_id]
     code, _, error = nightread("query", "--content", "blake3:12")
