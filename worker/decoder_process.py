@@ -102,11 +102,8 @@ class _HeaderKeeper:
         self.annotations: Annotations | None = None
 
     def keep_header(self, _image: Claimed, dicom_image: DicomImage) -> None:
-        """Keep the facts and annotations. Raises NotPlainError if a slot is too small for the frames.
-
-        An image without a UID is not plain either: it may have to be found by the content of a former release.
-        """
-        if dicom_image.frame_count > self._frame_limit or not dicom_image.facts.sop_instance_uid:
+        """Keep the facts and annotations. Raises NotPlainError if a slot is too small for the frames."""
+        if dicom_image.frame_count > self._frame_limit:
             raise NotPlainError
         self.facts, self.annotations = dicom_image.facts, header_annotations(dicom_image)
 
