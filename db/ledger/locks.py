@@ -1,6 +1,6 @@
 """Lock what transactions that record outcomes have in common, on PostgreSQL; SQLite has one writer.
 
-Recording takes two locks of a transaction. It shares the first one with other recorders, from its begin on. It takes
+Recording takes two locks of a transaction. It shares the first one with other recorders, from its beginning. It takes
 the second one alone, after it has written the rows of its own images, for what depends on the images of others:
 versions, copies, withdrawals and occurrences. So two processes write their rows at the same time, and wait for each
 other only at the end, for a few statements per batch.
@@ -9,7 +9,7 @@ other only at the end, for a few statements per batch.
 from sqlalchemy import Connection, TextClause, text
 
 _RECORDING = 0x6E72726F  # "nrro"
-_OTHER_IMAGES = 0x6E696768  # "nigh"; releases before 1.6 hold it during the whole transaction
+_OTHER_IMAGES = 0x6E696768  # "nigh"; earlier releases hold it during the whole transaction
 
 
 def begin_recording(connection: Connection) -> None:
