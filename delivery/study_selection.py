@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from db import queries
 from db.engine import Database
+from db.ledger.result_actions import studies_sent_by_rules
 from nightread.settings import Settings
 
 _OVERLAP = timedelta(minutes=1)
@@ -22,7 +23,7 @@ class Scope:
 
 
 class StudySelector:
-    """Finds studies with new outcomes since the last call, and checks whether they are complete."""
+    """Finds studies with new outcomes, or sent by rules, since the last call; checks whether they are complete."""
 
     def __init__(self, settings: Settings, database: Database, scope: Scope) -> None:
         """Select within `scope`; an empty scope means the last `deliver_days`."""
@@ -62,7 +63,10 @@ class StudySelector:
         if self._seen_until is not None:
             since = max(since, self._seen_until - _OVERLAP)
         self._seen_until = now
-        return queries.studies_with_outcomes(self._database, since=since, until=scope.until)
+        found = queries.studies_with_outcomes(self._database, since=since, until=scope.until)
+        if scope == Scope() and any(each.studies == "rules" for each in self._settings.destinations):
+            found += studies_sent_by_rules(self._database, since=since)  # a rule may act long after the outcome
+        return found
 
     def _is_ready(self, study_instance_uid: str, now: datetime) -> bool:
         """Return whether no image is pending and the study is complete.

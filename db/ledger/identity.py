@@ -16,7 +16,7 @@ _OWNING = (State.DONE, State.EXPANDED)
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
-    """Return the instance ids, by SHA-256, of contents that are done or expanded."""
+    """Return the instance ids, by identity, of contents that are done or expanded."""
     with database.read() as connection:
         rows = connection.execute(_OWNERS, {"hashes": list(hashes)}).all()
         return {row.content: row.instance_id for row in rows}
@@ -54,7 +54,7 @@ class _Owner(NamedTuple):
 
 
 def _owners(connection: Connection, claims: dict[str, Outcome]) -> dict[str, "_Owner"]:
-    """Return the owner of each content, by SHA-256: its earlier owner, or else the outcome that claims it now."""
+    """Return the owner of each content, by its identity: its earlier owner, or else the outcome that claims it now."""
     rows = [(content, claims[content].work_id) for content in sorted(claims)]
     if insert_if_absent(connection, contents, ("content", "work_id"), rows) == len(rows):
         return {content: _Owner(outcome.work_id, outcome.instance_id) for content, outcome in claims.items()}

@@ -110,6 +110,22 @@ def is_wanted_by_rule(database: Database, study_instance_uid: str, destination: 
         return connection.execute(statement.limit(1)).first() is not None
 
 
+def studies_sent_by_rules(database: Database, *, since: datetime) -> list[str]:
+    """List the studies that rules have sent to any destination at this time or later, the earliest first."""
+    statement = (
+        select(rule_actions.c.subject)
+        .where(
+            rule_actions.c.kind == "destination",
+            rule_actions.c.at >= since,
+            rule_actions.c.subject.not_like("image %"),  # an image without a study has no report
+        )
+        .group_by(rule_actions.c.subject)
+        .order_by(func.min(rule_actions.c.at))
+    )
+    with database.read() as connection:
+        return list(connection.execute(statement).scalars())
+
+
 def results_since(database: Database, now: datetime) -> datetime:
     """Return from when on results were not examined yet; the first call examines none of the past."""
     statement = select(watchdog_marks.c.at).where(watchdog_marks.c.name == _MARK)

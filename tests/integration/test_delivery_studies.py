@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from report_destinations import accepting_destination, cstore_settings
 
 from db import queries
 from db.ledger import Annotations, Withdrawal
+from db.ledger.result_actions import apply_rule, rule_matches
 from db.tables import State
 from delivery.study_selection import Scope
 from nightread.reasons import Reason
+from nightread.result_rules import ResultRule
 
 pytestmark = [
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),
@@ -88,6 +91,25 @@ def test_a_study_waits_until_no_image_arrives(studies: AnalysedStudies) -> None:
         studies.ledger_driver.clock.advance(seconds=200)
         assert delivery_loop.ready() == [STUDY]
     assert received == []
+
+
+def test_a_rule_may_send_a_study_long_after_its_outcome(studies: AnalysedStudies) -> None:
+    """The watchdog, which applies the rules, may have been away for an hour."""
+    database, clock = studies.ledger_driver.database, studies.ledger_driver.clock
+    rule = ResultRule(name="urgent", label="nodule", destination="pacs")
+    with accepting_destination() as (destination, received):
+        store = destination.model_copy(update={"studies": "rules"})
+        studies.settings_given["destinations"] = [store.model_dump()]
+        with studies.delivery_loop(store) as delivery_loop:
+            assert list(delivery_loop.deliver(delivery_loop.ready())) == [None]
+            for _ in range(2):  # the first call still looks at the time of the one before
+                clock.advance(hours=1)
+                found = delivery_loop.ready()
+            assert found == []
+            (match,) = rule_matches(database, rule, since=clock() - timedelta(hours=3), until=clock())
+            apply_rule(database, rule, match, body={}, now=clock())
+            assert delivery_loop.ready() == [STUDY]
+            assert len(list(delivery_loop.deliver([STUDY]))) == len(received) == 1
 
 
 def test_a_study_that_a_user_names_does_not_wait(studies: AnalysedStudies) -> None:
