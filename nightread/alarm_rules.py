@@ -28,6 +28,8 @@ class AlarmRule(StrEnum):
     BACKUP = "backup"
     COUNTS = "counts"
     DATABASE = "database"
+    CHANNEL_AWAY = "channel_away"
+    WATCHDOG = "watchdog"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,4 +78,6 @@ TIMINGS: dict[AlarmRule, AlarmTiming] = {
     AlarmRule.BACKUP: AlarmTiming(entry="The backup is old or missing"),
     AlarmRule.COUNTS: AlarmTiming(entry="The audit finds something", raise_after=2 * _MINUTE, is_critical=True),
     AlarmRule.DATABASE: AlarmTiming(entry="The database is away or locked", is_critical=True),
+    AlarmRule.CHANNEL_AWAY: AlarmTiming(entry="Alarms do not reach people"),
+    AlarmRule.WATCHDOG: AlarmTiming(entry="Alarms do not reach people", is_critical=True),
 }

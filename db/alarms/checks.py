@@ -1,10 +1,14 @@
 """Run all checks of the watchdog once."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from db.alarms.ages import old_backup, old_waiting
 from db.alarms.arrivals import silent_senders
+from db.alarms.channels import channels_away
 from db.alarms.habits import Habits
 from db.alarms.model_ranges import ModelRanges
 from db.alarms.of_condition import findings_of_condition
@@ -13,8 +17,12 @@ from db.alarms.reports import undelivered_reports
 from db.condition import ConditionProblem, read_condition
 from db.engine import Database
 from db.ledger.alarms import Finding
+from nightread.alarm_rules import AlarmRule
+from nightread.errors import StopWork
 from nightread.nights import Nights
 from nightread.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _SLOW_CHECKS = timedelta(minutes=1)
 """Interval of the checks that read all arrivals or results of the day."""
@@ -30,20 +38,34 @@ class AlarmChecks:
         self._models = ModelRanges(nights)
         self._slow: Sequence[Finding] = ()
         self._slow_at: datetime | None = None
+        self._failed: frozenset[AlarmRule] = frozenset()
+
+    @property
+    def unchecked(self) -> frozenset[AlarmRule]:
+        """Return the rules whose check failed at its latest run: what they had found stays open."""
+        return self._failed
 
     def findings(self, database: Database, now: datetime, *, further: Sequence[ConditionProblem] = ()) -> list[Finding]:
-        """Return everything that is wrong now; `further` are problems that the caller found on this host."""
+        """Return everything that is wrong now; `further` are problems that the caller found on this host.
+
+        A check that fails is a finding itself, and the others go on. Raises errors of the database.
+        """
         settings = self._settings
-        condition = read_condition(database, settings, self._nights, now=now, further=further)
+
+        def condition() -> Iterator[Finding]:
+            yield from findings_of_condition(read_condition(database, settings, self._nights, now=now, further=further))
+
+        began = self._nights.bounds(self._nights.latest(now))[0]
         return [
-            *findings_of_condition(condition),
-            *old_waiting(database, settings, now),
-            *undelivered_reports(database, settings, night_began_at=self._night_began_at(now), now=now),
+            *self._checked(_OF_CONDITION, condition),
+            *self._checked({AlarmRule.OLDEST_WAITING}, lambda: old_waiting(database, settings, now)),
+            *self._checked(
+                {AlarmRule.DESTINATION_AWAY, AlarmRule.REPORTS_FAILED},
+                lambda: undelivered_reports(database, settings, night_began_at=began, now=now),
+            ),
+            *self._checked({AlarmRule.CHANNEL_AWAY}, lambda: channels_away(database, now)),
             *self._of_the_day(database, now),
         ]
-
-    def _night_began_at(self, now: datetime) -> datetime:
-        return self._nights.bounds(self._nights.latest(now))[0]
 
     def _of_the_day(self, database: Database, now: datetime) -> Sequence[Finding]:
         """Return the findings of the slow checks; a clock that was set back makes them run at once."""
@@ -53,7 +75,44 @@ class AlarmChecks:
         return self._slow
 
     def _run_slow(self, database: Database, now: datetime) -> Iterator[Finding]:
-        yield from silent_senders(database, self._settings, self._nights, self._habits, now)
-        yield from bad_outcomes(database, self._settings, now)
-        yield from self._models.findings(database, now)
-        yield from old_backup(database, self._settings, now)
+        settings = self._settings
+        checks: dict[AlarmRule, Callable[[], Iterable[Finding]]] = {
+            AlarmRule.NO_ARRIVALS: lambda: silent_senders(database, settings, self._nights, self._habits, now),
+            AlarmRule.BAD_OUTCOMES: lambda: bad_outcomes(database, settings, now),
+            AlarmRule.MODEL_RANGE: lambda: self._models.findings(database, now),
+            AlarmRule.BACKUP: lambda: old_backup(database, settings, now),
+        }
+        for rule, check in checks.items():
+            yield from self._checked({rule}, check)
+
+    def _checked(self, rules: Collection[AlarmRule], check: Callable[[], Iterable[Finding]]) -> list[Finding]:
+        """Return the findings of a check, or that it failed: one faulty check must not silence all others."""
+        try:
+            found = list(check())
+        except (SQLAlchemyError, StopWork):
+            raise
+        except Exception:
+            names = ", ".join(sorted(rule.value for rule in rules))
+            log.exception("the check of these alarms failed: %s", names)
+            self._failed |= frozenset(rules)
+            text = f"the watchdog cannot check {names}: see its log"
+            return [Finding(rule=AlarmRule.WATCHDOG, subject=names, text=text)]
+        self._failed -= frozenset(rules)
+        return found
+
+
+_OF_CONDITION = frozenset(
+    {
+        AlarmRule.STALLED,
+        AlarmRule.LATE,
+        AlarmRule.PART_SILENT,
+        AlarmRule.PART_RESTARTS,
+        AlarmRule.PAUSED,
+        AlarmRule.SOURCE_AWAY,
+        AlarmRule.SENDERS_REFUSED,
+        AlarmRule.DISK,
+        AlarmRule.CLOCK,
+        AlarmRule.COUNTS,
+    }
+)
+"""The rules that db.alarms.of_condition checks."""

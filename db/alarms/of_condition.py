@@ -1,6 +1,6 @@
 """Turn what `nightread status` finds into findings of the rules."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 
 from db.condition.condition import ConditionProblem, SystemCondition, part_problems
@@ -36,6 +36,7 @@ def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
             yield from _source(source, condition.at)
         if source.name in watched and (text := unwatched_problem(source, condition.at)):
             yield Finding(rule=AlarmRule.PART_SILENT, subject=f"source {source.name}", text=text)
+    yield from _unserved_sources(condition, served)
     for problem in condition.problems:
         if rule := _RULES.get(problem.kind):
             yield Finding(rule=rule, subject=_subject(problem), text=problem.text)
@@ -80,6 +81,16 @@ def _pause(pause: Pause, now: datetime) -> Iterator[Finding]:
         by = "the circuit breaker" if pause.cause is Cause.BREAKER else "a person"
         text = f"{what} is paused by {by} for {duration(max(0.0, age.total_seconds()))}"
         yield Finding(rule=AlarmRule.PAUSED, subject=f"{pause.cause.value} {pause.source or ''}".strip(), text=text)
+
+
+def _unserved_sources(condition: SystemCondition, served: Container[str]) -> Iterator[Finding]:
+    """Yield the sources of the settings that have a problem and that no known part looks at."""
+    texts: dict[str, list[str]] = {}
+    for problem in condition.problems:
+        if problem.kind == "source" and problem.subject not in served:
+            texts.setdefault(problem.subject, []).append(problem.text)
+    for name, found in texts.items():
+        yield Finding(rule=AlarmRule.SOURCE_AWAY, subject=name, text="; ".join(found))
 
 
 def _source(source: Source, now: datetime) -> Iterator[Finding]:

@@ -101,6 +101,7 @@ class AlarmWatch:
             night=self._nights.latest(now),
             notices_of=notices_of,
             repeat_after=timedelta(seconds=repeat) if repeat else None,
+            unchecked=self._checks.unchecked,
         )
         return [*past, *events]
 
