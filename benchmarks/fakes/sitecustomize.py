@@ -17,7 +17,7 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.machinery import ModuleSpec
 from itertools import chain, count, repeat
@@ -75,9 +75,17 @@ def _replace_network(module: ModuleType) -> None:
 
 
 def _supply(make: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function that returns results of `make`, most of them made in advance."""
-    made = [make() for _ in range(_MADE_BEFORE)]
-    return partial(next, chain(made, (make() for _ in repeat(None))))
+    """Return a function that returns results of `make`, most of them made in advance, in each forked process anew."""
+    supply: Iterator[Any] = iter(())
+
+    def fill() -> None:
+        nonlocal supply
+        made = [make() for _ in range(_MADE_BEFORE)]
+        supply = chain(made, (make() for _ in repeat(None)))
+
+    fill()
+    os.register_at_fork(after_in_child=fill)  # otherwise all processes of a pool would have the same results
+    return lambda: next(supply)
 
 
 def _replace_fetch(module: ModuleType) -> None:
