@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.answer_limit import limit_answers, statement_timeout
 from db.arrays import register_arrays
+from db.server_cursors import use_closing_cursors
 from db.types import json_text
 from nightread.errors import StopWork
 
@@ -194,7 +195,8 @@ def open_database(
             + statement_timeout(answer_seconds),
         },
     )
-    event.listen(engine, "connect", lambda connection, _record: register_arrays(connection))
+    for prepare in (register_arrays, use_closing_cursors):
+        event.listen(engine, "connect", lambda connection, _record, prepare=prepare: prepare(connection))
     if answer_seconds is not None:
         limit_answers(engine, answer_seconds)
     return Database(writer=engine, reader=engine)

@@ -1,6 +1,6 @@
 """Read several statements from one snapshot, and stream their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ def snapshot(database: Database) -> Iterator[Connection]:
             yield connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def stream(connection: Connection, statement: Select[Any]) -> Iterator[Row[Any]]:
+def stream(connection: Connection, statement: Select[Any]) -> Generator[Row[Any]]:
     """Yield the rows with at most 1,000 in memory; closing the iterator closes the server's cursor."""
     with connection.execution_options(yield_per=_CHUNK).execute(statement) as result:
         yield from result
