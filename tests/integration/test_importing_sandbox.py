@@ -226,7 +226,7 @@ def test_a_network_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """The process group is killed, and the message names the time limit."""
     with (
         pytest.raises(RefusedModel, match=r"longer than 0\.2 s"),
-        converted(SHIPPED, (128, 128, 1), timeout_seconds=0.2),
+        converted(SHIPPED, (128, 128, 1), timeout_seconds=0.2, accept_weaker=True),  # the time limit needs no sandbox
     ):
         pass
 

@@ -133,8 +133,8 @@ def test_a_folder_without_permission_hides_no_other(open_root: Path) -> None:
 
 def test_names_without_a_readable_status_are_counted(open_root: Path) -> None:
     """In a folder that may be listed but not entered, each name is counted."""
-    put(open_root / "listed" / "a.dcm").parent.chmod(0o444)
-    put(open_root / "listed" / "b.dcm")
+    put(open_root / "listed" / "a.dcm")
+    put(open_root / "listed" / "b.dcm").parent.chmod(0o444)
     put(open_root / "c.dcm")
     obstacles = Obstacles()
     with unprivileged():
