@@ -155,6 +155,7 @@ def test_a_killed_pool_process_loses_nothing(up: UpProcess) -> None:
     assert_all_done_and_the_cine_twice(up)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_started_again(up: UpProcess) -> None:
     """Its images are requeued when the next worker starts, long before their lease ends."""
     up.drop_cine_and_wait_until_it_runs()

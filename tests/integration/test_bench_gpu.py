@@ -99,6 +99,7 @@ def test_decoding_and_a_whole_worker_are_measured(tmp_path: Path) -> None:
     assert {decoders: row["images"] for decoders, row in of_worker.items()} == {0: 24, 2: 24}
 
 
+@pytest.mark.slow
 def test_a_group_that_fails_or_hangs_costs_no_other() -> None:
     """Its last words are the reason. The rows that it printed before are kept, and no process stays."""
     script = (

@@ -61,6 +61,7 @@ def test_a_trial_is_the_same_each_time() -> None:
     assert trial(manifests, SEED, 1).data != trial(manifests, SEED + 1, 1).data
 
 
+@pytest.mark.slow
 def test_a_campaign_goes_on_where_it_ended(tmp_path: Path) -> None:
     """The file has the outcomes and the findings; no trial is repeated or left out."""
     names, state = ("manifests", "texts and names"), tmp_path / "1.json"

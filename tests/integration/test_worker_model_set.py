@@ -110,6 +110,7 @@ def test_a_rule_of_another_release_stops_work(
         reload_model_set(empty, settings, ledger_driver.database)
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_dropped_network_is_freed(
     ledger_driver: LedgerDriver, settings: Settings, redis_url: str, bundle_id: int, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def _long_description(path: Path) -> None:
     path.write_bytes(hdf5(fill))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "message"),
     [
