@@ -1,4 +1,4 @@
-"""Bound what one object may cost by what it really holds: its pixels and its seconds by its bytes."""
+"""Limit the pixels of one object, and the seconds for decoding them, by the number of bytes that the object holds."""
 
 from imaging.pixel_layout import PixelLayout
 from nightread.errors import RejectImage

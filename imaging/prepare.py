@@ -22,7 +22,7 @@ _FAR = 8192
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _COLOUR_DIMENSIONS = 3
 _HALVINGS = {4: 2, 8: 3}
-"""Reductions that are done by halving: by factor, how often."""
+"""Reductions that are done by repeated halving: how often, by factor."""
 _EXACT_LIMIT, _EXACT_PARTS = 1 << 16, 4
 """Sums of 64 values up to 65,536 that are multiples of 1/4 have at most 24 bits, so float32 holds them exactly."""
 

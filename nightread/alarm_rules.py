@@ -39,9 +39,9 @@ class AlarmTiming:
     entry: str
     """Heading of the entry in docs/operations.md."""
     raise_after: timedelta = timedelta(0)
-    """The condition must hold for so long."""
+    """The condition must hold for this long."""
     clear_after: timedelta = timedelta(minutes=2)
-    """The condition must be gone for so long, so that a condition that comes and goes is one alarm."""
+    """The condition must be gone for this long, so that a condition that comes and goes causes one alarm."""
     is_critical: bool = False
     """Images are not noticed, not analysed or not accounted for."""
 
