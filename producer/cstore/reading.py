@@ -83,7 +83,7 @@ class PduReader:
     def recv(self, nr_bytes: int) -> bytearray:
         """Return this many bytes, or fewer if the connection ends. Raises OSError for a PDU that is too long or slow.
 
-        pynetdicom calls it for the header of a PDU and for its body by turns. The AE titles of an association request
+        pynetdicom calls it in turn for the header of a PDU and for its body. The AE titles of an association request
         are read here, because pynetdicom aborts some requests before anybody learns who sent them.
         """
         if self._awaits_body:

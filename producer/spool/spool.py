@@ -125,7 +125,7 @@ class Spool:
 
     @staticmethod
     def sender_mark(path: str) -> str:
-        """Return what the name of a file tells about its sender: a digest of the address, else nothing but the name.
+        """Return what tells senders apart: the digest of the address in the file's name, else the name itself.
 
         Files of older releases have no digest, so each of them has a mark of its own.
         """
