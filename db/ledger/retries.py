@@ -11,7 +11,7 @@ from nightread.reasons import Reason
 
 _IMAGES_AT_ONCE = 1000
 _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
-"""Images that ended with one of these reasons travel alone when they are retried."""
+"""Images that ended with one of these reasons get batches of their own when they are retried."""
 
 
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:

@@ -27,7 +27,7 @@ class EntryScope:
     views: bool = True
     """Whether entries about views of images and studies are among them: a page that is often viewed adds many."""
     latest: int | None = None
-    """Only so many entries, the latest ones; None: all."""
+    """Only this many of the latest entries; None: all."""
 
 
 def entries_about(

@@ -45,7 +45,7 @@ _TEN_MINUTES = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelCount:
-    """How many images of a period got a label from a model as their answer."""
+    """How many images of a period got this label from this model as their result."""
 
     model: str
     """`NAME@VERSION`."""
@@ -62,9 +62,9 @@ class PeriodCounts:
     """(state, reason) -> images that were rejected or failed."""
     labels: Sequence[LabelCount]
     arrived_at: Mapping[datetime, int]
-    """Begin of an interval -> arrivals."""
+    """Start of an interval -> arrivals."""
     finished_at: Mapping[tuple[datetime, str], int]
-    """(begin of an interval, final state) -> images."""
+    """(start of an interval, final state) -> images."""
     last_outcome: datetime | None
 
 
