@@ -69,7 +69,7 @@ def score_output(graph: Any, wanted: str | None) -> Port:
 
 
 def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str:
-    """Return NHWC or NCHW for images of `size` (height, width, channels). Raises RefusedModel if it must be stated."""
+    """Return NHWC or NCHW for images of `size` (height, width, channels). Raises RefusedModel if both or none fit."""
     shape = port.shape
     if shape is None or len(shape) not in _RANKS:
         raise RefusedModel(
@@ -100,7 +100,7 @@ def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str
 
 
 def axes(size: tuple[int, int, int], layout: str, rank: int) -> tuple[int, ...]:
-    """Return the shape of one image of `size` as an input with so many axes takes it; batch counts as an axis."""
+    """Return the shape of one image of `size` as an input with this many axes takes it; the batch counts as an axis."""
     height, width, channels = size
     if rank == 2:  # noqa: PLR2004 - batch and pixels
         return (height * width * channels,)
