@@ -91,7 +91,9 @@ def _program() -> Path:
     """Return the command of this environment. Raises UsageFault if it is not installed."""
     program = Path(sys.executable).absolute().with_name("nightread")
     if not program.exists():
-        raise UsageFault(f"{program} does not exist: run this command by the `nightread` that shall be started.")
+        raise UsageFault(
+            f"{program} does not exist: run this command with the `nightread` that the units should start."
+        )
     return program
 
 

@@ -35,7 +35,7 @@ class ImageSearch:
 
     wanted: ImageFilter
     query: Mapping[str, Values]
-    """Only what is set, by the names of the address; without cursor and view."""
+    """The filters that are set, by their names in the address, without `cursor` and `view`."""
 
     def first(self, name: str) -> str:
         """Return the first value of a filter; empty if it is not set."""

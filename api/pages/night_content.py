@@ -73,7 +73,7 @@ class NightContent:
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     tags: Mapping[int, Sequence[str]]
-    """What rules on results said of the studies of these images, by image id."""
+    """The findings of result rules for the studies of these images, by image id."""
     studies: Sequence[IncompleteStudy]
     """The incomplete ones, those that miss most first."""
     studies_left_out: int
