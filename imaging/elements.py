@@ -161,14 +161,14 @@ class Elements:
         if element is None:
             return []
         if element[2] > _MAX_NUMBERS_BYTES:
-            raise HeaderError(f"{tag_name(tag)} is too long for numbers.")
+            raise HeaderError(f"{tag_name(tag)} is too long for a list of numbers.")
         vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
         if vr in ("DS", "IS"):
             parts = raw.decode("ascii", "replace").strip(" \x00").split("\\")
             return [_finite(part, tag) for part in parts if part.strip()]
         if vr not in _BINARY:
-            raise HeaderError(f"{tag_name(tag)} must be a number and has a VR of text.")
+            raise HeaderError(f"{tag_name(tag)} must be a number, but has a VR of text.")
         if len(raw) % struct.calcsize(_BINARY[vr]):
             raise HeaderError(f"{tag_name(tag)} at offset {element[1]:,} has a length that does not fit numbers.")
         values = list(self.unpack(raw, _BINARY[vr]))

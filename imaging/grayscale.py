@@ -60,7 +60,7 @@ _GROUPS_AND_TABLES = (
     *_SEQUENCES,
 )
 _LONGEST_EMPTY = 64
-"""Longer values are not searched for something that is not padding."""
+"""A longer value is never empty; a shorter one is empty if it consists of padding."""
 
 
 def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:

@@ -54,7 +54,7 @@ def read_descriptor(elements: Elements, tag: int) -> Descriptor | None:
 
 
 def guessed_descriptor(data_bytes: int, stored_bits: int) -> Descriptor:
-    """Return the descriptor of a table that has none: one entry per stored value if the length fits, else words."""
+    """Return a descriptor for a table without one: bytes if there is one for each stored value, else 16-bit words."""
     if data_bytes == 1 << stored_bits:
         return Descriptor(data_bytes, 0, BYTE_BITS)
     return Descriptor(max(data_bytes // 2, 1), 0, WORD_BITS)

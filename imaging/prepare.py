@@ -90,7 +90,7 @@ class _Clipping(NamedTuple):
     exact: bool
 
     def source(self, stored: Array) -> _Source:
-        """Clip the values in the type of the limits: that of the stored values, or float32."""
+        """Clip the values. The limits have the type in which this is done: that of the stored values, or float32."""
         if stored.dtype == self.low.dtype:
             values = stored.clip(self.low, self.high)
         else:

@@ -28,7 +28,7 @@ class Exposure:
 
     @property
     def line(self) -> str:
-        """Return all in one line."""
+        """Return where, what and remedy as one line."""
         return f"{self.where}: {self.found}. {self.remedy}"
 
 

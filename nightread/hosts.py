@@ -8,7 +8,7 @@ _NETWORK_BYTES = 8
 
 
 def address_of(host: str) -> Address | None:
-    """Return the IP address that the text is, without brackets and zone; None if it is a name."""
+    """Read an IP address, without brackets and zone; None if the text is a host name."""
     try:
         address = ip_address(host.removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:

@@ -34,7 +34,8 @@ class Inflater:
         self._held = b""
         """Bytes that arrived before it is known how the content is encoded."""
         self._is_open = self._is_complete = self._is_garbage = False
-        """A stream has begun; a whole stream was read; bytes that are not a stream follow it and are ignored."""
+        """Whether a stream has begun, whether a whole one was read, and whether bytes follow that are none and are
+        ignored."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the content in pieces of at most 1 MiB. Raises UnexpectedError if the data cannot be decoded."""

@@ -75,8 +75,7 @@ class Dispatcher:
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
         """Dispatch until `stop` is set; wait while the database is unavailable.
 
-        `before_each` is called before each
-        round, and may raise an error to end the loop.
+        `before_each` is called before each round, and may raise an error to end the loop.
         """
 
         def checked_tick() -> float:

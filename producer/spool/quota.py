@@ -181,6 +181,6 @@ class FileCharge:
         self._account.quota.complete(self._account.sender, self._charged)
 
     def release(self) -> None:
-        """Count the bytes no longer: the file was removed."""
+        """Stop counting the bytes: the file was removed."""
         self._account.quota.release(self._account.sender, self._charged)
         self._charged = 0
