@@ -36,8 +36,7 @@ class RedisMessages:
     async def send(self) -> None:
         """Send notifications until the task is cancelled.
 
-        While Redis is unavailable, the dispatcher looks for new
-        images every second.
+        While Redis is unavailable, the dispatcher looks for new images every second.
         """
         async with Redis.from_url(self._redis_url, socket_timeout=5, socket_connect_timeout=2) as redis:
             while True:

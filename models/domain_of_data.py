@@ -16,7 +16,7 @@ ONLY_PICTURES = (
 ENOUGH_IMAGES = 20
 """Fewer images than this show which kind of image it is, but not the range of its other properties."""
 _SIZE_FACTOR = 2
-"""The network gets resized images, so half and twice the sizes of the training images are inside."""
+"""The network gets resized images, so sizes from half to twice those of the training images are accepted."""
 
 
 def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:

@@ -78,7 +78,7 @@ def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
         if len(text) > _LONGEST:
             raise SearchError(f"{name} is too long.")
         if "\0" in text:
-            raise SearchError(f"{name} has a character that no value has.")
+            raise SearchError(f"{name} has a character that is not allowed.")
         if text.strip():
             yield text.strip()
 

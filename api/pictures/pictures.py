@@ -24,7 +24,7 @@ from imaging.limits import Limits
 from nightread.settings import Settings
 
 _RELEASE = 1
-"""Raise this when the same request gives another picture, so that no old one is taken from a cache."""
+"""Increase this number when the same request gives another picture, so that no old one is taken from a cache."""
 _PROCESSES, _WAITING = 2, 64
 """A large image keeps one process busy, while the other one answers."""
 _HEAT_WAITING = 8

@@ -33,7 +33,7 @@ class RuleMatch:
 
 
 def rule_matches(database: Database, rule: ResultRule, *, since: datetime, until: datetime) -> list[RuleMatch]:
-    """Return the studies with results of this time that match the rule.
+    """Return the studies with results of this time range that match the rule.
 
     Results of trial models (shadow), of superseded and of withdrawn images do not count.
     """

@@ -40,7 +40,7 @@ _RANGES = 200
 _NEAR = timedelta(hours=1)
 _MOST_OTHERS = 100
 _TEN_MINUTES = 15
-"""Number of characters up to the tens of minutes in a time as SQLite stores it: `2026-11-05 22:1`."""
+"""SQLite stores times as text. Their first 15 characters, such as `2026-11-05 22:1`, name ten minutes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
