@@ -39,7 +39,8 @@ class ElementOrder:
         self._found = found
         self._last_inner = last_inner
         self._sequence: _Sequence | None = None
-        """The latest sequence of defined length. Elements after it are checked until one with a higher tag follows."""
+        """The sequence of defined length with the highest tag so far; elements with lower tags that follow it are
+        checked."""
         self._first_behind: int | None = None
         self._last_within: int | None = None
         """Last tag within that sequence; None if it was not needed yet."""

@@ -16,7 +16,7 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
-"""Offsets in struct seccomp_data; the last is that of the lower half of an argument, on little-endian machines."""
+"""Offsets in struct seccomp_data; those of arguments are of their lower halves, on little-endian machines."""
 _X32 = 0x40000000
 """Numbers from here on are calls of the x32 interface, which would bypass the list."""
 _CLONE_THREAD = 0x10000
