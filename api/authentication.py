@@ -35,14 +35,14 @@ class Authentication:
         self._limit = RateLimitItemPerMinute(_FAILURES_PER_MINUTE)
 
     async def principal(self, headers: Headers, client: str) -> Principal:
-        """Return the principal. Raises Problem 401 or 429 for a key that is not valid, and errors of the database."""
+        """Return who sends the request. Raises Problem 401 or 429 for an invalid key, and errors of the database."""
         header = headers.get("authorization")
         if header is None:
             return await self._without_key(headers)
         return await self.of_token(token_of(header), client)
 
     async def of_token(self, token: str | None, client: str) -> Principal:
-        """Return the principal of a key. Raises Problem 401 or 429 if it is not valid, and errors of the database."""
+        """Return the principal of a key. Raises Problem 401 or 429 for an invalid key, and errors of the database."""
         found = await self._keys.find(token) if token else None
         if found is None:
             raise self._refusal(client)

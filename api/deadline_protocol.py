@@ -19,7 +19,7 @@ class DeadlineProtocol(H11Protocol):
 
     header_seconds = HEADER_SECONDS
     refused_connections = REFUSED_CONNECTIONS
-    """Beyond uvicorn's limit, so many connections are answered with 503; further ones are closed at once."""
+    """Beyond uvicorn's limit, this many connections are answered with 503; further ones are closed at once."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

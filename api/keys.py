@@ -21,7 +21,7 @@ from nightread.errors import StopWork
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 2.0
-"""A revoked key opens nothing after this time."""
+"""A revoked key is no longer accepted after this time."""
 _OUTAGE_SECONDS = 60.0
 """While the database is unavailable, known keys stay valid for this long: a short outage refuses nobody."""
 

@@ -25,14 +25,14 @@ class PartBegins:
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """Some bytes of the content of the present part."""
+    """Some bytes of the content of the current part."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PartEnds:
-    """The content of the present part is complete."""
+    """The content of the current part is complete."""
 
 
 PartEvent = PartBegins | PartData | PartEnds

@@ -19,7 +19,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssuerOption:
-    """How a person gives an issuer, for the sentences of a search."""
+    """How a person names an issuer here, such as `--issuer NAME`; the messages of a search quote it."""
 
     name: str
     none: str
@@ -47,7 +47,7 @@ class NumberSearch:
 
     keys: tuple[str, ...]
     note: str | None = None
-    """Which issuers the images name, for the person who asks; None if none of them names one, or if one was given."""
+    """A sentence that lists the issuers of the images; None if no image names an issuer, or if the person gave one."""
     issuers: tuple[IssuerImages, ...] = ()
     """The issuers whose images have the number, by name; empty if an issuer was given."""
 

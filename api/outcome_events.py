@@ -29,7 +29,7 @@ _QUEUED_BATCHES = 1000
 class OutcomeEvents:
     """Reads the outcomes of each recorded batch once for all clients, and reads nothing while there is no client.
 
-    Events are news, and the database is the truth: a client that connects again reads what it missed from /v1/results.
+    Events may be missed: a client that connects again reads the outcomes in the meantime from /v1/results.
     """
 
     def __init__(self, database: Database, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
@@ -64,7 +64,7 @@ class OutcomeEvents:
     async def listen(self, is_permitted: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
         """Yield events from now on; a client that reads too slowly gets an event `missed` for those that it missed.
 
-        The stream ends at most 15 s after `is_permitted` became false, or the database, which says so, unusable.
+        The stream ends at most 15 s after `is_permitted` became false, or after it could no longer be checked.
         """
         queue: asyncio.Queue[str] = asyncio.Queue(_QUEUED_EVENTS)
         self._clients.add(queue)

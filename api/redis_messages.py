@@ -17,7 +17,7 @@ _HEALTH_CHECK_SECONDS = 20
 
 
 class RedisMessages:
-    """Hears of recorded batches, and notifies the dispatcher of new images."""
+    """Receives messages about recorded batches, and notifies the dispatcher of new images."""
 
     def __init__(
         self, redis_url: str, on_outcomes: Callable[[str], None], on_subscribed: Callable[[], None] = lambda: None
@@ -34,7 +34,10 @@ class RedisMessages:
         self._wanted.set()
 
     async def send(self) -> None:
-        """Send notifications until the task is cancelled. While Redis is away, the dispatcher looks every second."""
+        """Send notifications until the task is cancelled.
+
+        While Redis is unavailable, the dispatcher looks for new images every second.
+        """
         async with Redis.from_url(self._redis_url, socket_timeout=5, socket_connect_timeout=2) as redis:
             while True:
                 await self._wanted.wait()

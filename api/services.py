@@ -1,4 +1,4 @@
-"""Run what all requests share while the application runs: intake, waiters, keys and messages."""
+"""Run the services that all requests share: intake, waiting for outcomes, keys and messages."""
 
 import asyncio
 import logging

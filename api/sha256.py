@@ -17,7 +17,7 @@ SMALL_FILE_BYTES = 64 * 1024**2
 """Up to this size, the SHA-256 of one image takes less than 50 ms: the API adds it to the object of one image."""
 MOST_IMAGES = 1000
 MOST_BYTES = 1024**3
-"""So many images, and so many bytes of files, are read without being asked: at most some seconds."""
+"""Up to this many images and bytes are read although nobody asked for it, which takes at most some seconds."""
 
 
 def fill_sha256(database: Database, settings: Settings, row: Row, *, max_bytes: int = MOST_BYTES) -> Row:

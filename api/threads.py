@@ -1,7 +1,7 @@
 """Divide the threads of the API, each of which takes at most one connection to the database.
 
-Requests that read wait for a thread, and then for no connection: many slow searches and long downloads make each other
-wait, and neither an image that is sent nor the outcome for which its client waits.
+Requests that read wait for a thread, and then never for a connection. So many slow searches and long downloads only
+delay each other, but not an image that is sent, nor the outcome for which its client waits.
 """
 
 import asyncio

@@ -41,7 +41,7 @@ class OutcomeWaiters:
             _resolve(futures)
 
     async def wait(self, image_ids: Collection[int], seconds: float) -> bool:
-        """Return whether all these images have their outcome, after at most `seconds`; False also at the end."""
+        """Return whether all these images have their outcome, after at most `seconds`; False if the API stops."""
         if not image_ids or self._has_ended:
             return not image_ids
         loop = asyncio.get_running_loop()

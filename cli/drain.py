@@ -24,7 +24,7 @@ def drain_command(nodes: tuple[str, ...], *, end: bool, **options: Any) -> None:
     """Let workers finish their batches and take no more.
 
     Give their names as `nightread status` shows them. A worker notices it within two seconds, and drains until it is
-    restarted, or until --end. `nightread status` says when it has no batch left, and can be stopped at once. SIGTERM
+    restarted, or until --end. `nightread status` says when it has no batch left and can be stopped at once. SIGTERM
     does the same and ends the worker: it takes no more batches, finishes those that it has, and exits.
 
     \b

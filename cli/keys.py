@@ -45,7 +45,7 @@ def keys_command() -> None:
     help="What the key permits: read results, submit images, operate (pause, retry, cancel); may be given several "
     "times.",
 )
-@click.option("--expires", type=MOMENT, metavar="TIME", help="When it ends (local time of the site) [never].")
+@click.option("--expires", type=MOMENT, metavar="TIME", help="When the key expires (local time of the site) [never].")
 @state_options
 def add_command(name: str, scopes: tuple[str, ...], expires: datetime | None, **options: Any) -> None:
     """Make a key, and print it once on standard output.
@@ -102,7 +102,7 @@ def list_command(as_json: bool, **options: Any) -> None:
 @click.argument("name")
 @state_options
 def revoke_command(name: str, **options: Any) -> None:
-    """Revoke a key: within two seconds it opens nothing any more."""
+    """Revoke a key: after two seconds it is no longer accepted."""
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         if not ledger.revoke_api_key(database, name, actor=user_name(), now=utc_now()):

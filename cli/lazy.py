@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands and options that begin so, as click does, without importing commands."""
+        """Return the commands and options that begin with this text, as click does, without importing commands."""
         commands = [
             CompletionItem(name, help=_shortened(text))
             for name, (_, text) in self.commands_in.items()

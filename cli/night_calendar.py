@@ -11,7 +11,7 @@ from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _AHEAD = timedelta(days=3 * 366)
-"""Each start of the dispatcher writes the calendar again; no dispatcher runs that long without one."""
+"""Each start of the dispatcher writes the calendar again; no dispatcher runs longer than this without a restart."""
 
 
 def keep_night_calendar(database: Database, settings: Settings) -> None:

@@ -35,7 +35,7 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg")
     type=click.Path(dir_okay=False, path_type=Path),
     help="PNG or .jpg file [image-ID.png in the current folder].",
 )
-@click.option("--frame", type=click.IntRange(min=0), default=0, help="Frame, from 0 as in `query --frames` [0].")
+@click.option("--frame", type=click.IntRange(min=0), default=0, help="Frame number; the first frame is 0 [0].")
 @click.option(
     "--window",
     default="header",

@@ -192,7 +192,7 @@ def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
     contents = (*options.pop("contents"), *chain.from_iterable(map(_contents_of, options.pop("files"))))
     for content in contents:
         if not is_content(content):
-            raise UsageFault(f"{content} is no identity of bytes: give blake3: and 64 hex digits, or use --file.")
+            raise UsageFault(f"{content} is not an identity of bytes: give blake3: and 64 hex digits, or use --file.")
     since, until = arrival_bounds(settings, options["since"], options["until"], night)
     return settings, ImageFilter(**{**options, "contents": contents, "since": since, "until": until}), numbers
 

@@ -60,7 +60,7 @@ def receipts_command(each: bool, as_json: bool, **options: Any) -> None:
             {"senders": [_json(sender) for sender in queries.senders(found)], "associations": [*map(_json, found)]}
         )
     elif not found:
-        out.print("No sender opened an association in this time.")
+        out.print("No sender opened an association in this time range.")
     elif each:
         _show_each(found, nights_of(settings))
     else:

@@ -27,7 +27,7 @@ from nightread.result_rules import ResultRule
 def result_rules_command(*, dry_run: bool, night: str | None, since: datetime | None, **options: Any) -> None:
     """List the rules on results of the settings, and try them with --dry-run.
 
-    A rule says what a label, score, model or source sets in motion: a priority for the rest of the study, a tag, a
+    A rule gives the actions that a label, score, model or source causes: a priority for the rest of the study, a tag, a
     message to a channel, a destination. `nightread watchdog` applies the rules to new results, each action once per
     study, and writes it to the audit table. A rule never changes a result nor its mark `not for diagnosis`.
 

@@ -29,7 +29,7 @@ from nightread.settings import Settings
 from nightread.sources import Destination
 
 _LONGEST_REPORT_SECONDS = 600.0
-"""A report with its pictures and heat maps takes less; `status` says that a sender hangs that takes longer."""
+"""A report with its pictures and heat maps takes less; `status` reports a sender that takes longer as hanging."""
 
 if TYPE_CHECKING:  # `nightread --help` also runs on hosts without pydicom
     from delivery.delivery_loop import DeliveryLoop

@@ -91,7 +91,9 @@ def _program() -> Path:
     """Return the command of this environment. Raises UsageFault if it is not installed."""
     program = Path(sys.executable).absolute().with_name("nightread")
     if not program.exists():
-        raise UsageFault(f"{program} does not exist: run this command by the `nightread` that shall be started.")
+        raise UsageFault(
+            f"{program} does not exist: run this command with the `nightread` that the units should start."
+        )
     return program
 
 
@@ -100,7 +102,7 @@ def _advise(settings: Settings, place: Place, parts: list[Unit], left_out: dict[
     for name, reason in left_out.items():
         err.print(f"left out  {name}: {reason}")
     if not settings.sources and any(part.name == "dispatch" for part in parts):
-        err.print("warning   the settings have no source of images: give --config, or the API is the only one")
+        err.print("warning   the settings have no source of images: give --config, unless all come to the HTTP API")
     secrets = "/etc/nightread/secrets.env" if place.scope == "system" else "~/.config/nightread/secrets.env"
     is_whole = any(part.name == UP for part in parts)
     needed = ", at least NIGHTREAD_REDIS_URL" if settings.redis_url is None and not is_whole else ""

@@ -13,7 +13,7 @@ Scope = Literal["system", "user"]
 _LOW_PORT = 1024
 UP = "up"
 _STOP_SECONDS = 130
-"""A worker needs so long to finish its batch: as in docker-compose.yml."""
+"""A worker may need this long to finish its batch: as in docker-compose.yml."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ class Place:
     """The command `nightread`."""
     config: Path | None
     user: str
-    """User of the services of a system."""
+    """User that runs the services of the system."""
     backup_to: Path | None = None
     """Folder of the daily backups; None: in the state folder."""
 
@@ -170,7 +170,7 @@ def _service(settings: Settings, place: Place, part: Unit, lifetime: Mapping[str
         "[Unit]",
         f"Description=nightread: {part.description}",
         *_order(place, part),
-        "# Never give up: the database or Redis may be away for hours.",
+        "# Never give up: the database or Redis may be unavailable for hours.",
         "StartLimitIntervalSec=0",
         "",
         "[Service]",
@@ -243,7 +243,7 @@ def _lines(keys: Mapping[str, str]) -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """Return a word as systemd.syntax(7) writes it: `%` is doubled, and a word with other signs is quoted."""
+    """Return a word as systemd.syntax(7) writes it: `%` is doubled, and a word with special characters is quoted."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     is_plain = all(sign.isalnum() or sign in "-_./:=%@,+$" for sign in escaped)
     return escaped if is_plain else f'"{escaped}"'

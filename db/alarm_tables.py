@@ -47,7 +47,7 @@ notices = Table(
 )
 
 rule_actions = Table(
-    "rule_actions",  # what a rule on results has set in motion, once per study
+    "rule_actions",  # the actions of rules on results, once per study
     metadata,
     Column("id", Id, primary_key=True),
     Column("rule", String(64), nullable=False),

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 _GRACE_SECONDS = 5.0
-"""A server that works ends the statement itself, so much earlier, and the connection stays."""
+"""A working server ends the statement itself, this much earlier, and the connection stays open."""
 
 
 def statement_timeout(seconds: float | None) -> str:

@@ -1,7 +1,7 @@
 """Send lists of values to PostgreSQL as arrays in its binary format.
 
-psycopg encodes lists in Python, value by value: 0.5 us each. A batch has 45 columns, in most of which a few objects
-stand for all of its images; here each object is encoded once (`python -m benchmarks.ledger`). The format is that of
+psycopg encodes lists in Python, value by value: 0.5 us each. A batch has 45 columns, and in most of them the same few
+objects occur for all images; here each object is encoded once (`python -m benchmarks.ledger`). The format is that of
 `array_recv` (PostgreSQL, src/backend/utils/adt/arrayfuncs.c) and of the `recv` function of each type of elements.
 """
 

@@ -102,7 +102,8 @@ class Database:
 
         With `wait_for_disk` False, PostgreSQL confirms the commit before it is on disk. If its server crashes within
         the next 0.6 s (three times `wal_writer_delay`), this commit and all later ones may be undone, but no earlier
-        one; a commit that waits writes all earlier ones too. On SQLite this depends on `open_database` alone.
+        one; a commit that waits writes all earlier ones too. On SQLite only the option `durable` of `open_database`
+        decides this.
         """
         return self._write(transaction, None if self.is_sqlite else (_BULK if wait_for_disk else _BULK_ASYNCHRONOUS))
 

@@ -50,7 +50,7 @@ def require_mail_settings(settings: Settings, addresses: Sequence[str]) -> None:
 
 
 def require_encryption(settings: Settings) -> None:
-    """Raise UsageFault if mail, which is to hold data of patients, would leave this machine unencrypted."""
+    """Raise UsageFault if mail, which will contain data of patients, would leave this machine unencrypted."""
     if settings.smtp_tls == "none" and not is_loopback(settings.smtp_host or ""):
         raise UsageFault(
             "Identifiers of patients would be sent unencrypted: set NIGHTREAD_SMTP_TLS to starttls or tls, or omit "
@@ -85,7 +85,7 @@ def _send(settings: Settings, addresses: Sequence[str], message: EmailMessage) -
         # The text of the error may quote the login.
         kind = f"code {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else type(error).__name__
         raise StopWork(
-            f"The mail server {settings.smtp_host} did not take the mail ({kind}): check the settings smtp_*."
+            f"The mail server {settings.smtp_host} did not accept the mail ({kind}): check the settings smtp_*."
         ) from None
     return sorted(refused)
 

@@ -30,7 +30,7 @@ _ORIGINALS = 3
 """Number of original files per study that are tried for the identity of the patient."""
 _LEASE_SECONDS, _LEASE_SECONDS_PER_IMAGE = 60, 0.1
 _EXPLAINING_LEASES = 2
-"""One for the explanation, and as much for sending up to a hundred pictures."""
+"""Number of leases: one for the explanation, and one for sending up to a hundred pictures."""
 _DOUBLINGS = 30
 _DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED, DeliveryReason.CERTIFICATES)
 

@@ -25,7 +25,7 @@ NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
 _MOST_SCORES = 10_000
 """If a study has more scores, images without a finding list only that of their label: each score takes 1 ms."""
 _MOST_FRAMES = 1000
-"""If a result refers to more frames, its group refers to the whole image."""
+"""If a result refers to more frames, the report refers to the whole image instead of listing the frames."""
 
 
 def measurement_report(

@@ -10,7 +10,7 @@ _VERIFICATION = UID("1.2.840.10008.1.1")
 
 
 def verify(destination: StoreDestination) -> tuple[DeliveredObject, ...]:
-    """Send a C-ECHO; return those of the destination's objects that it does not accept. Raises NotDelivered."""
+    """Send a C-ECHO; return the configured objects that the destination does not accept. Raises NotDelivered."""
     tls = tls_context(destination.name, destination.tls) if destination.tls else None
     association = open_association(destination, [_VERIFICATION, *sop_classes(destination.objects)], tls)
     try:

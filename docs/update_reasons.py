@@ -71,7 +71,7 @@ REASONS = {
     "secondary_capture": ("The image is a secondary capture.", "Nothing, unless a bundle should take such images."),
     "quality_control": ("The image is of a test object, for quality control.", "Nothing."),
     "out_of_domain": (
-        "The model was not made for such images. Run `nightread models show NAME` to see for which.",
+        "The model was not made for such images. Run `nightread models show NAME` to see which images it accepts.",
         "Route such images to another model. `--any-domain` is for experiments.",
     ),
     "for_processing": (
@@ -135,7 +135,7 @@ REASONS = {
         "Raise `image_timeout_seconds` for large images, then run `nightread retry`.",
     ),
     "out_of_memory": (
-        "The memory was not sufficient for this image, even without others.",
+        "The memory was not sufficient for this image, even alone in its batch.",
         "Give the worker more memory, or lower `max_frame_pixels`.",
     ),
     "killed_worker": (
@@ -161,7 +161,7 @@ REMARKS = {
         "Ask the sender for the file with its palette.",
     ),
     "near_domain_edge": (
-        "The intensities of the image are slightly outside of those of the training images.",
+        "The intensities of the image are slightly outside of the range of the training images.",
         "Look at the image; many such remarks in a night mean that a device has changed.",
     ),
     "any_domain": (
@@ -169,7 +169,7 @@ REMARKS = {
         "Do not use the result except for an experiment.",
     ),
     "frames_left_out": (
-        "The pixel data seem to hold 2 more frames than NumberOfFrames (0028,0008) declares: left out as uncertain.",
+        "The pixel data seem to hold 2 more frames than NumberOfFrames (0028,0008) declares; they were left out.",
         "Ask the sender for the number of frames.",
     ),
     "frames_counted": (
@@ -191,7 +191,7 @@ REMARKS = {
         "Nothing; many such remarks from one sender mean that its transfers are cut.",
     ),
     "syntax_contradicted": (
-        "PixelData (7FE0,0010) at offset 1,432 is compressed, unlike TransferSyntaxUID (0002,0010) says.",
+        "PixelData (7FE0,0010) at offset 1,432 is compressed, which contradicts TransferSyntaxUID (0002,0010).",
         "Nothing; the gateway that changed the transfer syntax should be corrected.",
     ),
     "photometric_assumed": (

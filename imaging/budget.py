@@ -1,4 +1,4 @@
-"""Bound what one object may cost by what it really holds: its pixels and its seconds by its bytes."""
+"""Limit the pixels of one object, and the seconds for decoding them, by the number of bytes that the object holds."""
 
 from imaging.pixel_layout import PixelLayout
 from nightread.errors import RejectImage
@@ -11,7 +11,8 @@ _MOST_RATIO = 5000
 detail may be lost, and slides with much glass to a three-hundredth."""
 _FEW_FRAMES = 1000
 _FRAME_BYTES = 32
-"""Least average of stored bytes per frame of an object with more than 1,000 frames: each one costs a prediction."""
+"""An object with more than 1,000 frames must store at least this many bytes per frame: each frame costs a
+prediction."""
 _BASE_SECONDS, _BASE_SHARE = 10.0, 6
 """An object of several frames may take 10 s in any case, or a sixth of the time that one frame may take."""
 _USUAL_SECONDS = 60

@@ -1,8 +1,9 @@
 """Walk over the data elements of a data set that breaks the rules of DICOM PS3.5, section 7.
 
 What devices and archives write instead: a VR that does not exist, or in lower case; a length that does not count the
-padding; a missing or a wrong delimiter; a sequence whose length is wrong; zeros at the end. This walk looks behind each
-element, and takes the reading after which another element follows. `imaging.walk` is ten times faster, but gives up.
+padding; a missing or a wrong delimiter; a sequence whose length is wrong; zeros at the end. This walk looks at the
+bytes after each element, and chooses the interpretation after which another element follows. `imaging.walk` is ten
+times faster, but gives up.
 """
 
 import re
@@ -40,7 +41,7 @@ _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
 _PADDING = (b"\x00", b" ")
 _SOME_ZEROS = 64
-"""So many zero bytes are padding. Only `walk` looks at all of them, so that each byte is searched once."""
+"""This many zero bytes count as padding. Only `walk` looks at all of them, so that each byte is searched once."""
 _FIRST_GROUP = 0x00020000
 _ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
 """By Encoding.little."""

@@ -39,9 +39,9 @@ class Colours(Enum):
     RGB = auto()
     YBR = auto()
     UNSAID = auto()
-    """The frame does not say: the header decides."""
+    """The frame does not tell its colours; the header decides."""
     PROBABLY_YBR = auto()
-    """The frame has no marker, but stores two of its components more coarsely, which nobody does with RGB."""
+    """The frame has no marker, but stores two of its components more coarsely, which is never done with RGB."""
 
 
 class Codestream(NamedTuple):

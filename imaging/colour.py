@@ -20,8 +20,8 @@ RGB, YBR = "RGB", "YBR_FULL"
 def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
     """Convert colours of shape (rows, columns, 3) to RGB by the label, after checking it against the data.
 
-    YBR_RCT and YBR_ICT exist only within JPEG 2000, whose decoders return RGB. A picture that says YBR_FULL_422 while
-    all samples are there was decompressed by a program that left the label, so it is either YBR_FULL or RGB.
+    YBR_RCT and YBR_ICT exist only within JPEG 2000, whose decoders return RGB. If the label is YBR_FULL_422 but no
+    samples were left out, a program has decompressed the picture without changing the label: it is YBR_FULL or RGB.
     """
     label, bits = layout.photometric, layout.bits_stored
     if label in YBR_PARTIAL:
@@ -50,7 +50,8 @@ def guess_label(frames: list[Array], bits: int) -> str:
 def ybr_to_rgb(ybr: Array, bits: int) -> Array:
     """Convert YBR_FULL of shape (rows, columns, 3) and this number of bits to RGB.
 
-    Integers are rounded half up: their type drops the fraction. Floats become what an integer type rounds in this way.
+    Values are rounded half up when the type is an integer, which drops the fraction of the value plus 0.5. Floats keep
+    it.
     """
     rgb = _unclipped(ybr, bits)
     rgb += np.float32(0.5)

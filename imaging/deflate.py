@@ -19,7 +19,7 @@ _GROWTH = 8
 _TAG_BYTES, _ELEMENT_HEADER = 4, 12
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNSURE_BYTES = 8
-"""The pixels must be complete without these last bytes of a stream that does not end: they may be an end put there."""
+"""If a stream has no end, its last bytes may have been added later: the pixels must be complete without them."""
 _MOST_REST = 1024 * 1024
 """Number of bytes behind the pixels that are inflated to see whether the stream is sound."""
 _HEADER_SHARE = 16
@@ -71,7 +71,7 @@ class _Stream:
         """Inflate a bounded number of bytes, and keep none of them.
 
         Raises RejectImage(BAD_PIXELS) if that fails. The stream may end early, but raises RejectImage(TRUNCATED) if the
-        first `end` bytes may depend on what was put in place of its end.
+        first `end` bytes may depend on bytes that were added in place of its end.
         """
         left = _MOST_REST
         following = bytes(self.data[end : end + _TAG_BYTES])

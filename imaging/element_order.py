@@ -1,7 +1,7 @@
 """Add the elements of an irregular data set whose tags must ascend (PS3.5 section 7.1), and notice foreign ones.
 
-A sequence or an item whose length is too small lets the elements behind its said end pass for elements of the data set.
-Their tags are lower than that of the sequence, or the data set has them too.
+If the length of a sequence or item is too small, the elements after its declared end look like elements of the data
+set. They are recognised because their tags are lower than that of the sequence, or occur in the data set as well.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,8 @@ class ElementOrder:
         self._found = found
         self._last_inner = last_inner
         self._sequence: _Sequence | None = None
-        """The sequence of defined length behind which the elements are judged, and that no higher one has followed."""
+        """The sequence of defined length with the highest tag so far; elements with lower tags that follow it are
+        checked."""
         self._first_behind: int | None = None
         self._last_within: int | None = None
         """Last tag within that sequence; None if it was not needed yet."""

@@ -138,7 +138,7 @@ class Elements:
         )
 
     def written(self, tags: tuple[int, ...], longest: int) -> tuple[bytes | None, ...] | None:
-        """Return VR and bytes of several values: if they are equal, every method returns the same for these tags.
+        """Return VR and bytes of several values: equal results mean equal values, whatever method reads them.
 
         None stands for an absent element. Returns None if a value is longer than `longest` or of undefined length.
         """
@@ -161,16 +161,16 @@ class Elements:
         if element is None:
             return []
         if element[2] > _MAX_NUMBERS_BYTES:
-            raise HeaderError(f"{tag_name(tag)} is too long for numbers.")
+            raise HeaderError(f"{tag_name(tag)} is too long for a list of numbers.")
         vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
         if vr in ("DS", "IS"):
             parts = raw.decode("ascii", "replace").strip(" \x00").split("\\")
             return [_finite(part, tag) for part in parts if part.strip()]
         if vr not in _BINARY:
-            raise HeaderError(f"{tag_name(tag)} must be a number and has a VR of text.")
+            raise HeaderError(f"{tag_name(tag)} must be a number, but has a VR of text.")
         if len(raw) % struct.calcsize(_BINARY[vr]):
-            raise HeaderError(f"{tag_name(tag)} at offset {element[1]:,} has a length that is not one of numbers.")
+            raise HeaderError(f"{tag_name(tag)} at offset {element[1]:,} has a length that does not fit numbers.")
         values = list(self.unpack(raw, _BINARY[vr]))
         if not all(math.isfinite(value) for value in values):
             raise HeaderError(f"{tag_name(tag)} is not a finite number.")

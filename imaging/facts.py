@@ -62,7 +62,7 @@ NO_FACTS = Facts()
 def storable_text(value: object, length: int) -> str | None:
     """Return text for an SQL column of `length` characters: stripped, without NUL; None if empty.
 
-    Lone surrogates become question marks, and control characters and the like escapes (nightread.plain_text).
+    Lone surrogates become question marks, and control and similar characters become escapes (nightread.plain_text).
     """
     if value is None:
         return None
@@ -75,8 +75,8 @@ def storable_text(value: object, length: int) -> str | None:
 def storable_uid(value: str | None) -> str | None:
     """Return a UID for its column, like `storable_text`, but different UIDs stay different.
 
-    A UID that is too long keeps its first characters and gets a digest, so that it is not taken for one that begins
-    alike; it is then no valid UID. Text that is no UID is kept, because some devices write letters into UIDs.
+    A UID that is too long keeps its first characters and gets a digest, so that it differs from UIDs with the same
+    beginning; it is then not a valid UID. Text that is no UID is kept, because some devices write letters into UIDs.
     """
     if value is None or is_uid(value):
         return value

@@ -44,7 +44,10 @@ def locate_frames(
     assert element is not None  # noqa: S101 - the layout was read for this element
     _, start, length = element
     if codec is not None and length != UNDEFINED and elements.data[start : start + 4] != _FIRST_ITEM:
-        detail = f"{tag_name(layout.pixel_tag)} at offset {start:,} is not compressed, unlike its transfer syntax."
+        detail = (
+            f"{tag_name(layout.pixel_tag)} at offset {start:,} is not compressed, which contradicts its transfer "
+            "syntax."
+        )
         raise RejectImage(Reason.BAD_PIXELS, detail)
     unless = ""
     if codec is None:
@@ -67,9 +70,9 @@ def locate_frames(
 
 
 def native_frames(layout: PixelLayout, length: int) -> tuple[int, bool]:
-    """Return how many whole frames fit into `length` bytes of native pixel data, and whether this is their number.
+    """Return how many whole frames fit into `length` bytes of native pixel data, and whether this number is certain.
 
-    It is not certain if bytes are left that are no padding, for tiny frames, and for 4:2:2 whose length also fits
+    It is uncertain if the bytes that are left are not padding, for tiny frames, and for 4:2:2 whose length also fits
     three samples per pixel.
     """
     frames = length * _BYTE // layout.frame_bits
@@ -100,7 +103,7 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
     whole = "1 more frame" if left_out == 1 else f"{left_out:,} more frames"
     remarks.add(
         Remark.FRAMES_LEFT_OUT,
-        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares: left out as uncertain.",
+        f"The pixel data seem to hold {whole} than {_NUMBER_OF_FRAMES} declares; they were left out.",
     )
 
 

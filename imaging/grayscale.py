@@ -40,7 +40,7 @@ class Grayscale:
     voi_fault: str = ""
     """What of the header's VOI cannot be used, and why. It concerns only intensity `voi`."""
     voi_note: str = ""
-    """What is faulty in the VOI though it can be used."""
+    """A fault in the VOI that does not prevent its use."""
     padding: tuple[float, float] | None = None
     """Lowest and highest stored value that marks padding (PS3.3 C.7.5.1.1.2)."""
 
@@ -60,7 +60,7 @@ _GROUPS_AND_TABLES = (
     *_SEQUENCES,
 )
 _LONGEST_EMPTY = 64
-"""Longer values are not searched for something that is not padding."""
+"""A longer value is never empty; a shorter one is empty if it consists of padding."""
 
 
 def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
@@ -78,7 +78,7 @@ def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -
 
 
 def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
-    """Return the parameters without a VOI most of which the values, scaled to fewer bits, cannot reach."""
+    """Remove the VOI if the values were scaled to fewer bits, so that they cannot reach most of it."""
     if grayscale.voi is None or grayscale.modality_lut is not None:
         return grayscale
     half = 1 << stored.bits - 1

@@ -21,7 +21,8 @@ _META_GROUP, _META_END = 0x0002, 0x00030000
 _EXPLICIT = Encoding(implicit=False, little=True)
 _IDENTIFYING = (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, tags.MODALITY, tags.ROWS)
 _FIRST_GROUPS = (0x0002, 0x0008, 0x0800)
-"""First groups of files without preamble: file meta information, data set, big endian data set read as little."""
+"""First groups of files without preamble: file meta information, data set, big endian data set read as little
+endian."""
 
 _repeated = RepeatedHeaders()
 

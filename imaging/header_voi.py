@@ -21,9 +21,9 @@ class Voi(NamedTuple):
 
     mapping: Mapping | None = None
     fault: str = ""
-    """What cannot be used, and why. If there is a mapping too, it is the window beside an unusable table."""
+    """What cannot be used, and why. If there is a mapping too, it is a window, and the table beside it is unusable."""
     note: str = ""
-    """What is faulty though the mapping can be used."""
+    """A fault that does not prevent the use of the mapping."""
 
 
 def read_voi(place: Elements | None, input_bits: int, inputs: Callable[[], ValueRange]) -> Voi:

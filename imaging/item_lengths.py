@@ -10,7 +10,7 @@ _ITEM_HEADER_BYTES = 8
 
 
 def items_end(data: bytes, start: int, said_end: int, end: int, *, little: bool) -> int | None:
-    """Return where the items of a sequence end if that is behind `said_end`; None if the said end fits.
+    """Return where the items of a sequence end if that is behind the declared end (`said_end`), else None.
 
     Returns UNDEFINED if only the elements of the items can tell: an open item begins there, or another item follows.
     """

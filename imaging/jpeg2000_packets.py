@@ -16,7 +16,7 @@ from nightread.reasons import Reason
 _START_OF_PACKET, _END_OF_HEADER = b"\xff\x91", b"\xff\x92"
 _START_OF_PACKET_BYTES = 6
 _LAST_MARKER = 0x92
-"""Behind 0xFF no byte of a packet is larger, except in the markers above (B.10.1, C.2.1): the place was filled."""
+"""In a packet no byte after 0xFF is larger, except in the markers above (B.10.1, C.2.1); a larger one shows filling."""
 _BYPASS, _TERMINATE_ALL, _HIGH_THROUGHPUT = 1, 4, 64
 _MOST_PLANES = 75
 """More bit-planes than a sub-band can have, and more bits than a length can have."""

@@ -2,8 +2,8 @@
 
 libjpeg only warns of data that end too early, which its Python binding does not pass on, and fills the rest with grey.
 Therefore a frame is decoded with one row of blocks more than it has: behind the last block the decoder must meet the
-end of the data, not before. Where this does not tell, bytes that no decoder may need are inserted behind the data: if
-they change the picture, data were missing.
+end of the data, not before. Where this is not conclusive, bytes that a decoder of complete data does not need are
+inserted behind the data: if they change the picture, data were missing.
 """
 
 import re
@@ -37,7 +37,7 @@ _FOREIGN = bytes(index * 167 % 251 for index in range(1, 251))
 """Bits that differ from the zeros that libjpeg reads behind the end of the data, and last for several blocks."""
 _FILL = bytes(4)
 _REPLACED = 3
-"""Number of bytes at the end of the data that must matter."""
+"""Number of bytes at the end of the data that must influence the picture."""
 
 
 def decode_complete(frame: bytes, decode: Decode) -> Array:

@@ -20,7 +20,7 @@ _MOST_ENTRIES = 1 << 16
 _SIGN = 1 << 15
 _MANY_STEPS = 8
 _FEW = 50
-"""At most one in so many entries is taken for an error of its own."""
+"""If at most one in this many entries is too large, these entries are errors, and the number of bits is right."""
 
 
 class Descriptor(NamedTuple):
@@ -54,7 +54,7 @@ def read_descriptor(elements: Elements, tag: int) -> Descriptor | None:
 
 
 def guessed_descriptor(data_bytes: int, stored_bits: int) -> Descriptor:
-    """Return the descriptor of a table that has none: one entry per stored value if the length fits, else words."""
+    """Return a descriptor for a table without one: bytes if there is one for each stored value, else 16-bit words."""
     if data_bytes == 1 << stored_bits:
         return Descriptor(data_bytes, 0, BYTE_BITS)
     return Descriptor(max(data_bytes // 2, 1), 0, WORD_BITS)
@@ -63,8 +63,8 @@ def guessed_descriptor(data_bytes: int, stored_bits: int) -> Descriptor:
 def first_mapped(descriptor: Descriptor, inputs: ValueRange) -> int:
     """Return the first mapped value. The sign of the inputs decides how its 16 bits are read, not only its VR.
 
-    Gateways that convert between implicit and explicit VR write US for negative numbers. A reading by which no input
-    meets the table is not taken if there is another.
+    Gateways that convert between implicit and explicit VR write US for negative numbers. A sign with which no input is
+    in the table is used only if the other sign is no better.
     """
     if descriptor.first < _SIGN:
         return descriptor.first
@@ -87,9 +87,9 @@ def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[
 
 
 def read_table(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Array, int]:
-    """Return the entries of a grey lookup table as uint16, and the bits of an entry that were said.
+    """Return the entries of a grey lookup table as uint16, and the declared bits of an entry.
 
-    A table of words that was cut to half its length is not taken for one of bytes.
+    A table of words that was cut to half its length is not mistaken for one of bytes.
     """
     values, in_bytes = read_entries(elements, tag, descriptor)
     if in_bytes and descriptor.bits > BYTE_BITS and _is_half_of_words(values):
@@ -123,9 +123,9 @@ class Fitting(NamedTuple):
 
 
 def fitted_entries(values: Array, said: int) -> Fitting:
-    """Return the entries with the bits that they use: those that were said, unless many entries need more.
+    """Return the entries with the bits that they use: the declared bits (`said`), unless many entries need more.
 
-    If few have more, or are one too high as those that were scaled to 4096 instead of 4095, they are clipped.
+    If only a few need more, or the largest is one too high (scaled to 4096 instead of 4095), they are clipped.
     """
     largest = int(values.max())
     bits, top = bits_reached(largest, said), (1 << said) - 1
@@ -134,7 +134,7 @@ def fitted_entries(values: Array, said: int) -> Fitting:
     beyond = int(np.count_nonzero(values > top))
     if largest == top + 1 or beyond * _FEW <= len(values):
         return Fitting(np.minimum(values, top), said, f"has {beyond:,} entries of more than {said} bits: clipped.")
-    fault = "" if said <= BYTE_BITS else f"has entries of {bits} bits, but {said} were said: scaled by the largest."
+    fault = "" if said <= BYTE_BITS else f"has entries of {bits} bits, but {said} were declared: scaled by the largest."
     return Fitting(values, bits, fault)
 
 
@@ -148,9 +148,9 @@ def packed_bytes(elements: Elements, tag: int) -> Array:
 
 
 def bits_reached(largest: int, said: int) -> int:
-    """Return the bits that the entries use: as the header says, unless it says 16, or less than the largest needs.
+    """Return the bits that the entries use: the declared bits (`said`), or what the largest needs if that is more.
 
-    16 is what writers say who give the size of the storage. Nothing is displayed with fewer than 8 bits then.
+    Writers that give the size of the storage declare 16: then only the largest entry decides, with at least 8 bits.
     """
     needed = largest.bit_length()
     if said == WORD_BITS:

@@ -28,7 +28,7 @@ from nightread.reasons import Reason
 _DARKEST_BITS = 12
 """A palette of 16-bit entries that uses no more bits than this would be nearly black: its entries have fewer bits."""
 _MOST_SURPLUS = 1 << 16
-"""The last segment of the said width may give more entries than the descriptor says."""
+"""Segments of the declared width may give up to this many entries more than the descriptor says."""
 _Channel = tuple[Array, bool]
 
 

@@ -22,7 +22,7 @@ _FAR = 8192
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _COLOUR_DIMENSIONS = 3
 _HALVINGS = {4: 2, 8: 3}
-"""Reductions that are done by halving: by factor, how often."""
+"""Reductions that are done by repeated halving: how often, by factor."""
 _EXACT_LIMIT, _EXACT_PARTS = 1 << 16, 4
 """Sums of 64 values up to 65,536 that are multiples of 1/4 have at most 24 bits, so float32 holds them exactly."""
 
@@ -90,7 +90,7 @@ class _Clipping(NamedTuple):
     exact: bool
 
     def source(self, stored: Array) -> _Source:
-        """Clip the values in the type of the limits: that of the stored values, or float32."""
+        """Clip the values. The limits have the type in which this is done: that of the stored values, or float32."""
         if stored.dtype == self.low.dtype:
             values = stored.clip(self.low, self.high)
         else:

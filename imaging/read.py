@@ -123,7 +123,9 @@ def _codec(header: Header, pixel_tag: int, remarks: Remarks) -> Codec | None:
         return None
     if syntax is not None:
         compressed = f"{tag_name(pixel_tag)} at offset {position:,} is compressed"
-        remarks.add(Remark.SYNTAX_CONTRADICTED, f"{compressed}, unlike {tag_name(tags.TRANSFER_SYNTAX_UID)} says.")
+        remarks.add(
+            Remark.SYNTAX_CONTRADICTED, f"{compressed}, which contradicts {tag_name(tags.TRANSFER_SYNTAX_UID)}."
+        )
     return Codec.JPEG
 
 

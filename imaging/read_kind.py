@@ -20,7 +20,7 @@ _COLOURED_SHARE = 0.001
 
 
 def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> ImageKind:
-    """Return the kind of an image, where one that is stored in colours counts as grey if its channels are equal.
+    """Return the kind of an image; one that is stored in colours counts as grey if its channels are equal.
 
     Only frames of a coloured image are decoded: `frames`, or else all of its frames up to the first coloured one.
     Raises RejectImage as DicomImage.frames() does.

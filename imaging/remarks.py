@@ -23,19 +23,19 @@ class Remark(StrEnum):
     PALETTE_MISSING = "palette_missing", "The header has no colour palette; the indices were used as grey values."
     NEAR_DOMAIN_EDGE = (
         "near_domain_edge",
-        "The intensities of the image are slightly outside of those of the training images.",
+        "The intensities of the image are slightly outside of the range of the training images.",
     )
     ANY_DOMAIN = "any_domain", "It was not checked whether the model was made for this image (--any-domain)."
     FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
     FRAMES_COUNTED = "frames_counted", "NumberOfFrames is missing or wrong; the frames of the pixel data were counted."
     FRAME_GROUPS_DIFFER = "frame_groups_differ", "The header describes more or fewer frames than the pixel data hold."
     PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
-    SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, unlike the transfer syntax says."
+    SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, which contradicts the transfer syntax."
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
     BITS_WRONG = "bits_wrong", "The pixel data contradict what the header says of their bits or their sign."
     COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; it was guessed from them."
     UID_WRONG = "uid_wrong", "A UID of the header has other characters than digits and dots, or is too long."
-    PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its sound part was used."
+    PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its usable part was used."
 
 
 class Remarks:

@@ -16,7 +16,7 @@ from imaging.walk import UNDEFINED, Element, Encoding
 _MOST_KEPT = 128
 _MOST_ELEMENTS = 1000
 _MOST_COMPARED_BYTES = 16 * 1024
-"""Headers with more are always walked: the memory for the kept ones is bounded, to about 300 KB each."""
+"""Headers with more elements, or more bytes to compare, are not kept: a kept one takes at most about 300 KB."""
 _MAGIC_START = 128
 """The preamble, which may hold anything, ends here (PS3.10 section 7.1)."""
 

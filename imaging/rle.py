@@ -15,10 +15,10 @@ from nightread.reasons import Reason
 _HEADER = struct.Struct("<16I")
 _NO_OPERATION = 128
 _MOST_LEFT = 4
-"""Number of bytes, zeros apart, behind the last pixel of a segment that are taken for padding."""
+"""After the last pixel of a segment, up to this many bytes that are not zero count as padding."""
 _FILL = b"\xff" * 8
 _TWICE_FILL = 255
-"""A byte of 0xFF repeats the next one, so that a place that was filled with 0xFF is a row of pairs."""
+"""A byte of 0xFF repeats the next byte, so an area that was filled with 0xFF is read as many such pairs."""
 _MOST_PAIRS = 2
 
 

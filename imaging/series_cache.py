@@ -14,7 +14,7 @@ _LONGEST_VALUE = 256
 
 
 class SeriesCache(Generic[T]):
-    """Calls `make` with the `wanted` elements of a data set, and not again for one where these have the same values."""
+    """Calls `make` with the `wanted` elements of a data set, and keeps the result for others with the same values."""
 
     def __init__(self, make: Callable[..., T], *wanted: int) -> None:
         """`make` takes a data set, of which it sees only the elements `wanted`, and further hashable values."""

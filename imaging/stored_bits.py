@@ -14,7 +14,7 @@ from imaging.tags import tag_name
 
 _BYTE_BITS = 8
 _SMOOTHER = 0.8
-"""Words are values if they vary by less than this part of what they vary by without their high bits."""
+"""The high bits belong to the values if words vary by less than this share of their variation without these bits."""
 _STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
 
 
@@ -119,7 +119,7 @@ def _is_signed(pixels: Array, layout: PixelLayout, precision: int) -> bool:
 
 
 def _of_other_sign() -> str:
-    return f"The compressed frames have signed samples, unlike {tag_name(tags.PIXEL_REPRESENTATION)} says."
+    return f"The compressed frames have signed samples, which contradicts {tag_name(tags.PIXEL_REPRESENTATION)}."
 
 
 def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | None:
@@ -127,7 +127,7 @@ def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | No
     stored = layout.bits_stored
     words = _with_sign(words, layout)[0]
     if shift > 0 and _lie_low(words, layout, shift):
-        return StoredValues(words, stored, f"The pixel values begin at bit 0, unlike {_HIGH_BIT} says.")
+        return StoredValues(words, stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.")
     unsigned_grey = shift == 0 and not layout.signed and layout.photometric in GRAYSCALE
     if unsigned_grey and (used := int(words.max()).bit_length()) > stored and _smoother_whole(words, stored):
         return StoredValues(words, used, f"The pixel values have {used} bits, but {_STORED} is {stored}.")

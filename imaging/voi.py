@@ -53,7 +53,7 @@ class Lut:
     """Bits that the entries use; the largest entry has no more."""
     entries: bytes
     note: str = field(default="", compare=False)
-    """What is faulty in the table though it can be used."""
+    """A fault in the table that does not prevent its use."""
 
     @property
     def extent(self) -> tuple[float, float]:

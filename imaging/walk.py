@@ -14,8 +14,8 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _VR_LIKE = 0x2020
-"""The length of an element with implicit VR is read where explicit VR has two letters: from this number on it may be
-one of a VR that does not exist."""
+"""An implicit length stands where explicit VR has its two letters: from this number on, it may be an unknown VR
+instead."""
 _EVERY_ELEMENT = range(MAX_ELEMENTS)
 _LITTLE, _BIG = (
     tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHI", "I")) for order in ("<", ">")
@@ -47,8 +47,8 @@ def walk(  # noqa: C901, PLR0912 - one function for speed: this is the hot path
     """Add the elements from `start` to `found`, and return the position behind the last one.
 
     Stop at `end`, at the first tag >= `before`, and in a data set (depth 0) at the pixel data, in an item (depth > 0)
-    behind its delimiter. Raises HeaderError without a message at the first irregularity: imaging.careful_walk is made
-    for the rest.
+    behind its delimiter. Raises HeaderError without a message at the first irregularity: imaging.careful_walk reads
+    irregular data sets.
     """
     implicit, little = encoding
     explicit_header, implicit_header, long_length = _LITTLE if little else _BIG

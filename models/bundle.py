@@ -28,7 +28,7 @@ _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
 """Fields of bundle.json that the digest does not cover: no result depends on them, or the files themselves are covered.
 """
 _COVERED_AS = {KERAS_FILE: "weights", ONNX_FILE: "onnx_weights"}
-"""The names of the digests of the files under the digest of the bundle."""
+"""The names under which the digests of these files are covered by the digest of the bundle."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 SaveFile = Callable[[Path], object]

@@ -14,9 +14,9 @@ ONLY_PICTURES = (
 )
 """What a person should know about a bundle that `takes_only_pictures`."""
 ENOUGH_IMAGES = 20
-"""Fewer images say which kind of image it is, but not over which range its other properties vary."""
+"""Fewer images than this show which kind of image it is, but not the range of its other properties."""
 _SIZE_FACTOR = 2
-"""The network gets resized images, so half and twice the sizes of the training images are inside."""
+"""The network gets resized images, so sizes from half to twice those of the training images are accepted."""
 
 
 def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:
@@ -50,7 +50,8 @@ def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange
 def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
     """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value.
 
-    Modalities without SOP classes replace the secondary captures of pictures: they mean the images of these devices.
+    If a person states modalities but no SOP classes, the domain of pictures is no longer restricted to secondary
+    captures, because the modalities mean images of these devices.
     """
     fields = domain.to_json() | dict(stated)
     if takes_only_pictures(domain) and "modalities" in stated and "sop_classes" not in stated:

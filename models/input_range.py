@@ -94,7 +94,7 @@ class InputRange:
 
 
 def middle_distance(outside: Sequence[float], frames: int) -> float:
-    """Return the distance of an image of so many frames by the distances of those that are outside of the range.
+    """Return the median distance of all frames of an image; `outside` are the distances of those outside of the range.
 
     More than half of the frames must be outside: a dark frame at the start of a cine is not enough.
     """

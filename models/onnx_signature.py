@@ -20,7 +20,7 @@ class OnnxSignature:
     opset: int
     """The version of the default operator set that the file was written for."""
     logits: bool = False
-    """Whether the output are logits, to which nightread applies the activation of the bundle."""
+    """Whether the outputs are logits, to which nightread applies the activation of the bundle."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that no ONNX file can have."""

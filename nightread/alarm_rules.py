@@ -39,15 +39,15 @@ class AlarmTiming:
     entry: str
     """Heading of the entry in docs/operations.md."""
     raise_after: timedelta = timedelta(0)
-    """The condition must hold for so long."""
+    """The condition must hold for this long."""
     clear_after: timedelta = timedelta(minutes=2)
-    """The condition must be gone for so long, so that a condition that comes and goes is one alarm."""
+    """The condition must be gone for this long, so that a condition that comes and goes causes one alarm."""
     is_critical: bool = False
     """Images are not noticed, not analysed or not accounted for."""
 
     @property
     def link(self) -> str:
-        """Return the place of the entry, as in the documentation site."""
+        """Return the address of the entry in the documentation site."""
         kept = "".join(letter for letter in self.entry.lower() if letter.isalnum() or letter in " -")
         return f"{PLAYBOOK}#{kept.replace(' ', '-')}"
 
@@ -63,7 +63,7 @@ TIMINGS: dict[AlarmRule, AlarmTiming] = {
     ),
     AlarmRule.PART_RESTARTS: AlarmTiming(entry="A part is silent or was started again", raise_after=15 * _MINUTE),
     AlarmRule.PAUSED: AlarmTiming(entry="Dispatch is paused"),
-    AlarmRule.SOURCE_AWAY: AlarmTiming(entry="A source or store is away", raise_after=3 * _MINUTE),
+    AlarmRule.SOURCE_AWAY: AlarmTiming(entry="A source or store is unavailable", raise_after=3 * _MINUTE),
     AlarmRule.SENDERS_REFUSED: AlarmTiming(
         entry="Senders are refused", raise_after=10 * _MINUTE, clear_after=15 * _MINUTE
     ),
@@ -77,7 +77,7 @@ TIMINGS: dict[AlarmRule, AlarmTiming] = {
     ),
     AlarmRule.BACKUP: AlarmTiming(entry="The backup is old or missing"),
     AlarmRule.COUNTS: AlarmTiming(entry="The audit finds something", raise_after=2 * _MINUTE, is_critical=True),
-    AlarmRule.DATABASE: AlarmTiming(entry="The database is away or locked", is_critical=True),
+    AlarmRule.DATABASE: AlarmTiming(entry="The database is unavailable or locked", is_critical=True),
     AlarmRule.CHANNEL_AWAY: AlarmTiming(entry="Alarms do not reach people"),
     AlarmRule.WATCHDOG: AlarmTiming(entry="Alarms do not reach people", is_critical=True),
 }

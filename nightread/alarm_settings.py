@@ -152,12 +152,12 @@ class AlarmSettings(BaseSettings):
     alarm_arrivals_by: time | None = Field(
         None,
         description="Local time by which each source of the settings must have sent something in each night; unset: "
-        "the habit of each source and sender decides.",
+        "the usual times of each source and sender decide.",
     )
     alarm_bad_share: float = Field(
         0.2, gt=0, le=1, description="Alarm if at least this share of the outcomes of an hour is defective or failed."
     )
-    alarm_bad_images: int = Field(20, ge=1, description="Number of outcomes below which no share is judged.")
+    alarm_bad_images: int = Field(20, ge=1, description="With fewer outcomes than this, the share is not checked.")
     alarm_oldest_hours: float = Field(
         8, ge=0, description="Alarm if an image waits longer than this for its analysis; 0: never."
     )
@@ -167,7 +167,7 @@ class AlarmSettings(BaseSettings):
     alarm_keep_days: float = Field(400, gt=0, description="Days after which closed alarms are removed.")
     result_rules: tuple[ResultRule, ...] = Field(
         (),
-        description="Rules on results: what a label, score, model or source sets in motion; try them with "
+        description="Rules on results: actions that a label, score, model or source causes; try them with "
         "`nightread result-rules --dry-run`.",
     )
     monitor_url: MonitorUrl | None = Field(
@@ -192,7 +192,7 @@ def _read(file: Path | None) -> str:
 def check_channels(
     channels: Sequence[Channel], rules: Sequence[ResultRule], destinations: Sequence[Destination]
 ) -> None:
-    """Raise ValueError if a name of a channel or rule is used twice, or a rule names what the settings lack."""
+    """Raise ValueError if a name of a channel or rule is used twice, or a rule names a target that is not defined."""
     for setting, entries in (("alarm_channels", channels), ("result_rules", rules)):
         duplicates = [name for name, times in Counter(entry.name for entry in entries).items() if times > 1]
         if duplicates:
@@ -201,8 +201,10 @@ def check_channels(
     by_rules = {destination.name for destination in destinations if destination.studies == "rules"}
     for rule in rules:
         if rule.webhook is not None and rule.webhook not in known:
-            raise ValueError(f"result_rules: {rule.name} names the channel {rule.webhook}, which alarm_channels lack")
+            raise ValueError(
+                f"result_rules: {rule.name} names the channel {rule.webhook}, which alarm_channels does not define"
+            )
         if rule.destination is not None and rule.destination not in by_rules:
             raise ValueError(
-                f'result_rules: {rule.name} names {rule.destination}, which is no destination with studies = "rules"'
+                f'result_rules: {rule.name} names {rule.destination}, which is not a destination with studies = "rules"'
             )

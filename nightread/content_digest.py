@@ -44,7 +44,7 @@ def former_content_of(data: bytes) -> str:
 
 
 def has_content(data: bytes, content: str | None) -> bool:
-    """Return whether the bytes have this identity, by the algorithm that computed it."""
+    """Return whether the bytes have this identity, which may be a BLAKE3-256 or a SHA-256."""
     return content is not None and content == (former_content_of(data) if is_former(content) else content_of(data))
 
 

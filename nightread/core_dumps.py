@@ -6,7 +6,7 @@ import resource
 def forbid_core_dumps() -> None:
     """Set the limit of this process and of all its later children to zero bytes; no child can raise it again.
 
-    A kernel that hands core dumps to a program (`kernel.core_pattern` with a pipe) passes this limit on; the usual
-    programs keep nothing then (core(5)).
+    A kernel that pipes core dumps to a program (`kernel.core_pattern`) passes this limit on, and the usual programs
+    then store nothing (core(5)).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

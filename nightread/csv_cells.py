@@ -1,11 +1,12 @@
-"""Write text into CSV files so that no spreadsheet program takes a cell for a formula."""
+"""Write text into CSV files so that no spreadsheet program treats a cell as a formula."""
 
 import re
 
 from nightread.plain_text import visible
 
 _FORMULA = r"=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
-"""First characters of formulas. Spreadsheet programs take the wide and small forms of some languages for the same."""
+"""First characters of formulas. Spreadsheet programs treat the full-width and small forms of these characters in the
+same way."""
 _BEFORE = r"""[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"'`\u2018-\u201f]*"""
 """Spreadsheet programs drop spaces and quotes before a formula."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -16,8 +17,8 @@ _FORMULA_AFTER_SEMICOLON = re.compile(rf"(;)(?={_BEFORE}[{_FORMULA}])")
 def csv_cell(value: object) -> object:
     """Return the value of one cell. Text that could be a formula gets an apostrophe in front; numbers stay numbers.
 
-    In countries with a decimal comma, spreadsheet programs separate cells at semicolons, so that the text after a
-    semicolon gets one too. Control characters are shown as escapes.
+    In countries with a decimal comma, spreadsheet programs separate cells at semicolons, so the text after each
+    semicolon gets an apostrophe too. Control characters are shown as escapes.
     """
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value

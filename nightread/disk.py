@@ -1,4 +1,4 @@
-"""Say how much disk space must stay free, and when it becomes little."""
+"""Define the free disk space at which operators are warned and archives wait."""
 
 _ALARM = 4
 

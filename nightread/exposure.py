@@ -28,7 +28,7 @@ class Exposure:
 
     @property
     def line(self) -> str:
-        """Return all in one line."""
+        """Return where, what and remedy as one line."""
         return f"{self.where}: {self.found}. {self.remedy}"
 
 
@@ -39,7 +39,7 @@ def exposures(settings: Settings) -> Iterator[Exposure]:
     if settings.api_port and not is_loopback(settings.api_address) and settings.api_tls is None:
         yield Exposure(
             where="api",
-            found=f"keys and results are sent over http on {settings.api_address}, open to everybody on the way",
+            found=f"keys and results are sent over http on {settings.api_address}, readable by everybody on the way",
             remedy="Set `api_tls`, or put a proxy with TLS in front of it and api_address back to 127.0.0.1.",
         )
 

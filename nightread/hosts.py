@@ -8,7 +8,7 @@ _NETWORK_BYTES = 8
 
 
 def address_of(host: str) -> Address | None:
-    """Return the IP address that the text is, without brackets and zone; None if it is a name."""
+    """Read an IP address, without brackets and zone; None if the text is a host name."""
     try:
         address = ip_address(host.removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:
@@ -17,7 +17,7 @@ def address_of(host: str) -> Address | None:
 
 
 def host_key(text: str) -> bytes:
-    """Return the same bytes for all addresses of a host: those of an IPv4 address, or of the network of an IPv6 one."""
+    """Return the bytes that identify a host: its IPv4 address, or the network (/64) of its IPv6 address."""
     address = address_of(text)
     if address is None:
         return text.encode()
@@ -25,7 +25,7 @@ def host_key(text: str) -> bytes:
 
 
 def host_name(text: str) -> str:
-    """Return the same for people: `10.1.0.5`, or `2001:db8::/64` for all addresses of this network."""
+    """Return the name of a host for people: `10.1.0.5`, or `2001:db8::/64` for all addresses of this network."""
     address = address_of(text)
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 8 * _NETWORK_BYTES), strict=False))

@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """Formats log lines for people: `22:14:03Z INFO    worker.analyse: batch analysed batch=... images=64`.
 
-    An event is always one line. A value with spaces or `=` stands in quotes, so that it is no second value.
+    An event is always one line. A value with spaces or `=` is quoted, so that it is not read as several values.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -29,7 +29,7 @@ class Nights:
         return today if self.bounds(today)[0] <= now else today - timedelta(days=1)
 
     def next_end(self, now: datetime) -> datetime:
-        """Return the next end of a night, when results are wanted."""
+        """Return the next end of a night: the time by which results are wanted."""
         today = self.local(now).date()
         ends = (self.utc(datetime.combine(today + timedelta(days=days), self.end)) for days in (0, 1))
         return next(end for end in ends if end > now)

@@ -46,7 +46,7 @@ def root_text(root: Path) -> str:
 
 @lru_cache
 def root_path(text: str) -> Path:
-    """Return the path that `root_text` was given."""
+    """Return the path from which `root_text` made this text."""
     return Path(os.fsdecode(unquote_to_bytes(text)))
 
 
@@ -56,7 +56,7 @@ def join(folder: bytes, path: bytes) -> bytes:
 
 
 def absolute(path: Path) -> Path:
-    """Return the absolute path. Symbolic links stay, since an inbox may move behind one, unless the path holds `..`."""
+    """Return the absolute path. Links are resolved only if the path holds `..`: an inbox may move behind one."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 

@@ -82,7 +82,7 @@ def broker_url(redis_url: str) -> str:
     """Return the Redis URL in kombu's notation: `unix:///s?db=0` becomes `redis+socket:///s?virtual_host=0`.
 
     The option `db` of another URL, which kombu does not know, becomes its path: Celery and the clients of redis-py must
-    use the same database. Of a `rediss://` URL the options are cut off: `tls_options` returns them.
+    use the same database. The options of a `rediss://` URL are removed: `tls_options` returns them.
     """
     if not redis_url.startswith("unix://"):
         base, _, query = redis_url.partition("?")

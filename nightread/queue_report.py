@@ -12,7 +12,7 @@ from redis import Redis
 
 _KEY = "nightread.queue_report"
 _KEPT_MS = 30 * 24 * 3600 * 1000
-"""Redis keeps a report for 30 days. What is left of them tells its age, by the clock of Redis alone."""
+"""Redis keeps a report for 30 days. The time that is left tells its age, by the clock of Redis alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class QueueReport:
     """What waits and what is being analysed, as the dispatcher sees it."""
 
     waiting: int
-    """Images that wait for a batch, those among them that are `postponed` included."""
+    """Images that wait for a batch, including those that are `postponed`."""
     postponed: int
     """Images that are not tried before a later time, such as files that are still arriving."""
     in_batches: int
@@ -57,7 +57,7 @@ class QueueReport:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a report. Raises ValueError, TypeError or LookupError if it is none, or one of another release."""
+        """Read a report. Raises ValueError, TypeError or LookupError if it is invalid, or from another release."""
         found: dict[str, Any] = json.loads(text)
         pauses = tuple(
             PauseReport(

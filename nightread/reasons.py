@@ -80,7 +80,7 @@ class Reason(StrEnum):
     OUT_OF_DOMAIN = (
         "out_of_domain",
         Fault.OUT_OF_SCOPE,
-        "The model was not made for such images. Run `nightread models show NAME` to see for which.",
+        "The model was not made for such images. Run `nightread models show NAME` to see which images it accepts.",
     )
     FOR_PROCESSING = (
         "for_processing",
@@ -147,7 +147,11 @@ class Reason(StrEnum):
         Fault.FAILED,
         "Decoding one frame took longer than image_timeout_seconds, or all frames longer than their bytes allow.",
     )
-    OUT_OF_MEMORY = "out_of_memory", Fault.FAILED, "The memory was not sufficient for this image, even without others."
+    OUT_OF_MEMORY = (
+        "out_of_memory",
+        Fault.FAILED,
+        ("The memory was not sufficient for this image, even alone in its batch."),
+    )
     KILLED_WORKER = "killed_worker", Fault.FAILED, "The worker process died at every attempt to analyse this image."
     BAD_SCORES = "bad_scores", Fault.FAILED, "The model returned scores that are not finite numbers."
     UNSTORABLE = "unstorable", Fault.FAILED, "The database rejected the values of this image."

@@ -1,6 +1,6 @@
 """Leave and read signs of life in Redis, for Flower: it has no access to the database.
 
-All times are those of the Redis server, so that no clocks of two hosts are compared.
+All times are those of the Redis server, so that the clocks of two hosts are never compared.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Remove folders of the spool in one step, so that no other process finds or completes half of one."""
+"""Remove folders of the spool in one step, so that no other process finds a half-removed one."""
 
 import shutil
 from contextlib import suppress

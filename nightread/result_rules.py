@@ -1,4 +1,4 @@
-"""Define the rules on results: what a label, score, model or source sets in motion."""
+"""Define the rules on results: actions that a label, score, model or source causes."""
 
 from typing import Annotated, Self
 
@@ -9,7 +9,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 
 
 class ResultRule(BaseModel):
-    """One rule: all its conditions must hold for a result; what it sets in motion happens once per study.
+    """One rule: all its conditions must hold for a result; its actions are performed once per study.
 
     It never changes a result, nor the mark `not for diagnosis`.
     """
@@ -41,7 +41,7 @@ class ResultRule(BaseModel):
 
     @property
     def actions(self) -> dict[str, str]:
-        """Return what the rule sets in motion: the target by the kind."""
+        """Return the actions of the rule: the target of each kind of action."""
         found = {
             "priority": None if self.priority is None else str(self.priority),
             "tag": self.tag,

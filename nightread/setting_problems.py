@@ -26,7 +26,7 @@ _TEST_PREFIX = "NIGHTREAD_TEST_"
 
 
 def read_config(config: Path) -> dict[str, Any]:
-    """Read the TOML file. Raises UsageFault, with file and line, if it is missing, unreadable or no valid TOML."""
+    """Read the TOML file. Raises UsageFault, with file and line, if it is missing, unreadable or invalid TOML."""
     try:
         return tomllib.loads(config.read_text("utf-8"))
     except FileNotFoundError:

@@ -107,8 +107,8 @@ class Settings(ServerSettings, InferenceSettings, MailSettings, BackupSettings, 
     )
     overwrite_policy: OverwritePolicy = Field(
         "same_source",
-        description="Whose images replace and withdraw whose: `never`: nobody's; `same_source`: those of the same "
-        "source, sender or trust group; `any`: everybody's.",
+        description="Which images a newer image replaces, and a key object note withdraws: `never`: none; "
+        "`same_source`: those of the same source, sender or trust group; `any`: all.",
     )
     spool_dir: AbsolutePath | None = Field(
         None,

@@ -10,7 +10,7 @@ from nightread.open_beneath import open_beneath, open_folder
 from nightread.paths import path_of, relative_of
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-"""A pipe must not block, and a terminal must not become that of the process."""
+"""Opening a pipe must not block, and a terminal must not become the controlling terminal of the process."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -56,7 +56,7 @@ def open_source_file(root: Path, uri: str) -> SourceFile:
 
 
 def read_source_file(root: Path, uri: str, *, max_bytes: int) -> bytes:
-    """Return the bytes of the file, of one that grows meanwhile at most one more than it had.
+    """Return the bytes of the file; if it grows meanwhile, at most one byte more than its size when it was opened.
 
     Raises LargeFileError beside the errors of open_source_file.
     """

@@ -39,7 +39,7 @@ HttpUrl = Annotated[
 
 
 OverwritePolicy = Literal["never", "same_source", "any"]
-"""Whose images may replace and withdraw whose, as dcm4chee names its overwrite policies."""
+"""Which images may replace and withdraw others, named like the overwrite policies of dcm4chee."""
 
 ARCHIVES = "archives"
 """Name and kind of the source of all members of archives, and the name of their folder in the spool."""
@@ -220,7 +220,7 @@ DeliveredObject = Literal["report", "regions", "heat_map", "key_image"]
 class _Destination(_Model):
     name: Name
     studies: Literal["all", "rules"] = Field(
-        "all", description="Which studies it gets: `all`, or those that a rule of `result_rules` names it for."
+        "all", description="Which studies it gets: `all`, or with `rules` those that `result_rules` send to it."
     )
     objects: Annotated[tuple[DeliveredObject, ...], Field(min_length=1)] = Field(
         ("report", "regions"),
@@ -272,7 +272,7 @@ Destination = Annotated[
 def accepts_pictures(origin: str, *, accept_raster: bool) -> bool:
     """Return whether PNG and JPEG files of the source `origin` are analysed.
 
-    A client of the API sends one on purpose; in a folder it may lie by chance, so that a setting decides.
+    A client of the API sends one on purpose; in a folder it may lie by accident, so there a setting decides.
     """
     return accept_raster or origin == API
 

@@ -46,7 +46,7 @@ class ExpectedWork:
         self.attempts, self.tried_since = 0, None
 
     def retry(self, reason: str) -> None:
-        """Forget everything, except that the image travels alone; a dangerous one does so from now on."""
+        """Forget everything, except that the image is marked `alone`; a dangerous one does so from now on."""
         dangerous = reason in DANGEROUS
         self.attempts = self.deaths = self.expiries = 0
         self.alone, self.tried_since = self.alone or dangerous, None

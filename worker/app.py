@@ -193,14 +193,14 @@ class _NoteShutdown(StartStopStep):  # type: ignore[misc]
     """Notes at the start of a warm shutdown that the worker finishes its batches: Celery's timers end then."""
 
     def stop(self, _consumer: Any) -> None:
-        """Note it, unless the consumer only connects again."""
+        """Note the shutdown, unless the consumer only connects again."""
         if state.should_stop is None:
             return
         database = open_database(settings.sql_url)
         try:
             ledger.note_shutdown(database, node=_worker.node, boot_id=_worker.boot_id, now=utc_now())
         except (SQLAlchemyError, StopWork) as error:
-            log.warning("the end was not noted: %s", type(error).__name__)
+            log.warning("the shutdown was not noted in the database: %s", type(error).__name__)
         finally:
             database.close()
 
@@ -256,7 +256,7 @@ def _follow(drain: Drain) -> None:
     try:
         drain.follow()
     except SQLAlchemyError as error:
-        log.warning("the database did not say whether this worker drains: %s", error_messages.describe(error))
+        log.warning("the database could not be asked whether this worker drains: %s", error_messages.describe(error))
     except StopWork as error:
         _stop_from_parent(str(error))
 

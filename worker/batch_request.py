@@ -15,7 +15,7 @@ class BatchRequest(Request):  # type: ignore[misc]
     """
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - the name that Celery uses
-        """Send an event; a success is sent as what the images of the batch became."""
+        """Send an event; instead of a success, the event that fits the outcomes of the images."""
         if type == "task-succeeded":
             event = task_event(fields["result"])
             type, fields["name"] = event  # noqa: A001

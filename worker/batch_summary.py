@@ -1,8 +1,8 @@
 """Summarize a batch for people: the result, state and name of its task in Flower.
 
 The result is what `analyse_batch` returns, for example `{'done': 62, 'failed': 1, 'put back': 1, 'killed_worker': 1,
-'still_arriving': 1, 'image_ids': [4711, 4712]}`. Celery calls each task that returns a successful one; whether the
-images have results decides here which event Celery sends instead.
+'still_arriving': 1, 'image_ids': [4711, 4712]}`. For Celery, each task that returns is a success. Here the outcomes of
+the images decide which event is sent instead.
 """
 
 import ast
@@ -19,7 +19,7 @@ from nightread.reasons import Fault, Reason
 PUT_BACK = "put back"
 """The word for images that wait again; the database says `received`."""
 _LISTED_IMAGES = 16
-"""A batch with more such images lists none: Celery cuts a long result off, and then nobody can read it."""
+"""A batch with more such images lists none: Celery truncates a long result, which then cannot be parsed."""
 _WITHOUT_RESULT = (State.FAILED, State.REJECTED, State.RECEIVED)
 _WITH_RESULT = (State.DONE, State.DUPLICATE, State.EXPANDED)
 _DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE]
@@ -74,7 +74,10 @@ def summarize(recorded: Mapping[str, int], outcomes: Sequence[Outcome]) -> Batch
 
 
 def task_event(shown: str) -> TaskEvent:
-    """Choose the event for a result, given as Celery shows it; what cannot be read is a success, as for Celery."""
+    """Choose the event for a result, given as Celery shows it.
+
+    A result that cannot be read counts as a success, as for Celery.
+    """
     try:
         result = ast.literal_eval(shown)
     except (ValueError, SyntaxError):

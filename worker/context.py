@@ -93,7 +93,7 @@ class WorkerContext:
                     self.settings, self.limits, self.model_set, record_death=self.slot.record_death
                 )
             except OSError as error:
-                log.warning("this process decodes all images itself, in spite of NIGHTREAD_DECODERS: %s", error)
+                log.warning("this process decodes all images itself, although NIGHTREAD_DECODERS is set: %s", error)
 
     def reload_opt_outs(self) -> None:
         """Read the list of patients who opted out."""

@@ -48,7 +48,7 @@ def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:
     """Return the kind of the image: as the header says it, or as its frames show it if a domain depends on colour.
 
     For this the first frame of a coloured image is decoded, and later ones if a model takes only coloured images.
-    ModelNotes looks at the later ones otherwise. Raises RejectImage and ImageError(timeout).
+    Otherwise ModelNotes looks at the later ones. Raises RejectImage and ImageError(timeout).
     """
     models = context.model_set
     if not models.depends_on_colour:
@@ -79,9 +79,10 @@ def decode_in_chunks(
 ) -> Iterator[tuple[Inputs, ...]]:
     """Yield chunks of prepared frames: one array (up to `chunk_frames`, height, width, channels) for each of the specs.
 
-    Each frame is decoded once and prepared for every spec. What concerns single specs goes to `notes`; the array of a
-    spec whose models are refused is empty, and decoding ends when all are. Raises RejectImage, and ImageError(timeout)
-    if a single frame takes longer than `image_timeout_seconds`, or all frames longer than imaging.budget allows.
+    Each frame is decoded once and prepared for every spec. Refusals and remarks for single specs go to `notes`. The
+    array of a spec whose models are refused is empty; decoding ends when all models are refused. Raises RejectImage,
+    and ImageError(timeout) if a single frame takes longer than `image_timeout_seconds`, or all frames longer than
+    imaging.budget allows.
     """
     limit = _FrameLimit(dicom_image, context.settings.image_timeout_seconds)
     frames = iter(dicom_image.frames())

@@ -52,7 +52,7 @@ from worker.sidecars.sidecar import header_annotations
 
 
 class DecoderKilledError(Exception):
-    """A decoder died, and not from an image."""
+    """A decoder died while it was reading no image."""
 
 
 class NotPlainError(Exception):
@@ -129,7 +129,7 @@ class Decoder:
             self._memory.mark_in_flight(index, 0)  # after the response: a death before this line loses no request
 
     def decode(self, request: DecodeRequest) -> DecodedImage | Undecoded:
-        """Return the image, or why this process has no result for it. An image that is rejected is not plain."""
+        """Return the image, or why this process has no result. The worker process reads a rejected image itself."""
         try:
             return self._decode(request)
         except MemoryError:
@@ -169,8 +169,8 @@ class Decoder:
 def serve(connection: "Connection[Any, Any]") -> None:
     """Fork the decoders, and replace those that die, until the worker process ends or closes its sockets.
 
-    An image that was in flight when its decoder died is reported as suspicious. The requests that wait in the socket
-    are those of the successor. Raises DecoderKilledError if no image was in flight: a person or the system killed the
+    An image that was in flight when its decoder died is reported as suspicious. The new decoder answers the requests
+    that wait in the socket. Raises DecoderKilledError if no image was in flight: a person or the system killed the
     decoder, possibly between taking a request and marking it. The worker process then starts all decoders anew.
     """
     die_with_parent()

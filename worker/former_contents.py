@@ -18,10 +18,10 @@ ReadAgain = Callable[[Claimed], Fetched | None]
 
 
 class FormerContents:
-    """Gives bytes that the database knows by their SHA-256 this identity; all other bytes keep their BLAKE3-256.
+    """Identifies bytes by their SHA-256 if the database knows them by it; all other bytes keep their BLAKE3-256.
 
     SHA-256 is slow, so few files are hashed with it: those with the SOP Instance UID of an image that has a SHA-256,
-    and files without a UID. Once no result belongs to a SHA-256, no file is.
+    and files without a UID. Once no result in the database has a SHA-256, no file is hashed with it.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -32,7 +32,7 @@ class FormerContents:
         self._look_at: datetime | None = None
 
     def identified(self, file: Fetched) -> Fetched:
-        """Return a file whose UID says nothing, with its SHA-256 if the database knows the bytes by it."""
+        """Return a file without a usable UID, with its SHA-256 if the database knows the bytes by it."""
         if not self._may_exist():
             return file
         former = former_content_of(file.data)

@@ -1,4 +1,4 @@
-"""Note what preparing the frames of one image finds out about single models: refusals and remarks."""
+"""Collect refusals and remarks for single models that are found while the frames of one image are prepared."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ Refusals = Mapping[str, RejectImage]
 
 
 class ModelNotes:
-    """What concerns single models of one image. A model that is refused has no result; the other models have theirs."""
+    """Refusals and remarks for single models of one image. A refused model has no result, the others have theirs."""
 
     __slots__ = ("_targets", "apart", "if_coloured", "refused", "remarks")
 

@@ -21,7 +21,7 @@ class ParsedImage(NamedTuple):
     """Identity of the file (that of its bytes, size, modification time); its bytes are dropped."""
     facts: Facts
     matches: tuple[RouteMatch, ...]
-    """The matched routing rules, the one that gives the answer first; empty if no rule takes the image."""
+    """The matched routing rules, beginning with the one that gives the answer; empty if no rule takes the image."""
     refused: Mapping[str, RejectImage]
     """Why models have no result for this image, by bundle; their matches have no prediction."""
     remarks: Remarks

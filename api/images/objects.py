@@ -11,7 +11,7 @@ from db.queries import ImageFilter
 from db.tables import FINAL, State
 
 MEMBERS_SHOWN = 100
-"""The members of an archive that are listed in the response for it; all of them are behind its link."""
+"""At most this many members are listed in the response for an archive; its link returns all."""
 
 _RESULT = ("image_id", "state", "label", "score", "scores")
 """What a client that only submits may know of an original, which may be the image of another party."""

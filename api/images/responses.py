@@ -23,7 +23,8 @@ from nightread.settings import Settings
 _REASONS = {reason.value: reason for reason in Reason}
 _RETRY_AFTER = {"Retry-After": "1"}
 _KNOWN_BYTES_SECONDS = 1.0
-"""The result for bytes that were analysed before is known: nobody waits longer than this for the row of the copy."""
+"""The result for bytes that were analysed before is known: a client waits no longer than this for the row of the
+copy."""
 
 
 class SubmissionResponses:

@@ -54,7 +54,7 @@ class SubmissionIntake:
         self.quota = SpoolQuota(partial(disk_space, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
         self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
-        """What parts of STOW-RS requests take while they are in memory, complete and not yet durable."""
+        """A part of a STOW-RS request holds one place while it is complete in memory and not yet durable."""
         self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._commits = ThreadPoolExecutor(1, "commits")
@@ -110,7 +110,7 @@ class SubmissionIntake:
             raise _unavailable() from None
 
     async def in_thread(self, step: Callable[[], T]) -> T:
-        """Run a step in a thread for files."""
+        """Run a step that reads or writes files, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._files, step)
 
     @property

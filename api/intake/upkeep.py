@@ -65,7 +65,7 @@ class Upkeep:
             self._keys.store_uses()
             ledger.report_source(self._database, self._intake.source_id, {"stopped": True}, now=self._clock())
         except SQLAlchemyError as error:
-            log.warning("the API could not report its end: %s", error_messages.describe(error))
+            log.warning("the API could not report that it stops: %s", error_messages.describe(error))
 
     def _report(self) -> None:
         report: dict[str, object] = {"disk_short": self._intake.is_disk_short, "disk_low": self._disk_alarm.check()}

@@ -32,7 +32,7 @@ class _Collected(Collector):
     families: tuple[Metric, ...]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all families."""
+        """Yield all metrics, each as a family of the Prometheus client."""
         yield from self.families
 
 

@@ -35,7 +35,7 @@ class ImageSearch:
 
     wanted: ImageFilter
     query: Mapping[str, Values]
-    """Only what is set, by the names of the address; without cursor and view."""
+    """The filters that are set, by their names in the address, without `cursor` and `view`."""
 
     def first(self, name: str) -> str:
         """Return the first value of a filter; empty if it is not set."""
@@ -78,7 +78,7 @@ def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
         if len(text) > _LONGEST:
             raise SearchError(f"{name} is too long.")
         if "\0" in text:
-            raise SearchError(f"{name} has a character that no value has.")
+            raise SearchError(f"{name} has a character that is not allowed.")
         if text.strip():
             yield text.strip()
 

@@ -9,7 +9,7 @@ from statistics import median
 from db.queries.night import LabelCount, LabelSample
 
 _DEVIATIONS = 3.0
-"""A share counts as unusual if it is outside the range of the earlier ones by so many standard errors."""
+"""A share counts as unusual if it is outside the range of the earlier ones by this many standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

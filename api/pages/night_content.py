@@ -67,15 +67,14 @@ class NightContent:
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
     has_further_results: bool
-    """Whether results exist that are not the answer of their image, which a filter by model matches too.
-
-    False without looking if only one model gave answers."""
+    """Whether results exist that are not the answer of their image, which a filter by model matches too. False, without
+    a search, if only one model gave answers."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     tags: Mapping[int, Sequence[str]]
-    """What rules on results said of the studies of these images, by image id."""
+    """The findings of result rules for the studies of these images, by image id."""
     studies: Sequence[IncompleteStudy]
-    """The incomplete ones, those that miss most first."""
+    """The incomplete studies; those that miss most images come first."""
     studies_left_out: int
     outcomes_over_time: Markup
     backlog: Markup

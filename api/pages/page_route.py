@@ -17,7 +17,7 @@ class PageRoute(APIRoute):
     """A route whose problems, such as an unavailable database, are shown as a page."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler around that of FastAPI."""
+        """Return FastAPI's handler, with problems turned into pages."""
         handle = super().get_route_handler()
 
         async def handler(request: Request) -> Response:

@@ -66,7 +66,7 @@ def current_periods(nights: Nights, now: datetime) -> tuple[Period, Period | Non
 
 
 def is_latest(period: Period, nights: Nights, now: datetime) -> bool:
-    """Return whether the period is the latest of its kind that has begun; what holds now concerns it."""
+    """Return whether the period is the latest of its kind that has begun: its page shows the present condition."""
     if period.since > now:
         return False
     if period.kind == "night":

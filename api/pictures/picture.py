@@ -68,7 +68,7 @@ AnyRequest = PictureRequest | HeatMapRequest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessSettings:
-    """What a process that makes pictures needs of the settings: no password is among it."""
+    """The settings that a process which makes pictures needs; no password is among them."""
 
     limits: Limits
     seconds: float

@@ -24,7 +24,7 @@ from imaging.limits import Limits
 from nightread.settings import Settings
 
 _RELEASE = 1
-"""Raise this when the same request gives another picture, so that no old one is taken from a cache."""
+"""Increase this number when the same request gives another picture, so that no old one is taken from a cache."""
 _PROCESSES, _WAITING = 2, 64
 """A large image keeps one process busy, while the other one answers."""
 _HEAT_WAITING = 8
@@ -33,7 +33,7 @@ _STORE_THREADS = 4
 _MOST_SECONDS = 20.0
 """A picture may take image_timeout_seconds, but not longer than a person waits for it."""
 _HEAT_TIMES = 3
-"""A heat map may take so many times the time of a picture: the frame with the highest score is searched first."""
+"""A heat map may take this many times the time of a picture: first it searches the frame with the highest score."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
 _LASTING = (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
 """Refusals that the same bytes and the same request get again."""

@@ -16,7 +16,7 @@ router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
 
 @router.get(
     "/v1/events",
-    summary="Hear of outcomes as they are recorded",
+    summary="Receive outcomes as they are recorded",
     responses={
         200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
         **problem_responses(),

@@ -47,7 +47,7 @@ class StudiesSearch(Times):
 
     study: Text | None = Field(None, description="Study Instance UID.")
     completeness: list[Completeness] = Field([], max_length=10, description="Only studies of this completeness.")
-    reported: bool = Field(False, description="Only studies whose expected number was reported in this time.")
+    reported: bool = Field(False, description="Only studies whose expected number was reported in this time range.")
     format: Format | None = _FORMAT
     limit: int | None = Field(None, ge=1, description="Number of studies [JSON: 100, at most 1000; a file: all].")
 
@@ -78,7 +78,7 @@ class BatchesSearch(BaseModel):
 async def list_studies(
     search: Annotated[StudiesSearch, Query()], request: Request, context: Context, services: Services
 ) -> Response:
-    """List the studies that got an image or an expected number in this time, as `nightread query --studies` does."""
+    """List studies that got an image or an expected number in this time range, like `nightread query --studies`."""
     style = chosen_format(search.format, request.headers.get("accept"), FORMATS)
     since, until = await run_in_threadpool(bounds_of, search, context)
 

@@ -23,7 +23,7 @@ class InstanceIdentity:
     sop_class_uid: str
     sop_instance_uid: str
     study_instance_uid: str | None
-    """None if it does not stand in the first bytes, or the object is deflated."""
+    """None if it is not in the first bytes, or the object is deflated."""
 
 
 def instance_identity(head: bytes) -> InstanceIdentity | None:

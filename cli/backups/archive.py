@@ -38,7 +38,7 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """Reads an archive; no name in it leads anywhere but to the place that the caller chooses."""
+    """Reads an archive; its files are written only where the caller chooses, whatever their names are."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
@@ -87,12 +87,12 @@ class ArchiveReader:
 
 @contextmanager
 def opened_backup(path: Path) -> Iterator[ArchiveReader]:
-    """Open the file of a backup. Raises UsageFault if it is none, is incomplete or cannot be read."""
+    """Open the file of a backup. Raises UsageFault if it is not a backup, is incomplete or cannot be read."""
     try:
         with tarfile.open(path, mode="r:") as tar:
             yield ArchiveReader(tar)
     except tarfile.TarError:
-        raise UsageFault(f"{path} is no backup of nightread, or is incomplete: take another file.") from None
+        raise UsageFault(f"{path} is not a backup of nightread, or is incomplete: take another file.") from None
 
 
 class _HashedFile:

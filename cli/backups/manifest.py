@@ -1,4 +1,4 @@
-"""Define the manifest of a backup: what is in its file, and with what it fits together."""
+"""Define the manifest of a backup: what is in its file, and which database and site key it needs."""
 
 from datetime import datetime
 from typing import Literal

@@ -74,7 +74,7 @@ def require_empty(manifest: Manifest, settings: Settings, *, with_bundles: bool)
 
 
 def put_back(reader: ArchiveReader, settings: Settings, *, with_bundles: bool, actor: str) -> Restored:
-    """Put a verified backup back, upgrade its schema, and let all unfinished images wait.
+    """Put a verified backup back, upgrade its schema, and set all unfinished images to `received`.
 
     The caller holds the lock of the state folder. Raises SQLAlchemyError, and StopWork if the copy does not hold what
     its manifest says, or cannot be written: then nothing is left of it, except for rows in PostgreSQL.

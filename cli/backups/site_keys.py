@@ -1,4 +1,4 @@
-"""Keep the site key apart from backups: whoever has both can find out the numbers of patients."""
+"""Keep the site key apart from backups: a person who has both can find out the numbers of patients."""
 
 import os
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def write_site_key(settings: Settings, target: Path) -> None:
 
 
 def require_key(settings: Settings, needed: Sequence[str], given: Path | None) -> None:
-    """Raise UsageFault unless the site key is known with which the patients of a backup are hashed.
+    """Raise UsageFault if the site key with which the patients of a backup are hashed is not known.
 
     `needed` are ids of keys, of which one must be known; none is needed if it is empty.
     """
@@ -60,7 +60,7 @@ def _parse(path: Path) -> bytes:
     except (OSError, ValueError):
         key = b""
     if len(key) != _KEY_BYTES:
-        raise UsageFault(f"{path} is no file of `nightread backup --site-key-to`: name that file.")
+        raise UsageFault(f"{path} is not a file of `nightread backup --site-key-to`: name that file.")
     return key
 
 

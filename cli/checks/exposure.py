@@ -11,7 +11,7 @@ from nightread.settings import Settings
 def check_exposure(settings: Settings) -> Iterator[Check]:
     """Check the user, and every source and destination of the settings."""
     if is_root():
-        remedy = "Start it as a user of its own; as root, `nightread up --user NAME` continues as that user."
+        remedy = "Start nightread as its own user; from root, `nightread up --user NAME` continues as that user."
         yield Check.warn("user", "root, who may do everything on this machine", remedy)
     found = list(exposures(settings))
     for exposure in found:

@@ -98,7 +98,7 @@ def _store(source: Store) -> Check:
             release = str(facts.get("Version", ""))[:20] if isinstance(facts, dict) else ""
             if not release:
                 remedy = 'Use kind = "dicomweb" for other stores, and the root of Orthanc\'s REST API as `url`.'
-                return Check.fail(name, "answers, and is no Orthanc", remedy)
+                return Check.fail(name, "answers, but is not an Orthanc server", remedy)
             return Check.ok(name, f"answers: Orthanc {release}")
         client.json("studies", {"limit": "1"})
     except WebError as error:

@@ -31,7 +31,7 @@ def worker_node(name: str = "nightread") -> str:
 
 
 def flower_arguments(settings: Settings) -> list[str]:
-    """Return the command of Flower with a persistent history; it reads its login from the settings or their folder."""
+    """Return the command that starts Flower with a persistent history; its login is not on the command line."""
     place = [f"--address={settings.flower_address}", f"--port={settings.flower_port}"]
     history = ["--persistent=True", f"--db={settings.state_dir / 'flower'}", "--state_save_interval=60000"]
     shown = "--tasks_columns=name,state,result,kwargs,received,runtime,uuid,worker"

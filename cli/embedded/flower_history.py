@@ -22,7 +22,7 @@ class TidyEvents(Events):  # type: ignore[misc]
 
 
 def remove_earlier_attempts(state: Any, event: dict[str, Any]) -> None:
-    """Remove the tasks that were put back and all of whose images were tried again since, with this event the latest.
+    """Remove the tasks that were put back if all their images were tried again since then; this event is the latest.
 
     `state` is flower.events.EventsState. The event gets the number of attempts before it as `retries`.
     """

@@ -34,7 +34,7 @@ class QueueView:
 
 
 def view_of(aged: AgedReport | None) -> QueueView:
-    """Describe the latest report of the dispatcher; the worst that it says decides the colour."""
+    """Describe the latest report of the dispatcher; its worst message decides the colour."""
     if aged is None:
         return QueueView(
             level=BAD,

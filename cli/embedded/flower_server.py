@@ -1,8 +1,8 @@
 """Run Celery's Flower with a login, for known host names and without control: `python -m cli.embedded.flower_server`.
 
-The arguments are those of the program `celery`. The login is read from the settings or the state folder, so it is in
-no argument; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this. Each page also says
-what waits and whether dispatch is paused (cli.embedded.flower_queue).
+The arguments are those of the program `celery`. The login is read from the settings or the state folder, so it is not
+in the arguments; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this. Each page also
+says what waits and whether dispatch is paused (cli.embedded.flower_queue).
 """
 
 import socket
@@ -82,13 +82,13 @@ class _Signs:
         self._node = f"{socket.gethostname()}-{settings.flower_port}"
 
     def leave(self, *, stopped: bool = False) -> None:
-        """Leave one; while Redis is unavailable, Flower cannot show anything either."""
+        """Leave a sign of life; while Redis is unavailable, Flower cannot show anything either."""
         with suppress(RedisError, OSError):
             leave_sign(self._redis, node=self._node, boot_id=self._boot_id, stopped=stopped)
 
 
 class UnknownHost(RequestHandler):
-    """Refuses a request with any method, without a word of what was asked."""
+    """Refuses a request with any method, and repeats nothing of the request."""
 
     def check_xsrf_cookie(self) -> None:
         """Accept the request here; `prepare` refuses it."""

@@ -35,7 +35,7 @@ _OF_CARD = (
 @click.option("--card", type=_FILE, help="JSON or TOML file with the fields of bundle.json; options override it.")
 @click.option("--name", help="Name of the model: lower-case letters, digits, dots, dashes, underscores.")
 @click.option("--version", help="Version of the model, with the same characters.")
-@click.option("--labels", type=LABELS, metavar="A,B", help="One label per output of the network, in its order.")
+@click.option("--labels", type=LABELS, metavar="A,B", help="The label of each output of the network, in order.")
 @click.option("--normal-label", help="Label of an image in which nothing was found.")
 @click.option("--activation", type=click.Choice(ACTIVATIONS), help="softmax: one label per image; sigmoid: any number.")
 @click.option(

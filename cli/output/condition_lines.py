@@ -24,7 +24,7 @@ def waiting_line(condition: SystemCondition, nights: Nights) -> str | None:
         (waiting.ready, "ready"),
         (waiting.being_analysed, "being analysed"),
         (waiting.rest_of_file, f"for the rest of a file{until}"),
-        (waiting.source, "for a source that is away"),
+        (waiting.source, "for an unavailable source"),
         (waiting.disk_space, "for disk space"),
         (waiting.hours, "for the hours of their source"),
         (waiting.person, "for a person"),
@@ -46,9 +46,9 @@ def forecast_line(condition: SystemCondition, nights: Nights) -> str:
         return f"{counted(tally.unfinished, 'image is', 'images are')} unfinished; dispatch is paused."
     if left.ready == 0 and left.held:
         number = counted(left.held, "image waits", "images wait")
-        return f"{number} for a paused source; all others have their outcome or wait for a later time."
+        return f"{number} for a paused source; all others have an outcome or wait for their next attempt."
     if left.ready == 0:
-        return "No image is ready: each that arrived has its outcome or waits for a later time."
+        return "No image is ready: each image that arrived has an outcome or waits for its next attempt."
     number = counted(left.ready, "image is", "images are")
     if ends.done_by is None:
         return f"{number} unfinished; no image was finished in the last minute."

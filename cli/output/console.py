@@ -1,4 +1,4 @@
-"""Print results to standard output and everything else to standard error, without what text from outside may hide."""
+"""Print results to standard output and everything else to standard error, with control characters shown as escapes."""
 
 import json
 import sys

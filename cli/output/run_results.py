@@ -14,7 +14,7 @@ from db.queries import ImageFilter
 from nightread.settings import Settings
 
 _MOST_SHOWN = 20
-"""A person reads a table of this many images; for more, the tally says more, and `query` filters them."""
+"""Up to this many images are printed as a table; for more, the tally is easier to read, and `query` filters them."""
 
 
 def show_results(console: Console, summary: Summary, database: Database, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from nightread.wording import duration
 def silent_senders(
     database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
 ) -> Iterator[Finding]:
-    """Yield a finding for each source and sender that is silent against its habit, or by `alarm_arrivals_by`."""
+    """Yield a finding for each source and sender that is silent when it usually sends, or by `alarm_arrivals_by`."""
     late = dict.fromkeys(_late_sources(database, settings, nights, habits, now), "by the time of alarm_arrivals_by")
     silent = list(habits.silent(database, now))
     only = Counter(source for (source, sender), _, _ in silent if sender)

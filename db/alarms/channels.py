@@ -1,4 +1,4 @@
-"""Find channels that do not take their messages."""
+"""Find channels that do not accept their messages."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,9 +16,9 @@ _REMEMBERED = timedelta(days=1)
 
 
 def channels_away(database: Database, now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each channel with messages of the last day that it did not take in three attempts.
+    """Yield a finding for each channel that did not accept a message of the last day in three attempts.
 
-    A channel that took a message since then is fine: what it missed was given up, or comes with a later attempt.
+    A channel that has accepted a message since then has no finding.
     """
     since = now - _REMEMBERED
     newest = func.max(notices.c.sent_at).label("newest")
@@ -34,5 +34,5 @@ def channels_away(database: Database, now: datetime) -> Iterator[Finding]:
         if last[row.channel] is None or last[row.channel] < row.created_at:
             waiting[row.channel] = waiting.get(row.channel, 0) + 1
     for channel, number in waiting.items():
-        text = f"the channel {channel} did not take {counted(number, 'message')}"
+        text = f"the channel {channel} did not accept {counted(number, 'message')}"
         yield Finding(rule=AlarmRule.CHANNEL_AWAY, subject=channel, text=text)

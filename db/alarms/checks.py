@@ -29,7 +29,7 @@ _SLOW_CHECKS = timedelta(minutes=1)
 
 
 class AlarmChecks:
-    """All rules of the alarms, with what they remember of earlier nights."""
+    """Checks the rules of all alarms, and keeps what was learnt from earlier nights."""
 
     def __init__(self, settings: Settings, nights: Nights) -> None:
         self._settings = settings
@@ -42,7 +42,7 @@ class AlarmChecks:
 
     @property
     def unchecked(self) -> frozenset[AlarmRule]:
-        """Return the rules whose check failed at its latest run: what they had found stays open."""
+        """Return the rules whose latest check failed; their open alarms stay open."""
         return self._failed
 
     def findings(self, database: Database, now: datetime, *, further: Sequence[ConditionProblem] = ()) -> list[Finding]:

@@ -18,13 +18,14 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingLimit:
-    """From when on the silence of a source or sender is not usual, on a day like today."""
+    """The time from which the silence of a source or sender is unusual, on a day like today."""
 
     first_by: timedelta
-    """The first image should have arrived so long after the start of the night."""
+    """The first image should have arrived by this time after the start of the night."""
     longest_gap: timedelta
     until: timedelta
-    """Until here something arrived later on every such day."""
+    """Before this time, silence is unusual if it is longer than `longest_gap`: on every such day, something still
+    arrived later."""
 
 
 class Habits:

@@ -25,7 +25,7 @@ _RULES = {
 
 
 def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
-    """Yield a finding for each part that is out, each pause, each source that is away, and each further problem."""
+    """Yield a finding for each part that does not work, each pause, each unavailable source, each further problem."""
     yield from _parts(condition)
     for pause in condition.left.pauses:
         yield from _pause(pause, condition.at)

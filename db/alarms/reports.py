@@ -1,4 +1,4 @@
-"""Find destinations that do not take their reports."""
+"""Find destinations to which reports are not delivered."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -82,7 +82,7 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the difference on a clock on the wall: senders keep local time, also in the nights of a change."""
+    """Return the difference in local time: senders follow it, also in the nights in which clocks change."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 

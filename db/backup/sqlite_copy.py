@@ -23,8 +23,8 @@ def copy_sqlite(
     """Write a copy of the database to the new file `target`, which only its owner can read; return what it holds.
 
     The copy is made by SQLite's online backup (https://sqlite.org/backup.html) within one read transaction. It holds
-    what was committed when it began, writers do not wait for it, and their commits do not begin it again. The
-    write-ahead log grows meanwhile. `on_progress` is called with the share that is done, from 0 to 1.
+    what was committed when it began, writers do not wait for it, and their commits do not restart it. The write-ahead
+    log grows meanwhile. `on_progress` is called with the share that is done, from 0 to 1.
 
     Raises FileExistsError, SQLAlchemyError, and StopWork if the database file is damaged.
     """

@@ -20,7 +20,7 @@ from nightread.settings import Settings
 from nightread.wording import counted, duration
 
 STALLED = timedelta(minutes=10)
-"""Images are ready or being analysed, and none was finished for so long."""
+"""Images are ready or being analysed, and none was finished for this long."""
 
 
 class Level(IntEnum):
@@ -76,7 +76,7 @@ class SystemCondition:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether really nothing is left to do: each part works, each source was looked at, nothing waits."""
+        """Return whether nothing at all is left to do: each part works, each source was checked, and nothing waits."""
         return not (self.tally.unfinished or self.waiting.unregistered_files or self.problems)
 
 

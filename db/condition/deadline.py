@@ -91,7 +91,7 @@ def _missed(database: Database, nights: Nights, now: datetime) -> datetime | Non
 
 
 def _count_unfinished(database: Database, since: datetime, until: datetime, *, most: int) -> int:
-    """Count the unfinished images that arrived in this time, up to `most` of each kind."""
+    """Count the unfinished images that arrived in this time range, up to `most` of each kind."""
     found = 0
     for condition in _UNFINISHED:
         statement = (

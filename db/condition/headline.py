@@ -9,7 +9,7 @@ from db.ledger import PartKind
 from nightread.wording import duration
 
 _MOST_PROBLEMS = 3
-"""Problems that are named beside those of parts, all of which are named."""
+"""At most this many problems are named in addition to those of parts; those of parts are all named."""
 _COMMANDS = {
     PartKind.SUPERVISOR: "nightread up",
     PartKind.WATCHER: "nightread watch",
@@ -38,7 +38,7 @@ def remedies(condition: SystemCondition) -> Iterator[str]:
     if PartKind.SUPERVISOR in out or (out and not any(part.state.works for part in condition.parts)):
         yield "Start `nightread up` again, or the services of this site (docs/operations.md)."
     elif out and supervised:
-        yield "`nightread up` starts what ends; look into the folder `logs` of its state folder for the reason."
+        yield "`nightread up` restarts what ends; look into the folder `logs` of its state folder for the reason."
     elif commands := [f"`{_COMMANDS[kind]}`" for kind in PartKind if kind in out and kind in _COMMANDS]:
         yield f"Start {_listed(commands)}, and look into the log for the reason (docs/operations.md)."
 
@@ -65,4 +65,4 @@ def _listed(names: list[str]) -> str:
 
 _OUT = frozenset({PartState.SILENT, PartState.HANGING, PartState.STOPPED, PartState.MISSING})
 _WANTED = frozenset({PartState.SILENT, PartState.HANGING, PartState.STARTING, PartState.DRAINING})
-"""States that are no stop on purpose."""
+"""States in which the part was not stopped on purpose."""

@@ -18,13 +18,13 @@ from nightread.settings import Settings
 SILENT_SECONDS = 30.0
 """Three times the interval of the heartbeats."""
 HANGING_SECONDS = 90.0
-"""A main loop that begins no round for so long hangs; one round of the dispatcher takes less than a second."""
+"""A main loop that begins no round for this long hangs; one round of the dispatcher takes less than a second."""
 STARTING_SECONDS = 120.0
 """Time from the start of `nightread up` until each part has sent its first heartbeat: workers load their models."""
 DRAIN_SECONDS = 300.0
-"""A worker that ends finishes its batches, without a heartbeat, for so long at most; it is silent then."""
+"""A worker that ends may take this long to finish its batches without a heartbeat; after that it counts as silent."""
 RECENT = timedelta(minutes=10)
-"""A part that died and was started again is named for so long."""
+"""A part that died and was started again is named for this long."""
 
 _PRODUCERS = {
     "folder": PartKind.WATCHER,
@@ -33,7 +33,7 @@ _PRODUCERS = {
     "orthanc": PartKind.POLLER,
 }
 _OPTIONAL = frozenset({PartKind.API, PartKind.FLOWER, PartKind.SENDER, PartKind.SUPERVISOR, PartKind.WATCHDOG})
-"""Parts whose stop on purpose needs no remark, unless the settings or `nightread up` expect them."""
+"""Parts that may be stopped on purpose without a remark, unless the settings or `nightread up` expect them."""
 _SEEN_BY_DISPATCHER = frozenset({PartKind.REDIS, PartKind.FLOWER})
 
 
@@ -43,7 +43,7 @@ class PartState(StrEnum):
     ALIVE = "alive"
     STARTING = "starting"
     DRAINING = "draining"
-    """Alive, and it takes no more batches, because a person wants so or because it ends."""
+    """Alive, and it takes no more batches, because a person wants this or because it ends."""
     RESTARTED = "restarted"
     """Alive, and it died within the last ten minutes."""
     SILENT = "silent"
@@ -54,7 +54,7 @@ class PartState(StrEnum):
     MISSING = "missing"
     """It is expected and was never seen."""
     UNKNOWN = "unknown"
-    """The dispatcher, which looks after it, is silent."""
+    """The dispatcher, which reports on this part, is silent."""
 
     @property
     def works(self) -> bool:

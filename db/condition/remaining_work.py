@@ -20,7 +20,7 @@ class RemainingWork:
     held: int
     """Number of images that wait because their source is paused."""
     held_for_hours: int
-    """Those of them whose source is only paused until its hours."""
+    """The number of these images whose source is paused only until its hours."""
     pauses: Sequence[queries.Pause]
     pace: queries.Pace
 

@@ -38,7 +38,7 @@ def source_problems(source: Source, now: datetime) -> Iterator[str]:
 def away_problems(source: Source, now: datetime) -> Iterator[str]:
     """Yield a clause for each reason why the folder or store of this source cannot be reached now.
 
-    The report of a part that is silent itself tells nothing of the present.
+    The report of a silent part is left out, because it may be out of date.
     """
     report = _report(source)
     if report is not None and source.reported_at is not None and now - source.reported_at <= _SILENT_AFTER:

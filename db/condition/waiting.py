@@ -36,7 +36,7 @@ class WaitingWork:
     retry: int
     """Another temporary error is retried later."""
     unregistered_files: int
-    """Files in watched folders that are not complete yet. They have not arrived, so they are no part of the sum."""
+    """Files in watched folders that are not complete yet. They have not arrived, so they are not part of the sum."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for `status --json`; its names are stable."""

@@ -16,7 +16,7 @@ from nightread.alarm_rules import TIMINGS, AlarmRule
 from nightread.plain_text import visible
 
 FORGET_PENDING_AFTER = timedelta(minutes=10)
-"""A condition that was not looked at for so long begins anew: the watchdog did not run."""
+"""A condition that was not checked for this long, because the watchdog did not run, counts as a new one."""
 LONGEST_SILENCE = timedelta(days=31)
 
 
@@ -86,8 +86,8 @@ def note_findings(
     """Open, keep or close alarms, and write the notices for the channels, in one transaction.
 
     `findings` is everything that is wrong now; alarms of the `unchecked` rules stay as they are. Alarms that are open
-    for longer than `repeat_after` since their last notice, and not acknowledged, are repeated. Two watchdogs at a time
-    open and notify once.
+    for longer than `repeat_after` since their last notice, and not acknowledged, are repeated. If two watchdogs run at
+    the same time, each alarm is still opened and sent once.
     """
     found = {(finding.rule.value, finding.subject[:SUBJECT_LENGTH]): finding for finding in findings}
 

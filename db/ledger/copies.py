@@ -13,10 +13,10 @@ from db.tables import State, instances, work
 
 
 def add_copies(connection: Connection, outcomes: Sequence[Outcome], held: Mapping[int, Row[Any]]) -> list[int]:
-    """Store the origins of duplicates that came from elsewhere than their originals.
+    """Store the origin of each duplicate that came from another source, sender or archive than its original.
 
-    `held` are the rows of work of the batch, by id. Returns the originals that got a new origin; for archives, those
-    are their members. Duplicates from the place of their original cost one search for the whole batch.
+    `held` are the rows of `work` of the batch, by id. Returns the originals that got a new origin; for an archive, the
+    images that were unpacked from it. If no duplicate has a new origin, this costs one query for the whole batch.
     """
     duplicates = [(o, o.duplicate_of) for o in outcomes if o.state is State.DUPLICATE and o.duplicate_of is not None]
     if not duplicates:

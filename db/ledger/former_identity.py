@@ -13,20 +13,23 @@ _SHA256_LENGTH = 64
 
 
 def has_former_contents(database: Database) -> bool:
-    """Return whether any result belongs to a SHA-256. Reads both ends of the primary key: all BLAKE3 are neighbours."""
+    """Return whether any result belongs to a SHA-256.
+
+    Reads both ends of the primary key: all BLAKE3-256 begin alike, so a SHA-256 is before or after them.
+    """
     with database.read() as connection:
         ends = connection.execute(_ENDS).one()
     return any(content is not None and is_former(content) for content in ends)
 
 
 def former_uids(database: Database, uids: Iterable[str]) -> set[str]:
-    """Return those of the SOP Instance UIDs that images with a SHA-256 have."""
+    """Return which of these SOP Instance UIDs belong to images that are identified by a SHA-256."""
     with database.read() as connection:
         return {row.sop_instance_uid for row in execute_in_chunks(connection, _UIDS, "uids", uids)}
 
 
 def former_contents(database: Database, hashes: Iterable[str]) -> set[str]:
-    """Return those of the SHA-256 that images have, with or without a result."""
+    """Return which of these SHA-256 identify an image, with or without a result."""
     with database.read() as connection:
         return {row.content for row in execute_in_chunks(connection, _KNOWN, "hashes", hashes)}
 

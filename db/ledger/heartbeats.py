@@ -15,7 +15,7 @@ from db.tables import audit, workers
 HEARTBEAT_SECONDS = 10.0
 """Interval of the heartbeats."""
 FORGOTTEN_AFTER = timedelta(days=7)
-"""A part that was not seen for so long counts as removed."""
+"""A part that was not seen for this long counts as removed."""
 FORGET_AFTER = timedelta(seconds=60)
 """A part that was seen since then may be alive, and a person cannot make nightread forget it."""
 
@@ -107,7 +107,7 @@ def forget_parts(database: Database, *, now: datetime) -> int:
 
 
 def forget_part(database: Database, node: str, *, part: PartKind | None = None, actor: str, now: datetime) -> list[str]:
-    """Remove the rows of the parts with this name that are not alive, after they were taken away on purpose.
+    """Remove the rows of the parts with this name that are not alive, after a person has removed these parts.
 
     Without `part`, those of every kind. This is written to the audit table. Returns the kinds that were removed.
     """
@@ -129,7 +129,7 @@ def forget_part(database: Database, node: str, *, part: PartKind | None = None, 
 
 
 def forget_all_parts(database: Database) -> None:
-    """Remove the heartbeats of all parts and workers: in a restored database they are those of lost processes."""
+    """Remove all heartbeats from a restored database: the processes that wrote them no longer exist."""
 
     def transaction(connection: Connection) -> None:
         connection.execute(delete(heartbeats))

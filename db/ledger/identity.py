@@ -40,7 +40,7 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 
 
 def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Mark the images to which `contents` does not lead, so that a search by hash finds them too.
+    """Mark the images that the table `contents` does not name, so that a search by hash finds them too.
 
     The mark stays if such an image has a result later: it only makes the search look at one row more.
     """

@@ -1,7 +1,7 @@
 """Lock what transactions that record outcomes have in common, on PostgreSQL; SQLite has one writer.
 
-Recording takes two locks of a transaction. It shares the first one with other recorders, from its begin on. It takes
-the second one alone, after it has written the rows of its own images, for what depends on the images of others:
+Recording takes two locks of a transaction. It holds the first one from its start, together with other recorders. It
+holds the second one alone, after it has written the rows of its own images, for what depends on the images of others:
 versions, copies, withdrawals and occurrences. So two processes write their rows at the same time, and wait for each
 other only at the end, for a few statements per batch.
 """
@@ -18,7 +18,7 @@ def begin_recording(connection: Connection) -> None:
 
 
 def lock_other_images(connection: Connection) -> None:
-    """Let transactions take turns that read or change rows of images which are not of their batch.
+    """Let one transaction at a time read or change rows of images that are not in its batch.
 
     Two transactions that do not see each other's rows would both mark their version of an image as current. The
     statements after this call see everything that the earlier holders of the lock have committed.

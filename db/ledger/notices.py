@@ -50,7 +50,7 @@ def claim_notice(database: Database, notice: Notice, *, now: datetime) -> bool:
 
 
 def end_attempt(database: Database, notice: Notice, problem: str | None, *, now: datetime) -> None:
-    """Note that the notice was sent, if there is no problem; else when it is tried again, for a day."""
+    """Store that the notice was sent, or after a problem when it is tried again, for at most a day."""
     values: dict[str, Any] = {"sent_at": now, "not_before": None, "detail": None}
     if problem is not None:
         pause = RETRY_SECONDS[min(notice.attempts, len(RETRY_SECONDS) - 1)]

@@ -38,7 +38,7 @@ def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> Non
 
 
 def forget_occurrences(connection: Connection, image_ids: Sequence[int]) -> None:
-    """Remove the names of devices and views that no image of the blocks of these images has any more."""
+    """In the blocks of these images, remove the names of devices and views that no image of the block has any more."""
     blocks = sorted({image_id // BLOCK for image_id in image_ids})
     for statement in _FORGET:
         connection.execute(statement, {"blocks": blocks})

@@ -16,7 +16,7 @@ from db.tables import IN_BATCH, State, batches, in_state, instances, work, worke
 _Ready = Row[int, bool, int, int]
 _Statement = TypeVar("_Statement", bound=Select[Any])
 URGENT = 0
-"""The priority of images for whose results somebody waits: they overtake batches that are published already."""
+"""The priority of images for whose results a client waits: they overtake batches that are published already."""
 _LEAST_WINDOW = 2
 LIVE_SECONDS = 45
 """A worker counts only if its heartbeat is younger than this."""
@@ -65,9 +65,9 @@ class BatchFilter(Enum):
 
     ANY = "any"
     UNSUSPECTED = "unsuspected"
-    """Leave out images that travel alone."""
+    """Leave out images that are marked `alone`."""
     UNTRIED = "untried"
-    """Leave out images that travel alone, and images that are retried: their source may be unavailable."""
+    """Leave out images that are marked `alone`, and images that are retried: their source may be unavailable."""
     URGENT = "urgent"
     """Only urgent images."""
     NOT_URGENT = "not urgent"
@@ -136,7 +136,7 @@ def form_batches(
     """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
 
     A batch has at most `images` images, all of them urgent or none. It has at most `max_bytes` bytes, unless its first
-    image alone is larger. An image that is marked `alone` travels in a batch of one.
+    image alone is larger. An image that is marked `alone` gets a batch of its own.
     """
 
     def transaction(connection: Connection) -> list[Batch]:

@@ -46,10 +46,10 @@ def record(
 ) -> Counter[str]:
     """Write outcomes, facts and predictions of the images that this batch still holds, and close the batch.
 
-    Images that were taken back meanwhile stay unchanged, because their next batch records them. If the database
-    refuses the values of one image, only that image becomes `failed(unstorable)`. Images of patients who opted out are
-    rejected, whatever their outcome. `policy` says whose images may replace and withdraw whose. `release` and `runtime`
-    say which software analysed the batch. Returns the number of images by state.
+    Images that were taken back meanwhile stay unchanged, because their next batch records them. If the database refuses
+    the values of one image, only that image becomes `failed(unstorable)`. Images of patients who opted out are
+    rejected, whatever their outcome. `policy` says which images may replace and withdraw others. `release` and
+    `runtime` say which software analysed the batch. Returns the number of images by state.
     """
     closing = {"seconds": seconds, "release": release, "runtime": runtime}
 
@@ -284,7 +284,7 @@ _KEEP_FACTS = (
 _KEEP_FACTS_NAMES = ("instance", "new_content", *(f"new_{name}" for name in FACT_NAMES))
 
 _NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
-"""What a trial writes to the batch, which is rolled back."""
+"""What a trial run writes to the batch before it is rolled back."""
 
 _CLOSE = (
     update(batches)

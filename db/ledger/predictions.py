@@ -1,4 +1,4 @@
-"""Store the predictions of bundles: of the answer with the first row of work, of others with further rows."""
+"""Store the predictions of bundles: the answer with the first row of work, the others with further rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def add_further_predictions(
     bundles: dict[int, RegisteredBundle],
     now: datetime,
 ) -> None:
-    """Insert a final row of work for each further prediction, behind the rows that the image has.
+    """Insert a final row of work for each further prediction, after the rows that the image already has.
 
     An image that is retried keeps the results of bundles that analysed it before.
     """

@@ -51,7 +51,7 @@ class Purged:
 
 
 def purge(database: Database, image_ids: Sequence[int], *, cause: str, actor: str, now: datetime) -> Purged:
-    """Purge these images, in transactions of 200 images that other writers hardly notice; each is audited.
+    """Purge these images, in audited transactions of 200 images, so that other writers do not wait long.
 
     `cause` is a word for the audit table, which gets ids and numbers only. Images that were purged before stay as they
     are. To leave no duplicate without its original, give the duplicates first (`queries.with_copies`).

@@ -28,14 +28,17 @@ def note_read(
 
 
 def forget_studies(connection: Connection, study_instance_uids: Collection[str]) -> None:
-    """Remove the UIDs of purged studies from the views of them, as part of the caller's transaction."""
+    """Remove the UIDs of purged studies from the entries about who viewed them, within the caller's transaction."""
     if study_instance_uids:
         views = connection.execute(_STUDY_VIEWS).all()
         _forget(connection, [row.id for row in views if row.detail.get("study") in study_instance_uids])
 
 
 def forget_purged_studies(database: Database) -> None:
-    """Remove the UIDs of all studies without images from the views of them; it reads every view of a study once."""
+    """Remove the UIDs of all studies without images from the entries about who viewed them.
+
+    This reads each of these entries once.
+    """
     with database.read() as connection:
         views = {row.id: row.detail.get("study") for row in connection.execute(_STUDY_VIEWS)}
         gone = [

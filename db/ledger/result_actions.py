@@ -1,4 +1,4 @@
-"""Find the results that match a rule on results, and set in motion what it says, once per study."""
+"""Find the results that match a rule on results, and perform its actions, once per study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class RuleMatch:
 
 
 def rule_matches(database: Database, rule: ResultRule, *, since: datetime, until: datetime) -> list[RuleMatch]:
-    """Return the studies with results of this time that match the rule.
+    """Return the studies with results of this time range that match the rule.
 
     Results of trial models (shadow), of superseded and of withdrawn images do not count.
     """
@@ -73,7 +73,7 @@ def rule_matches(database: Database, rule: ResultRule, *, since: datetime, until
 def apply_rule(
     database: Database, rule: ResultRule, match: RuleMatch, *, body: Mapping[str, Any], now: datetime
 ) -> list[str]:
-    """Set in motion what the rule says, except what it has set in motion for this study before; return the kinds.
+    """Perform the actions of the rule, except those that it has performed for this study before; return their kinds.
 
     Each action is written to the audit table. `body` is what the channel of the rule is told.
     """
@@ -127,7 +127,7 @@ def studies_sent_by_rules(database: Database, *, since: datetime) -> list[str]:
 
 
 def results_since(database: Database, now: datetime) -> datetime:
-    """Return from when on results were not examined yet; the first call examines none of the past."""
+    """Return the time after which results were not examined yet; at the first call, that is `now`."""
     statement = select(watchdog_marks.c.at).where(watchdog_marks.c.name == _MARK)
     with database.read() as connection:
         at: datetime | None = connection.execute(statement).scalar()

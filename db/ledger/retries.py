@@ -11,11 +11,11 @@ from nightread.reasons import Reason
 
 _IMAGES_AT_ONCE = 1000
 _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
-"""Images that ended with one of these reasons travel alone when they are retried."""
+"""Images that ended with one of these reasons get batches of their own when they are retried."""
 
 
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
-    """Set failed and rejected images to `received`, without attempts, deaths and reasons. Returns their number.
+    """Set failed and rejected images to `received`; clear attempts, deaths and reasons. Returns their number.
 
     Images in other states and purged images stay unchanged. Each thousand images are one transaction with a row of
     `audit`, which keeps their earlier states, reasons and attempts.

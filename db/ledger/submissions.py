@@ -1,4 +1,4 @@
-"""Register images that clients send to the HTTP API, and tell their ids."""
+"""Register images that clients send to the HTTP API, and return their ids."""
 
 from collections.abc import Sequence
 from datetime import datetime

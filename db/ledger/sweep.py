@@ -34,7 +34,7 @@ def return_expired(database: Database, *, now: datetime) -> int:
 
 
 def return_overtaken(database: Database, *, now: datetime) -> int:
-    """Set the images of batches that a later batch overtook more than 60 s ago to `received`: their messages are lost.
+    """Take back the images of batches that a later batch overtook more than 60 s ago: their messages are lost.
 
     Returns the number of images.
     """

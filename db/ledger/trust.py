@@ -1,4 +1,4 @@
-"""Decide whose images may replace and withdraw whose: the arrivals of one trust domain."""
+"""Decide which images may replace and withdraw each other: those of one trust domain."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class Trust:
     senders: Mapping[int, str | None]
 
     def domain(self, image_id: int, source_id: int, sender_id: int | None) -> Domain:
-        """Return the domain of an arrival, for which the group of its sender goes before that of its source.
+        """Return the domain of an arrival, for which the group of its sender takes precedence over that of its source.
 
-        Without a group, a receiver has one domain per sender, and any other source is one domain. The empty group of
-        an unknown sender is none.
+        Without a group, a receiver has one domain per sender, and any other source is one domain. The empty group of an
+        unknown sender counts as no group.
         """
         if self.policy == "any":
             return ()

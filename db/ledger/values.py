@@ -16,7 +16,8 @@ class CallingEntity(NamedTuple):
     calling_ae: str
     address: str
     trust: str | None = None
-    """The trust group of the entry of `callers` that allows the sender; NO_GROUP: none, whatever its receiver has."""
+    """The trust group of the entry of `callers` that allows the sender; NO_GROUP: no group, even if its receiver has
+    one."""
 
 
 NO_GROUP = ""
@@ -177,7 +178,7 @@ class Outcome(NamedTuple):
     detail: str | None = None
     not_before: datetime | None = None
     alone: bool = False
-    """True if it must travel in a batch of one when it is retried."""
+    """True if it must be alone in its batch when it is retried."""
     uncounted: bool = False
     """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
     content: str | None = None

@@ -44,7 +44,7 @@ def supersede(
 
 
 def settle_again(connection: Connection, uids: Iterable[str], policy: OverwritePolicy) -> list[Conflict]:
-    """Settle the versions of images of which one was withdrawn, or is no longer, and return the new conflicts.
+    """Mark the versions of images again after one was withdrawn, or is no longer withdrawn; return the new conflicts.
 
     A conflict with a withdrawn version ends, but the other versions may still be in conflict with each other.
     """

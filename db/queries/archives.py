@@ -1,4 +1,4 @@
-"""Read the states of archives, and count what was unpacked so far from an archive and from those around it."""
+"""Read the states of archives, and count what was unpacked so far from an archive and those that contain it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class ArchiveTotals:
     """The outermost archive and everything that was unpacked from it, directly or from an archive inside of it."""
 
     depth: int
-    """The number of archives around the requested one; 0 for the outermost archive itself."""
+    """The number of archives that contain the requested one; 0 for the outermost archive itself."""
     outermost_id: int
     outermost_bytes: int
     members: int

@@ -1,4 +1,4 @@
-"""Restrict queries to the arrivals of a time."""
+"""Restrict queries to the arrivals of a time range."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from db.tables import instances
 def arrived_within(
     since: datetime | None, until: datetime | None, *, has_statistics: bool
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions on the time of an arrival for a search that the ids of this time lead, or another index."""
+    """Yield conditions on the time of an arrival that do not change which index the search begins with."""
     moment = instances.c.arrived_at
     if has_statistics:
         # PostgreSQL takes this for true in half of the rows. Of the range of times and that of the ids, which are the

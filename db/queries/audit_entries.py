@@ -27,7 +27,7 @@ class EntryScope:
     views: bool = True
     """Whether entries about views of images and studies are among them: a page that is often viewed adds many."""
     latest: int | None = None
-    """Only so many entries, the latest ones; None: all."""
+    """Only this many of the latest entries; None: all."""
 
 
 def entries_about(
@@ -103,7 +103,10 @@ def _event(entry: Row[Any], about: Any) -> Event:
 
 def _sentence(entry: Row[Any], about: Any) -> str:
     if entry.action == "images.conflict" and about:
-        return f"It is in conflict with image {about[1]} of a source that does not trust its own ({about[0]})."
+        return (
+            f"It is in conflict with image {about[1]}, whose source does not trust the source of this image "
+            f"({about[0]})."
+        )
     if entry.action == "images.retry" and about:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""

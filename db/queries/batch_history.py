@@ -12,7 +12,7 @@ from db.engine import Database
 from db.tables import State, batches
 
 MOST_COUNTED = 5000
-"""Batches that a page sums up: about 50 ms."""
+"""Number of batches that a page sums up, which takes about 50 ms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

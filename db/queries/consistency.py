@@ -266,12 +266,12 @@ _RULES: dict[str, Select[Any]] = {
     ),
     "a withdrawn image is named by a note of its study": _withdrawn_without_note(),
     "a duplicate names a done image with the same bytes": _duplicates_without_original(),
-    "of images with the same bytes only one is done": _contents_done_twice(),
+    "only one of the images with the same bytes is done": _contents_done_twice(),
     "every row of contents points to a done image or archive with these bytes": _contents_without_owner(),
     "a done image or archive owns its contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),
-    "of a purged image nothing but its count is left": _purged_with_something_left(),
+    "only the count of a purged image is left": _purged_with_something_left(),
     "a final row of work has a finish time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
     "an unfinished row of work has no finish time": _rows_of_work(
         work.c.state.in_(UNFINISHED), work.c.finished_at.is_not(None)
@@ -282,7 +282,7 @@ _RULES: dict[str, Select[Any]] = {
     ),
     "the devices and views of each image are noted for its block": _devices_not_noted(),
     "the model of each result is noted for the block of its image": _models_not_noted(),
-    "what is noted for a block belongs to an image of it": _noted_without_image(),
+    "each device, view and model that is noted for a block belongs to an image of that block": _noted_without_image(),
 }
 
 _COUNTS = "the counts add up"

@@ -126,7 +126,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 
 def sorts_waiting(wanted: ImageFilter) -> bool:
-    """Return whether waiting images are sorted by id, since PostgreSQL expects some among the first of all images."""
+    """Return whether waiting images are sorted by id; else PostgreSQL searches for them among all images in order."""
     return wanted.has_statistics and wanted.states == (State.RECEIVED,) and wanted.sort in ("id", "newest")
 
 
@@ -281,7 +281,7 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 _then = instances.alias("then")
 _WIDE = 5_000
-"""Arrivals in a time range; so many results are sorted within 15 ms."""
+"""Arrivals in a time range; this many results are sorted within 15 ms."""
 
 _NARROW: dict[str, Column[Any]] = {
     "patient_keys": instances.c.patient_key,

@@ -73,7 +73,7 @@ def results_with_truth(
 def coverage(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Coverage:
-    """Count current images with a result of the bundle in this time, and all keys with ground truth."""
+    """Count current images with a result of the bundle in this time range, and all keys with ground truth."""
     analysed = select(func.count()).select_from(_joined()).where(*_wanted(digest, since, until))
     keys = select(truths.c.subject, truths.c.key).distinct().subquery()
     with snapshot(database) as connection:

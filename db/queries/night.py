@@ -40,12 +40,12 @@ _RANGES = 200
 _NEAR = timedelta(hours=1)
 _MOST_OTHERS = 100
 _TEN_MINUTES = 15
-"""Number of characters up to the tens of minutes in a time as SQLite stores it: `2026-11-05 22:1`."""
+"""SQLite stores times as text. Their first 15 characters, such as `2026-11-05 22:1`, name ten minutes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelCount:
-    """How many images of a period got a label from a model as their answer."""
+    """How many images of a period got this label from this model as their result."""
 
     model: str
     """`NAME@VERSION`."""
@@ -62,9 +62,9 @@ class PeriodCounts:
     """(state, reason) -> images that were rejected or failed."""
     labels: Sequence[LabelCount]
     arrived_at: Mapping[datetime, int]
-    """Begin of an interval -> arrivals."""
+    """Start of an interval -> arrivals."""
     finished_at: Mapping[tuple[datetime, str], int]
-    """(begin of an interval, final state) -> images."""
+    """(start of an interval, final state) -> images."""
     last_outcome: datetime | None
 
 

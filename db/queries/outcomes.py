@@ -24,7 +24,7 @@ class ImageOutcome:
 
 
 def finished_among(database: Database, image_ids: Collection[int]) -> dict[int, State]:
-    """Return the states of those of the images that have their outcome, in one query for up to 5,000 images."""
+    """Return the final state of each image that has an outcome, in one query for up to 5,000 images."""
     with database.read() as connection:
         rows = execute_in_chunks(connection, _FINISHED, "images", image_ids)
         return {row.instance_id: State(row.state) for row in rows}

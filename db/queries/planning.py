@@ -13,7 +13,7 @@ from db.tables import instances, sources, work
 
 _NO_BUNDLE = 0
 _FEW_RESULTS = 3_000
-"""So many results are sorted within 15 ms; an index that is in order finds more frequent ones sooner."""
+"""Up to this many results are sorted within 15 ms; an index in the wanted order is faster for more."""
 
 
 def planned(connection: Connection, wanted: ImageFilter, bundles: dict[int, BundleLabels]) -> ImageFilter:

@@ -16,7 +16,7 @@ class QueueCounts:
     """Numbers of images, batches and processes. An image that several models analyse counts once for each."""
 
     waiting: int
-    """Images that wait for a batch, those among them that are `postponed` included."""
+    """Images that wait for a batch, including those that are `postponed`."""
     postponed: int
     """Images that are not tried before a later time."""
     in_batches: int

@@ -27,7 +27,8 @@ class Association:
     refused: int
     failed: int
     statuses: Mapping[str, int]
-    """Number of responses by DIMSE status, four hex digits, without success; words such as `lost` count ends."""
+    """Number of responses by DIMSE status, four hex digits, without success; words such as `lost` count associations
+    that ended in this way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,7 @@ class Sender:
 def associations(
     database: Database, *, since: datetime | None = None, until: datetime | None = None, source: str | None = None
 ) -> list[Association]:
-    """List associations that began in this time, oldest first; `until` is excluded."""
+    """List associations that began in this time range, oldest first; `until` is excluded."""
     statement = select(receipts_table, sources.c.name).join(sources, sources.c.id == receipts_table.c.source_id)
     if since is not None:
         statement = statement.where(receipts_table.c.began_at >= since)

@@ -14,10 +14,10 @@ from db.tables import State, batches, instances, work
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecentWork:
-    """The batches that ended in a time."""
+    """The batches that ended in a time range."""
 
     sizes: Sequence[int]
-    """Images of each batch that a worker completed, in ascending order."""
+    """The number of images of each batch that a worker completed, in ascending order."""
     taken_back: int
     """Batches that the sweep or a new process took back: their images are analysed again in others."""
     finished_images: int

@@ -90,7 +90,7 @@ class Pending:
 
 
 def studies_with_outcomes(database: Database, *, since: datetime, until: datetime | None = None) -> list[str]:
-    """List studies with an outcome in this time, in the order of the first such outcome; `until` is excluded."""
+    """List studies with an outcome in this time range, by the time of the first one; `until` is excluded."""
     statement = (
         select(instances.c.study_instance_uid, func.min(work.c.finished_at))
         .join(work, work.c.instance_id == instances.c.id)

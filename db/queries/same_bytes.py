@@ -9,7 +9,7 @@ from nightread.content_digest import stored_forms
 
 
 def has_bytes(names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """Search where `contents` and a partial index lead: an index of all identities would make each image dearer."""
+    """Search by `contents` and a partial index: an index of all identities would make recording slower."""
     stored = sorted({content for name in names for content in stored_forms(name)})
     owner = (
         select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.content.in_(stored))

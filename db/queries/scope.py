@@ -47,9 +47,9 @@ class ArrivalScope:
 
 
 def newest_at(database: Database, source_id: int, uris: Sequence[str]) -> tuple[int, ...]:
-    """Return the id of the newest arrival at each of these places of a source, of those whose file was not replaced.
+    """Return, for each of these places of a source, the id of the newest arrival whose file was not replaced.
 
-    The file that is there may be that of an earlier arrival: it was replaced, and restored with its time.
+    This may be an earlier arrival, whose file was replaced and then restored with its time.
     """
     keys = [uri_key(uri) for uri in uris]
     places = (instances.c.source_id == source_id, instances.c.uri_key.in_(keys))

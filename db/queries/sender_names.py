@@ -9,7 +9,7 @@ from db.tables import instances, sources
 
 
 def sender_name(calling_ae: str | None, address: str | None, trust: str | None) -> str | None:
-    """Return AE title and address of a sender, given its columns; None for images that came by no receiver."""
+    """Return AE title and address of a sender, given its columns; None for images that did not come from a receiver."""
     if calling_ae is None or address is None:
         return None
     if trust == NO_GROUP:

@@ -16,7 +16,8 @@ from nightread.reasons import Fault, Reason
 _DEFECTIVE = frozenset(reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE)
 _NO_IMAGE = (Reason.NON_IMAGE, Reason.MEDIA_FILE, Reason.MANIFEST, Reason.KEY_OBJECT, Reason.OWN_RESULT)
 _USELESS = (_DEFECTIVE - {Reason.VOI_UNUSABLE.value}) | frozenset(reason.value for reason in _NO_IMAGE)
-"""Reasons for which no other model or rule would take the file either; another model may ignore the window."""
+"""With these reasons, no other model or rule would accept the file either. VOI_UNUSABLE is left out: another model may
+ignore the window."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +31,9 @@ class Spooled:
     bad: bool
     """True if the image failed or is defective, so that a person may want to inspect it."""
     is_useless: bool
-    """True for a file that was unpacked from an archive, and was rejected as defective or as no image. It is removed at
-    once: the archive still has it, and a small archive may hold gigabytes of such files. Also true for a file whose
-    image was purged, or whose patient opted out."""
+    """True if the file may be removed at once: it was unpacked from an archive (which still has it) and rejected as
+    defective or as no image, or its image was purged, or its patient opted out. A small archive may hold gigabytes of
+    rejected files."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
         """Return whether the file may be removed: useless, or with an outcome older than the limit for its kind."""
@@ -42,7 +43,7 @@ class Spooled:
 
 
 def spooled_at(database: Database, source_id: int, uris: Sequence[str]) -> list[Spooled]:
-    """Return the arrivals at these places, each found by an index; the file of a purged image is useless."""
+    """Return the arrivals at these places, each found by an index; the files of purged images are marked as useless."""
     uri_of = {uri_key(uri): uri for uri in uris}
     with database.read() as connection:
         rows = connection.execute(_AT, {"source": source_id, "keys": list(uri_of)})

@@ -16,7 +16,7 @@ _IDLE_SECONDS = 15.0
 """A time without any batch ends the stretch of work that is measured."""
 _SLICES = 5
 _FEW_SECONDS = 5.0
-"""In a shorter time one batch more or less decides, so it is not divided."""
+"""A shorter time is not divided, because single batches would decide the result."""
 _MARGIN = 0.1
 _MARGIN_OF_A_START = 0.3
 

@@ -1,4 +1,4 @@
-"""Tell everything that the database keeps about what happened to images, in chronological order."""
+"""List everything that the database keeps about what happened to images, in chronological order."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +53,7 @@ class ImageTrace:
     events: tuple[Event, ...]
     """In chronological order. Events without a time come last."""
     not_kept: tuple[str, ...]
-    """Sentences: what happened, but is not in the database."""
+    """Sentences that say which events the database does not keep."""
 
 
 def trace(database: Database, image_ids: Sequence[int], entries: EntryScope = _ALL_ENTRIES) -> list[ImageTrace]:

@@ -9,7 +9,7 @@ from db.tables import instances, sources
 
 
 def bytes_arrived(database: Database, *, kind: str, since: datetime, until: datetime) -> int:
-    """Return the bytes of all arrivals in this time from sources of this kind; `until` is excluded."""
+    """Return the bytes of all arrivals in this time range from sources of this kind; `until` is excluded."""
     statement = (
         select(func.coalesce(func.sum(instances.c.size), 0))
         .join(sources, sources.c.id == instances.c.source_id)

@@ -111,7 +111,7 @@ def unanswered_since(database: Database) -> datetime | None:
 
 
 _LATEST_BATCHES = 100
-"""More than there are worker processes in most places: the batch that ended last is among them."""
+"""Number of batches that are searched for the one that ended last: most sites have fewer worker processes."""
 _LEFT = (
     select(batches.c.node, func.count().label("batches"))
     .where(batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None))

@@ -122,4 +122,4 @@ def _apprise(channel: AppriseChannel, notice: Notice) -> str | None:
     if not service.add(url):
         return "Apprise does not know this kind of URL"
     sent = service.notify(title=title_of(notice.body), body=text_of(notice.body))
-    return None if sent else "the service did not take it"
+    return None if sent else "the service did not accept the message"

@@ -1,4 +1,4 @@
-"""Send heartbeats to an outside monitor: its alarm is the one that also comes when everything here is dead.
+"""Send heartbeats to an outside monitor: it also raises an alarm when all of nightread is down.
 
 The monitor takes plain HTTP as healthchecks.io does (https://healthchecks.io/docs/http_api/): a POST to the URL itself
 is a success, `/start` a start and `/fail` a failure.
@@ -40,9 +40,9 @@ class Monitor:
             _with_ending(self._url, _ENDINGS[kind]), text.encode(), headers, timeout_seconds=_TIMEOUT_SECONDS
         )
         if problem is not None and problem != self._problem:
-            log.warning("the outside monitor did not take the heartbeat (%s): check NIGHTREAD_MONITOR_URL", problem)
+            log.warning("the outside monitor did not accept the heartbeat (%s): check NIGHTREAD_MONITOR_URL", problem)
         elif problem is None and self._problem is not None:
-            log.info("the outside monitor takes heartbeats again")
+            log.info("the outside monitor accepts heartbeats again")
         self._problem = problem
 
     def _is_due(self, kind: Signal, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Tell people that the database is away: this alarm cannot be a row until it is back."""
+"""Tell people that the database is unavailable: this alarm cannot be stored until it is back."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class DatabaseOutage:
     def failed(self, what: str, now: datetime) -> None:
         """Note that the checks could not read the database; after a minute each channel is told once.
 
-        A channel that does not take it is tried again in the next round.
+        A channel that does not accept it is tried again in the next round.
         """
         if self._since is None or self._since > now:
             self._since = now

@@ -1,4 +1,4 @@
-"""Send the notices that wait, each with several attempts, so that a channel that is away for hours misses nothing."""
+"""Send the notices that wait, each with several attempts, so that a channel may be unavailable for hours."""
 
 import logging
 import time
@@ -38,7 +38,7 @@ class NoticeOutbox:
             end_attempt(self._database, notice, problem, now=now)
             if problem is not None:
                 failed.add(notice.channel)
-                log.warning("the channel %s did not take notice %d: %s", notice.channel, notice.id, problem)
+                log.warning("the channel %s did not accept notice %d: %s", notice.channel, notice.id, problem)
 
     def _attempt(self, notice: Notice, now: datetime) -> str | None:
         channel = self._channels.get(notice.channel)

@@ -28,7 +28,7 @@ def apply_result_rules(settings: Settings, database: Database, now: datetime) ->
 
 
 def result_body(settings: Settings, match: RuleMatch, now: datetime) -> Mapping[str, Any]:
-    """Return what a channel is told: the number of the image, by which people with the right to do so find the rest."""
+    """Return what a channel is told: the number of the image, with which people who have permission find the rest."""
     return {
         "version": 1,
         "event": "result",

@@ -65,7 +65,7 @@ class AlarmWatch:
             stop.wait(max(0.1, self._settings.watchdog_seconds - (time.monotonic() - began)))
 
     def check(self) -> None:
-        """Check everything once; a database that is away is an alarm itself, which is sent without it.
+        """Check everything once; an unavailable database is an alarm itself, which is sent without using the database.
 
         The outside monitor is told before the channels, which may be slow, and only after all checks have run.
         """

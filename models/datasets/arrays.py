@@ -24,7 +24,7 @@ class ArrayExamples(Examples):
     stored: Array
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
-        """Return the same values as frame by frame; for uint8 of native size they come from a fast lookup table."""
+        """Prepare the frames; uint8 frames of the network's size are prepared with a lookup table, which is faster."""
         if not self._can_look_up(spec):
             return super().inputs(frames, spec)
         chosen = self.stored[np.asarray(frames, np.int64)]

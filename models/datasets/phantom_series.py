@@ -19,7 +19,7 @@ FIRST_SERIES = 20_261_120
 SMALLEST = 20
 """The smallest number of training films."""
 _LABEL_SIZE = 4
-"""Pixels per side. The label of a phantom does not depend on its size, so that a small one is drawn to know it."""
+"""Pixels per side. The label of a phantom does not depend on its size, so a small one is drawn to find the label."""
 
 
 def open_phantoms(request: DatasetRequest) -> Dataset:

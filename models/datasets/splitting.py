@@ -19,7 +19,8 @@ TRAINING_ONLY = (0.85, 0.15, 0.0)
 """The shares if the test part is given, but not the validation part: only the training part is split."""
 
 Groups = Mapping[str, frozenset[int]]
-"""The labels of each group, by its key: a group is a patient, or the images of equal content without a patient."""
+"""The labels of each group, by its key: a group is all images of a patient, or without known patients all images of
+equal content."""
 
 
 def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float] = THREE_WAYS) -> dict[str, int]:

@@ -16,7 +16,7 @@ _PARTS = 8
 _SMALLEST_PATCH = 2
 _BATCH = 16
 _TINY = 1e-7
-"""float32 cannot tell a score from 1 that is nearer to it."""
+"""In float32, a score that is nearer to 1 than this is equal to 1."""
 
 
 def occlusion(network: Network, inputs: NDArray[np.float32], output: int) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ class Conversion:
 
     keras: str = ""
     backend: str = ""
-    """The versions of what loaded a Keras file."""
+    """The versions of Keras and its backend, which loaded a Keras file."""
     onnx_copy: OnnxCopy | None = None
     """The export of a Keras file, if one was asked for."""
     graph: GraphFacts | None = None

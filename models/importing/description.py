@@ -8,7 +8,7 @@ from models.importing.errors import RefusedModel
 MAX_TEXT_BYTES = 64 * 1024**2
 MAX_NODES = 2_000_000
 _MARKS = 2 * MAX_NODES
-"""Each value of a list or an object stands behind one of these characters; some more stand in texts."""
+"""Each value of a list or an object follows one of these characters, which texts may contain as well."""
 
 
 def description(text: bytes | str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def description(text: bytes | str) -> dict[str, Any]:
 
 
 def read_json(text: bytes | str) -> Any:
-    """Return the values. Raises RefusedModel, before the memory is used, if they are too many; else as json.loads."""
+    """Parse JSON. Raises RefusedModel before it allocates memory for too many values, and what json.loads raises."""
     if isinstance(text, bytes):
         count = text.count(b"[") + text.count(b"{") + text.count(b",")
     else:

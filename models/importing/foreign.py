@@ -94,7 +94,7 @@ def inspect(path: Path) -> Inspected:
 
 
 def replace_config(path: Path, config: dict[str, Any]) -> None:
-    """Write a description into the file, so that Keras reads what was checked. Raises RefusedModel."""
+    """Write the checked description of the network into the file, so that Keras reads this one. Raises RefusedModel."""
     if detect_format(path) == LEGACY:
         from models.importing.hdf5 import replace_model_config  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ class GraphOptions:
     input_name: str | None = None
     output_name: str | None = None
     logits: bool = False
-    """Whether the output are logits, so that nightread adds the activation to the network."""
+    """Whether the outputs are logits, so that nightread adds the activation to the network."""
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Limit the memory of this process by what its present step needs."""
+"""Limit the memory of this process to what its current step needs."""
 
 import os
 import resource

@@ -41,7 +41,7 @@ class OnnxCopy:
 
     @classmethod
     def failed(cls, reason: str) -> Self:
-        """Return that there is no ONNX file."""
+        """Return the record of an export without a file, with its reason."""
         return cls(signature=None, record={"exported": False, "reason": printable(reason[:_LONGEST_REASON])})
 
 

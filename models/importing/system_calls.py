@@ -16,9 +16,9 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
-"""Offsets in struct seccomp_data; of an argument, the lower half on machines that store it first."""
+"""Offsets in struct seccomp_data; those of arguments are of their lower halves, on little-endian machines."""
 _X32 = 0x40000000
-"""Numbers from here on are calls of the x32 interface, which would pass by the list."""
+"""Numbers from here on are calls of the x32 interface, which would bypass the list."""
 _CLONE_THREAD = 0x10000
 
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
@@ -173,7 +173,7 @@ _ZERO_IS_THIS_PROCESS = ("prlimit64", "sched_setaffinity")
 """For kill, 0 is the process group."""
 _SIGNAL_OWNERS = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
 """Calls, and values of their second argument that are refused: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
-They choose which process gets which signal when a pipe becomes readable. Landlock refuses it since Linux 6.12 only."""
+They choose which process gets which signal when a pipe becomes readable. Landlock can refuse this since Linux 6.12."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -183,7 +183,7 @@ class _Program(ctypes.Structure):
 
 
 def refuse_system_calls() -> bool:
-    """Refuse the calls in this process and all its threads to come. Requires PR_SET_NO_NEW_PRIVS.
+    """Refuse the calls in this process and in all threads that it starts later. Requires PR_SET_NO_NEW_PRIVS.
 
     Returns False if the kernel or the machine does not support it.
     """

@@ -12,7 +12,7 @@ from models.runtimes.quiet_keras import captured_stderr
 
 _INPUT, _OUTPUT, _COUNT = "images", "scores", "N"
 _OPSET = 17
-"""Of April 2022: ONNX Runtime 1.12 and all later ones run it, and tf2onnx knows it."""
+"""The operator set of April 2022: ONNX Runtime 1.12 and all later ones run it, and tf2onnx knows it."""
 _LONGEST_REASON = 300
 
 

@@ -38,7 +38,7 @@ class Augmentation:
 
     @property
     def changes_anything(self) -> bool:
-        """Return whether training images differ from the prepared images."""
+        """Return whether the recipe changes images at random before the network is trained on them."""
         return self.flip or self.moves
 
 

@@ -7,7 +7,7 @@ from nightread.web.errors import UnexpectedError
 
 _PIECE_BYTES = 1024**2
 _SLICE_BYTES = 16 * 1024
-"""zlib copies the rest of its input at the end of each member of a gzip file, and a member may have 20 bytes."""
+"""zlib gets its input in slices, because it copies the rest at the end of each gzip member, which may have 20 bytes."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Values of `wbits` of zlib.decompressobj."""
 _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
@@ -34,7 +34,8 @@ class Inflater:
         self._held = b""
         """Bytes that arrived before it is known how the content is encoded."""
         self._is_open = self._is_complete = self._is_garbage = False
-        """A stream was begun; one whole stream was read; what follows it is no stream, and is ignored."""
+        """Whether a stream has begun, whether a whole one was read, and whether bytes follow that are none and are
+        ignored."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the content in pieces of at most 1 MiB. Raises UnexpectedError if the data cannot be decoded."""

@@ -19,7 +19,7 @@ class WebError(Exception):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """Status of the response; None if there was none, or if the error lies elsewhere."""
+        """Status of the response; None if there was no response, or if the status is not the error."""
 
 
 class UnavailableError(WebError):
@@ -47,7 +47,7 @@ class UnexpectedError(WebError):
 
 
 def require_success(status: int) -> None:
-    """Raise the WebError of a status other than 200 and 204."""
+    """Raise the WebError that fits the status, unless the status is 200 or 204."""
     if status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
         return
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

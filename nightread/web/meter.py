@@ -58,7 +58,7 @@ class ResponseMeter:
     def received(self, count: int) -> None:
         """Count bytes that arrived; 0 means that the connection was closed. Raises WebError beyond the limit.
 
-        A header that is cut short is an error, too: http.client would take it for a whole one.
+        A header that is cut short is an error too: http.client would treat it as complete.
         """
         if not count and self._max_bytes is None and self._bytes_left < HEAD_BYTES:
             raise UnavailableError(CUT_SHORT)

@@ -10,9 +10,9 @@ from nightread.clock import Clock
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _MOST_KINDS = 1000
-"""Kinds that are counted separately in each minute."""
+"""Up to this many kinds are counted separately in each minute."""
 OTHERS = "others"
-"""The kind of events beyond that."""
+"""The kind under which all others are counted."""
 
 
 class LastHour(NamedTuple):

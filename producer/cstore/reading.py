@@ -63,7 +63,7 @@ class PduReader:
         self._has_data = threading.Event()
 
     def attach(self, association: Association) -> None:
-        """Put this in the place of methods of the association, which have no public hooks."""
+        """Replace methods of the association by those of this object: pynetdicom has no public hooks for them."""
         dul, machine = association.dul, association.dul.state_machine
         is_transport_event, do_action = dul._is_transport_event, machine.do_action  # noqa: SLF001
 
@@ -83,7 +83,7 @@ class PduReader:
     def recv(self, nr_bytes: int) -> bytearray:
         """Return this many bytes, or fewer if the connection ends. Raises OSError for a PDU that is too long or slow.
 
-        pynetdicom calls it for the header of a PDU and for its body by turns. The AE titles of an association request
+        pynetdicom calls it in turn for the header of a PDU and for its body. The AE titles of an association request
         are read here, because pynetdicom aborts some requests before anybody learns who sent them.
         """
         if self._awaits_body:

@@ -14,7 +14,7 @@ images per call (worker.inference.predictor), and many networks need as long for
 MIN_FULL_BATCH = 16
 """Smallest full batch, even for slow images, because a worker retrieves several images from a store at once."""
 MIN_SHARE = 0.1
-"""Smallest share, as a part of a full batch: the largest imbalance between processes at the end of a backlog."""
+"""Smallest share of a backlog, as a fraction of a full batch; it bounds the imbalance between processes at the end."""
 
 
 def full_batch(latest: Sequence[BatchDuration], *, seconds: float, largest: int) -> int:

@@ -1,4 +1,4 @@
-"""Say how much space the disks of this host have, before and after work is paused for it."""
+"""Report the free disk space of this host, before and after it is so small that work is paused."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

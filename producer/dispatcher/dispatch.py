@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
 """Interval of sweeps; a message counts as lost if it is missing in two sweeps."""
 URGENT_IN_A_ROW = 4
-"""After so many urgent batches comes one of the images that they overtake: a night goes on whatever clients send."""
+"""After this many urgent batches one other batch is sent, so that a night goes on whatever clients send."""
 _UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 
 
@@ -73,7 +73,10 @@ class Dispatcher:
         self._redis_unavailable = False
 
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
-        """Dispatch until `stop` is set; wait while the database is unavailable. `before_each` may raise to end it."""
+        """Dispatch until `stop` is set; wait while the database is unavailable.
+
+        `before_each` is called before each round, and may raise an error to end the loop.
+        """
 
         def checked_tick() -> float:
             before_each()
@@ -148,7 +151,7 @@ class Dispatcher:
         return self._send_urgent(queue_status, full, source_filter)
 
     def _send_urgent(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
-        """Send urgent images at once, in one batch per process: somebody waits, and other batches are overtaken."""
+        """Send urgent images at once, in one batch per process: a client waits, and they overtake other batches."""
         images = min(full, ceil(queue_status.urgent / max(1, queue_status.slots)))
         count = min(queue_status.urgent_places, ceil(queue_status.urgent / images), URGENT_IN_A_ROW)
         self._urgent_in_a_row += count
@@ -164,7 +167,7 @@ class Dispatcher:
         return full, least
 
     def _probe(self, pauses: Sequence[Pause], held: frozenset[int]) -> None:
-        """Send the probes that are due: preferably of images that no worker returned and that do not travel alone."""
+        """Send the probes that are due, preferably of images that no worker returned and that are not `alone`."""
         for pause in self._pause_controller.due_probes(pauses):
             source_filter = SourceFilter(held=held, only=pause.source_id)
             for batch_filter in (BatchFilter.UNTRIED, BatchFilter.UNSUSPECTED, BatchFilter.ANY):

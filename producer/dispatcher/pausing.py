@@ -60,7 +60,7 @@ class PauseController:
         return pauses
 
     def due_probes(self, pauses: Sequence[Pause]) -> list[Pause]:
-        """Return the pauses of the circuit breaker whose next probe is due; none if there is another pause of the same.
+        """Return the pauses by the circuit breaker whose next probe is due, unless another pause holds their images.
 
         During a pause of all images, no probe of a single source is sent.
         """

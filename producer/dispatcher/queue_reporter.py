@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 4.0
 _LONGEST_SECONDS = 30.0
 _REST = 50
-"""After a report that took 0.1 s the next one comes after 5 s: reports take 2 % of the time, or one in 30 s."""
+"""Reports take at most 1/50 of the time: after one that took 0.1 s, the next comes after 5 s; the longest pause is 30
+s."""
 
 
 class QueueReporter:

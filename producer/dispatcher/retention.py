@@ -27,7 +27,7 @@ class _Run:
     before: datetime
     """Images with an older outcome are purged."""
     kept: frozenset[int]
-    """Originals of younger duplicates, which show their results."""
+    """Originals whose results are still needed, because younger duplicates show them."""
     after: Outdated | None = None
     images: int = 0
     pictures: Iterator[int] | None = None

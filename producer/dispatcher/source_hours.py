@@ -23,7 +23,7 @@ class SourceHours:
         self._clock = clock
 
     def decide(self, pauses: Sequence[Pause]) -> None:
-        """Pause the sources outside of their hours, and end the pauses of those that have none any more."""
+        """Pause the sources outside of their hours, and end the pauses of sources that no longer have hours."""
         held = {pause.source_id for pause in pauses if pause.cause is Cause.HOURS and pause.source_id is not None}
         if not (self._hours or held):
             return

@@ -36,7 +36,7 @@ class FreeSpace(NamedTuple):
     bytes: int
     """Free bytes beyond the disk reserve; a disk that runs out of inodes counts as full."""
     file_bytes: int
-    """Bytes that a file takes at least: a disk of N bytes and M inodes is full with M files, however small they are."""
+    """A smaller file counts as this many bytes: a disk of N bytes and M inodes is full with M files, however small."""
 
 
 def disk_space(folder: Path, reserve_bytes: int) -> FreeSpace:
@@ -181,6 +181,6 @@ class FileCharge:
         self._account.quota.complete(self._account.sender, self._charged)
 
     def release(self) -> None:
-        """Count the bytes no longer: the file was removed."""
+        """Stop counting the bytes: the file was removed."""
         self._account.quota.release(self._account.sender, self._charged)
         self._charged = 0

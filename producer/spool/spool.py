@@ -70,7 +70,7 @@ class Spool:
             yield
 
     def begin(self, account: SenderAccount | None = None) -> "Incoming":
-        """Create a new, empty file, which counts for the quota of its sender. Raises OSError, also over the quota."""
+        """Create a new, empty file, which counts for the quota of its sender. Raises OSError, also beyond the quota."""
         charge = account.begin() if account else None
         try:
             name = f"{account.sender}{_SENDER_END}{uuid4().hex}" if account else uuid4().hex
@@ -125,7 +125,7 @@ class Spool:
 
     @staticmethod
     def sender_mark(path: str) -> str:
-        """Return what the name of a file tells about its sender: a digest of the address, else nothing but the name.
+        """Return what tells senders apart: the digest of the address in the file's name, else the name itself.
 
         Files of older releases have no digest, so each of them has a mark of its own.
         """

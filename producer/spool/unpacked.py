@@ -1,4 +1,4 @@
-"""Remove unpacked files of archives some days after their outcome, and at once what nobody needs."""
+"""Remove unpacked files of archives some days after their outcome, and remove useless ones at once."""
 
 import logging
 import shutil

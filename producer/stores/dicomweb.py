@@ -62,7 +62,7 @@ class DicomwebFeed:
         self._listed_at: dict[str, float] = {}
         self._short: dict[str, tuple[int, int]] = {}
         self._next = ""
-        """Key of the study at which the poll before ended because of a limit."""
+        """Key of the study at which the previous poll ended because of a limit."""
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
         """Yield at least one page, each with about 200 arrivals. Raises WebError."""
@@ -179,7 +179,7 @@ class _PollResult:
             self.troubles.add(listing.trouble)
 
     def note_short_lists(self, before: Mapping[str, tuple[int, int]]) -> None:
-        """Note studies whose lists were as short in the poll before: the store is not just indexing their images."""
+        """Note studies whose lists were as short in the previous poll: the store had the time to index them."""
         studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
         if studies:
             of = f"in {studies} {_STUDIES[studies > 1]}"

@@ -78,7 +78,7 @@ class QidoSearch:
         self._page_rows = PAGE_ROWS
 
     def all_rows(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> Listing:
-        """Request page after page until one is empty, until a limit, or until there are `enough` rows; 0: no number.
+        """Request page after page until one is empty, a limit is reached, or there are `enough` rows (0: without end).
 
         The attributes in `unique` together identify a row. A row without the first of these attributes is skipped.
         Instances are identified by their series too, since some stores have one SOP Instance UID in several series.

@@ -64,7 +64,7 @@ def test_a_channel_that_takes_nothing_is_an_alarm_until_it_takes_a_message(
 
     night = clock().date()
     note_findings(database, [BACKUP], now=clock(), night=night, notices_of=_to_pager)
-    for expected in ([], [], ["the channel pager did not take 1 message"]):
+    for expected in ([], [], ["the channel pager did not accept 1 message"]):
         attempt("status 500")
         assert [found.text for found in channels_away(database, clock())] == expected
         clock.advance(minutes=10)

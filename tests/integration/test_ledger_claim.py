@@ -169,7 +169,7 @@ def test_an_image_that_kills_its_process_fails_and_the_others_are_done(ledger_dr
 
 
 def test_the_other_images_of_the_batch_go_back_as_they_were(ledger_driver: LedgerDriver) -> None:
-    """Rule 5: if the in-flight table names an image, only that one travels alone."""
+    """Rule 5: if the in-flight table names an image, only that one is marked `alone`."""
     ledger_driver.register(build_arrivals(3))
     (batch,) = ledger_driver.form()
     images = ledger_driver.claim(batch)

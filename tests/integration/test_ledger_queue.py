@@ -147,7 +147,7 @@ def test_images_that_travel_alone_do_not_make_more_batches_than_requested(ledger
 def test_a_filter_leaves_out_suspected_or_tried_images(
     ledger_driver: LedgerDriver, batch_filter: BatchFilter, expected: list[int]
 ) -> None:
-    """Image 1 travels alone, image 2 was tried before, and image 3 is new."""
+    """Image 1 is marked `alone`, image 2 was tried before, and image 3 is new."""
     ledger_driver.register(build_arrivals(3))
     first, second, third = ledger_driver.form(images=1)
     ledger_driver.analyse(first, state=State.RECEIVED, alone=True)

@@ -22,7 +22,7 @@ _NAMED_ROWS = "every row names rows that exist"
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
 _DEVICES_NOTED = "the devices and views of each image are noted for its block"
-_NOTED_OF_IMAGE = "what is noted for a block belongs to an image of it"
+_NOTED_OF_IMAGE = "each device, view and model that is noted for a block belongs to an image of that block"
 _FACTS = Facts(manufacturer="GE", station_name="CT1", view_position="PA")
 _EVENING = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 _PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
@@ -56,14 +56,14 @@ _DAMAGE = [
     (_DUPLICATES, _work(2, duplicate_of=999), 2),
     ("a result names a bundle that is registered", _work(1, bundle_id=999), 1),
     (_DUPLICATES, _instance(2, content="x"), 2),
-    ("of images with the same bytes only one is done", _work(2, state="done"), 2),
+    ("only one of the images with the same bytes is done", _work(2, state="done"), 2),
     ("every row of contents points to a done image or archive with these bytes", _work(1, state="failed"), 1),
     ("a done image or archive owns its contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
     ("a member of an archive names an archive that was expanded", _instance(2, parent_id=1), 2),
     ("a withdrawn image is named by a note of its study", _instance(1, withdrawn_by=3), 1),
-    ("of a purged image nothing but its count is left", _instance(3, purged_at=_EVENING), 3),
+    ("only the count of a purged image is left", _instance(3, purged_at=_EVENING), 3),
     ("a final row of work has a finish time", _work(1, finished_at=None), 1),
     ("an unfinished row of work has no finish time", _work(1, state="received"), 1),
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),

@@ -151,7 +151,7 @@ def test_mail_never_falls_back_to_clear_text(state: Path, monkeypatch: pytest.Mo
         result = report(state, "--send-to", "ops@hospital.example")
 
     assert isinstance(result.exception, StopWork)
-    assert "did not take the mail" in str(result.exception)
+    assert "did not accept the mail" in str(result.exception)
     assert received == []
 
 

@@ -65,7 +65,7 @@ def test_a_restore_needs_the_site_key_of_the_patients(site: Site, tmp_path: Path
     for arguments, said in (
         ((), f"hashed with the site key {KEY_ID}, which is never in a backup"),
         (("--site-key", other), f"hashed with the site key {KEY_ID}, not with"),
-        (("--site-key", broken), "is no file of `nightread backup --site-key-to`"),
+        (("--site-key", broken), "is not a file of `nightread backup --site-key-to`"),
     ):
         refused = nightread("restore", file, *arguments, *place)
         assert isinstance(refused.exception, UsageFault)

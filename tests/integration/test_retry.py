@@ -66,7 +66,7 @@ def test_retried_images_are_analysed_like_new_ones(images_to_retry: LedgerDriver
 
 
 def test_an_image_that_killed_its_process_travels_alone_again(images_to_retry: LedgerDriver) -> None:
-    """Other images do not travel alone."""
+    """Other images are not marked `alone`."""
     ledger.retry(images_to_retry.database, [1, 3], actor="ann", now=images_to_retry.clock())
     assert (_row(images_to_retry, 1).alone, _row(images_to_retry, 3).alone) == (False, True)
 

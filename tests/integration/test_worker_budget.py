@@ -64,7 +64,7 @@ def test_slow_frames_in_few_bytes_end_early(
 
 
 def test_the_trial_process_has_the_same_limit(tmp_path: Path, slow_object: bytes) -> None:
-    """Otherwise an image that travels alone would be decoded twice."""
+    """Otherwise an image that is marked `alone` would be decoded twice."""
     path = tmp_path / "scan.dcm"
     path.write_bytes(slow_object)
     deaths: list[int] = []

@@ -99,7 +99,7 @@ def test_intensities_far_from_those_of_the_training_images_are_rejected(worker_d
         "dark": ("rejected", "out_of_domain", None),
     }
     (dim,) = queries.images(worker_driver.ledger_driver.database, ImageFilter(remarks=("near_domain_edge",)))
-    assert dim["detail"] == "The intensities of the image are slightly outside of those of the training images."
+    assert dim["detail"] == "The intensities of the image are slightly outside of the range of the training images."
     (dark,) = queries.images(worker_driver.ledger_driver.database, ImageFilter(reasons=("out_of_domain",)))
     assert "its intensities are far from those of the training images" in dark["detail"]
 

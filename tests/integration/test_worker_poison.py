@@ -60,7 +60,7 @@ def test_an_image_that_travels_alone_gets_a_trial_read(worker_driver: WorkerDriv
 
 
 def test_a_batch_of_a_dead_sibling_is_requeued_at_its_second_delivery(worker_driver: WorkerDriver) -> None:
-    """Its images need not wait for its successor; the image in flight travels alone from now on."""
+    """Its images need not wait for its successor; the image in flight is marked `alone` from now on."""
     table = InFlightTable()
     context = worker_driver.context()
     context.slot = table.slot(0)

@@ -21,12 +21,12 @@ ENTRIES = {
     "SIGSTOP of the dispatcher": "The dispatcher is dead or stopped",
     "SIGKILL of the producer": "A producer is dead or stopped",
     "SIGSTOP of the producer": "A producer is dead or stopped",
-    "Redis killed, with AOF": "Redis is away, was restarted or lost its data",
-    "Redis killed, without AOF": "Redis is away, was restarted or lost its data",
-    "FLUSHALL": "Redis is away, was restarted or lost its data",
-    "PostgreSQL stopped, fast": "The database is away or locked",
-    "PostgreSQL stopped, immediate": "The database is away or locked",
-    "SQLite locked": "The database is away or locked",
+    "Redis killed, with AOF": "Redis is unavailable, was restarted or lost its data",
+    "Redis killed, without AOF": "Redis is unavailable, was restarted or lost its data",
+    "FLUSHALL": "Redis is unavailable, was restarted or lost its data",
+    "PostgreSQL stopped, fast": "The database is unavailable or locked",
+    "PostgreSQL stopped, immediate": "The database is unavailable or locked",
+    "SQLite locked": "The database is unavailable or locked",
     "disk full": "The disk is full",
 }
 """The entry of each fault of `make chaos`; a kill between two steps has one entry of its own."""

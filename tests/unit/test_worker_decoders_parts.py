@@ -159,7 +159,7 @@ def _ahead(pool: FakePool, *images: Claimed) -> DecodeAhead:
 
 
 def test_images_are_given_out_in_their_order_as_slots_become_free() -> None:
-    """An image that travels alone or is in a store is left to the worker process."""
+    """An image that is marked `alone` or is in a store is left to the worker process."""
     pool = FakePool()
     images = [_claimed(1), _claimed(2, alone=True), _claimed(3, root="https://pacs"), _claimed(4), _claimed(5)]
     with _ahead(pool, *images) as ahead:

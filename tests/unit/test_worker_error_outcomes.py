@@ -165,7 +165,7 @@ def test_an_incomplete_file_waits_although_missing_sources_are_not_held() -> Non
 
 
 def test_only_a_lack_of_memory_makes_an_image_travel_alone() -> None:
-    """Other errors of an image that travels alone already are retried like those of any image."""
+    """Other errors of an image that is already marked `alone` are retried like those of any image."""
     found = outcome(RetryImage(Reason.IO_ERROR), alone=True)
     assert (found.state, found.alone) == (State.RECEIVED, False)
 

@@ -113,7 +113,7 @@ def test_a_part_ends_at_256_images_or_at_64_mib(sizes: list[int | None], expecte
         (False, True, None, [("trial", 1, ("spec",), None)]),
         (True, True, FILE, [("trial", 1, ("spec",), b"scan")]),
     ],
-    ids=["ordinary", "travels alone", "a process died recently", "bytes of a store"],
+    ids=["ordinary", "marked alone", "a process died recently", "bytes of a store"],
 )
 def test_a_suspicious_image_is_read_in_a_disposable_process_first(
     alone: bool, cautious: bool, file: Fetched | None, trial: list[object]

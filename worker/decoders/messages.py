@@ -28,7 +28,7 @@ _Number = tuple[str | None, str | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecoderSetup:
-    """What a decoder process is told at its start: settings, routing rules and bundles, but no password and no key."""
+    """What a decoder process gets at its start: settings, routing rules and bundles, but no password and no key."""
 
     roots: Mapping[str, Path]
     accept_raster: bool
@@ -113,7 +113,7 @@ class PatientNumbers(PatientHasher):
         self.clear()
 
     def clear(self) -> None:
-        """Forget the numbers of the image before."""
+        """Forget the numbers of the previous image."""
         self.patient: _Number | None = None
         self.accession: _Number = (None, None)
 
@@ -150,7 +150,7 @@ def receive(connection: socket.socket) -> Any:
 
 
 def encode_routing(routing: Routing) -> bytes:
-    """Encode a routing: most images of a night have the same, so the worker process decodes it once."""
+    """Encode a routing. Most images of a night have the same one, so the worker process decodes it once."""
     refused = {bundle: (error.reason, error.detail) for bundle, error in routing.refused.items()}
     return pickle.dumps((routing.matches, routing.targets, refused))
 

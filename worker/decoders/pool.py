@@ -230,7 +230,7 @@ class DecodePool:
 
 
 def slot_layout(decoders: int, model_set: ModelSet) -> SlotLayout:
-    """Return a layout of at most 256 MiB, or of one slot more than decoders if single frames are larger than that.
+    """Return a layout of at most 256 MiB; if single frames are too large for that, of one slot more than decoders.
 
     A slot holds at least one frame, prepared for all models, and more frames if they are small.
     """

@@ -16,7 +16,8 @@ from worker.fetching.files import Fetched, ImageLocation
 
 _PROBE_SECONDS = 5.0
 _DOWN_SECONDS = 5.0
-"""A store that was found to be down is not asked for 5 s; otherwise each image of a batch would wait for a time-out."""
+"""A store that was found to be down gets no request for 5 s; otherwise each image of a batch would wait for a
+time-out."""
 _MAX_THREADS = 64
 _TIMEOUTS_PER_LEASE = 4
 """Time-outs that must fit into one lease: to connect, to repeat the request, to receive the answer, and to probe."""

@@ -62,7 +62,7 @@ class Assignment(NamedTuple):
     """The networks for one image, and how its frames must be prepared."""
 
     matches: tuple[RouteMatch, ...]
-    """The matched rules, the one that gives the answer first; empty if no rule takes the image."""
+    """The matched rules, beginning with the one that gives the answer; empty if no rule takes the image."""
     specs: tuple[InputSpec, ...]
     """The distinct input specs of the networks that analyse the image; equal specs share the prepared frames."""
     targets: tuple[tuple[str, int], ...]
@@ -123,9 +123,9 @@ class ModelSet:
         return self._rules.is_shadow(bundle)
 
     def assign(self, dicom_image: DicomImage, source: str, kind: ImageKind | None = None) -> Assignment:
-        """Return the networks for an image, of the kind that its header says or of another `kind`.
+        """Return the networks for an image. `kind` replaces the kind that the header gives.
 
-        The result is cached by all values that it depends on.
+        The result is cached.
         """
         return self._assigned(
             read_traits(dicom_image, source) if self._rules.needs_headers else _ANY_IMAGE,

@@ -13,7 +13,8 @@ The cells of a slot hold the pid, the work id in flight, and the pid again when 
 """
 _CELLS_PER_SLOT = 3
 CAUTION_NS = 300 * 10**9
-"""For 300 s after a death every image gets a trial read first, because images that kill often arrive together."""
+"""For 300 s after a death every image gets a trial read first, because images that kill a process often arrive
+together."""
 
 
 class InFlightTable:

@@ -1,4 +1,4 @@
-"""Let the worker finish its batches and take no more, while a person wants so (`nightread drain`)."""
+"""Let the worker finish its batches and take no more, while a person wants this (`nightread drain`)."""
 
 import logging
 from typing import Protocol
@@ -34,7 +34,10 @@ class Drain:
         self._drains = False
 
     def follow(self) -> None:
-        """Do what the database says. It is called from Celery's event loop, which the consumer belongs to."""
+        """Stop or start the consumption, as the database says.
+
+        Celery's event loop calls it, which the consumer belongs to.
+        """
         drains = ledger.is_draining(self._database, node=self._node, boot_id=self._boot_id)
         if drains == self._drains:
             return

@@ -16,7 +16,7 @@ def requeue_dead_predecessor(
 ) -> int:
     """Requeue the images of the dead process whose slot this process has taken, and return their number.
 
-    `work_in_flight` is the work id that the dead process was reading; this image travels alone from now on.
+    `work_in_flight` is the work id that the dead process was reading; this image gets a batch of its own from now on.
     """
     images = ledger.requeue_predecessor(database, process, work_in_flight=work_in_flight, now=clock())
     _log_death(images, process)

@@ -1,4 +1,4 @@
-"""Read an ONNX file and refuse what is more than a network of standard operators, before anything runs it."""
+"""Read an ONNX file, and refuse it before anything runs it if it is more than a network of standard operators."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,8 +36,8 @@ _AGAIN = "Ask its author to export the network again"
 def read_model(path: Path) -> Any:
     """Return the ModelProto of a file that holds a plain graph and nothing else. Raises RefusedModel.
 
-    Fields that the ONNX standard does not define are removed. `check_graph` checks operators and weights, when the
-    parts that nightread does not need are removed.
+    Fields that the ONNX standard does not define are removed. `check_graph` checks operators and weights, after the
+    parts that nightread does not need were removed.
     """
     model = _parsed(path)
     _check_whole(model)
@@ -68,7 +68,7 @@ def check_graph(graph: Any) -> None:
 
 
 def bad_weights(graph: Any) -> list[str]:
-    """Return the names of at most three weights that contain NaN or infinity; a single infinite number is a limit."""
+    """Return the names of at most three weights with NaN or infinity; infinity alone is allowed, as a limit."""
     bad: list[str] = []
     for name, tensor in tensors_of(graph):
         if tensor.data_type in _FLOATS:

@@ -1,4 +1,4 @@
-"""List the operators that a foreign ONNX network may contain: those that compute the same scores again and again."""
+"""List the operators that a foreign ONNX network may contain: those with the same scores every time."""
 
 import onnx
 
@@ -75,5 +75,5 @@ def why_refused(domain: str, name: str) -> str | None:
     if domain == MACHINE_LEARNING:
         if name in CLASSICAL:
             return None
-        return REFUSED.get(name, "it is none of the operators of ai.onnx.ml that a classifier of numbers needs")
+        return REFUSED.get(name, "it is not one of the operators of ai.onnx.ml that a classifier of numbers needs")
     return _FOREIGN.get(domain, _UNKNOWN)

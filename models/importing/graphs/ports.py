@@ -30,7 +30,7 @@ class Port:
     kind: int
     """The type of its elements, onnx.TensorProto.DataType; 0 if it is not a tensor."""
     shape: Shape | None
-    """None for a size that is free; None as a whole if the file does not say it."""
+    """The sizes of its axes, None for one that is free; None alone if the file does not state the shape."""
 
     def __str__(self) -> str:
         """Return the port as messages show it."""
@@ -39,7 +39,7 @@ class Port:
 
 
 def image_input(graph: Any, wanted: str | None) -> Port:
-    """Return the input for images. Raises RefusedModel, with all inputs, if there is none or another one is needed."""
+    """Return the input for images. Raises RefusedModel, which lists all inputs, if there is none or more than one."""
     weights = {tensor.name for tensor in graph.initializer}
     found = [_port(value) for value in graph.input if value.name not in weights]
     chosen = _chosen(found, wanted, "input")
@@ -58,7 +58,7 @@ def image_input(graph: Any, wanted: str | None) -> Port:
 
 
 def score_output(graph: Any, wanted: str | None) -> Port:
-    """Return the output with scores. Raises RefusedModel, with all outputs, if it must be chosen or is no tensor."""
+    """Return the output with scores. Raises RefusedModel, which lists all outputs, if none can be chosen or used."""
     chosen = _chosen([_port(value) for value in graph.output], wanted, "output")
     if chosen.kind not in OUTPUT_TYPES:
         raise RefusedModel(
@@ -69,7 +69,7 @@ def score_output(graph: Any, wanted: str | None) -> Port:
 
 
 def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str:
-    """Return NHWC or NCHW for images of `size` (height, width, channels). Raises RefusedModel if it must be stated."""
+    """Return NHWC or NCHW for images of `size` (height, width, channels). Raises RefusedModel if both or none fit."""
     shape = port.shape
     if shape is None or len(shape) not in _RANKS:
         raise RefusedModel(
@@ -100,7 +100,7 @@ def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str
 
 
 def axes(size: tuple[int, int, int], layout: str, rank: int) -> tuple[int, ...]:
-    """Return the shape of one image of `size` as an input with so many axes takes it; batch counts as an axis."""
+    """Return the shape of one image of `size` as an input with this many axes takes it; the batch counts as an axis."""
     height, width, channels = size
     if rank == 2:  # noqa: PLR2004 - batch and pixels
         return (height * width * channels,)

@@ -95,7 +95,7 @@ class Rewriter:
         self.model.graph.output.append(helper.make_tensor_value_info(port.name, port.kind, None))
 
     def return_scores(self, port: Port, *, labels: int, is_row: bool, activation: str | None) -> None:
-        """Let the graph return float32 (batch, labels), with `activation` applied if the output are logits."""
+        """Let the graph return float32 (batch, labels), with `activation` applied if the outputs are logits."""
         steps: list[tuple[str, Sequence[str], dict[str, Any]]] = []
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": TensorProto.FLOAT}))

@@ -152,7 +152,7 @@ def test_what_waits_is_told_apart(
     ledger.report_source(database, at_work.source_id, {"pending": 7}, now=clock())
 
     assert (
-        "Waiting: 6 ready, 5 being analysed, 1 for the rest of a file (until 23:05:00), 2 for a source that is away, "
+        "Waiting: 6 ready, 5 being analysed, 1 for the rest of a file (until 23:05:00), 2 for an unavailable source, "
         "4 for disk space, 3 for another attempt, 7 files are not complete yet and not registered."
     ) in nightread("status")[1].splitlines()
     ledger.pause(database, Cause.PERSON, actor="anna", detail="", now=clock())

@@ -45,7 +45,7 @@ def test_the_forecast_leaves_out_what_waits_and_says_until_when(
 
     text, document = nightread("status")[1], json.loads(nightread("status", "--json")[1])
 
-    assert "No image is ready: each that arrived has its outcome or waits for a later time." in text
+    assert "No image is ready: each image that arrived has an outcome or waits for its next attempt." in text
     assert "1 image waits (still_arriving): next attempt at 23:00:20, until 23:05:00 at the latest." in text
     assert "all will be done" not in text
     assert (document["eta_seconds"], document["done_by"], document["waiting"]) == (None, None, 1)

@@ -146,7 +146,7 @@ def test_the_detail_names_an_element_that_is_no_number() -> None:
     broken = record("STUDY ", uid="1.2 ").replace(b"\x04\x00\x00\x14UL", b"\x04\x00\x00\x14LO")
     with pytest.raises(RejectImage) as caught:
         count_files(directory_of(broken, root=AT))
-    expected = "OffsetOfTheNextDirectoryRecord (0004,1400) must be a number and has a VR of text."
+    expected = "OffsetOfTheNextDirectoryRecord (0004,1400) must be a number, but has a VR of text."
     assert (caught.value.reason, caught.value.detail) == (Reason.BAD_DICOMDIR, expected)
 
 

@@ -177,7 +177,7 @@ def test_pixels_that_contradict_their_syntax_are_named(make_dicom: MakeDicom) ->
         read(data)
     at = data.index(PIXEL_DATA) + 12
     assert refusal.value.detail == (
-        f"PixelData (7FE0,0010) at offset {at:,} is not compressed, unlike its transfer syntax."
+        f"PixelData (7FE0,0010) at offset {at:,} is not compressed, which contradicts its transfer syntax."
     )
 
 

@@ -10,7 +10,7 @@ from imaging.pixel_layout import PixelLayout
 from imaging.stored_bits import StoredValues, decoded_values, native_values
 from imaging.tags import FLOAT_PIXEL_DATA, PIXEL_DATA
 
-AT_BIT_0 = "The pixel values begin at bit 0, unlike HighBit (0028,0102) says."
+AT_BIT_0 = "The pixel values begin at bit 0, which contradicts HighBit (0028,0102)."
 
 
 def layout(**values: Any) -> PixelLayout:
@@ -204,7 +204,7 @@ def test_indices_of_fewer_bits_need_no_note() -> None:
 def test_words_of_a_signed_stream_are_values_if_all_fit(values: list[int], is_signed: bool) -> None:
     """The header says unsigned, and 12 bits; one value at least is negative."""
     found = decoded(values, "i2", signed=True)
-    note = "The compressed frames have signed samples, unlike PixelRepresentation (0028,0103) says."
+    note = "The compressed frames have signed samples, which contradicts PixelRepresentation (0028,0103)."
     assert (found[2] == note) is is_signed
     if is_signed:
         assert found == (values, 12, note)
@@ -212,7 +212,7 @@ def test_words_of_a_signed_stream_are_values_if_all_fit(values: list[int], is_si
 
 def test_a_signed_stream_of_the_stored_bits_is_signed() -> None:
     """It needs no negative value: 12 of 12 bits. A lossless one stays so, and so does a lossy one."""
-    note = "The compressed frames have signed samples, unlike PixelRepresentation (0028,0103) says."
+    note = "The compressed frames have signed samples, which contradicts PixelRepresentation (0028,0103)."
     for lossless in (True, False):
         found = decoded([0, 5, 9, 2047], "i2", precision=12, signed=True, lossless=lossless)
         assert found == ([0, 5, 9, 2047], 12, note)

@@ -91,9 +91,7 @@ def test_an_incomplete_frame_is_truncated(declared: int, length: int, available:
 )
 def test_uncertain_frames_are_left_out_with_a_remark(declared: int, length: int, left_out: str) -> None:
     """Two bytes behind the last frame are no padding."""
-    expected = (
-        f"The pixel data seem to hold {left_out} than NumberOfFrames (0028,0008) declares: left out as uncertain."
-    )
+    expected = f"The pixel data seem to hold {left_out} than NumberOfFrames (0028,0008) declares; they were left out."
     assert located(layout_of(frames=declared), length, length) == (declared, "frames_left_out", expected)
 
 
@@ -180,7 +178,7 @@ def compressed(value: bytes, length: int, *before: bytes, frames: int = 1) -> tu
 @pytest.mark.parametrize(
     ("length", "detail"),
     [
-        (8, "PixelData (7FE0,0010) at offset 12 is not compressed, unlike its transfer syntax."),
+        (8, "PixelData (7FE0,0010) at offset 12 is not compressed, which contradicts its transfer syntax."),
         (UNDEFINED, "The compressed pixel data at offset 12 have no item, not even the Basic Offset Table."),
     ],
 )

@@ -171,7 +171,7 @@ WIDE: Values = {tags.BITS_ALLOCATED: 32, tags.BITS_STORED: 32, tags.HIGH_BIT: 31
         (GREY | {tags.ROWS: None}, "Rows (0028,0010) is missing or zero."),
         (GREY | {tags.COLUMNS: 0}, "Columns (0028,0011) is missing or zero."),
         (GREY | {tags.COLUMNS: None}, "Columns (0028,0011) is missing or zero."),
-        (GREY | {tags.ROWS: "two"}, "Rows (0028,0010) must be a number and has a VR of text."),
+        (GREY | {tags.ROWS: "two"}, "Rows (0028,0010) must be a number, but has a VR of text."),
         (GREY | {tags.BITS_ALLOCATED: None, tags.BITS_STORED: 0}, NO_CELL),
         (GREY | {tags.BITS_ALLOCATED: 24}, NO_CELL),
         (GREY | {tags.BITS_ALLOCATED: 64}, NO_CELL),

@@ -124,7 +124,7 @@ def test_the_form_of_the_pixels_decides_without_a_transfer_syntax(make_dicom: Ma
     assert np.array_equal(frame.stored, PIXELS)
     at = data.index(b"\xe0\x7f\x10\x00OB") + 12
     assert wrong.remarks.detail == (
-        f"PixelData (7FE0,0010) at offset {at:,} is compressed, unlike TransferSyntaxUID (0002,0010) says."
+        f"PixelData (7FE0,0010) at offset {at:,} is compressed, which contradicts TransferSyntaxUID (0002,0010)."
     )
 
 

@@ -162,7 +162,7 @@ def test_pixels_that_contradict_the_header_are_remarked() -> None:
     remarks, raw = Remarks(), struct.pack("<4H", 4095, 4094, 1023, 17)
     layout: dict[str, Any] = {"bits_stored": 12, "high_bit": 15}
     assert frames(pixels(raw), remarks, **layout) == [[[4095, 4094], [1023, 17]]]
-    detail = "The pixel values begin at bit 0, unlike HighBit (0028,0102) says."
+    detail = "The pixel values begin at bit 0, which contradicts HighBit (0028,0102)."
     assert list(remarks) == [(Remark.BITS_WRONG, detail)]
     assert frames(pixels(raw), **layout) == [[[4095, 4094], [1023, 17]]]
     whole = Remarks()

@@ -170,7 +170,7 @@ def test_values_in_the_low_bits_are_not_shifted_away(make_dicom: MakeDicom, form
 
     assert np.array_equal(frame.stored, VALUES)
     assert remarks.words == "bits_wrong"
-    assert remarks.detail == "The pixel values begin at bit 0, unlike HighBit (0028,0102) says."
+    assert remarks.detail == "The pixel values begin at bit 0, which contradicts HighBit (0028,0102)."
 
 
 def test_signed_values_in_the_low_bits_are_not_shifted_away(make_dicom: MakeDicom) -> None:

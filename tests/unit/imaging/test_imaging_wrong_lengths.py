@@ -144,7 +144,7 @@ def test_a_number_of_one_byte_is_named(make_dicom: MakeDicom) -> None:
     at = data.index(b"\x28\x00\x03\x01US") + 8
     assert refused(data[: at + 1] + data[at + 2 :]) == (
         Reason.BAD_HEADER,
-        f"PixelRepresentation (0028,0103) at offset {at} has a length that is not one of numbers.",
+        f"PixelRepresentation (0028,0103) at offset {at} has a length that does not fit numbers.",
     )
 
 
