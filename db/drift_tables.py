@@ -38,11 +38,11 @@ drift_references = Table(
 )
 
 drift_results = Table(
-    "drift_results",  # the comparison of one bundle and night with the reference that was in force
+    "drift_results",  # one bundle in one night that was counted, and its comparison with the reference in force
     metadata,
     Column("evening", String(10), primary_key=True),
     Column("bundle_id", Id, ForeignKey("bundles.id"), primary_key=True),
-    Column("reference_id", Id, ForeignKey("drift_references.id"), nullable=False),
-    Column("images", Integer, nullable=False),  # results of the night when it was compared
+    Column("reference_id", Id, ForeignKey("drift_references.id")),  # null: not compared, since there was none
+    Column("images", Integer, nullable=False),  # results of the night when they were counted
     Column("comparisons", Json, nullable=False),  # nightread.drift.judgement.DriftComparison
 )

@@ -18,7 +18,8 @@ def to_levels(found: Inputs, spec: InputSpec) -> Levels:
     """Convert percentiles (n, percentiles), in units of the input, to levels from 0 (black) to 255 (white)."""
     black, white = black_and_white(spec)
     shares = (found - np.float32(black)) / np.float32(white - black or 1.0)
-    return np.clip(np.rint(np.nan_to_num(shares) * WHITE), 0, WHITE).astype(np.uint8)
+    levels: Levels = np.clip(np.rint(np.nan_to_num(shares) * WHITE), 0, WHITE).astype(np.uint8)
+    return levels
 
 
 @lru_cache

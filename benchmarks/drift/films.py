@@ -15,7 +15,7 @@ from models.drift_values import levels_of
 from models.phantoms.phantom import draw
 from models.runtimes.load import load_network
 from nightread.drift.levels import pack
-from nightread.drift.measures import DriftMeasures, ImageValues
+from nightread.drift.measures import DriftMeasures, HeaderValues, ResultValues
 from nightread.drift.reference import Stratum
 
 _SIZE = 128
@@ -122,12 +122,14 @@ def _analysed(
         results += bundle.postprocessing.image_results(network.batch_scores(inputs[begin : begin + _CHUNK]))
     found = [result for result in results if result is not None]
     measures = DriftMeasures(labels=bundle.labels, normal_label=bundle.postprocessing.normal_label)
-    values = ImageValues(
+    values = ResultValues(
         labels=[result.label for result in found],
         scores=np.array([result.scores for result in found]),
         intensities=pack(levels_of(inputs, bundle.spec)),
+    )
+    headers = HeaderValues(
         sizes=[(scanner.rows, scanner.rows) for scanner in scanners],
         photometric=[scanner.photometric for scanner in scanners],
         spacings=[scanner.spacing for scanner in scanners],
     )
-    return measures, dict(measures.codes(values))
+    return measures, dict(measures.codes(values, headers))

@@ -127,7 +127,7 @@ CREATE TABLE drift_references (
 CREATE TABLE drift_results (
 	evening VARCHAR(10) NOT NULL, 
 	bundle_id INTEGER NOT NULL, 
-	reference_id INTEGER NOT NULL, 
+	reference_id INTEGER, 
 	images INTEGER NOT NULL, 
 	comparisons JSON NOT NULL, 
 	CONSTRAINT pk_drift_results PRIMARY KEY (evening, bundle_id), 

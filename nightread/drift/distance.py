@@ -30,7 +30,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _shares(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     numbers = np.asarray(counts, np.float64)
-    return numbers / np.maximum(numbers.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+    shares: NDArray[np.float64] = numbers / np.maximum(numbers.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+    return shares
 
 
 def _terms(shares: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -108,9 +108,7 @@ def compare_night(reference: DriftReference, night: Night) -> list[DriftComparis
     return list(_adjusted(found))
 
 
-def alarming(
-    latest: Sequence[DriftComparison], before: Sequence[DriftComparison]
-) -> list[DriftComparison]:
+def alarming(latest: Sequence[DriftComparison], before: Sequence[DriftComparison]) -> list[DriftComparison]:
     """Return the differences that are an alarm, the largest first.
 
     These are beyond the limit in both of two nights running, or at twice the limit in the latest one.
@@ -128,9 +126,7 @@ def _rank(night: Night, stratum: Stratum) -> tuple[int, Stratum]:
     return -_images(night[stratum]), stratum
 
 
-def _of_all(
-    reference: DriftReference, night: Night, redrawn: Mapping[Stratum, Redrawn]
-) -> Iterator[DriftComparison]:
+def _of_all(reference: DriftReference, night: Night, redrawn: Mapping[Stratum, Redrawn]) -> Iterator[DriftComparison]:
     """Compare all images with the reference whose strata have the shares of this night: their mix is no drift."""
     weights = {stratum: _images(counts) for stratum, counts in night.items()}
     own = {stratum: reference.counts(stratum) for stratum in night}
@@ -147,11 +143,11 @@ def _of_all(
 
 
 def _sum(arrays: Iterator[NDArray[Any]]) -> NDArray[Any]:
-    return np.sum(list(arrays), axis=0)
+    return np.asarray(np.sum(list(arrays), axis=0))
 
 
 def _weighted(counts: NDArray[Any], weight: int) -> NDArray[np.float64]:
-    return weight * counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
+    return np.asarray(weight * counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1))
 
 
 def _compared(

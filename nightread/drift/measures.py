@@ -30,14 +30,20 @@ Counts = Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImageValues:
-    """What is known of some images with a result of one bundle; each list has one entry per image."""
+class ResultValues:
+    """Results of one bundle for some images; each list has one entry per image."""
 
     labels: Sequence[str | None]
     scores: NDArray[np.float64]
     """(images, labels), in the order of the labels of the bundle."""
     intensities: Sequence[int | None]
     """As nightread.drift.levels packs them; None: not measured."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeaderValues:
+    """What the headers of some images say; each list has one entry per image."""
+
     sizes: Sequence[tuple[int | None, int | None]]
     """Rows and columns."""
     photometric: Sequence[str | None]
@@ -73,15 +79,25 @@ class DriftMeasures:
             SPACING: (*_octaves(_OCTAVES_OF_SPACING, "{:.3g}"), "none"),
         }
 
-    def codes(self, values: ImageValues) -> Codes:
+    def codes(self, results: ResultValues, headers: HeaderValues) -> Codes:
         """Return the bin of each image for each measure."""
+        return {**self.result_codes(results), **self.header_codes(headers)}
+
+    def result_codes(self, values: ResultValues) -> Codes:
+        """Return the bins of label, scores and intensities."""
         levels, is_measured = unpack(values.intensities)
-        steps = np.where(is_measured[:, None], levels // (256 // _LEVEL_BINS), _LEVEL_BINS)
-        spacings = np.array([spacing or 0 for spacing in values.spacings], np.float64)
+        steps = np.where(is_measured[:, None], levels // (256 // _LEVEL_BINS), _LEVEL_BINS).astype(np.uint8)
         return {
             LABEL: self._label_codes(values.labels),
             **self._score_codes(values.scores),
-            **{_intensity(each): steps[:, place].astype(np.uint8) for place, each in enumerate(PERCENTILES)},
+            **{_intensity(each): steps[:, place] for place, each in enumerate(PERCENTILES)},
+        }
+
+    @staticmethod
+    def header_codes(values: HeaderValues) -> Codes:
+        """Return the bins of size, photometric interpretation and pixel spacing."""
+        spacings = np.array([spacing or 0 for spacing in values.spacings], np.float64)
+        return {
             SIZE: _logarithmic(_side_lengths(values.sizes), _OCTAVES_OF_SIZE),
             PHOTOMETRIC: _positions(values.photometric, (*_PHOTOMETRIC, ""), missing=len(_PHOTOMETRIC) + 1),
             SPACING: _logarithmic(spacings, _OCTAVES_OF_SPACING),

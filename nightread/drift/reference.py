@@ -53,7 +53,9 @@ class DriftReference:
 
         Fields that no image has are left out of the comparison. Of a stratum with many images a part is kept.
         """
-        names = {study: number for number, study in enumerate(dict.fromkeys(studies)) if study is not None}
+        names: dict[str | int | None, int] = {
+            study: number for number, study in enumerate(dict.fromkeys(studies)) if study is not None
+        }
         block = np.array([names.get(study, len(names) + place) for place, study in enumerate(studies)], np.int64)
         distinct = sorted(set(strata))
         places = {stratum: place for place, stratum in enumerate(distinct)}

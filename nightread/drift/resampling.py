@@ -41,9 +41,7 @@ def redraw(
     )
 
 
-def _block_counts(
-    reference: DriftReference, stratum: Stratum | None
-) -> tuple[NDArray[np.float32], dict[str, slice]]:
+def _block_counts(reference: DriftReference, stratum: Stratum | None) -> tuple[NDArray[np.float32], dict[str, slice]]:
     """Return the images of each block in each bin, (blocks, all bins), and the bins of each measure."""
     chosen = reference.of_stratum(stratum)
     blocks, block = np.unique(reference.block[chosen], return_inverse=True)

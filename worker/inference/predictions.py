@@ -42,7 +42,8 @@ def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -
     if single:
         results = postprocessing.image_results(np.concatenate([scores[work_id] for work_id in single]))
         predictions.update(
-            (work_id, _image_prediction(result, [result], levels[work_id])) for work_id, result in zip(single, results, strict=True)
+            (work_id, _image_prediction(result, [result], levels[work_id]))
+            for work_id, result in zip(single, results, strict=True)
         )
     predictions.update(
         (work_id, _multi_frame_prediction(postprocessing, frame_scores, levels[work_id]))

@@ -56,7 +56,7 @@ def upgrade() -> None:
         "drift_results",
         sa.Column("evening", sa.String(length=10), nullable=False),
         sa.Column("bundle_id", Id, nullable=False),
-        sa.Column("reference_id", Id, nullable=False),
+        sa.Column("reference_id", Id, nullable=True),
         sa.Column("images", sa.Integer(), nullable=False),
         sa.Column("comparisons", Json, nullable=False),
         sa.ForeignKeyConstraint(["bundle_id"], ["bundles.id"], name=op.f("fk_drift_results_bundle_id")),
