@@ -66,7 +66,7 @@ def _outcome(
     study = image.instance_id // 2
     of_study = np.random.default_rng(study)
     nodule = float(of_study.random() < positive) * 0.6 + 0.3 * float(rng.random())
-    label, score = ("nodule", nodule) if nodule > 0.5 else ("normal", 1 - nodule)  # noqa: PLR2004
+    label, score = ("nodule", nodule) if nodule > 0.5 else ("normal", 1 - nodule)
     scores = [1 - nodule, nodule]
     levels = np.clip(np.array([[dark - 80, dark - 40, dark, dark + 40, dark + 80]]) + rng.normal(0, 8), 0, 255)
     model = models[study % len(models)]

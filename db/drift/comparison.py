@@ -38,6 +38,11 @@ class NightDrift:
         return f"{self.bundle.name}@{self.bundle.version}"
 
     @property
+    def largest(self) -> DriftComparison:
+        """Return the largest difference in terms of its limit, those beyond it first. Raises ValueError for none."""
+        return max(self.comparisons, key=lambda each: (each.exceeds, each.distance / each.limit))
+
+    @property
     def alarming(self) -> list[DriftComparison]:
         """Return the differences that are an alarm, the largest first."""
         return alarming(self.comparisons, self.before)

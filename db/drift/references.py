@@ -118,6 +118,22 @@ def offer_reference(database: Database, bundle_id: int, content: Mapping[str, An
     database.write(transaction)
 
 
+def take_offered(database: Database, bundle_id: int, *, actor: str, now: datetime) -> bool:
+    """Compare a bundle again with the reference that it brought along. Returns False if it brought none."""
+    statement = (
+        select(drift_references.c.content)
+        .where(drift_references.c.bundle_id == bundle_id, drift_references.c.kind == ReferenceKind.VALIDATION.value)
+        .order_by(drift_references.c.id.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        content = connection.execute(statement).scalar()
+    if content is None:
+        return False
+    set_reference(database, bundle_id, DriftReference.from_json(content), span=None, actor=actor, now=now)
+    return True
+
+
 def _values(
     bundle_id: int, reference: DriftReference, span: tuple[date, date] | None, actor: str, now: datetime
 ) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def compare_night(reference: DriftReference, night: Night) -> list[DriftComparis
 
     The strata of `night` must have the fields of the reference (Stratum.of_fields). The draws are the same each time.
     """
-    known = {each for each in night if len(reference.of_stratum(each)) >= FEWEST_IMAGES}
+    known = known_strata(reference, night)
     ranked = sorted((each for each in night if _images(night[each]) >= FEWEST_IMAGES), key=partial(_rank, night))
     own = ranked[:MOST_STRATA] if len(night) > 1 or not known else []
     times = max(_FEWEST_DRAWS, _DRAWS_PER_STRATUM * (len(own) + 1))
@@ -99,13 +99,42 @@ def compare_night(reference: DriftReference, night: Night) -> list[DriftComparis
     found: list[DriftComparison] = []
     for stratum in own:
         if stratum in known:
-            found += _compared(stratum, night[stratum], reference.counts(stratum), redrawn[stratum])
+            found += _compared(stratum, night[stratum], expected_counts(reference, night, stratum), redrawn[stratum])
         else:
             drawn = redraw(reference, None, _images(night[stratum]), times, rng)
-            found += _compared(stratum, night[stratum], reference.counts(), drawn, is_new=True)
+            expected = expected_counts(reference, night, stratum)
+            found += _compared(stratum, night[stratum], expected, drawn, is_new=True)
     if sum(_images(night[each]) for each in known) >= FEWEST_IMAGES:
-        found += _of_all(reference, {each: night[each] for each in known}, redrawn)
+        found += _of_all(reference, night, redrawn)
     return list(_adjusted(found))
+
+
+def known_strata(reference: DriftReference, night: Night) -> set[Stratum]:
+    """Return the strata of the night of which the reference has enough images."""
+    return {each for each in night if len(reference.of_stratum(each)) >= FEWEST_IMAGES}
+
+
+def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | None) -> Counts:
+    """Return the images of a stratum of the night by bin; None: of all strata that the reference knows."""
+    if stratum is not None:
+        return night[stratum]
+    known = sorted(known_strata(reference, night))
+    return {name: _sum(night[each][name] for each in known) for name in reference.measures.bins}
+
+
+def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | None) -> Mapping[str, NDArray[Any]]:
+    """Return what the night is compared with: the stratum of the reference, or all of it for a new stratum.
+
+    None: all strata that the reference knows, with the shares that they have in this night, since a mix that changes
+    from night to night is no drift.
+    """
+    if stratum is not None:
+        return reference.counts(stratum if stratum in known_strata(reference, night) else None)
+    own = {each: reference.counts(each) for each in sorted(known_strata(reference, night))}
+    return {
+        name: _sum(_weighted(counts[name], _images(night[each])) for each, counts in own.items())
+        for name in reference.measures.bins
+    }
 
 
 def alarming(latest: Sequence[DriftComparison], before: Sequence[DriftComparison]) -> list[DriftComparison]:
@@ -127,18 +156,15 @@ def _rank(night: Night, stratum: Stratum) -> tuple[int, Stratum]:
 
 
 def _of_all(reference: DriftReference, night: Night, redrawn: Mapping[Stratum, Redrawn]) -> Iterator[DriftComparison]:
-    """Compare all images with the reference whose strata have the shares of this night: their mix is no drift."""
-    weights = {stratum: _images(counts) for stratum, counts in night.items()}
-    own = {stratum: reference.counts(stratum) for stratum in night}
     names = reference.measures.bins
     together = Redrawn(
-        nights={name: _sum(redrawn[each].nights[name] for each in night) for name in names},
+        nights={name: _sum(drawn.nights[name] for drawn in redrawn.values()) for name in names},
         references={
-            name: _sum(_weighted(redrawn[each].references[name], weights[each]) for each in night) for name in names
+            name: _sum(_weighted(drawn.references[name], _images(night[each])) for each, drawn in redrawn.items())
+            for name in names
         },
     )
-    expected = {name: _sum(_weighted(own[each][name], weights[each]) for each in night) for name in names}
-    counts = {name: _sum(night[each][name] for each in night) for name in names}
+    counts, expected = night_counts_of(reference, night, None), expected_counts(reference, night, None)
     return _compared(None, counts, expected, together)
 
 
@@ -151,7 +177,12 @@ def _weighted(counts: NDArray[Any], weight: int) -> NDArray[np.float64]:
 
 
 def _compared(
-    stratum: Stratum | None, counts: Counts, expected: Counts, drawn: Redrawn, *, is_new: bool = False
+    stratum: Stratum | None,
+    counts: Counts,
+    expected: Mapping[str, NDArray[Any]],
+    drawn: Redrawn,
+    *,
+    is_new: bool = False,
 ) -> Iterator[DriftComparison]:
     for name, found in counts.items():
         distance = float(js_distances(found, expected[name]))
