@@ -24,6 +24,10 @@ class _Commands(LazyGroup):
             "cli.report",
             "Write the night page as one HTML file that loads nothing and prints well, or send it by mail.",
         ),
+        "drift": (
+            "cli.drift",
+            "Show how images and results of a night differ from the reference of each model.",
+        ),
         "models": ("cli.models", "Train, evaluate, compare, import and activate models."),
         "labels": (
             "cli.labels",

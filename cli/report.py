@@ -16,6 +16,8 @@ from api.pages.report import PictureOf, report_page, report_subject, report_text
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.output.console import err, out
+from cli.output.written_file import write_page
+from db.drift.comparison import refresh_night
 from db.engine import Database
 from delivery.mail import MailReport, require_encryption, require_mail_settings, send_mail
 from nightread.clock import utc_now
@@ -70,11 +72,13 @@ def report_command(
     nights, now = nights_of(settings), utc_now()
     period = night_of(nights, evening_named(night, nights))
     with open_existing_database(settings) as database, one_line_errors():
+        if now >= nights.bounds(period.date)[1]:
+            refresh_night(database, nights, period.date)
         content = night_content(database, settings, nights, period, now=now)
         with nullcontext() if no_pictures else _pictures(settings, database) as picture_of:
             page = report_page(content, settings, nights, picture_of=picture_of, identifiers=with_identifiers)
     if output is not None:
-        _write(page, output)
+        write_page(page, output)
     if addresses:
         _send(settings, addresses, content, page, now)
 
@@ -101,21 +105,6 @@ def _pictures(settings: Settings, database: Database) -> Iterator[PictureOf]:
         yield picture_of
     finally:
         pictures.close()
-
-
-def _write(page: str, output: Path) -> None:
-    if str(output) == "-":
-        sys.stdout.write(page)
-        return
-    part = output.with_name(f"{output.name}.part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(output)
-    except OSError as error:
-        raise UsageFault(f"Cannot write {output} ({type(error).__name__}): choose another file with -o.") from None
-    finally:
-        part.unlink(missing_ok=True)
-    err.print(f"Wrote {output}.")
 
 
 def _send(settings: Settings, addresses: tuple[str, ...], night: NightContent, page: str, now: datetime) -> None:

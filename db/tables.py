@@ -134,6 +134,9 @@ instances = Table(
     # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
     Column("conflict_with", Id),
     Column("purged_at", UtcDateTime),  # from then on `uri` is empty, and nothing else identifies the image
+    Column("device_model", String(TEXT_LENGTH)),
+    Column("photometric", String(CODE_LENGTH)),
+    Column("pixel_spacing", Float),  # millimetres between rows
     Column("unowned", Boolean),  # true: `contents` may not lead here: no result, or that of another image
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
@@ -207,6 +210,7 @@ work = Table(
     Column("shadow", Boolean, nullable=False, server_default=false()),  # shown only on request
     Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
     Column("remarks", String(200)),  # words of imaging.remarks, separated by spaces; `detail` holds their sentences
+    Column("intensities", BigInteger),  # of the prepared input: five percentiles (nightread.drift.levels)
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),

@@ -19,12 +19,19 @@ ACQUISITION_TAGS = (
     tags.PATIENT_SEX,
     tags.PATIENT_AGE,
     tags.PATIENT_BIRTH_DATE,
+    tags.MANUFACTURER_MODEL_NAME,
+    tags.PHOTOMETRIC_INTERPRETATION,
+    tags.PIXEL_SPACING,
+    tags.IMAGER_PIXEL_SPACING,
+    tags.NOMINAL_SCANNED_PIXEL_SPACING,
 )
 _DATE_LENGTH = 8
 _LATERALITIES = frozenset("RLBU")
 _SEXES = frozenset("MFO")
 _AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
+_SPACINGS = (1e-4, 100.0)
+"""Millimetres; anything else is an error of the writer."""
 _BAND, _OLDEST_BAND, _OLDEST = 10, 90, 130
 
 
@@ -38,6 +45,9 @@ class Acquisition(NamedTuple):
     station_name: str | None
     patient_sex: str | None
     age_band: str | None
+    device_model: str | None
+    photometric: str | None
+    pixel_spacing: float | None
 
 
 def acquisition_of(values: Sequence[bytes], character_sets: bytes) -> Acquisition:
@@ -45,7 +55,7 @@ def acquisition_of(values: Sequence[bytes], character_sets: bytes) -> Acquisitio
 
     The birth date serves only to find the age band (PS3.3 C.7.1.1, C.7.2.2).
     """
-    study, view, image_laterality, laterality, manufacturer, station, sex, age, birth = (
+    study, view, image_laterality, laterality, manufacturer, station, sex, age, birth, model, photometric, *spacings = (
         text_of(value, character_sets) for value in values
     )
     study_date = _date(study)
@@ -57,12 +67,24 @@ def acquisition_of(values: Sequence[bytes], character_sets: bytes) -> Acquisitio
         station_name=storable_text(station, STATION_LENGTH),
         patient_sex=_one_of(_SEXES, sex),
         age_band=_age_band(age, _date(birth), study_date),
+        device_model=storable_text(model, TEXT_LENGTH),
+        photometric=storable_text(photometric, CODE_LENGTH),
+        pixel_spacing=next((spacing for text in spacings if (spacing := _spacing(text)) is not None), None),
     )
 
 
 def _one_of(values: frozenset[str], text: str | None) -> str | None:
     upper = (text or "").upper()
     return upper if upper in values else None
+
+
+def _spacing(text: str | None) -> float | None:
+    """Return the first of the two numbers, which is the distance of rows (PS3.3 10.7.1.3); None if it is unusable."""
+    try:
+        spacing = float((text or "").partition("\\")[0])
+    except ValueError:
+        return None
+    return spacing if _SPACINGS[0] <= spacing <= _SPACINGS[1] else None
 
 
 def _date(text: str | None) -> str | None:

@@ -39,6 +39,12 @@ class Facts(NamedTuple):
     manufacturer: str | None = None
     station_name: str | None = None
     """Name of the device at its site (0008,1010)."""
+    device_model: str | None = None
+    """Manufacturer's name of the device (0008,1090)."""
+    photometric: str | None = None
+    """PhotometricInterpretation as the header has it."""
+    pixel_spacing: float | None = None
+    """Millimetres between the centres of neighbouring rows, in the patient or else on the detector or film."""
     patient_sex: str | None = None
     """M, F or O (other)."""
     age_band: str | None = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.bundle import TRAINING_FILE, Bundle, load_bundle, save_bundle
 from models.datasets.dataset import Examples
+from models.drift_reference import DRIFT_FILE
 from models.importing.import_model import IMPORT_FILE
 from models.networks.scoring import score, scored_batches
 from models.runtimes.added_onnx import add_onnx
@@ -54,6 +55,8 @@ def export_bundle(
         if not record["exported"]:
             raise StopWork(f"{bundle.reference} cannot be exported as ONNX: {record['reason']}. Serve it with Keras.")
         _copy_records(bundle.path, made, record)
+        if (bundle.path / DRIFT_FILE).is_file():  # both networks give the same scores
+            shutil.copyfile(bundle.path / DRIFT_FILE, made / DRIFT_FILE)
         made.rename(target)
     return load_bundle(target), record
 

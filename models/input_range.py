@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.spec import InputSpec
+from nightread.drift.levels import PERCENTILES
 
 Inputs = NDArray[np.float32]
 
-PERCENTILES = (5, 25, 50, 75, 95)
 NEAR, FAR = 0.01, 0.1
 """Shares of the span from black to white: further outside than NEAR is near the edge, further than FAR is outside.
 
@@ -63,7 +63,10 @@ class InputRange:
 
         It is the mean over all percentiles, because one percentile alone jumps where an image has two grey values.
         """
-        found = percentiles(inputs, self.percentiles)
+        return self.distances_of(percentiles(inputs, self.percentiles), spec)
+
+    def distances_of(self, found: Inputs, spec: InputSpec) -> NDArray[np.float64]:
+        """Return the same as `distances` from the percentiles of the inputs, (n, percentiles)."""
         outside = np.maximum(np.subtract(self.low, found), found - self.high)
         distances: NDArray[np.float64] = np.maximum(outside, 0).mean(axis=1) / _span(spec)
         return distances

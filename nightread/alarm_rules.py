@@ -25,6 +25,7 @@ class AlarmRule(StrEnum):
     OLDEST_WAITING = "oldest_waiting"
     CLOCK = "clock"
     MODEL_RANGE = "model_range"
+    DRIFT = "drift"
     BACKUP = "backup"
     COUNTS = "counts"
     DATABASE = "database"
@@ -75,6 +76,7 @@ TIMINGS: dict[AlarmRule, AlarmTiming] = {
     AlarmRule.MODEL_RANGE: AlarmTiming(
         entry="The model does not load, or all scores are wrong", clear_after=10 * _MINUTE
     ),
+    AlarmRule.DRIFT: AlarmTiming(entry="A model sees other images than before"),
     AlarmRule.BACKUP: AlarmTiming(entry="The backup is old or missing"),
     AlarmRule.COUNTS: AlarmTiming(entry="The audit finds something", raise_after=2 * _MINUTE, is_critical=True),
     AlarmRule.DATABASE: AlarmTiming(entry="The database is unavailable or locked", is_critical=True),

@@ -128,6 +128,7 @@ class Results:
             route_id=match.rule.route_id,
             matched=dict(match.matched) or None,
             remarks=remarks.words,
+            intensities=prediction.intensities,
             detail=remarks.detail,
             annotations=self._annotations.get(parsed.image.work_id),
         )
@@ -162,6 +163,7 @@ class Results:
             scores=scores,
             frames=prediction.frames,
             remarks=remarks.words,
+            intensities=prediction.intensities,
             detail=remarks.detail,
         )
 

@@ -15,6 +15,7 @@ from api.pages.night_charts import backlog_chart, outcome_chart
 from api.pages.period import Period, is_latest, night_of
 from db import queries
 from db.condition.remaining_work import RemainingWork, remaining_work
+from db.drift.comparison import NightDrift, night_drift
 from db.engine import Database
 from db.ledger.alarms import Alarm
 from db.queries import IncompleteStudy, PeriodCounts, Tally
@@ -63,6 +64,8 @@ class NightContent:
     alarms: Sequence[Alarm]
     """The alarms that opened in the period, and those that are open now if the period is the latest one."""
     alarms_left_out: int
+    drift: Sequence[NightDrift]
+    """Of the models that are compared with a reference, if the night was counted."""
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
@@ -143,6 +146,7 @@ def night_content(
         attention=list(found),
         alarms=alarms[:_ALARMS],
         alarms_left_out=max(0, len(alarms) - _ALARMS),
+        drift=_drift(database, period),
         reasons=list(_reasons(counts)),
         remarks={},
         labels=label_rows(counts.labels, earlier),
@@ -201,6 +205,12 @@ def _alarms(database: Database, period: Period, *, with_open: bool) -> list[Alar
     if with_open:
         found |= {alarm.id: alarm for alarm in queries.alarms(database, is_open=True)}
     return sorted(found.values(), key=lambda alarm: (alarm.closed_at is not None, -alarm.id))
+
+
+def _drift(database: Database, period: Period) -> list[NightDrift]:
+    if period.kind != "night":
+        return []
+    return [drift for drift in night_drift(database, period.date) if drift.comparisons]
 
 
 def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:

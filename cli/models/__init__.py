@@ -14,6 +14,10 @@ class _Models(LazyGroup):
         "samples": ("cli.models.samples", "Draw sample images of a data set as the network sees them."),
         "train": ("cli.models.train", "Train a network and write it as a bundle."),
         "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
+        "drift-reference": (
+            "cli.models.drift_reference",
+            "Write the images into a bundle with which `nightread drift` compares the nights.",
+        ),
         "compare": ("cli.models.compare", "Measure two models on the same labelled images."),
         "import": (
             "cli.models.importing",

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.alarms.ages import old_backup, old_waiting
 from db.alarms.arrivals import silent_senders
 from db.alarms.channels import channels_away
+from db.alarms.drift import DriftAlarms
 from db.alarms.habits import Habits
 from db.alarms.model_ranges import ModelRanges
 from db.alarms.of_condition import findings_of_condition
@@ -36,6 +37,7 @@ class AlarmChecks:
         self._nights = nights
         self._habits = Habits(nights)
         self._models = ModelRanges(nights)
+        self._drift = DriftAlarms(nights)
         self._slow: Sequence[Finding] = ()
         self._slow_at: datetime | None = None
         self._failed: frozenset[AlarmRule] = frozenset()
@@ -80,6 +82,7 @@ class AlarmChecks:
             AlarmRule.NO_ARRIVALS: lambda: silent_senders(database, settings, self._nights, self._habits, now),
             AlarmRule.BAD_OUTCOMES: lambda: bad_outcomes(database, settings, now),
             AlarmRule.MODEL_RANGE: lambda: self._models.findings(database, now),
+            AlarmRule.DRIFT: lambda: self._drift.findings(database, now),
             AlarmRule.BACKUP: lambda: old_backup(database, settings, now),
         }
         for rule, check in checks.items():

@@ -74,6 +74,7 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
         route_id=None,
         matched=None,
         remarks=None,
+        intensities=None,
         detail=None,
         further=(),
         annotations=None,

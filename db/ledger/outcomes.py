@@ -166,6 +166,7 @@ def _work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: datet
         outcome.route_id,
         outcome.matched,
         outcome.remarks,
+        outcome.intensities,
     )
 
 
@@ -244,7 +245,9 @@ _FINISH_NAMES = (
     "route_id",
     "matched",
     "remarks",
+    "intensities",
 )
+_AS_GIVEN = ("duplicate_of", "bundle_id", "label", "score", "suspicion", "route_id", "remarks", "intensities")
 _UNCOUNTED = bindparam("uncounted", type_=work.c.alone.type)
 _FINISH = (
     update(work)
@@ -257,16 +260,10 @@ _FINISH = (
         attempts=case((_UNCOUNTED, work.c.attempts - 1), else_=work.c.attempts),
         tried_since=case((_UNCOUNTED, None), else_=work.c.tried_since),
         alone=or_(work.c.alone, bindparam("travels_alone", type_=work.c.alone.type)),
-        duplicate_of=bindparam("duplicate_of"),
-        bundle_id=bindparam("bundle_id"),
-        label=bindparam("label"),
-        score=bindparam("score"),
+        **{name: bindparam(name) for name in _AS_GIVEN},
         scores=bindparam("scores", type_=work.c.scores.type),
-        suspicion=bindparam("suspicion"),
         finished_at=bindparam("finished_at", type_=work.c.finished_at.type),
-        route_id=bindparam("route_id"),
         matched=bindparam("matched", type_=work.c.matched.type),
-        remarks=bindparam("remarks"),
         batch_id=case((bindparam("state") == State.RECEIVED, None), else_=work.c.batch_id),
         lease_until=None,
     )

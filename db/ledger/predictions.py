@@ -94,6 +94,7 @@ def _row(
         "matched": prediction.matched,
         "shadow": prediction.shadow,
         "remarks": prediction.remarks,
+        "intensities": prediction.intensities,
     }
 
 

@@ -214,7 +214,18 @@ _EMPTY_WORK = (
     .where(_OF_IMAGES)
     .values(
         **dict.fromkeys(
-            ("detail", "label", "score", "scores", "suspicion", "matched", "remarks", "bundle_id", "route_id")
+            (
+                "detail",
+                "label",
+                "score",
+                "scores",
+                "suspicion",
+                "matched",
+                "remarks",
+                "intensities",
+                "bundle_id",
+                "route_id",
+            )
         ),
         shadow=False,
     )

@@ -164,6 +164,8 @@ class FurtherPrediction:
     frames: tuple[FramePrediction, ...] = ()
     reason: Reason | None = None
     remarks: str | None = None
+    intensities: int | None = None
+    """The intensities of the prepared input (nightread.drift.levels)."""
     detail: str | None = None
     """The sentences of the remarks, or what the reason means for this image."""
 
@@ -199,5 +201,7 @@ class Outcome(NamedTuple):
     """The results of other bundles for the same image."""
     remarks: str | None = None
     """The words of the remarks on a result, separated by spaces; `detail` then holds their sentences."""
+    intensities: int | None = None
+    """The intensities of the prepared input (nightread.drift.levels)."""
     annotations: Annotations | None = None
     """Facts about other arrivals, which are applied if the outcome is final."""

@@ -3,6 +3,7 @@
 from alembic import context
 
 import db.alarm_tables
+import db.drift_tables
 import db.store_tables
 import db.tables
 

@@ -20,7 +20,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0023');
+INSERT INTO "alembic_version" VALUES('0025');
 CREATE TABLE api_keys (
 	id INTEGER NOT NULL, 
 	name VARCHAR(64) NOT NULL, 
@@ -98,6 +98,42 @@ CREATE TABLE deliveries (
 	CONSTRAINT pk_deliveries PRIMARY KEY (id), 
 	CONSTRAINT uq_deliveries_sop_instance_uid UNIQUE (sop_instance_uid)
 );
+CREATE TABLE drift_nights (
+	evening VARCHAR(10) NOT NULL, 
+	bundle_id INTEGER NOT NULL, 
+	modality VARCHAR(16) NOT NULL, 
+	device_model VARCHAR(64) NOT NULL, 
+	"view" VARCHAR(16) NOT NULL, 
+	source VARCHAR(200) NOT NULL, 
+	images INTEGER NOT NULL, 
+	counts JSON NOT NULL, 
+	CONSTRAINT pk_drift_nights PRIMARY KEY (evening, bundle_id, modality, device_model, "view", source), 
+	CONSTRAINT fk_drift_nights_bundle_id FOREIGN KEY(bundle_id) REFERENCES bundles (id)
+);
+CREATE TABLE drift_references (
+	id INTEGER NOT NULL, 
+	bundle_id INTEGER NOT NULL, 
+	kind VARCHAR(10) NOT NULL, 
+	first_evening VARCHAR(10), 
+	last_evening VARCHAR(10), 
+	images INTEGER NOT NULL, 
+	content JSON NOT NULL, 
+	made_at DATETIME NOT NULL, 
+	made_by VARCHAR(100) NOT NULL, 
+	ended_at DATETIME, 
+	CONSTRAINT pk_drift_references PRIMARY KEY (id), 
+	CONSTRAINT fk_drift_references_bundle_id FOREIGN KEY(bundle_id) REFERENCES bundles (id)
+);
+CREATE TABLE drift_results (
+	evening VARCHAR(10) NOT NULL, 
+	bundle_id INTEGER NOT NULL, 
+	reference_id INTEGER, 
+	images INTEGER NOT NULL, 
+	comparisons JSON NOT NULL, 
+	CONSTRAINT pk_drift_results PRIMARY KEY (evening, bundle_id), 
+	CONSTRAINT fk_drift_results_bundle_id FOREIGN KEY(bundle_id) REFERENCES bundles (id), 
+	CONSTRAINT fk_drift_results_reference_id FOREIGN KEY(reference_id) REFERENCES drift_references (id)
+);
 CREATE TABLE expected (
 	study_instance_uid VARCHAR(64) NOT NULL, 
 	source_id INTEGER NOT NULL, 
@@ -146,7 +182,7 @@ CREATE TABLE instances (
 	accession_key VARCHAR(64), 
 	key_id VARCHAR(8), 
 	decoder VARCHAR(64), 
-	superseded_by INTEGER, withdrawn_by INTEGER, withdrawn_code VARCHAR(16), member_name TEXT, replaced_by INTEGER, sender_id INTEGER, conflict_with INTEGER, purged_at DATETIME, view_position VARCHAR(16), laterality VARCHAR(1), manufacturer VARCHAR(64), station_name VARCHAR(16), patient_sex VARCHAR(1), age_band VARCHAR(8), unowned BOOLEAN, 
+	superseded_by INTEGER, withdrawn_by INTEGER, withdrawn_code VARCHAR(16), member_name TEXT, replaced_by INTEGER, sender_id INTEGER, conflict_with INTEGER, purged_at DATETIME, view_position VARCHAR(16), laterality VARCHAR(1), manufacturer VARCHAR(64), station_name VARCHAR(16), patient_sex VARCHAR(1), age_band VARCHAR(8), unowned BOOLEAN, device_model VARCHAR(64), photometric VARCHAR(16), pixel_spacing FLOAT, 
 	CONSTRAINT pk_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_instances_parent_id FOREIGN KEY(parent_id) REFERENCES instances (id), 
 	CONSTRAINT fk_instances_source_id FOREIGN KEY(source_id) REFERENCES sources (id), 
@@ -316,7 +352,7 @@ CREATE TABLE work (
 	label VARCHAR(100), 
 	score FLOAT, 
 	scores JSON, 
-	finished_at DATETIME, route_id INTEGER, matched JSON, shadow BOOLEAN DEFAULT 0 NOT NULL, tried_since DATETIME, remarks VARCHAR(200), suspicion FLOAT, 
+	finished_at DATETIME, route_id INTEGER, matched JSON, shadow BOOLEAN DEFAULT 0 NOT NULL, tried_since DATETIME, remarks VARCHAR(200), suspicion FLOAT, intensities BIGINT, 
 	CONSTRAINT pk_work PRIMARY KEY (id), 
 	CONSTRAINT ck_work_state CHECK (state IN ('received', 'queued', 'running', 'done', 'duplicate', 'rejected', 'failed', 'expanded')), 
 	CONSTRAINT fk_work_instance_id FOREIGN KEY(instance_id) REFERENCES instances (id), 
@@ -511,3 +547,4 @@ CREATE VIEW v_batches AS
         id AS batch_id, images, bytes, created_at, claimed_at, finished_at, node, process_index, release, seconds,
         outcomes, runtime
     FROM batches;
+CREATE UNIQUE INDEX ix_drift_references_in_force ON drift_references (bundle_id) WHERE ended_at IS NULL;

@@ -189,9 +189,12 @@ def _superseded_without_newer() -> Select[Any]:
     )
 
 
+_RESULT_COLUMNS = ("label", "score", "scores", "matched", "remarks", "intensities", "detail")
+
+
 def _purged_with_something_left() -> Select[Any]:
     left = [instances.c[name].is_not(None) for name in ("content", "member_name", *FACT_NAMES)]
-    results = [work.c[name].is_not(None) for name in ("label", "score", "scores", "matched", "remarks", "detail")]
+    results = [work.c[name].is_not(None) for name in _RESULT_COLUMNS]
     predicted = select(predictions.c.work_id).where(predictions.c.work_id == work.c.id).exists()
     return (
         select(instances.c.id)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import Frame
+from imaging.facts import Facts
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.spec import InputSpec
@@ -30,6 +31,8 @@ class Examples:
     """One name per image, for people: a position in an array, or a path relative to the folder of the data set."""
     load: Callable[[int], Frame]
     """Returns the stored values of a frame by its number. Raises RejectImage for pixels that cannot be decoded."""
+    facts: Callable[[int], Facts] | None = None
+    """Returns what the header of an image says, by its number; None if the images have no headers."""
 
     def __len__(self) -> int:
         """Return the number of frames; a network takes frames."""

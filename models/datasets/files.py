@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import DicomImage, Frame
+from imaging.facts import Facts
 from imaging.prepare import prepare
 from imaging.read import read
 from imaging.spec import InputSpec
@@ -42,7 +43,12 @@ class FileExamples(Examples):
             image = int(image_of[number])
             return _frame(_dicom_image(folder, names[image]), number - int(firsts[image]))
 
-        return cls(truth=truth, image_of=image_of, patients=patients, names=names, load=load, folder=folder)
+        def facts(image: int) -> Facts:
+            return _dicom_image(folder, names[image]).facts
+
+        return cls(
+            truth=truth, image_of=image_of, patients=patients, names=names, load=load, facts=facts, folder=folder
+        )
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
         """Return prepared inputs (n, height, width, channels); each file is read once for all its frames.

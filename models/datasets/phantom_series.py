@@ -3,6 +3,7 @@
 import numpy as np
 
 from imaging.dicom_image import Frame
+from imaging.facts import Facts
 from imaging.read import read
 from imaging.read_kind import read_kind
 from imaging.spec import InputSpec, Intensity
@@ -52,10 +53,14 @@ def phantom_examples(*, seed: int, count: int, first_patient: int = 0) -> Exampl
         content, _ = phantom_file(seed=seed, index=index)
         return next(read(content).frames())
 
+    def facts(index: int) -> Facts:
+        return read(phantom_file(seed=seed, index=index)[0]).facts
+
     return Examples(
         truth=one_hot(classes, len(LABELS)),
         image_of=np.arange(count),
         patients=first_patient + np.arange(count) // 2,
         names=[f"phantom-{seed}-{index:06d}" for index in range(count)],
         load=load,
+        facts=facts,
     )

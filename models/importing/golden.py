@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.dicom_image import Frame
+from imaging.facts import Facts
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.read import read
@@ -37,6 +38,7 @@ class Example:
     sha256: str
     frame: Frame
     kind: ImageKind
+    facts: Facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,9 @@ def _example(row: dict[str, Any], table: Path) -> Example:
             f"The golden image {name} has several frames and the table names none, or it does not have the named "
             "frame. Set `frame` to a number, counted from 0."
         )
-    return Example(name=name, sha256=sha256(data).hexdigest(), frame=frames[0], kind=likely_kind(image))
+    return Example(
+        name=name, sha256=sha256(data).hexdigest(), frame=frames[0], kind=likely_kind(image), facts=image.facts
+    )
 
 
 def _unreadable(name: str, error: ImageError) -> RefusedModel:

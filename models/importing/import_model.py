@@ -11,9 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.bundle import Bundle, load_bundle, save_bundle
 from models.catalogue import entries
 from models.domain_of_data import domain_of, with_stated
+from models.drift_reference import make_reference, write_reference
+from models.drift_values import levels_of
 from models.importing.checks import check
 from models.importing.comparison import GoldenComparison, compare
 from models.importing.convert import Conversion, converted
@@ -22,6 +27,8 @@ from models.importing.golden import Golden
 from models.importing.graph_options import GraphOptions
 from models.input_range import InputRange
 from nightread import __version__
+from nightread.drift.judgement import FEWEST_IMAGES
+from nightread.drift.reference import DriftReference
 from nightread.errors import StopWork
 
 IMPORT_FILE = "import.json"
@@ -80,7 +87,8 @@ def import_model(
             else compare(bundle, file, golden, found.scores, options=options, accept_weaker=accept_weaker)
         )
         record = _record(file, found, comparison)
-        _write(bundle, found, record, target)
+        reference = None if golden is None or inputs is None else _reference(bundle, golden, inputs, found.scores)
+        _write(bundle, found, record, target, reference)
     return Imported(bundle=load_bundle(target), record=record)
 
 
@@ -115,12 +123,33 @@ def _runtime(found: Conversion) -> dict[str, Any]:
     return {"runtime": "onnx", "graph": found.graph.to_json()}
 
 
-def _write(bundle: Bundle, found: Conversion, record: dict[str, Any], target: Path) -> None:
+def _reference(
+    bundle: Bundle, golden: Golden, inputs: NDArray[np.float32], scores: NDArray[np.float64]
+) -> DriftReference | None:
+    """Return the golden images as a reference of drift; None if there are too few, or a score is not finite."""
+    results = bundle.postprocessing.image_results(scores)
+    found = [result for result in results if result is not None]
+    if len(found) < max(FEWEST_IMAGES, len(results)):
+        return None
+    return make_reference(
+        bundle.postprocessing,
+        labels=[result.label for result in found],
+        scores=np.array([result.scores for result in found]),
+        levels=levels_of(inputs, bundle.spec),
+        facts=[example.facts for example in golden.examples],
+    )
+
+
+def _write(
+    bundle: Bundle, found: Conversion, record: dict[str, Any], target: Path, reference: DriftReference | None
+) -> None:
     """Write the bundle to a folder that the catalogue does not search, and rename it when it is complete."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".import-", dir=target.parent) as name:
         made = Path(name) / target.name
         _save(bundle, found, made)
+        if reference is not None:
+            write_reference(made, reference)
         (made / IMPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         _require_readable(made)
         try:

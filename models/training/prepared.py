@@ -83,13 +83,14 @@ def without_frames(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
         return examples
     frames = np.flatnonzero(~left_out)
     images, image_of = np.unique(examples.image_of[frames], return_inverse=True)
-    load = examples.load
+    load, facts = examples.load, examples.facts
     return _Subset(
         truth=examples.truth[images],
         image_of=image_of.astype(np.int64),
         patients=None if examples.patients is None else examples.patients[images],
         names=[examples.names[image] for image in images],
         load=lambda number: load(int(frames[number])),
+        facts=None if facts is None else lambda image: facts(int(images[image])),
         whole=examples,
         frames=frames,
     )

@@ -10,6 +10,7 @@ import keras
 
 from models.bundle import CARD_FILE, Bundle, load_bundle, save_bundle
 from models.datasets.dataset import Dataset, Examples, portable
+from models.drift_reference import reference_of_examples, write_reference
 from models.evaluation.calibration import calibrate
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import worst_mistakes
@@ -162,6 +163,8 @@ def _save_calibrated(
     scored = score(network, validation, progress=request.listener.advance)
     postprocessing = calibrate(draft.postprocessing, scored, policy=request.recipe.threshold_policy)
     network.bundle = save_bundle(replace(draft, postprocessing=postprocessing), staging)
+    predictions = image_predictions(postprocessing, scored)
+    write_reference(staging, reference_of_examples(validation, predictions, draft.spec))
     request.listener.stage("exporting as ONNX, comparing on the validation part", len(validation))
     bundle, exported = add_onnx(network, scored_batches(validation, scored, draft.spec, request.listener.advance))
     if not exported["exported"]:

@@ -91,6 +91,7 @@ def test_the_condition_names_every_rule_that_it_checks() -> None:
         AlarmRule.BAD_OUTCOMES,
         AlarmRule.OLDEST_WAITING,
         AlarmRule.MODEL_RANGE,
+        AlarmRule.DRIFT,
         AlarmRule.BACKUP,
         AlarmRule.DESTINATION_AWAY,
         AlarmRule.REPORTS_FAILED,

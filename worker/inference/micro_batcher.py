@@ -8,10 +8,13 @@ from concurrent.futures import Executor, Future
 import numpy as np
 from numpy.typing import NDArray
 
-from models.input_range import NEAR, InputRange
+from models.drift_values import to_levels
+from models.input_range import NEAR, InputRange, percentiles
+from nightread.drift.levels import PERCENTILES
 from nightread.errors import ImageError
 from nightread.reasons import Reason
 from worker.errors import NetworkBrokenError
+from worker.inference.input_levels import InputLevels
 from worker.inference.predictor import Inputs, Predictor, Scores
 from worker.phase_timer import PhaseTimer
 
@@ -43,6 +46,8 @@ class MicroBatcher:
         """Errors of the images without scores, by work id: too little device memory for a frame, or a failed shadow."""
         self.unusual: dict[int, list[float]] = defaultdict(list)
         """For images with frames outside of the range: the distance of each of these frames (InputRange.distances)."""
+        self.levels = InputLevels()
+        """The intensities of the prepared frames."""
         self._predictor = predictor
         self._input_range = input_range
         self._network_thread = network_thread
@@ -83,12 +88,19 @@ class MicroBatcher:
         self._collect_submitted()
         waiting, self._waiting, self._frames_waiting = self._waiting, [], 0
         inputs = waiting[0][1] if len(waiting) == 1 else np.concatenate([inputs for _, inputs in waiting])
-        if self._input_range is not None:
-            self._note_unusual(waiting, self._input_range.distances(inputs, self._predictor.bundle.spec))
+        self._measure(waiting, inputs)
         if self._network_thread is not None:
             self._submitted = self._network_thread.submit(self._predictor.scores, inputs), waiting
             return
         self._store_scores(waiting, lambda: self._predictor.scores(inputs))
+
+    def _measure(self, waiting: Waiting, inputs: Inputs) -> None:
+        spec, expected = self._predictor.bundle.spec, self._input_range
+        found = percentiles(inputs, PERCENTILES)
+        self.levels.add([(work_id, len(frames)) for work_id, frames in waiting], to_levels(found, spec))
+        if expected is not None:
+            compared = found if expected.percentiles == PERCENTILES else percentiles(inputs, expected.percentiles)
+            self._note_unusual(waiting, expected.distances_of(compared, spec))
 
     def _note_unusual(self, waiting: Waiting, distances: NDArray[np.float64]) -> None:
         outside = distances > NEAR

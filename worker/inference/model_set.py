@@ -8,6 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from db import ledger
+from db.drift.references import offer_reference
 from db.engine import Database
 from db.queries import Route, routes_in_force
 from imaging.dicom_image import DicomImage
@@ -18,6 +19,7 @@ from imaging.traits import Traits, read_traits
 from models.bundle import Bundle
 from models.catalogue import find_bundle
 from models.domain import refusal
+from models.drift_reference import read_reference
 from models.input_range import InputRange
 from models.routing import RouteMatch, Rule, Rules
 from nightread.clock import utc_now
@@ -221,4 +223,16 @@ def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel
         codes=bundle.codes,
         now=utc_now(),
     )
+    _offer_drift_reference(bundle, bundle_id, database)
     return LoadedModel(predictor=predictor, bundle_id=bundle_id)
+
+
+def _offer_drift_reference(bundle: Bundle, bundle_id: int, database: Database) -> None:
+    """Store the reference of drift that the bundle brought along; one that cannot be read stops no work."""
+    try:
+        content = read_reference(bundle.path, bundle.labels)
+    except StopWork as fault:
+        log.warning("nights are not compared with the validation part: %s", fault)
+        return
+    if content is not None:
+        offer_reference(database, bundle_id, content, now=utc_now())

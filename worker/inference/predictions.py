@@ -21,6 +21,8 @@ class ImagePrediction(NamedTuple):
     frames: tuple[FramePrediction, ...]
     near_edge: bool = False
     """Whether the intensities of most frames are slightly outside of those of the training images."""
+    intensities: int | None = None
+    """The intensities of the prepared input (nightread.drift.levels); the mean of the frames."""
 
 
 Predictions = dict[int, ImagePrediction | ImageError]
@@ -34,15 +36,17 @@ def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -
     far from those of the training images gets an error instead.
     """
     scores = batcher.finish()
+    levels = batcher.levels.by_image()
     single = [work_id for work_id, frame_scores in scores.items() if len(frame_scores) == 1]
     predictions: Predictions = dict(batcher.errors)
     if single:
         results = postprocessing.image_results(np.concatenate([scores[work_id] for work_id in single]))
         predictions.update(
-            (work_id, _image_prediction(result, [result])) for work_id, result in zip(single, results, strict=True)
+            (work_id, _image_prediction(result, [result], levels[work_id]))
+            for work_id, result in zip(single, results, strict=True)
         )
     predictions.update(
-        (work_id, _multi_frame_prediction(postprocessing, frame_scores))
+        (work_id, _multi_frame_prediction(postprocessing, frame_scores, levels[work_id]))
         for work_id, frame_scores in scores.items()
         if len(frame_scores) > 1
     )
@@ -64,17 +68,22 @@ def _compared(
     return prediction
 
 
-def _multi_frame_prediction(postprocessing: Postprocessing, scores: Scores) -> ImagePrediction | ImageError:
+def _multi_frame_prediction(
+    postprocessing: Postprocessing, scores: Scores, intensities: int
+) -> ImagePrediction | ImageError:
     try:
-        return _image_prediction(postprocessing.image_result(scores), postprocessing.image_results(scores))
+        results = postprocessing.image_results(scores)
+        return _image_prediction(postprocessing.image_result(scores), results, intensities)
     except ImageError as error:
         return error
 
 
-def _image_prediction(result: ImageResult | None, frames: Sequence[ImageResult | None]) -> ImagePrediction | ImageError:
-    return (
-        ImageError(Reason.BAD_SCORES) if result is None else ImagePrediction(result, tuple(_frame_predictions(frames)))
-    )
+def _image_prediction(
+    result: ImageResult | None, frames: Sequence[ImageResult | None], intensities: int
+) -> ImagePrediction | ImageError:
+    if result is None:
+        return ImageError(Reason.BAD_SCORES)
+    return ImagePrediction(result, tuple(_frame_predictions(frames)), intensities=intensities)
 
 
 def _frame_predictions(frames: Iterable[ImageResult | None]) -> Iterable[FramePrediction]:

@@ -1,0 +1,101 @@
+"""Write the drift of a night as one page that loads nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from markupsafe import Markup
+
+from api.pages.drift_charts import histogram, history_line, shown_bins
+from api.pages.rendering import STATIC, render
+from db.drift.comparison import NightDrift
+from db.drift.plots import MeasurePlot, measure_plots
+from db.engine import Database
+from nightread import __version__
+from nightread.drift.judgement import DriftComparison
+from nightread.drift.measures import LABEL, PHOTOMETRIC
+from nightread.nights import Nights
+from nightread.settings import Settings
+
+_MOST_GROUPS = 4
+_NAMED = (LABEL, PHOTOMETRIC)
+"""Measures whose bins have no order: they are shown as a list of names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriftGroup:
+    """The plots of one group of images of a model."""
+
+    name: str
+    images: int
+    is_new: bool
+    plots: Sequence[MeasurePlot]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriftSection:
+    """What the page shows of one model."""
+
+    drift: NightDrift
+    verdict: str
+    word: str
+    """Class of the style sheet for the verdict."""
+    exceeding: Sequence[DriftComparison]
+    groups: Sequence[DriftGroup]
+
+
+def drift_page(
+    database: Database, settings: Settings, nights: Nights, evening: date, found: Sequence[NightDrift]
+) -> str:
+    """Return the page as HTML text. It names devices and sources, and no patient, study or path."""
+    return render(
+        "drift.html.j2",
+        nights,
+        evening=evening,
+        sections=[drift_section(database, drift) for drift in found],
+        style=Markup((STATIC / "nightread.css").read_text("utf-8")),  # noqa: S704 - our own file
+        histogram=histogram,
+        history_line=history_line,
+        shown_bins=shown_bins,
+        named=_NAMED,
+        not_for_diagnosis=settings.not_for_diagnosis,
+        version=__version__,
+    )
+
+
+def drift_section(database: Database, drift: NightDrift) -> DriftSection:
+    """Return the section of one model; the plots are those of all images, and of groups that differ."""
+    word, verdict = verdict_of(drift)
+    exceeding = sorted((each for each in drift.comparisons if each.exceeds), key=_excess, reverse=True)
+    of_all = [each for each in drift.comparisons if each.stratum is None]
+    strata = {each.stratum: None for each in (*of_all, *exceeding)} or {
+        each.stratum: None for each in drift.comparisons
+    }
+    groups = []
+    for stratum in list(strata)[:_MOST_GROUPS]:
+        chosen = [each for each in drift.comparisons if each.stratum == stratum]
+        group = DriftGroup(
+            name=chosen[0].group,
+            images=chosen[0].images,
+            is_new=chosen[0].is_new,
+            plots=list(measure_plots(database, drift, chosen)),
+        )
+        groups.append(group)
+    return DriftSection(drift=drift, verdict=verdict, word=word, exceeding=exceeding, groups=groups)
+
+
+def verdict_of(drift: NightDrift) -> tuple[str, str]:
+    """Return a class of the style sheet, and the state of a model in words."""
+    if drift.reference is None:
+        return "empty", "no reference"
+    if not drift.comparisons:
+        return "empty", "too few images"
+    if drift.alarming:
+        return "late", "alarm"
+    if any(each.exceeds for each in drift.comparisons):
+        return "unfinished", "beyond a limit in this night"
+    return "complete", "as the reference"
+
+
+def _excess(comparison: DriftComparison) -> float:
+    return comparison.distance / comparison.limit

@@ -1,0 +1,99 @@
+"""Draw a reference and nights from analysed studies, and count the alarms."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.drift.films import INVERTED, NEW_SCANNER, OTHER_WINDOW, SCANNERS, Studies, make_studies
+from nightread.drift.judgement import DriftComparison, alarming, compare_night
+from nightread.drift.reference import DriftReference, Stratum
+
+PREVALENCE = 0.2
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Populations:
+    """The studies before and after a change."""
+
+    usual: Studies
+    changed: dict[str, Studies]
+
+    @classmethod
+    def make(cls, studies: int, *, seed: int) -> "Populations":
+        """Analyse the studies of each population; a change concerns one of three scanners."""
+        others = {
+            "MONOCHROME1 shown inverted (one of three scanners)": (INVERTED, *SCANNERS[1:]),
+            "another window (one of three scanners)": (SCANNERS[0], OTHER_WINDOW, SCANNERS[2]),
+            "a new scanner (instead of one of three)": (*SCANNERS[:2], NEW_SCANNER),
+        }
+        return cls(
+            usual=make_studies(SCANNERS, studies, seed=seed),
+            changed={name: make_studies(found, studies // 2, seed=seed + 1) for name, found in others.items()},
+        )
+
+
+def draw_reference(studies: Studies, images: int, rng: Rng, prevalence: float = PREVALENCE) -> DriftReference:
+    """Draw a reference of about `images` films, in whole studies."""
+    films, blocks = _drawn(studies, images, rng, prevalence)
+    return DriftReference.of_images(
+        studies.measures,
+        [studies.stratum(film) for film in films],
+        blocks.tolist(),
+        {name: codes[films] for name, codes in studies.codes.items()},
+    )
+
+
+def draw_night(
+    reference: DriftReference, studies: Studies, images: int, rng: Rng, prevalence: float = PREVALENCE
+) -> list[DriftComparison]:
+    """Draw a night of about `images` films, in whole studies, and compare it with the reference."""
+    films, _ = _drawn(studies, images, rng, prevalence)
+    strata = [studies.stratum(film).of_fields(reference.fields) for film in films]
+    places: dict[Stratum, list[int]] = {}
+    for film, stratum in zip(films.tolist(), strata, strict=True):
+        places.setdefault(stratum, []).append(film)
+    night = {
+        stratum: studies.measures.counts({name: codes[own] for name, codes in studies.codes.items()})
+        for stratum, own in places.items()
+    }
+    return compare_night(reference, night)
+
+
+def false_alarms(nights: Sequence[Sequence[DriftComparison]]) -> int:
+    """Return the number of nights with an alarm, each compared with the night before it."""
+    return sum(bool(alarming(night, before)) for before, night in zip(([], *nights[:-1]), nights, strict=True))
+
+
+def found_by_night(first: Sequence[DriftComparison], second: Sequence[DriftComparison]) -> int | None:
+    """Return after which night, 1 or 2, the change is an alarm; None: after neither."""
+    if alarming(first, []):
+        return 1
+    return 2 if alarming(second, first) else None
+
+
+def changes(populations: Populations, prevalence: float = PREVALENCE) -> dict[str, tuple[Studies, float]]:
+    """Return the changes by name: the studies after it, and the share of studies with nodules."""
+    found = {name: (studies, prevalence) for name, studies in populations.changed.items()}
+    return found | {f"prevalence {prevalence:.0%} -> {2 * prevalence:.0%}": (populations.usual, 2 * prevalence)}
+
+
+def _drawn(studies: Studies, images: int, rng: Rng, prevalence: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return films and the number of the drawn study of each; a study may be drawn twice and is then two studies."""
+    count = round(images * len(studies.has_nodule) / len(studies.study))
+    with_nodule = rng.binomial(count, prevalence)
+    chosen = np.concatenate(
+        [
+            rng.choice(np.flatnonzero(studies.has_nodule), with_nodule),
+            rng.choice(np.flatnonzero(~studies.has_nodule), count - with_nodule),
+        ]
+    )
+    firsts = np.searchsorted(studies.study, chosen)
+    lasts = np.searchsorted(studies.study, chosen, side="right")
+    films = [np.arange(first, last) for first, last in zip(firsts, lasts, strict=True)]
+    return np.concatenate(films), np.repeat(np.arange(count), lasts - firsts)
+
+
+Report = Callable[[str], object]

@@ -1,0 +1,132 @@
+"""Compare kept nights with the references in force, and keep the result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+
+from db.drift.nights import BundleNight, keep_night, kept_night, of_fields, period, results_in
+from db.drift.references import StoredReference, reference_content, references_in_force
+from db.drift_tables import drift_results
+from db.engine import Database
+from db.queries.bundles import BundleLabels, bundles_by_id
+from nightread.drift.judgement import DriftComparison, alarming, compare_night
+from nightread.nights import Nights
+
+_RUNNING = timedelta(days=7)
+"""The night before is the last one with results, at most so long ago: some sites send nothing at weekends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightDrift:
+    """How the results of one bundle in one night differ from its reference."""
+
+    evening: date
+    bundle: BundleLabels
+    images: int
+    reference: StoredReference | None
+    """None: the bundle has none, so there is nothing to compare with."""
+    comparisons: Sequence[DriftComparison] = ()
+    before: Sequence[DriftComparison] = ()
+    """Those of the night before."""
+
+    @property
+    def model(self) -> str:
+        """Return `NAME@VERSION`."""
+        return f"{self.bundle.name}@{self.bundle.version}"
+
+    @property
+    def largest(self) -> DriftComparison:
+        """Return the largest difference in terms of its limit, those beyond it first. Raises ValueError for none."""
+        return max(self.comparisons, key=lambda each: (each.exceeds, each.distance / each.limit))
+
+    @property
+    def alarming(self) -> list[DriftComparison]:
+        """Return the differences that are an alarm, the largest first."""
+        return alarming(self.comparisons, self.before)
+
+
+def refresh_night(database: Database, nights: Nights, evening: date, *, again: bool = False) -> None:
+    """Count the results of a night if this was not done, or if their number has changed, and compare it.
+
+    With `again` they are counted in any case. A night whose reference was replaced is compared again from its counts.
+    """
+    since, until = period(nights, evening)
+    if again or results_in(database, since, until) != _counted(database, evening):
+        keep_night(database, nights, evening)
+    for each in (evening, _before(database, evening)):
+        if each is not None:
+            _compare(database, each)
+
+
+def night_drift(database: Database, evening: date) -> list[NightDrift]:
+    """Return what is kept of a night, for each bundle with results in it."""
+    references = references_in_force(database)
+    found, before = _results(database, evening), _before(database, evening)
+    earlier = {} if before is None else _results(database, before)
+    with database.read() as connection:
+        bundles = bundles_by_id(connection)
+    return [
+        NightDrift(
+            evening=evening,
+            bundle=bundles[bundle_id],
+            images=found[bundle_id].images,
+            reference=references.get(bundle_id),
+            comparisons=_of_reference(found, bundle_id, references),
+            before=_of_reference(earlier, bundle_id, references),
+        )
+        for bundle_id in sorted(found)
+    ]
+
+
+def _compare(database: Database, evening: date) -> None:
+    references, known = references_in_force(database), _results(database, evening)
+    for bundle_id, night in kept_night(database, evening).items():
+        reference = references.get(bundle_id)
+        if reference and known[bundle_id].reference_id != reference.id:
+            _keep_comparison(database, evening, night, reference)
+
+
+def _keep_comparison(database: Database, evening: date, night: BundleNight, reference: StoredReference) -> None:
+    content = reference_content(database, reference.id)
+    comparisons = compare_night(content, of_fields(night, content.fields))
+    changed = (
+        update(drift_results)
+        .where(drift_results.c.evening == evening.isoformat(), drift_results.c.bundle_id == reference.bundle_id)
+        .values(reference_id=reference.id, comparisons=[each.to_json() for each in comparisons])
+    )
+    database.write(lambda connection: connection.execute(changed))
+
+
+def _results(database: Database, evening: date) -> dict[int, Row[Any]]:
+    statement = select(drift_results).where(drift_results.c.evening == evening.isoformat())
+    with database.read() as connection:
+        return {row.bundle_id: row for row in connection.execute(statement)}
+
+
+def _of_reference(
+    results: dict[int, Row[Any]], bundle_id: int, references: dict[int, StoredReference]
+) -> list[DriftComparison]:
+    """Return comparisons with the reference in force; those with an earlier one do not count."""
+    row, reference = results.get(bundle_id), references.get(bundle_id)
+    if row is None or reference is None or row.reference_id != reference.id:
+        return []
+    return [DriftComparison.from_json(values) for values in row.comparisons]
+
+
+def _counted(database: Database, evening: date) -> int:
+    statement = select(func.sum(drift_results.c.images)).where(drift_results.c.evening == evening.isoformat())
+    with database.read() as connection:
+        return connection.execute(statement).scalar() or 0
+
+
+def _before(database: Database, evening: date) -> date | None:
+    """Return the last night with results before this one, if it is recent."""
+    statement = select(func.max(drift_results.c.evening)).where(
+        drift_results.c.evening < evening.isoformat(), drift_results.c.evening >= (evening - _RUNNING).isoformat()
+    )
+    with database.read() as connection:
+        found = connection.execute(statement).scalar()
+    return None if found is None else date.fromisoformat(found)

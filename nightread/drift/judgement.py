@@ -1,0 +1,208 @@
+"""Compare a night with a reference, and decide which differences are an alarm."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nightread.drift.distance import holm, js_distances
+from nightread.drift.measures import Counts
+from nightread.drift.reference import DriftReference, Stratum
+from nightread.drift.resampling import Redrawn, redraw
+
+FLOOR = 0.1
+"""No limit is lower: smaller distances do not matter, however sure they are."""
+LEVEL = 0.995
+"""The limit is this quantile of the distances of redrawn nights."""
+FEWEST_IMAGES = 50
+"""A stratum with fewer images, in the night or in the reference, is compared only together with the others."""
+FEWEST_FOR_ONE_NIGHT = 200
+MOST_STRATA = 24
+"""The largest strata are compared; the others only together with all."""
+_FEWEST_DRAWS = 1000
+_DRAWS_PER_STRATUM = 200
+"""Holm needs p-values below (1 - LEVEL) divided by the number of strata, and p is at least 1 / (draws + 1)."""
+_SEED = 2026
+
+Night = Mapping[Stratum, Counts]
+"""The images of a night by stratum, measure and bin."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriftComparison:
+    """How one measure of one stratum differs from the reference."""
+
+    stratum: Stratum | None
+    """None: all images whose stratum the reference knows, weighted as in the night."""
+    is_new: bool = False
+    """The reference has hardly any image of this stratum, so that all of the reference was taken instead."""
+    measure: str
+    images: int
+    distance: float
+    limit: float
+    p_value: float
+    """Share of redrawn nights that differ as much, adjusted for the number of strata."""
+
+    @property
+    def exceeds(self) -> bool:
+        """Return whether the distance is beyond its limit."""
+        return self.distance > self.limit and self.p_value <= 1 - LEVEL
+
+    @property
+    def is_alarming_alone(self) -> bool:
+        """Return whether one such night is enough for an alarm."""
+        return self.exceeds and self.distance >= 2 * self.limit and self.images >= FEWEST_FOR_ONE_NIGHT
+
+    @property
+    def key(self) -> tuple[Stratum | None, str]:
+        """Return what is compared: the stratum and the measure."""
+        return self.stratum, self.measure
+
+    @property
+    def group(self) -> str:
+        """Return the stratum for people."""
+        return "all images" if self.stratum is None else str(self.stratum)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "stratum": None if self.stratum is None else list(self.stratum),
+            "is_new": self.is_new,
+            "measure": self.measure,
+            "images": self.images,
+            "distance": round(self.distance, 4),
+            "limit": round(self.limit, 4),
+            "p_value": round(self.p_value, 5),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned."""
+        stratum = values["stratum"]
+        return cls(**{**values, "stratum": None if stratum is None else Stratum(*stratum)})
+
+
+def compare_night(reference: DriftReference, night: Night) -> list[DriftComparison]:
+    """Return the comparison of each measure of each stratum, and of all images together.
+
+    The strata of `night` must have the fields of the reference (Stratum.of_fields). The draws are the same each time.
+    """
+    known = known_strata(reference, night)
+    ranked = sorted((each for each in night if _images(night[each]) >= FEWEST_IMAGES), key=partial(_rank, night))
+    own = ranked[:MOST_STRATA] if len(night) > 1 or not known else []
+    times = max(_FEWEST_DRAWS, _DRAWS_PER_STRATUM * (len(own) + 1))
+    rng = np.random.default_rng(_SEED)
+    redrawn = {each: redraw(reference, each, _images(night[each]), times, rng) for each in sorted(known)}
+    found: list[DriftComparison] = []
+    for stratum in own:
+        if stratum in known:
+            found += _compared(stratum, night[stratum], expected_counts(reference, night, stratum), redrawn[stratum])
+        else:
+            drawn = redraw(reference, None, _images(night[stratum]), times, rng)
+            expected = expected_counts(reference, night, stratum)
+            found += _compared(stratum, night[stratum], expected, drawn, is_new=True)
+    if sum(_images(night[each]) for each in known) >= FEWEST_IMAGES:
+        found += _of_all(reference, night, redrawn)
+    return list(_adjusted(found))
+
+
+def known_strata(reference: DriftReference, night: Night) -> set[Stratum]:
+    """Return the strata of the night of which the reference has enough images."""
+    return {each for each in night if len(reference.of_stratum(each)) >= FEWEST_IMAGES}
+
+
+def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | None) -> Counts:
+    """Return the images of a stratum of the night by bin; None: of all strata that the reference knows."""
+    if stratum is not None:
+        return night[stratum]
+    known = sorted(known_strata(reference, night))
+    return {name: _sum(night[each][name] for each in known) for name in reference.measures.bins}
+
+
+def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | None) -> Mapping[str, NDArray[Any]]:
+    """Return what the night is compared with: the stratum of the reference, or all of it for a new stratum.
+
+    None: all strata that the reference knows, with the shares that they have in this night, since a mix that changes
+    from night to night is no drift.
+    """
+    if stratum is not None:
+        return reference.counts(stratum if stratum in known_strata(reference, night) else None)
+    own = {each: reference.counts(each) for each in sorted(known_strata(reference, night))}
+    return {
+        name: _sum(_weighted(counts[name], _images(night[each])) for each, counts in own.items())
+        for name in reference.measures.bins
+    }
+
+
+def alarming(latest: Sequence[DriftComparison], before: Sequence[DriftComparison]) -> list[DriftComparison]:
+    """Return the differences that are an alarm, the largest first.
+
+    These are beyond the limit in both of two nights running, or at twice the limit in the latest one.
+    """
+    exceeded = {each.key for each in before if each.exceeds}
+    found = [each for each in latest if each.is_alarming_alone or (each.exceeds and each.key in exceeded)]
+    return sorted(found, key=lambda each: each.limit / each.distance)
+
+
+def _images(counts: Counts) -> int:
+    return int(next(iter(counts.values())).sum())
+
+
+def _rank(night: Night, stratum: Stratum) -> tuple[int, Stratum]:
+    return -_images(night[stratum]), stratum
+
+
+def _of_all(reference: DriftReference, night: Night, redrawn: Mapping[Stratum, Redrawn]) -> Iterator[DriftComparison]:
+    names = reference.measures.bins
+    together = Redrawn(
+        nights={name: _sum(drawn.nights[name] for drawn in redrawn.values()) for name in names},
+        references={
+            name: _sum(_weighted(drawn.references[name], _images(night[each])) for each, drawn in redrawn.items())
+            for name in names
+        },
+    )
+    counts, expected = night_counts_of(reference, night, None), expected_counts(reference, night, None)
+    return _compared(None, counts, expected, together)
+
+
+def _sum(arrays: Iterator[NDArray[Any]]) -> NDArray[Any]:
+    return np.asarray(np.sum(list(arrays), axis=0))
+
+
+def _weighted(counts: NDArray[Any], weight: int) -> NDArray[np.float64]:
+    return np.asarray(weight * counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1))
+
+
+def _compared(
+    stratum: Stratum | None,
+    counts: Counts,
+    expected: Mapping[str, NDArray[Any]],
+    drawn: Redrawn,
+    *,
+    is_new: bool = False,
+) -> Iterator[DriftComparison]:
+    for name, found in counts.items():
+        distance = float(js_distances(found, expected[name]))
+        usual = js_distances(drawn.nights[name], drawn.references[name])
+        yield DriftComparison(
+            stratum=stratum,
+            is_new=is_new,
+            measure=name,
+            images=int(found.sum()),
+            distance=distance,
+            limit=max(FLOOR, float(np.quantile(usual, LEVEL))),
+            p_value=(1 + int((usual >= distance).sum())) / (len(usual) + 1),
+        )
+
+
+def _adjusted(found: Sequence[DriftComparison]) -> Iterator[DriftComparison]:
+    """Yield the comparisons with p-values adjusted for the strata of the same measure."""
+    measures = dict.fromkeys(each.measure for each in found)
+    for measure in measures:
+        of_measure = [each for each in found if each.measure == measure]
+        adjusted = holm([each.p_value for each in of_measure])
+        for each, p_value in zip(of_measure, adjusted, strict=True):
+            yield replace(each, p_value=p_value)
