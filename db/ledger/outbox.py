@@ -137,9 +137,9 @@ def form_batches(
 ) -> list[Batch]:
     """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
 
-    A batch has at most `images` images, all of them urgent or none, and all of a re-run or none; the rows of one image
-    in a re-run stay together, because it is read once for all of them. It has at most `max_bytes` bytes, unless its first
-    image alone is larger. An image that is marked `alone` travels in a batch of one.
+    A batch has at most `images` images, all of them urgent or none, and all of a re-run or none. The rows that a re-run
+    has of one image stay together, because it is read once for all of them. A batch has at most `max_bytes` bytes,
+    unless its first image alone is larger. An image that is marked `alone` travels in a batch of one.
     """
 
     def transaction(connection: Connection) -> list[Batch]:

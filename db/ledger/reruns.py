@@ -16,6 +16,7 @@ from db.bulk import write_rows
 from db.engine import Database
 from db.ledger.bundles import registered_bundles
 from db.ledger.locks import begin_recording, stop_recording
+from db.ledger.occurrences import note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.outbox import RERUN
 from db.ledger.outcomes import CLOSE_BATCH, FINISH, FINISH_NAMES, work_row
@@ -63,8 +64,8 @@ def plan_rerun(
 ) -> RerunPlan:
     """Insert what these images miss of results of these bundles, and let failed ones wait again.
 
-    A second call finds nothing to do.     Images without a first result (unless no bundle was made for them) and purged images are left out. Each thousand
-    images are one transaction with a row of `audit`.
+    A second call finds nothing to do. Images without a first result (unless no bundle was made for them) and purged
+    images are left out. Each thousand images are one transaction with a row of `audit`.
     """
     chunks = (image_ids[begin : begin + _IMAGES_AT_ONCE] for begin in range(0, len(image_ids), _IMAGES_AT_ONCE))
     return sum((_plan_some(database, ids, bundle_ids, shadow, actor, now) for ids in chunks), RerunPlan())
@@ -123,9 +124,9 @@ class _Missing:
     plan: RerunPlan
 
     @classmethod
-    def of(cls, rows: Sequence[Row[Any]], bundle_ids: Sequence[int]) -> "_Missing":
+    def of(cls, rows: Sequence[Any], bundle_ids: Sequence[int]) -> "_Missing":
         """Find what is missing, from the rows of `_KNOWN`."""
-        by_image: defaultdict[int, list[Row[Any]]] = defaultdict(list)
+        by_image: defaultdict[int, list[Any]] = defaultdict(list)
         for row in rows:
             by_image[row.instance_id].append(row)
         new: list[tuple[int, int, int]] = []
@@ -153,7 +154,7 @@ def can_be_analysed(state: str, reason: str | None) -> bool:
     return state == State.DONE or (state == State.REJECTED and reason in UNTAKEN)
 
 
-def _state_of(rows: Sequence[Row[Any]], bundle_id: int) -> int | str | None:
+def _state_of(rows: Sequence[Any], bundle_id: int) -> int | str | None:
     """Return the id of the row that failed, `present` or `waiting`; None if the bundle has no row."""
     own = [row for row in rows if row.bundle_id == bundle_id]
     if any(row.state in (State.DONE, State.REJECTED) for row in own):
@@ -175,6 +176,7 @@ def _plan_some(
             for image_id, ordinal, bundle_id in missing.new
         ]
         write_rows(connection, insert(work), _NEW_NAMES, rows)
+        note_occurrences(connection, [_waiting(image_id, bundle_id) for image_id, _, bundle_id in missing.new])
         write_rows(connection, _AGAIN, ("row", "is_shadow"), [(work_id, shadow) for work_id in missing.failed])
         if missing.new or missing.failed:
             detail = {"images": sorted({row[0] for row in missing.new}), "bundles": list(bundle_ids), "shadow": shadow}
@@ -183,6 +185,10 @@ def _plan_some(
         return missing.plan
 
     return database.write(transaction)
+
+
+def _waiting(image_id: int, bundle_id: int) -> Outcome:
+    return Outcome(work_id=0, instance_id=image_id, state=State.RECEIVED, bundle_id=bundle_id)
 
 
 def _record(

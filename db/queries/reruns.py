@@ -47,7 +47,7 @@ def rerun_candidates(database: Database, image_ids: Sequence[int]) -> Iterator[R
     """Yield the images with these ids; ids without an image are left out."""
     with database.read() as connection:
         for row in execute_in_chunks(connection, _CANDIDATES, "images", image_ids):
-            yield RerunCandidate(**row._mapping)
+            yield RerunCandidate(**row._asdict())
 
 
 def unfinished_reruns(database: Database, bundle_ids: Sequence[int]) -> int:
