@@ -76,7 +76,9 @@ def rerun_command(
     chosen = chosen_images(options)
     settings = chosen.settings.model_copy(update={} if workers is None else {"workers": workers})
     set_up_logging(settings.log_format, "WARNING")
-    bundles = list(dict.fromkeys(find_bundle(name, settings.bundle_folders) for name in models))
+    bundles = list(
+        {each.digest: each for each in (find_bundle(name, settings.bundle_folders) for name in models)}.values()
+    )
     with open_existing_database(settings) as database, one_line_errors():
         wanted = replace(chosen.filter(database, _tell), limit=limit)
         selection = select_images(database, settings, wanted)
