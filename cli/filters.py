@@ -15,6 +15,17 @@ from nightread.settings import Settings
 
 _OF_ROWS = ("models", "shadow", "studies", "fills_sha256", "per_frame", "sort", "limit", "style", "output")
 """Options of `query` that choose rows of results and how to print them, and not images."""
+_SHOWN = {
+    "night": "night",
+    "since": "arrived since",
+    "until": "arrived before",
+    "sources": "source",
+    "modalities": "modality",
+    "view_positions": "view",
+    "manufacturers": "manufacturer",
+    "station_names": "station",
+    "labels": "label",
+}
 _OF_STATE = ("config", "state_dir", "database_url", "redis_url")
 
 
@@ -25,6 +36,8 @@ class ChosenImages:
     settings: Settings
     wanted: ImageFilter
     numbers: Numbers
+    description: str
+    """The filters in words, without those that name a patient, an order, a study or a file."""
 
     def filter(self, database: Database, tell: Callable[[str], None]) -> ImageFilter:
         """Return the filter with the keys of the patient or order that was named; `tell` gets remarks on these."""
@@ -47,5 +60,11 @@ def chosen_images(options: dict[str, Any]) -> ChosenImages:
     filters = (value for name, value in options.items() if name not in _OF_STATE)
     if all(value in (None, (), False) for value in filters):
         raise UsageFault("Say which images: for example --night last, --since 2026-11-01 or --modality CR.")
+    description = ", ".join(_in_words(name, options[name]) for name in _SHOWN if options.get(name))
     settings, wanted, numbers = wanted_images(options)
-    return ChosenImages(settings=settings, wanted=wanted, numbers=numbers)
+    return ChosenImages(settings=settings, wanted=wanted, numbers=numbers, description=description or "chosen images")
+
+
+def _in_words(name: str, value: Any) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return f"{_SHOWN[name]} {' or '.join(map(str, values))}"

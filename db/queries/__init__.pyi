@@ -5,6 +5,7 @@ from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.audit_entries import EntryScope, searched_since
 from db.queries.batch_history import BatchRecord, NodeTotals, WorkerTotals, batch_records, node_totals
 from db.queries.bundles import BundleLabels, bundle_by_id, bundles
+from db.queries.compared import ComparedImage, ComparedImages, OneResult, compared_images, results_of_bundles
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
@@ -97,6 +98,8 @@ __all__ = [
     "BatchDuration",
     "BatchRecord",
     "BundleLabels",
+    "ComparedImage",
+    "ComparedImages",
     "Completeness",
     "ConflictingImage",
     "Coverage",
@@ -116,6 +119,7 @@ __all__ = [
     "LatestOutcomes",
     "NightCounts",
     "NodeTotals",
+    "OneResult",
     "OptOut",
     "OriginalFile",
     "Outcomes",
@@ -159,6 +163,7 @@ __all__ = [
     "bundle_by_id",
     "bundles",
     "bytes_arrived",
+    "compared_images",
     "conflicting_images",
     "conflicts",
     "count_with_detail",
@@ -216,6 +221,7 @@ __all__ = [
     "replaced",
     "rerun_candidates",
     "rerun_counts",
+    "results_of_bundles",
     "results_with_truth",
     "retriable",
     "retried_later",

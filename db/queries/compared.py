@@ -60,8 +60,8 @@ def compared_images(database: Database, image_ids: Sequence[int], first_id: int,
     return ComparedImages(images=images, only_first=len(first) - len(both), only_second=len(second) - len(both))
 
 
-def images_of_bundles(database: Database, bundle_ids: Sequence[int]) -> dict[int, int]:
-    """Return how many results each of these bundles has."""
+def results_of_bundles(database: Database, bundle_ids: Sequence[int]) -> dict[int, int]:
+    """Return how many results each of these bundles has; bundles without any are left out."""
     statement = (
         select(work.c.bundle_id, func.count().label("images"))
         .where(work.c.state == State.DONE.value, work.c.bundle_id.in_(bundle_ids))
