@@ -8,6 +8,7 @@ from db.engine import Database
 from db.queries import ComparedImage, ImageFilter
 from db.queries.bundles import BundleLabels, bundles_by_id
 from models.comparison.compare import compare_results
+from models.comparison.ground_truth import complete_truth
 from models.comparison.values import NetworkLabels, NightComparison, PairedResult
 from nightread.errors import UsageFault
 
@@ -55,14 +56,11 @@ def _registered(database: Database, name: str) -> tuple[int, BundleLabels]:
 
 
 def _truths(database: Database, wanted: ImageFilter, bundles: Sequence[BundleLabels]) -> dict[int, dict[str, bool]]:
-    """Return the truth of each image by label, for the labels that the first bundle that has it knows."""
-    found: dict[int, dict[str, bool]] = {}
-    for bundle in bundles:
-        results = queries.results_with_truth(database, bundle.digest, since=wanted.since, until=wanted.until)
-        for result in results:
-            known = {label: present for label, present in result.truth.items() if label in bundle.labels}
-            found.setdefault(result.image_id, {}).update(known)
-    return found
+    """Return the truth of each image by label, for the labels that one of the bundles has."""
+    labels = list(dict.fromkeys(label for bundle in bundles for label in bundle.labels))
+    normal = next((bundle.normal_label for bundle in bundles if bundle.normal_label is not None), None)
+    found = queries.results_with_truth(database, bundles[0].digest, since=wanted.since, until=wanted.until)
+    return {result.image_id: complete_truth(result.truth, labels, normal) for result in found}
 
 
 def _labels(bundle: BundleLabels) -> NetworkLabels:
