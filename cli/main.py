@@ -38,6 +38,8 @@ class _Commands(LazyGroup):
             "Show which regions of an image led to a label, by Grad-CAM, or by occlusion without Keras.",
         ),
         "preview": ("cli.preview", "Write the picture of an image, as the API shows it."),
+        "rerun": ("cli.rerun", "Analyse images again with other models, beside their results."),
+        "compare": ("cli.compare", "Compare the results of two models for the same images."),
         "retry": ("cli.retry", "Analyse failed and rejected images again."),
         "purge": ("cli.purge", "Remove what nightread holds of a study, a patient, images, or old results."),
         "opt-out": ("cli.opt_out", "List the patients whose images are not analysed, and change the list."),

@@ -166,7 +166,7 @@ def query_command(
               nightread query --file scan.dcm
               nightread query --studies --night last
     """  # noqa: D301 - click reads the backspace itself
-    settings, wanted, numbers = _wanted(options)
+    settings, wanted, numbers = wanted_images(options)
     style = _style(style, output)
     if studies:
         require_only_times(wanted, numbers)
@@ -184,7 +184,8 @@ def query_command(
             export(rows, style, output, per_frame=wanted.per_frame)
 
 
-def _wanted(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
+def wanted_images(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
+    """Take the options that choose images; return settings, filter and the numbers that must be hashed for it."""
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))

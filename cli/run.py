@@ -27,7 +27,7 @@ from producer.folders.intake import Intake
 
 Answer = Callable[[Summary, Database], None]
 """Prints the results of a run."""
-_RUN_SETTINGS = {
+RUN_SETTINGS = {
     "retry_limit": 3,
     "retry_base_seconds": 0.5,
     "hold_missing_sources": False,
@@ -86,7 +86,7 @@ def run(
     `answer` prints the results while the child processes end.
     """
     run_settings = settings.model_copy(
-        update={name: value for name, value in _RUN_SETTINGS.items() if name not in settings.model_fields_set}
+        update={name: value for name, value in RUN_SETTINGS.items() if name not in settings.model_fields_set}
     )
     folders = [Folder.from_path(path, run_settings) for path in paths]
     if run_settings.model is not None:

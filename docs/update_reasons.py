@@ -142,6 +142,10 @@ REASONS = {
         "Reading this image killed its trial process in 2 of 2 attempts.",
         "Keep the file and report it: a decoder has an error.",
     ),
+    "model_missing": (
+        "A re-run needs a model whose folder the worker's host does not have.",
+        "Copy the bundle to the host, and give the command `nightread rerun` again.",
+    ),
     "bad_scores": ("The model returned scores that are not finite numbers.", "Check the model with `models evaluate`."),
     "unstorable": ("The database rejected the values of this image.", "Search the worker's log for the image id."),
     "internal_error": (

@@ -154,6 +154,14 @@ class Reason(StrEnum):
     )
     KILLED_WORKER = "killed_worker", Fault.FAILED, "The worker process died at every attempt to analyse this image."
     BAD_SCORES = "bad_scores", Fault.FAILED, "The model returned scores that are not finite numbers."
+    MODEL_MISSING = (
+        "model_missing",
+        Fault.FAILED,
+        (
+            "The worker's host does not have the model of this re-run, or cannot load it. Copy its folder there, and "
+            "give the command `nightread rerun` again."
+        ),
+    )
     UNSTORABLE = "unstorable", Fault.FAILED, "The database rejected the values of this image."
     INTERNAL_ERROR = (
         "internal_error",

@@ -54,10 +54,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger_driver = LedgerDriver(database=self.database, clock=clock, source_id=source)
         bundle = {"name": "b", "version": "1", "digest": "d" * 64, "labels": ["x"], "normal_label": None}
         self.bundle_id = ledger.register_bundle(self.database, **bundle, now=clock())
+        self.trial_id = self.ledger_driver.register_trial_bundle()
         self.folder: dict[str, Arrival] = {}
         self.seen: set[Arrival] = set()
         self.messages: list[Batch] = []
         self.claimed: dict[str, Delivery] = {}
+        self.claimed_reruns: dict[str, Delivery] = {}
         self.final: dict[int, Any] = {}
         self.expected: dict[int, ExpectedWork] = {}
         self.purged: set[int] = set()
@@ -71,6 +73,36 @@ class LedgerMachine(RuleBasedStateMachine):
     def rows(self, *states: State) -> list[Any]:
         """Return the first rows of work, or those in these states, oldest first."""
         return [row for row in self.ledger_driver.work() if row.ordinal == 0 and (not states or row.state in states)]
+
+    def reruns(self, *states: State) -> list[Any]:
+        """Return the rows of re-runs of images that were not purged, or those in these states."""
+        rows = [row for row in self.ledger_driver.work() if row.bundle_id == self.trial_id]
+        return [row for row in rows if row.instance_id not in self.purged and (not states or row.state in states)]
+
+    @rule()
+    def plan_rerun(self) -> None:
+        """Order a re-run of everything; at once again there is nothing to add."""
+        images, now = [row.instance_id for row in self.rows()], self.ledger_driver.clock()
+        order = {"shadow": False, "actor": "ann", "now": now}
+        plan = ledger.plan_rerun(self.database, images, [self.trial_id], **order)
+        again = ledger.plan_rerun(self.database, images, [self.trial_id], **order)
+        assert (again.added, again.again, again.waiting) == (0, 0, plan.unfinished)
+
+    @precondition(lambda self: self.reruns(State.RUNNING))
+    @rule(data=st.data())
+    def record_rerun(self, data: st.DataObject) -> None:
+        """Record a batch of a re-run, in time or much too late: what is no longer held stays as it is."""
+        batch_id = data.draw(st.sampled_from(list(self.claimed_reruns)[-4:]))
+        endings = st.sampled_from(["done", "rejected", "failed", "again", "unstorable"])
+        held = {row.id for row in self.reruns(State.RUNNING) if row.batch_id == batch_id}
+        later = self.ledger_driver.clock() + LATER
+        outcomes = [
+            outcome_that(data.draw(endings), image, self.trial_id, later)
+            for image in self.claimed_reruns[batch_id].images
+        ]
+        now = self.ledger_driver.clock()
+        counts = ledger.record_rerun(self.database, batch_id, outcomes, seconds={}, release="test", now=now)
+        assert counts.total() == len(held)
 
     @rule(name=st.integers(0, 5), size=st.integers(1, 3))
     def write_file(self, name: int, size: int) -> None:
@@ -106,7 +138,12 @@ class LedgerMachine(RuleBasedStateMachine):
         """Deliver a message, for the first time or again. The worker gets what the ledger must remember."""
         batch = data.draw(st.sampled_from(self.messages[-4:]))
         images = self.ledger_driver.claim(batch, process=process)
-        assert not (images and batch.id in self.claimed), "a batch was claimed twice"
+        known_batches = self.claimed.keys() | self.claimed_reruns.keys()
+        assert not (images and batch.id in known_batches), "a batch was claimed twice"
+        if images and images[0].rerun_bundle_id is not None:
+            assert {image.rerun_bundle_id for image in images} == {self.trial_id}
+            self.claimed_reruns[batch.id] = Delivery(images, process)
+            return
         if images:
             self.claimed[batch.id] = Delivery(images, process)
         for image in images:
@@ -158,8 +195,10 @@ class LedgerMachine(RuleBasedStateMachine):
             row.id: self.expected[row.id].die(suspected=None if in_flight is None else row.id == in_flight)
             for row in held
         }
+        again = [row for row in self.reruns(State.RUNNING) if self.claimed_reruns[row.batch_id].process == process]
         now = self.ledger_driver.clock()
-        assert ledger.requeue_predecessor(self.database, process, work_in_flight=in_flight, now=now) == len(held)
+        requeued = ledger.requeue_predecessor(self.database, process, work_in_flight=in_flight, now=now)
+        assert requeued == len(held) + len(again)
         assert {row.id: row.state for row in self.rows() if row.id in expected} == expected
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
@@ -168,7 +207,8 @@ class LedgerMachine(RuleBasedStateMachine):
         now = self.ledger_driver.clock.advance(seconds=seconds)
         late = [row.id for row in self.rows(State.RUNNING) if row.lease_until < now]
         expected = {work_id: self.expected[work_id].expire() for work_id in late}
-        assert ledger.return_expired(self.database, now=now) == len(late)
+        late_reruns = [row.id for row in self.reruns(State.RUNNING) if row.lease_until < now]
+        assert ledger.return_expired(self.database, now=now) == len(late) + len(late_reruns)
         assert {row.id: row.state for row in self.rows() if row.id in expected} == expected
         ledger.return_overtaken(self.database, now=now)
 
@@ -201,10 +241,11 @@ class LedgerMachine(RuleBasedStateMachine):
         """Purge all versions and copies of an image, whatever their states."""
         chosen = {row.id for row in self.ledger_driver.instances() if row.uri and number_of(row.uri) == number}
         unfinished = {row.id for row in self.kept(*UNFINISHED) if row.instance_id in chosen}
+        further = {row.id for row in self.reruns(*UNFINISHED) if row.instance_id in chosen}
         before = {row.id: row.state for row in self.rows()}
         ids = queries.with_copies(self.database, chosen)
         purged = ledger.purge(self.database, ids, cause="image", actor="ann", now=self.ledger_driver.clock())
-        assert (purged.images, purged.cancelled) == (len(chosen), len(unfinished))
+        assert (purged.images, purged.cancelled) == (len(chosen), len(unfinished | further))
         self.purged |= chosen
         for row in self.rows():
             assert row.state == (State.REJECTED if row.id in unfinished else before[row.id])
@@ -223,9 +264,21 @@ class LedgerMachine(RuleBasedStateMachine):
             remembered = self.expected[row.id]
             assert (row.deaths, row.expiries) == (remembered.deaths, remembered.expiries)
         self.final |= {row.id: row for row in work if row.state in FINAL}
-        assert set(self.ledger_driver.predicted()) == {row.id for row in self.kept(State.DONE)}
+        assert set(self.ledger_driver.predicted()) == {
+            row.id for row in (*self.kept(State.DONE), *self.reruns(State.DONE))
+        }
         further = [row for row in self.ledger_driver.work() if row.ordinal and row.instance_id not in self.purged]
+        further = [row for row in further if row.bundle_id != self.trial_id]
         assert {(row.ordinal, row.label) for row in further} <= {(1, "nodule")}
+
+    @invariant()
+    def reruns_are_consistent(self) -> None:
+        """An image has at most one row of the re-run, and this row has the columns of its state."""
+        rows = self.reruns()
+        for row in rows:
+            assert_consistent(row)
+            assert row.ordinal > 0
+        assert len({row.instance_id for row in rows}) == len(rows)
 
     @invariant()
     def contents_have_one_owner(self) -> None:
@@ -260,20 +313,24 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.database.read() as connection:
             open_batches = select(batches.c.id, batches.c.claimed_at).where(batches.c.finished_at.is_(None))
             claimed = {row.id: row.claimed_at is not None for row in connection.execute(open_batches)}
-        for row in self.rows(State.QUEUED, State.RUNNING):
+        for row in (*self.rows(State.QUEUED, State.RUNNING), *self.reruns(State.QUEUED, State.RUNNING)):
             assert claimed[row.batch_id] == (row.state == State.RUNNING)
 
     def teardown(self) -> None:
         """Run the ledger to the end: every arrival has an outcome, and every batch is closed."""
         if not hasattr(self, "ledger_driver"):
             return
-        while self.rows(*UNFINISHED):
+        while self.rows(*UNFINISHED) or self.reruns(*UNFINISHED):
             self.sweep(61)
             self.lose_queue()
             now = self.ledger_driver.clock()
             for batch in self.ledger_driver.form():
                 images = self.ledger_driver.claim(batch)
-                self.ledger_driver.record(batch, [outcome_that("done", image, self.bundle_id, now) for image in images])
+                outcomes = [outcome_that("done", image, self.bundle_id, now) for image in images]
+                if images and images[0].rerun_bundle_id is not None:
+                    ledger.record_rerun(self.database, batch.id, outcomes, seconds={}, release="test", now=now)
+                else:
+                    self.ledger_driver.record(batch, outcomes)
         self.sweep(61)
         self.rows_are_consistent()
         self.contents_have_one_owner()

@@ -2,7 +2,7 @@
 
 ImageReader reads the images in parts, so that memory is bounded. BatchPredictor scores the frames of those images whose
 bytes are new. Results collects the outcome of each image on the way; all outcomes are recorded at the end, in one
-transaction.
+transaction. The images of a re-run are for worker.rerunning.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from worker.lifecycle.requeue import requeue_dead_sibling
 from worker.phase_timer import PhaseTimer
 from worker.prepared_image import PreparedImage
 from worker.reading import ImageReader
+from worker.rerunning import analyse_again
 from worker.results import Results
 
 PHASES = ("claim", "read", "look_up", "predict")
@@ -36,6 +37,8 @@ def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
             images = _claim(context, batch_id)
         if not images:
             return BatchResult()
+        if images[0].rerun_bundle_id is not None:
+            return analyse_again(context, batch_id, images, timer)
         results = Results(context, images)
         with timer.phase("read"), Prefetcher(images, context.stores) as prefetcher:
             reader = ImageReader(context, batch_id, prefetcher, results)
@@ -61,6 +64,7 @@ def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
     """
     context.reload_routes()
     context.reload_opt_outs()
+    context.rerun_models.drop_unused()
     images = ledger.claim(context.database, batch_id, process=context.process, lease=context.lease, now=context.clock())
     context.notify_dispatcher()
     context.slot.watch_siblings()

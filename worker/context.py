@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
@@ -29,6 +30,7 @@ from worker.fetching.stores import Stores
 from worker.former_contents import FormerContents
 from worker.inference.device import tune_process
 from worker.inference.model_set import ModelSet, open_model_set, reload_model_set
+from worker.inference.rerun_models import RerunModels
 from worker.isolation.in_flight import InFlight, InFlightTable, Slot
 from worker.isolation.trial_read import TrialReader
 from worker.lifecycle.requeue import requeue_dead_predecessor
@@ -59,6 +61,7 @@ class WorkerContext:
     trial_reader: TrialReader = field(init=False)
     stores: Stores = field(init=False)
     former_contents: FormerContents = field(init=False)
+    rerun_models: RerunModels = field(init=False)
     clock: Clock = utc_now
     _stored_issuers: set[tuple[NumberKind, str]] = field(default_factory=set)
     _renewed_at: float = field(default_factory=time.monotonic)
@@ -68,6 +71,7 @@ class WorkerContext:
         self.trial_reader = TrialReader(self.settings, self.limits, record_death=self.slot.record_death)
         self.stores = Stores(self.settings)
         self.former_contents = FormerContents(self.database, self.clock)
+        self.rerun_models = RerunModels(self.settings, self.database, self.clock)
 
     @property
     def lease(self) -> timedelta:
@@ -81,6 +85,19 @@ class WorkerContext:
             del before
             self.open_decode_pool()
             freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
+
+    @contextmanager
+    def only_models(self, model_set: ModelSet) -> Iterator[None]:
+        """Use these models instead of the routed ones inside the `with` statement.
+
+        The decoder processes, which know the routed models only, rest meanwhile.
+        """
+        routed, decode_pool = self.model_set, self.decode_pool
+        self.model_set, self.decode_pool = model_set, None
+        try:
+            yield
+        finally:
+            self.model_set, self.decode_pool = routed, decode_pool
 
     def open_decode_pool(self) -> None:
         """Start decoder processes for the loaded models, if the settings ask for some; end those of other models."""

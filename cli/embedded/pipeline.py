@@ -125,7 +125,11 @@ class Pipeline:
         return self.dispatcher.tick()
 
     def drain(self, scope: queries.ArrivalScope, show_unfinished: Callable[[int], None]) -> None:
-        """Dispatch until every arrival of the scope has its outcome.
+        """Dispatch until every arrival of the scope has its outcome; like `drain_until` otherwise."""
+        self.drain_until(lambda: queries.unfinished(self.database, scope), show_unfinished)
+
+    def drain_until(self, count_unfinished: Callable[[], int], show_unfinished: Callable[[int], None]) -> None:
+        """Dispatch until there is nothing left to count.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -140,7 +144,7 @@ class Pipeline:
             wait = min(_LOOK_SECONDS, self.dispatcher.tick())
             if (began := time.monotonic()) < count_at:
                 return min(wait, count_at - began)
-            unfinished = queries.unfinished(self.database, scope)
+            unfinished = count_unfinished()
             count_at = began + (1 + _WAIT_PER_COUNT) * (time.monotonic() - began)
             show_unfinished(unfinished)
             if unfinished == 0:

@@ -32,6 +32,7 @@ from db.ledger.nights import Night, first_arrival, set_nights
 from db.ledger.opt_outs import add_opt_out, opted_out, remove_opt_outs
 from db.ledger.outbox import (
     ALL_SOURCES,
+    RERUN,
     URGENT,
     Batch,
     BatchFilter,
@@ -46,6 +47,7 @@ from db.ledger.pauses import Cause, clear_probe, end_pause, end_pauses, pause, s
 from db.ledger.purge import Purged, purge, purge_by_age, purge_study_rows
 from db.ledger.reads import forget_purged_studies, note_read
 from db.ledger.receipts import Receipt, end_receipts, receive
+from db.ledger.reruns import RerunPlan, plan_rerun, preview_rerun, record_rerun
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
 from db.ledger.senders import update_trust
@@ -71,6 +73,7 @@ from db.ledger.workers import deregister, drain, end_drain, heartbeat, is_draini
 
 __all__ = [
     "ALL_SOURCES",
+    "RERUN",
     "URGENT",
     "Annotations",
     "Arrival",
@@ -94,6 +97,7 @@ __all__ = [
     "QueueStatus",
     "Receipt",
     "Registered",
+    "RerunPlan",
     "SourceFilter",
     "Subject",
     "Withdrawal",
@@ -141,7 +145,9 @@ __all__ = [
     "opted_out",
     "owner_of",
     "pause",
+    "plan_rerun",
     "postpone_delivery",
+    "preview_rerun",
     "purge",
     "purge_by_age",
     "purge_study_rows",
@@ -149,6 +155,7 @@ __all__ = [
     "receive",
     "record",
     "record_heartbeats",
+    "record_rerun",
     "record_stop",
     "register",
     "register_and_move",

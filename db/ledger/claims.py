@@ -152,6 +152,7 @@ _CLAIMED: Select[Any] = (
         work.c.tried_since,
         sources.c.marked,
         case((instances.c.parent_id.is_(None), sources.c.name), else_=origin_name()),
+        case((work.c.ordinal > 0, work.c.bundle_id)),
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)

@@ -13,10 +13,12 @@ from db.bulk import is_any_of
 from db.engine import Database
 from db.tables import IN_BATCH, State, batches, in_state, instances, work, workers
 
-_Ready = Row[int, bool, int, int]
+_Ready = Row[int, bool, int, int, int]
 _Statement = TypeVar("_Statement", bound=Select[Any])
 URGENT = 0
 """The priority of images for whose results a client waits: they overtake batches that are published already."""
+RERUN = 10
+"""The priority of re-runs: behind all arrivals, whose priorities are 0 to 9."""
 _LEAST_WINDOW = 2
 LIVE_SECONDS = 45
 """A worker counts only if its heartbeat is younger than this."""
@@ -135,14 +137,16 @@ def form_batches(
 ) -> list[Batch]:
     """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
 
-    A batch has at most `images` images, all of them urgent or none. It has at most `max_bytes` bytes, unless its first
-    image alone is larger. An image that is marked `alone` gets a batch of its own.
+    A batch has at most `images` images, all of them urgent or none, and all of a re-run or none. The rows that a re-run
+    has of one image stay together, because it is read once for all of them. A batch has at most `max_bytes` bytes,
+    unless its first image alone is larger. An image that is marked `alone` gets a batch of its own.
     """
 
     def transaction(connection: Connection) -> list[Batch]:
         ready = source_filter.applied(_READY_FOR[batch_filter])
         rows = connection.execute(ready, {"now": now, "limit": count * images}).all()
-        return [_commit(connection, group, now) for group in _grouped(rows, count, images, max_bytes)]
+        whole = _without_cut_image(rows, count * images)
+        return [_commit(connection, group, now) for group in _grouped(whole, count, images, max_bytes)]
 
     # A crash of the database's server may undo this until a worker claims the batch. Then the images are `received`
     # again, and the message that was published claims nothing.
@@ -159,13 +163,23 @@ def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> N
     database.write(transaction)
 
 
+def _without_cut_image(rows: Sequence[_Ready], limit: int) -> Sequence[_Ready]:
+    """Leave out the last image of a re-run if the limit may have cut off some of its rows."""
+    if len(rows) < limit or rows[-1].priority != RERUN:
+        return rows
+    last = rows[-1].instance_id
+    whole = [row for row in rows if row.instance_id != last]
+    return whole or rows
+
+
 def _grouped(rows: Sequence[_Ready], count: int, images: int, max_bytes: int) -> Iterator[list[_Ready]]:
     group: list[_Ready] = []
     size = formed = 0
     for row in rows:
         full = len(group) >= images or size + row.size > max_bytes
-        apart = row.alone or (group and (group[0].alone or (row.priority == URGENT) != (group[0].priority == URGENT)))
-        if group and (full or apart):
+        same_image = group and row.instance_id == group[-1].instance_id
+        apart = row.alone or (group and (group[0].alone or _lane(row) != _lane(group[0])))
+        if group and (apart or (full and not same_image)):
             yield group
             formed += 1
             group, size = [], 0
@@ -175,6 +189,10 @@ def _grouped(rows: Sequence[_Ready], count: int, images: int, max_bytes: int) ->
         size += row.size
     if group:
         yield group
+
+
+def _lane(row: _Ready) -> tuple[bool, bool]:
+    return row.priority == URGENT, row.priority == RERUN
 
 
 def _commit(connection: Connection, group: list[_Ready], now: datetime) -> Batch:
@@ -206,7 +224,7 @@ def _ready_ids(source_filter: SourceFilter) -> Select[int]:
 
 
 _READY = (
-    select(work.c.id, work.c.alone, instances.c.size, work.c.priority)
+    select(work.c.id, work.c.alone, instances.c.size, work.c.priority, work.c.instance_id)
     .join(instances, instances.c.id == work.c.instance_id)
     .where(_IS_READY)
     .order_by(work.c.priority, work.c.id)

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, or_, select, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from db.bulk import write_rows
 from db.engine import Database
@@ -20,6 +19,7 @@ from db.ledger.locks import begin_recording, lock_other_images
 from db.ledger.occurrences import forget_occurrences, note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
+from db.ledger.refused_values import REFUSALS, is_refused_value, unstorable
 from db.ledger.replaced import follow_files, unmark_same_bytes
 from db.ledger.values import Conflict, Outcome
 from db.ledger.versions import supersede
@@ -29,8 +29,6 @@ from nightread.reasons import Reason
 from nightread.sources import OverwritePolicy
 
 log = logging.getLogger(__name__)
-
-_REFUSALS = (StatementError, OverflowError, UnicodeError)
 
 
 def record(
@@ -62,8 +60,8 @@ def record(
 
     try:
         recorded = database.write_bulk(in_bulk, wait_for_disk=any(_must_last(outcome) for outcome in outcomes))
-    except _REFUSALS as error:
-        if not _is_refused_value(error):
+    except REFUSALS as error:
+        if not is_refused_value(error):
             raise
         log.warning("the database refused a value: recording the batch image by image", extra={"batch": batch_id})
         recorded = database.write(one_by_one)
@@ -103,7 +101,7 @@ def _record(
     conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
     write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
-    connection.execute(_CLOSE, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})
+    connection.execute(CLOSE_BATCH, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})
     return _Recorded(counts, conflicts)
 
 
@@ -136,7 +134,7 @@ def _unless_changed(outcome: Outcome, held: Row[Any]) -> Outcome:
 def _write(
     connection: Connection, outcomes: Sequence[Outcome], bundles: dict[int, RegisteredBundle], now: datetime
 ) -> None:
-    write_rows(connection, _FINISH, _FINISH_NAMES, [_work_row(outcome, bundles, now) for outcome in outcomes])
+    write_rows(connection, FINISH, FINISH_NAMES, [work_row(outcome, bundles, now) for outcome in outcomes])
     read = [outcome for outcome in outcomes if outcome.content is not None or outcome.reason is Reason.OPTED_OUT]
     kept = [(outcome.instance_id, outcome.content, *outcome.facts) for outcome in read]
     write_rows(connection, _KEEP_FACTS, _KEEP_FACTS_NAMES, kept)
@@ -146,8 +144,8 @@ def _write(
     insert_predictions(connection, [(outcome.work_id, frame) for outcome in done for frame in outcome.frames])
 
 
-def _work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: datetime) -> tuple[object, ...]:
-    """Return the values in the order of _FINISH_NAMES."""
+def work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: datetime) -> tuple[object, ...]:
+    """Return the values in the order of FINISH_NAMES."""
     return (
         outcome.work_id,
         outcome.state.value,
@@ -178,15 +176,15 @@ def _storable(
     for attempt in (outcome, without_further) if outcome.further else (outcome,):
         if _can_store(connection, batch_id, attempt, now, policy):
             return attempt
-    return _refused(outcome)
+    return unstorable(outcome)
 
 
 def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy) -> bool:
     savepoint = connection.begin_nested()
     try:
         _record(connection, batch_id, [outcome], _NOT_CLOSED, now, policy)
-    except _REFUSALS as error:
-        if not _is_refused_value(error):
+    except REFUSALS as error:
+        if not is_refused_value(error):
             raise
         extra = {"image": outcome.instance_id, "error": type(error).__name__}
         log.warning("the database refused the values of an image", extra=extra)
@@ -194,21 +192,6 @@ def _can_store(connection: Connection, batch_id: str, outcome: Outcome, now: dat
     finally:
         savepoint.rollback()
     return True
-
-
-def _is_refused_value(error: Exception) -> bool:
-    """Return whether the driver or the database refused a value, and not the whole transaction."""
-    return not isinstance(error, DBAPIError) or isinstance(error, (DataError, IntegrityError))
-
-
-def _refused(outcome: Outcome) -> Outcome:
-    return Outcome(
-        work_id=outcome.work_id,
-        instance_id=outcome.instance_id,
-        state=State.FAILED,
-        reason=Reason.UNSTORABLE,
-        detail=Reason.UNSTORABLE.message,
-    )
 
 
 _HELD = (
@@ -227,7 +210,7 @@ _HELD = (
     .with_for_update(of=work)
 )
 
-_FINISH_NAMES = (
+FINISH_NAMES = (
     "work",
     "state",
     "reason",
@@ -249,7 +232,7 @@ _FINISH_NAMES = (
 )
 _AS_GIVEN = ("duplicate_of", "bundle_id", "label", "score", "suspicion", "route_id", "remarks", "intensities")
 _UNCOUNTED = bindparam("uncounted", type_=work.c.alone.type)
-_FINISH = (
+FINISH = (
     update(work)
     .where(work.c.id == bindparam("work"))
     .values(
@@ -283,7 +266,7 @@ _KEEP_FACTS_NAMES = ("instance", "new_content", *(f"new_{name}" for name in FACT
 _NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
 """What a trial run writes to the batch before it is rolled back."""
 
-_CLOSE = (
+CLOSE_BATCH = (
     update(batches)
     # A second call, after a commit without confirmation, holds no image and would overwrite the counts with zero.
     .where(batches.c.id == bindparam("batch"), batches.c.finished_at.is_(None))

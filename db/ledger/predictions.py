@@ -11,7 +11,6 @@ from db.bulk import write_rows
 from db.ledger.bundles import RegisteredBundle
 from db.ledger.values import FramePrediction, FurtherPrediction, Outcome
 from db.tables import State, predictions, work
-from nightread.reasons import Fault
 
 
 def insert_predictions(connection: Connection, of_work: Sequence[tuple[int, FramePrediction]]) -> None:
@@ -76,7 +75,7 @@ def _row(
         "instance_id": outcome.instance_id,
         "ordinal": ordinal,
         "bundle_id": prediction.bundle_id,
-        "state": _state(prediction).value,
+        "state": prediction.state.value,
         "batch_id": batch_id,
         "attempts": 1,
         "deaths": 0,
@@ -96,12 +95,6 @@ def _row(
         "remarks": prediction.remarks,
         "intensities": prediction.intensities,
     }
-
-
-def _state(prediction: FurtherPrediction) -> State:
-    if prediction.reason is None:
-        return State.DONE
-    return State.FAILED if prediction.reason.fault is Fault.FAILED else State.REJECTED
 
 
 _PREDICT = insert(predictions)

@@ -151,7 +151,8 @@ def _act(
         write_notices(connection, [(target, body)], alarm_id=None, now=now)
     elif kind == "priority" and match.study_instance_uid is not None:
         of_study = select(instances.c.id).where(instances.c.study_instance_uid == match.study_instance_uid)
-        waiting = update(work).where(in_state(State.RECEIVED), work.c.instance_id.in_(of_study))
+        first = (in_state(State.RECEIVED), work.c.ordinal == 0)
+        waiting = update(work).where(*first, work.c.instance_id.in_(of_study))
         connection.execute(waiting.values(priority=int(target)))
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from db.tables import State
 from imaging.facts import NO_FACTS, Facts
-from nightread.reasons import Reason
+from nightread.reasons import Fault, Reason
 
 
 class CallingEntity(NamedTuple):
@@ -86,6 +86,8 @@ class Claimed(NamedTuple):
     """True if a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
     origin: str = ""
     """Name of the source; for a member of an archive, the source of the outermost archive."""
+    rerun_bundle_id: int | None = None
+    """The bundle of a re-run, whose result becomes a further row (db.ledger.reruns); None for the first analysis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +170,13 @@ class FurtherPrediction:
     """The intensities of the prepared input (nightread.drift.levels)."""
     detail: str | None = None
     """The sentences of the remarks, or what the reason means for this image."""
+
+    @property
+    def state(self) -> State:
+        """Return the final state that the row of this prediction has."""
+        if self.reason is None:
+            return State.DONE
+        return State.FAILED if self.reason.fault is Fault.FAILED else State.REJECTED
 
 
 class Outcome(NamedTuple):

@@ -4,7 +4,8 @@ from db.queries.api_keys import ApiKey, api_keys
 from db.queries.archives import ArchiveTotals, archive_states, archive_totals
 from db.queries.audit_entries import EntryScope, searched_since
 from db.queries.batch_history import BatchRecord, NodeTotals, WorkerTotals, batch_records, node_totals
-from db.queries.bundles import BundleLabels, bundles
+from db.queries.bundles import BundleLabels, bundle_by_id, bundles
+from db.queries.compared import ComparedImage, ComparedImages, OneResult, compared_images, results_of_bundles
 from db.queries.conflicts import ConflictingImage, conflicting_images, conflicts
 from db.queries.consistency import RULES, Violation, violations
 from db.queries.deliveries import deliveries, waiting_studies
@@ -53,6 +54,7 @@ from db.queries.reportable import (
     study_results,
 )
 from db.queries.reported_files import OriginalFile, originals_of, study_originals
+from db.queries.reruns import RerunCandidate, RerunCount, rerun_candidates, rerun_counts, unfinished_reruns
 from db.queries.retriable import Retriable, retriable
 from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
@@ -96,6 +98,8 @@ __all__ = [
     "BatchDuration",
     "BatchRecord",
     "BundleLabels",
+    "ComparedImage",
+    "ComparedImages",
     "Completeness",
     "ConflictingImage",
     "Coverage",
@@ -115,6 +119,7 @@ __all__ = [
     "LatestOutcomes",
     "NightCounts",
     "NodeTotals",
+    "OneResult",
     "OptOut",
     "OriginalFile",
     "Outcomes",
@@ -130,6 +135,8 @@ __all__ = [
     "RecentWork",
     "ReportableResult",
     "ReportedBundle",
+    "RerunCandidate",
+    "RerunCount",
     "ResultWithTruth",
     "Retriable",
     "Retried",
@@ -153,8 +160,10 @@ __all__ = [
     "associations",
     "batch_records",
     "batches_of",
+    "bundle_by_id",
     "bundles",
     "bytes_arrived",
+    "compared_images",
     "conflicting_images",
     "conflicts",
     "count_with_detail",
@@ -210,6 +219,9 @@ __all__ = [
     "recent_work",
     "remarks",
     "replaced",
+    "rerun_candidates",
+    "rerun_counts",
+    "results_of_bundles",
     "results_with_truth",
     "retriable",
     "retried_later",
@@ -230,6 +242,7 @@ __all__ = [
     "unanswered_since",
     "unclaimed_batches",
     "unfinished",
+    "unfinished_reruns",
     "unsent_notices",
     "uris_of",
     "violations",

@@ -118,6 +118,8 @@ def _sentence(entry: Row[Any], about: Any) -> str:
 _SENTENCES = {
     "images.explain": "{actor} let {model} explain it, frame {frame}.",
     "images.purge": "{actor} purged it ({cause}).",
+    "images.compare": "{actor} looked at it on a page that compares two models.",
+    "images.rerun": "{actor} let other models analyse it again.",
     "images.cancel": "{actor} cancelled it.",
     IMAGE_READ: "{actor} looked at it.",
     STUDY_READ: "{actor} looked at its study.",

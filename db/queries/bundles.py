@@ -33,6 +33,12 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
     }
 
 
+def bundle_by_id(database: Database, bundle_id: int) -> BundleLabels | None:
+    """Return the bundle with this id; None if there is none."""
+    with database.read() as connection:
+        return bundles_by_id(connection).get(bundle_id)
+
+
 def bundles(database: Database) -> list[BundleLabels]:
     """List the registered bundles, oldest first."""
     with database.read() as connection:

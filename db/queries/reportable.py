@@ -237,7 +237,7 @@ _WITHOUT_RESULT = (
 _OWN = (
     select(work.c.id)
     .join(instances, instances.c.id == work.c.instance_id)
-    .where(_OF_STUDY, work.c.state.in_(UNFINISHED), ~work.c.shadow)
+    .where(_OF_STUDY, work.c.state.in_(UNFINISHED), work.c.ordinal == 0)
     .limit(1)
 )
 

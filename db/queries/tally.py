@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, literal_column, select
 
 from db.engine import Database
+from db.ledger.outbox import RERUN
 from db.queries.scope import ArrivalScope
 from db.queries.snapshot import snapshot
 from db.tables import IN_BATCH, State, in_state, instances, sources, work
@@ -113,7 +114,7 @@ def unfinished(database: Database, counted: Counted = None) -> int:
         chosen = _scope(connection, counted)
         return sum(
             connection.execute(_within(select(func.count()).where(condition), work, chosen)).scalar_one()
-            for condition in _UNFINISHED
+            for condition in _UNFINISHED_ARRIVALS
         )
 
 
@@ -156,5 +157,7 @@ def _within(statement: Select[Any], table: FromClause, scope: ArrivalScope | Non
 
 
 _RARER = (State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
+# Re-runs are no arrivals: their priority is in the index of waiting rows, and `ordinal` is not.
+_UNFINISHED_ARRIVALS = (and_(in_state(State.RECEIVED), work.c.priority < RERUN), and_(IN_BATCH, work.c.ordinal == 0))
 _UNFINISHED = (in_state(State.RECEIVED), IN_BATCH)
 _FAULTS = {reason.value: reason.fault.value for reason in Reason}  # a reason of another release is missing here

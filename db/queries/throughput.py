@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, select
 
 from db.engine import Database
+from db.ledger.outbox import RERUN
 from db.queries.steady_rate import SteadyRate, steady_rate
 from db.tables import IN_BATCH, State, batches, in_state, instances, work
 
@@ -82,7 +83,7 @@ def oldest_waiting(database: Database, *, leave_out: Collection[int] = ()) -> da
 
     The images of the sources `leave_out` do not count.
     """
-    condition = in_state(State.RECEIVED)
+    condition = _WAITING
     if leave_out:
         of_others = select(instances.c.id).where(instances.c.source_id.not_in(leave_out))
         condition = and_(condition, work.c.instance_id.in_(of_others))
@@ -91,7 +92,7 @@ def oldest_waiting(database: Database, *, leave_out: Collection[int] = ()) -> da
 
 def oldest_unfinished(database: Database) -> datetime | None:
     """Return the arrival time of the oldest image without an outcome; None if there is none."""
-    found = [_oldest(database, condition) for condition in (in_state(State.RECEIVED), IN_BATCH)]
+    found = [_oldest(database, condition) for condition in (_WAITING, and_(IN_BATCH, work.c.ordinal == 0))]
     return min(filter(None, found), default=None)
 
 
@@ -140,6 +141,7 @@ def _per_second(row: Row[int, datetime, datetime], *, earliest: datetime, latest
     return float(row.images / seconds) if seconds > 0 else 0.0
 
 
+_WAITING = and_(in_state(State.RECEIVED), work.c.priority < RERUN)  # without re-runs
 _PHASES = ("read", "predict")  # phases of worker.analyse
 _LATEST = (
     select(batches.c.images, batches.c.seconds)

@@ -18,8 +18,8 @@ from db.queries.trace_events import (
     analysis_events,
     arrival_events,
     delivery_events,
+    further_events,
     not_kept,
-    outcome_event,
     purge_events,
 )
 from db.queries.trace_relations import relations
@@ -109,7 +109,7 @@ def _events(
     events: dict[int, list[Event]] = {}
     for image_id, arrival in arrivals.items():
         first, *others = rows_of_work[image_id]
-        further = [outcome_event(row) for row in others]
+        further = [event for row in others for event in further_events(row)]
         events[image_id] = [*arrival_events(arrival), *analysis_events(first), *further]
     for image_id, event in relations(connection, arrivals, rows_of_work):
         events[image_id].append(event)

@@ -79,6 +79,14 @@ def analysis_events(row: Row[Any]) -> Iterator[Event]:
         yield outcome_event(row)
 
 
+def further_events(row: Row[Any]) -> Iterator[Event]:
+    """Yield the outcome of a further row of work, or how a re-run waits for it."""
+    if row.state in UNFINISHED:
+        yield from _waiting(row)
+    else:
+        yield outcome_event(row)
+
+
 def outcome_event(row: Row[Any]) -> Event:
     """Return the outcome that a row of work has: of the first row the answer, of others a further result."""
     values = {

@@ -153,7 +153,7 @@ def open_model_set(settings: Settings, database: Database) -> ModelSet:
     """Load the bundle that `--model` names, or else all bundles that rules name. Raises StopWork and UsageFault."""
     if settings.model is None:
         return _routed_model_set(settings, database, routes_in_force(database), {})
-    model = _load(find_bundle(settings.model, settings.bundle_folders), settings, database)
+    model = load_model(find_bundle(settings.model, settings.bundle_folders), settings, database)
     reference = model.bundle.reference
     return ModelSet(Rules([Rule(bundle=reference)]), {reference: model}, any_domain=settings.any_domain)
 
@@ -177,7 +177,7 @@ def _routed_model_set(
     for route in routes:
         model = models.get(route.bundle) or loaded.get(route.bundle)
         if model is None or model.bundle.digest != route.digest:
-            model = _load(_find_routed_bundle(route, settings), settings, database)
+            model = load_model(_find_routed_bundle(route, settings), settings, database)
         models[route.bundle] = model
     return ModelSet(rules, models, routes, any_domain=settings.any_domain)
 
@@ -208,7 +208,8 @@ def _find_routed_bundle(route: Route, settings: Settings) -> Bundle:
     return bundle
 
 
-def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel:
+def load_model(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel:
+    """Load the network of a bundle, and register the bundle if it is new. Raises StopWork."""
     on_gpu = bool(gpus(settings))
     largest = largest_micro_batch(bundle.spec, on_gpu=on_gpu)
     predictor = Predictor.load(bundle, settings.runtime, on_gpu=on_gpu, largest=largest)

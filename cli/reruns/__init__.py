@@ -1,0 +1,1 @@
+"""Choose the images of a re-run, and wait for their results."""

@@ -1,0 +1,95 @@
+"""Wait until the rows of a re-run have their outcomes, with a pipeline of this command or with running workers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+
+from redis.exceptions import RedisError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from cli.embedded.pipeline import pipeline
+from cli.embedded.redis_url import redis_url_of
+from cli.embedded.state_folder import locked_state_folder
+from cli.output.console import err
+from cli.run import RUN_SETTINGS
+from cli.wording import counted
+from db import queries
+from db.engine import Database
+from nightread.clock import utc_now
+from nightread.errors import StopWork, UsageFault
+from nightread.notify import notify_dispatcher, open_redis
+from nightread.settings import Settings
+
+_LOOK_SECONDS = 0.5
+
+Show = Callable[[int], None]
+"""Takes the number of unfinished rows."""
+
+
+def is_served(settings: Settings) -> bool:
+    """Return whether other processes analyse the rows: those of production, or of an `up` or `run` of this state."""
+    if not settings.embedded_redis:
+        return True
+    try:
+        with locked_state_folder(settings.state_dir):
+            return False
+    except UsageFault:
+        return True
+
+
+def analyse_here(settings: Settings, bundle_ids: list[int], total: int) -> None:
+    """Run dispatcher, Redis and worker until no row waits for these bundles. Raises StopWork and UsageFault."""
+    own = settings.model_copy(
+        update={name: value for name, value in RUN_SETTINGS.items() if name not in settings.model_fields_set}
+    )
+    with pipeline(own, with_worker=True, report=_report) as line, _progress(total) as show:
+        line.drain_until(lambda: queries.unfinished_reruns(line.database, bundle_ids), show)
+        line.stop_worker()
+
+
+def require_no_waiting_arrivals(database: Database, settings: Settings) -> None:
+    """Raise UsageFault if images wait for their first analysis, and no model is named for them."""
+    waiting = queries.unfinished(database)
+    if waiting and settings.model is None and not queries.routes_in_force(database):
+        raise UsageFault(
+            f"{counted(waiting, 'image')} still waiting for a first analysis, and no routing rule says by which model. "
+            "Finish them first with `nightread run PATH --model NAME`, or start `nightread up`."
+        )
+
+
+def wait_for_workers(database: Database, settings: Settings, bundle_ids: list[int], total: int) -> None:
+    """Wait until running workers have analysed all rows for these bundles."""
+    _notify(settings)
+    if not any(worker.alive and not worker.draining for worker in queries.workers(database, now=utc_now())):
+        err.print("No worker is running now: the images wait until one is.", style="yellow")
+    pause = Event()
+    with _progress(total) as show:
+        while unfinished := queries.unfinished_reruns(database, bundle_ids):
+            show(unfinished)
+            pause.wait(_LOOK_SECONDS)
+
+
+def _notify(settings: Settings) -> None:
+    """Wake the dispatcher, which otherwise looks at the database within a second."""
+    try:
+        with open_redis(redis_url_of(settings)) as redis:
+            notify_dispatcher(redis)
+    except (RedisError, StopWork, OSError):
+        err.print("Redis does not answer: the dispatcher finds the images by itself when it is back.", style="yellow")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Show]:
+    columns = (SpinnerColumn(), TextColumn("analysing again"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+
+        def show(unfinished: int) -> None:
+            most = max(total, unfinished)
+            bar.update(task, total=most, completed=most - unfinished)
+
+        yield show
+
+
+def _report(event: str) -> None:
+    err.print(event, markup=False)

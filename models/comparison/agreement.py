@@ -1,0 +1,123 @@
+"""Measure the agreement of labels, and how scores correlate and shift, with intervals by patient."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+ROUNDS = 2000
+SEED = 0
+_LEVEL = 0.95
+_LEAST_ROUNDS = 100
+_CELLS = 2_000_000
+"""Weights that are held in memory at once: rounds x images."""
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.float64]
+"""(rounds, images): how often each image was drawn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A figure with its interval. The value is None if it is undefined, the ends if they are in most rounds."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clusters:
+    """The patients of images: images of one patient resemble each other and are drawn together."""
+
+    of_image: NDArray[np.intp]
+    """(images,): the number of the patient, from 0."""
+    number: int
+    known: bool
+    """False if no patient is known, so that each image counts as one."""
+
+    @classmethod
+    def of(cls, patients: Sequence[str | None]) -> "Clusters":
+        """Number the patients; an image without one is a patient of its own."""
+        names = [f"p{patient}" if patient else f"i{index}" for index, patient in enumerate(patients)]
+        unique, of_image = np.unique(np.array(names, dtype=str), return_inverse=True)
+        return cls(of_image=of_image, number=len(unique), known=any(patients))
+
+
+def kappa(first: NDArray[np.intp], second: NDArray[np.intp], weights: Weights) -> Floats:
+    """Return Cohen's kappa (rounds,) of two codings (images,) with the same numbers for the same labels.
+
+    The agreement beyond chance as a share of the possible one (Cohen, Educational and Psychological Measurement 20,
+    1960, 37-46). NaN where both give one and the same label to all images: then it is undefined.
+    """
+    labels = np.arange(max(int(first.max()), int(second.max())) + 1)
+    total = weights.sum(axis=1)
+    observed = weights @ (first == second).astype(np.float64) / total
+    given = [(weights @ (codes[:, None] == labels).astype(np.float64)) / total[:, None] for codes in (first, second)]
+    expected = (given[0] * given[1]).sum(axis=1)
+    possible = 1 - expected
+    return np.where(possible > _TINY, (observed - expected) / np.where(possible > _TINY, possible, 1), np.nan)
+
+
+def correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
+    """Return Pearson's coefficient (rounds,) of two scores (images,); NaN where one of them is constant."""
+    total = weights.sum(axis=1)
+    means = [weights @ scores / total for scores in (first, second)]
+    squares = [weights @ scores**2 / total - mean**2 for scores, mean in zip((first, second), means, strict=True)]
+    product = weights @ (first * second) / total - means[0] * means[1]
+    spread = np.sqrt(np.clip(squares[0], 0, None) * np.clip(squares[1], 0, None))
+    return np.where(spread > _TINY, product / np.where(spread > _TINY, spread, 1), np.nan)
+
+
+def rank_correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
+    """Return Spearman's coefficient (rounds,): Pearson's of the ranks, with equal scores at their mean rank.
+
+    The ranks are those among all images in every round, so rounds differ by their weights only.
+    """
+    return correlation(rankdata(first), rankdata(second), weights)
+
+
+def mean_shift(first: Floats, second: Floats, weights: Weights) -> Floats:
+    """Return the mean (rounds,) of the second score minus the first."""
+    shifts: Floats = weights @ (second - first) / weights.sum(axis=1)
+    return shifts
+
+
+def estimate(
+    figure: Callable[[Weights], Floats], clusters: Clusters, *, rounds: int = ROUNDS, seed: int = SEED
+) -> Estimate:
+    """Return a figure of all images, with its percentile interval by bootstrap over patients.
+
+    Each round draws as many patients as there are, with replacement, and takes all images of each (Davison and Hinkley,
+    Bootstrap Methods and their Application, 1997, section 3.8). The seed is fixed: the same images give the same
+    interval. Without an interval if there are fewer than two patients.
+    """
+    images = len(clusters.of_image)
+    if images == 0:
+        return Estimate(value=None)
+    value = float(figure(np.ones((1, images)))[0])
+    if clusters.number < _LEAST_CLUSTERS or not np.isfinite(value):
+        return Estimate(value=value if np.isfinite(value) else None)
+    drawn = np.concatenate([figure(weights) for weights in _drawn(clusters, rounds, seed)])
+    known = drawn[np.isfinite(drawn)]
+    if len(known) < _LEAST_ROUNDS:
+        return Estimate(value=value)
+    low, high = np.quantile(known, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
+    return Estimate(value=value, low=float(low), high=float(high))
+
+
+def _drawn(clusters: Clusters, rounds: int, seed: int) -> list[Weights]:
+    rng = np.random.default_rng(seed)
+    at_once = max(1, _CELLS // len(clusters.of_image))
+    parts = []
+    for begin in range(0, rounds, at_once):
+        count = min(at_once, rounds - begin)
+        drawn = rng.multinomial(clusters.number, np.full(clusters.number, 1 / clusters.number), size=count)
+        parts.append(drawn[:, clusters.of_image].astype(np.float64))
+    return parts
+
+
+_LEAST_CLUSTERS = 2
+_TINY = 1e-12
