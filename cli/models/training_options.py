@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.models.card_values import INTENSITY
+from cli.models.card_values import INTENSITY, channel_option
+from imaging.input_channel import channels_from_json
 from imaging.spec import ASPECTS, InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset
@@ -47,6 +48,7 @@ _OPTIONS = (
         type=click.Choice(["1", "3"]),
         help="Channels of the input [3 if any picture has colours, else 1].",
     ),
+    channel_option,
     click.option(
         "--intensity",
         type=INTENSITY,
@@ -136,6 +138,11 @@ def _spec(dataset: Dataset, size: int | None, options: dict[str, Any]) -> InputS
     changes: dict[str, Any] = {} if size is None else {"height": size, "width": size}
     if options["channels"] is not None:
         changes["channels"] = int(options["channels"])
+    if options["meanings"]:
+        if options["channels"] is not None:
+            raise UsageFault("--channels counts the channels that --channel describes: give only one of them.")
+        changes["meanings"] = channels_from_json(options["meanings"])
+        changes["channels"] = len(changes["meanings"])
     if options["intensity"] is not None:
         changes["intensity"] = Intensity(**options["intensity"])
     if options["aspect"] is not None:
