@@ -90,6 +90,7 @@ def without_frames(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
         patients=None if examples.patients is None else examples.patients[images],
         names=[examples.names[image] for image in images],
         load=lambda number: load(int(frames[number])),
+        slice_truth=None if examples.slice_truth is None else examples.slice_truth[frames],
         whole=examples,
         frames=frames,
     )
