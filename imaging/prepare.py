@@ -1,6 +1,8 @@
 """Prepare a frame as the float32 input of one network. Training and inference share this code."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +15,8 @@ from imaging.grayscale import Grayscale
 from imaging.intensity import display, display_values, mapping_for
 from imaging.spec import BGR, InputSpec
 from imaging.voi import Mapping, Ramp
+from nightread.errors import RejectImage
+from nightread.reasons import Reason
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
 _INTEGER_SPAN = 2048
@@ -41,8 +45,59 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
     """Return one frame as C-contiguous float32 of shape (height, width, channels), written into `out` if given.
 
     The result equals `imaging.intensity.display_values`, resized and then scaled, within 1/1000 of the display range.
-    Raises RejectImage(VOI_UNUSABLE) if the header's VOI cannot be used and the bundle refuses such images.
+    Raises RejectImage: VOI_UNUSABLE if the header's VOI cannot be used and the bundle refuses such images,
+    OUT_OF_DOMAIN if a channel shows a neighbouring slice, for which there is `imaging.series.prepared_stack`.
     """
+    if not spec.meanings:
+        return _prepare(frame, spec, out)
+    if spec.needs_neighbours:
+        raise RejectImage(Reason.OUT_OF_DOMAIN, "The model needs the neighbouring slices, and this is a single image.")
+    planes = prepare_planes(frame, spec)
+    return join_planes(lambda _: planes, spec, out)
+
+
+def prepare_planes(frame: Frame, spec: InputSpec) -> Array:
+    """Return one slice in each window of the channels, once each: float32 of shape (windows, height, width).
+
+    `join_planes` makes inputs of them. Raises RejectImage(VOI_UNUSABLE) as `prepare` does.
+    """
+    specs = _plane_specs(spec)
+    planes = np.empty((len(specs), spec.height, spec.width), np.float32)
+    for plane, plane_spec in zip(planes, specs, strict=True):
+        _prepare(frame, plane_spec, plane[..., None])
+    return planes
+
+
+def join_planes(planes_at: Callable[[int], Array], spec: InputSpec, out: Array | None = None) -> Array:
+    """Return an input, float32 of shape (height, width, channels), written into `out` if given.
+
+    `planes_at` returns what `prepare_planes` made of the slice with this offset.
+    """
+    target = np.empty(spec.shape, np.float32) if out is None else out
+    for index, (channel, plane) in enumerate(zip(spec.meanings, _plane_of_channel(spec), strict=True)):
+        target[..., index] = planes_at(channel.offset)[plane]
+    if spec.mean is not None:
+        target -= np.array(spec.mean, np.float32)
+    if spec.std is not None:
+        target /= np.array(spec.std, np.float32)
+    return target
+
+
+@lru_cache(maxsize=64)
+def _plane_specs(spec: InputSpec) -> tuple[InputSpec, ...]:
+    """Return the specs of the different windows, without mean and standard deviation, which belong to channels."""
+    bare = replace(spec, mean=None, std=None)
+    return tuple(dict.fromkeys(bare.of_channel(index) for index in range(spec.channels)))
+
+
+@lru_cache(maxsize=64)
+def _plane_of_channel(spec: InputSpec) -> tuple[int, ...]:
+    """Return for each channel the index of its window in what `prepare_planes` returns."""
+    bare, specs = replace(spec, mean=None, std=None), _plane_specs(spec)
+    return tuple(specs.index(bare.of_channel(index)) for index in range(spec.channels))
+
+
+def _prepare(frame: Frame, spec: InputSpec, out: Array | None) -> Array:
     source = _source(frame, spec)
     target = np.empty(spec.shape, np.float32) if out is None else out
     gain, offset = _scaling(spec)

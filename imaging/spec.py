@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Self
+
+from imaging.input_channel import InputChannel, channels_from_json, channels_to_json
 
 INTENSITIES = ("window", "voi", "percentile", "full")
 INTERPOLATIONS = ("area", "linear", "cubic", "nearest")
@@ -56,6 +59,8 @@ class InputSpec:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     """Per channel of the input, in `channel_order`, applied after scaling: (x - mean) / std."""
+    meanings: tuple[InputChannel, ...] = ()
+    """What each channel shows: a window, of the slice itself or of a neighbour. Empty: one grey channel, or RGB."""
     channel_order: str = RGB
     """`bgr` for networks whose weights come from Caffe (keras.applications: ResNet50, VGG16, ...)."""
 
@@ -63,8 +68,9 @@ class InputSpec:
         """Raise ValueError for values that no frame could be prepared with."""
         _require("interpolation", self.interpolation, INTERPOLATIONS)
         _require("aspect", self.aspect, ASPECTS)
-        _require("channels", self.channels, (1, 3))
-        _require("channel_order", self.channel_order, CHANNEL_ORDERS if self.channels > 1 else (RGB,))
+        _require("channels", self.channels, (len(self.meanings),) if self.meanings else (1, 3))
+        in_colours = self.channels > 1 and not self.meanings
+        _require("channel_order", self.channel_order, CHANNEL_ORDERS if in_colours else (RGB,))
         if min(self.height, self.width) < 1:
             raise ValueError(f"InputSpec: size {self.height} x {self.width} is not positive")
         if not all(type(size) is int and size <= _LARGEST for size in (self.height, self.width)):
@@ -80,12 +86,35 @@ class InputSpec:
         """Return (height, width, channels) of one prepared frame."""
         return self.height, self.width, self.channels
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Return the lowest and highest offset of a channel: how many neighbours before and after a slice it needs."""
+        offsets = [channel.offset for channel in self.meanings]
+        return min(0, *offsets, 0), max(0, *offsets, 0)
+
+    @property
+    def needs_neighbours(self) -> bool:
+        """Return whether a channel shows another slice, so that a single image is not enough."""
+        return self.reach != (0, 0)
+
+    @property
+    def shown_channel(self) -> int:
+        """Return the channel to show to people: the first that shows the slice itself."""
+        return next((index for index, channel in enumerate(self.meanings) if channel.offset == 0), 0)
+
+    def of_channel(self, index: int) -> "InputSpec":
+        """Return the spec of a network that would take this channel alone; without `meanings` the spec itself."""
+        return _of_channel(self, index) if self.meanings else self
+
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for bundle.json.
+        """Return plain values for bundle.json; `channels` is the number of channels, or the list of what they show.
 
         The defaults of `channel_order` and `unusable` are omitted, to keep digests of old bundles.
         """
         values = asdict(self)
+        del values["meanings"]
+        if self.meanings:
+            values["channels"] = channels_to_json(self.meanings)
         if self.intensity.unusable == FULL:
             del values["intensity"]["unusable"]
         if self.channel_order == RGB:
@@ -97,10 +126,27 @@ class InputSpec:
         """Read the values that `to_json` returned. Raises KeyError, ValueError or TypeError for other values."""
         known = dict(values)
         known["intensity"] = Intensity(**known["intensity"])
+        if isinstance(known.get("channels"), list | tuple):
+            known["meanings"] = channels_from_json(known["channels"])
+            known["channels"] = len(known["meanings"])
         for name in ("mean", "std"):
             if known.get(name) is not None:
                 known[name] = tuple(float(value) for value in known[name])
         return cls(**known)
+
+
+@lru_cache(maxsize=256)
+def _of_channel(spec: InputSpec, index: int) -> InputSpec:
+    window = spec.meanings[index].window
+    own = spec.intensity if window is None else Intensity(kind="window", low=window[0], high=window[1])
+    return replace(
+        spec,
+        channels=1,
+        meanings=(),
+        intensity=own,
+        mean=None if spec.mean is None else (spec.mean[index],),
+        std=None if spec.std is None else (spec.std[index],),
+    )
 
 
 def _require_finite(name: str, values: Iterable[float | None]) -> None:

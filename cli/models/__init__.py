@@ -12,6 +12,7 @@ class _Models(LazyGroup):
         "list": ("cli.models.catalogue", "List all models and verify their digests."),
         "show": ("cli.models.catalogue", "Show the properties of one model."),
         "samples": ("cli.models.samples", "Draw sample images of a data set as the network sees them."),
+        "phantom-series": ("cli.models.phantom_series", "Write synthetic CT series with known truth."),
         "train": ("cli.models.train", "Train a network and write it as a bundle."),
         "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
         "drift-reference": (

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from imaging.input_channel import channels_from_json
 from imaging.spec import REFUSE
 from models.domain import FIELDS, RANGES, Domain
 from models.domain_of_data import with_stated
@@ -46,6 +47,16 @@ def _intensity(text: str) -> dict[str, Any]:
     return {"kind": kind, "low": low, "high": high}
 
 
+def _channel(text: str) -> dict[str, Any]:
+    window, at, offset = text.partition("@")
+    values: dict[str, Any] = {"offset": int(offset) if at else 0}
+    if window:
+        low, high = map(float, window.split(":"))
+        values["window"] = [low, high]
+    channels_from_json([values])
+    return values
+
+
 def _span(text: str) -> dict[str, float]:
     low, high = map(float, text.split(".."))
     return {"scale_low": low, "scale_high": high}
@@ -84,12 +95,22 @@ def stated_domain(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 SIZE = _Parsed("size", "224x224x3", _size)
 INTENSITY = _Parsed("intensity", "window:-600:1500, voi, voi:refuse, full or percentile:1:99", _intensity)
+CHANNEL = _Parsed("channel", "0:80, 0:80@-1 or @-1", _channel)
 SPAN = _Parsed("range", "0..255", _span)
 NUMBERS = _Parsed("numbers", "0.485,0.456,0.406", lambda text: tuple(map(float, text.split(","))))
 LABELS = _Parsed("labels", "clear,nodule", lambda text: [label.strip() for label in text.split(",")])
 THRESHOLD = _Parsed("threshold", "nodule=0.5", _threshold)
 DOMAIN = _Parsed("domain", "modalities=CR,DX or rows=256..4096", _domain)
 
+channel_option = click.option(
+    "--channel",
+    "meanings",
+    type=CHANNEL,
+    multiple=True,
+    metavar="LOW:HIGH@OFFSET",
+    help="What one channel shows, repeated for each channel: a window in modality units, and with @-1 or @1 that of "
+    "the neighbouring slice; @-1 alone takes the window of --intensity (docs/series.md).",
+)
 domain_option = click.option(
     "--domain",
     "domain",

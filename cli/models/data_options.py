@@ -78,6 +78,8 @@ def describe(dataset: Dataset, console: Console) -> None:
     console.print(Text(f"split: {dataset.split}"))
     for reason, files in dataset.unreadable.items():
         console.print(Text(f"left out: {counted(files, 'file')}, {reason.value}: {reason.message}"), style="yellow")
+    for refusal, series in dataset.refused_series.items():
+        console.print(Text(f"left out: {series:,} series, {refusal.value} (docs/series.md)"), style="yellow")
 
 
 def _heading(dataset: Dataset) -> str:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.inputs.options import settings_from, state_options
-from cli.models.card_values import INTENSITY, LABELS, NUMBERS, SIZE, SPAN, THRESHOLD, domain_option, stated_domain
+from cli.models.card_values import (
+    INTENSITY,
+    LABELS,
+    NUMBERS,
+    SIZE,
+    SPAN,
+    THRESHOLD,
+    channel_option,
+    domain_option,
+    stated_domain,
+)
 from cli.output.console import err, out, print_json
 from cli.wording import counted
 from imaging.spec import ASPECTS, CHANNEL_ORDERS, INTERPOLATIONS
@@ -57,6 +67,7 @@ _OF_CARD = (
     help="How pixel values become grey values: window:LOW:HIGH, voi, voi:refuse (rejects images "
     "whose window cannot be used), full, or percentile:LOW:HIGH.",
 )
+@channel_option
 @click.option("--scale", type=SPAN, metavar="LOW..HIGH", help="Input values of black and white [0..1].")
 @click.option("--mean", type=NUMBERS, metavar="M,..", help="Value to subtract from each channel, after --scale.")
 @click.option("--std", type=NUMBERS, metavar="S,..", help="Value to divide each channel by, after --mean.")
@@ -160,6 +171,8 @@ def _card(options: dict[str, Any]) -> dict[str, Any]:
         card["domain"] = dict(card.get("domain", {})) | stated_domain(given["domain"])
     inputs = dict(card.get("input", {})) | given.get("size", {}) | given.get("scale", {})
     inputs |= {name: given[name] for name in _OF_INPUT if name in given}
+    if "meanings" in given:
+        inputs["channels"] = list(given["meanings"])
     if "intensity" in given:
         inputs["intensity"] = given["intensity"]
     return card | ({"input": inputs} if {"height", "intensity"} <= inputs.keys() else {"input": None})

@@ -60,6 +60,8 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
       nightread models train --data mnist:data/mnist --network classic --epochs 10 --out bundles/mnist
       nightread models train --data npz:pneumonia.npz --network residual --normal-label normal --out bundles/pneumonia
       nightread models train --data images:xrays --network MobileNetV3Small --size 224 --flip --out bundles/xrays
+      nightread models train --data dicom-series:series --labels slices.csv --network detector \\
+        --channel @-1 --channel @0 --channel @1 --out bundles/series
       nightread models train --data phantom:9000 --network detector --flip --epochs 14 --out bundles/phantom
     """  # noqa: D301 - click reads the backspace itself
     _require_free_folder(folder, resume=resume, overwrite=overwrite)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.models.card_values import INTENSITY
+from cli.models.card_values import INTENSITY, channel_option
+from imaging.input_channel import channels_from_json
 from imaging.spec import ASPECTS, InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset
@@ -47,6 +48,7 @@ _OPTIONS = (
         type=click.Choice(["1", "3"]),
         help="Channels of the input [3 if any picture has colours, else 1].",
     ),
+    channel_option,
     click.option(
         "--intensity",
         type=INTENSITY,
@@ -111,10 +113,13 @@ def recipe_from(dataset: Dataset, *, network: str, size: int | None, pretrained:
     chosen = {name: options[name] for name in known if options[name] is not None}
     if options["class_weights"] and not dataset.exclusive:
         raise UsageFault("--class-weights needs data with exactly one label per image.")
+    spec = _spec(dataset, size, options)
+    if spec.needs_neighbours and not dataset.of_series:
+        raise UsageFault(f"{dataset.reference} has no neighbouring slices: give --data dicom-series:FOLDER.")
     try:
         return Recipe(
             network=network,
-            spec=_spec(dataset, size, options),
+            spec=spec,
             epochs=options["epochs"],
             schedule=options["schedule"],
             augmentation=Augmentation(
@@ -136,6 +141,11 @@ def _spec(dataset: Dataset, size: int | None, options: dict[str, Any]) -> InputS
     changes: dict[str, Any] = {} if size is None else {"height": size, "width": size}
     if options["channels"] is not None:
         changes["channels"] = int(options["channels"])
+    if options["meanings"]:
+        if options["channels"] is not None:
+            raise UsageFault("--channels counts the channels that --channel describes: give only one of them.")
+        changes["meanings"] = channels_from_json(options["meanings"])
+        changes["channels"] = len(changes["meanings"])
     if options["intensity"] is not None:
         changes["intensity"] = Intensity(**options["intensity"])
     if options["aspect"] is not None:

@@ -9,6 +9,7 @@ from models.datasets.medmnist import open_npz
 from models.datasets.mnist import open_mnist
 from models.datasets.phantom_series import open_phantoms
 from models.datasets.request import DatasetRequest
+from models.datasets.series_folders import open_dicom_series
 from nightread.errors import UsageFault
 from nightread.plain_text import visible
 
@@ -17,10 +18,11 @@ _OPENERS: dict[str, Callable[[DatasetRequest], Dataset]] = {
     "npz": open_npz,
     "images": open_images,
     "dicom": open_dicom,
+    "dicom-series": open_dicom_series,
     "phantom": open_phantoms,
 }
-KINDS = ("mnist:FOLDER", "npz:FILE", "images:FOLDER", "dicom:FOLDER", "phantom:N")
-_LABELLED_BY_CSV = ("images", "dicom")
+KINDS = ("mnist:FOLDER", "npz:FILE", "images:FOLDER", "dicom:FOLDER", "dicom-series:FOLDER", "phantom:N")
+_LABELLED_BY_CSV = ("images", "dicom", "dicom-series")
 
 
 def open_dataset(

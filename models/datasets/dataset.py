@@ -11,6 +11,7 @@ from imaging.dicom_image import Frame
 from imaging.facts import Facts
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
+from imaging.series.rules import SeriesRefusal
 from imaging.spec import InputSpec
 from nightread.reasons import Reason
 
@@ -33,6 +34,8 @@ class Examples:
     """Returns the stored values of a frame by its number. Raises RejectImage for pixels that cannot be decoded."""
     facts: Callable[[int], Facts] | None = None
     """Returns what the header of an image says, by its number; None if the images have no headers."""
+    slice_truth: NDArray[np.float32] | None = None
+    """(frames, labels): the labels of each slice of a series; None if only images or series are labelled."""
 
     def __len__(self) -> int:
         """Return the number of frames; a network takes frames."""
@@ -45,8 +48,8 @@ class Examples:
 
     @property
     def frame_truth(self) -> NDArray[np.float32]:
-        """Return the labels of each frame, (frames, labels): a frame has the labels of its image."""
-        return self.truth[self.image_of]
+        """Return the labels of each frame, (frames, labels): its own if they are known, else those of its image."""
+        return self.truth[self.image_of] if self.slice_truth is None else self.slice_truth
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
         """Return inputs (n, height, width, channels) of these frames, prepared by the same code as in a worker."""
@@ -76,6 +79,10 @@ class Dataset:
     """The kinds of all images, each once; empty if they are unknown."""
     unreadable: Mapping[Reason, int] = field(default_factory=dict)
     """The number of files that cannot be read, by reason."""
+    of_series: bool = False
+    """Whether an image is a stack of slices, so that channels can show neighbours."""
+    refused_series: Mapping[SeriesRefusal, int] = field(default_factory=dict)
+    """The number of series without a usable stack, by reason."""
 
 
 def portable(reference: str) -> str:

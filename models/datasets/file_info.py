@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import cast
 
+from imaging.dicom_image import DicomImage
 from imaging.errors import RejectDicomImage
 from imaging.facts import Facts
 from imaging.kind import COLOUR, GREY, ImageKind
@@ -18,6 +19,8 @@ from imaging.patient import PatientHasher
 from imaging.raster import check_raster
 from imaging.read import read
 from imaging.read_kind import likely_kind
+from imaging.series.read_slices import read_slices
+from imaging.series.slice_geometry import SliceGeometry
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -41,6 +44,9 @@ class FileInfo:
     digest: str | None = None
     """The BLAKE2b digest of the complete content; None if the patient is known."""
     sop_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    slices: tuple[SliceGeometry, ...] = ()
+    """Where its frames lie; empty if the data set is not one of series."""
     reason: Reason | None = None
     """The reason why the file cannot be read; None if it can."""
 
@@ -63,10 +69,11 @@ def read_file_infos(
     return infos
 
 
-def read_dicom_info(path: Path) -> FileInfo:
+def read_dicom_info(path: Path, *, with_slices: bool = False) -> FileInfo:
     """Read a DICOM file through a memory map, so that only the header of a large grey file is read.
 
-    Raises RejectImage for an empty file, RejectDicomImage for an invalid one, and OSError.
+    `with_slices`: also read where its frames lie. Raises RejectImage for an empty file, RejectDicomImage for an invalid
+    one, and OSError.
     """
     with path.open("rb") as stream:
         if os.fstat(stream.fileno()).st_size == 0:
@@ -81,6 +88,8 @@ def read_dicom_info(path: Path) -> FileInfo:
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
                 sop_instance_uid=dicom_image.facts.sop_instance_uid,
+                series_instance_uid=dicom_image.facts.series_instance_uid,
+                slices=_slices(dicom_image) if with_slices else (),
             )
 
 
@@ -97,6 +106,11 @@ def read_image_info(path: Path) -> FileInfo:
         kind=kind,
         digest=blake2b(content).hexdigest(),
     )
+
+
+def _slices(dicom_image: DicomImage) -> tuple[SliceGeometry, ...]:
+    elements = dicom_image.elements
+    return () if elements is None else read_slices(elements, frames=dicom_image.frame_count)
 
 
 def _samples(content: bytes) -> int:

@@ -41,7 +41,7 @@ class FileExamples(Examples):
 
         def load(number: int) -> Frame:
             image = int(image_of[number])
-            return _frame(_dicom_image(folder, names[image]), number - int(firsts[image]))
+            return _frame(read_dicom_image(folder, names[image]), number - int(firsts[image]))
 
         def facts(image: int) -> Facts:
             return _dicom_image(folder, names[image]).facts
@@ -70,7 +70,7 @@ class FileExamples(Examples):
         """Fill the rows that belong to frames of one file; `rows` are in the order of its frames."""
         image = int(self.image_of[numbers[rows[0]]])
         first = int(np.searchsorted(self.image_of, image))
-        decoded, position = iter(_dicom_image(self.folder, self.names[image]).frames()), 0
+        decoded, position = iter(read_dicom_image(self.folder, self.names[image]).frames()), 0
         previous = None
         for row in rows:
             wanted = int(numbers[row]) - first
@@ -81,7 +81,8 @@ class FileExamples(Examples):
             previous, position = prepared[row], wanted + 1
 
 
-def _dicom_image(folder: Path, name: str) -> DicomImage:
+def read_dicom_image(folder: Path, name: str) -> DicomImage:
+    """Read a file below the folder. Raises RejectImage, or RetryImage if it no longer exists or cannot be read."""
     try:
         return read((folder / name).read_bytes(), accept_raster=True)
     except FileNotFoundError as error:

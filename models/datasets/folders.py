@@ -12,7 +12,7 @@ from models.datasets.dataset import BY_IMAGE, BY_PATIENT, OFFICIAL, Dataset
 from models.datasets.file_info import PATIENTS, FileInfo, read_dicom_info, read_file_infos, read_image_info
 from models.datasets.file_parts import PART_NAMES, LabelledFile, UnreadableFile, named_unreadable, split_files
 from models.datasets.files import FileExamples
-from models.datasets.label_table import PATH, LabelRow, LabelTable, folder_table, read_label_table
+from models.datasets.label_table import PATH, SERIES, LabelRow, LabelTable, folder_table, read_label_table
 from models.datasets.layout import Layout, list_files, read_layout
 from models.datasets.native_spec import dicom_spec, image_spec
 from models.datasets.request import DatasetRequest
@@ -37,12 +37,12 @@ def _open(
     folder = request.folder
     names = list_files(folder)
     layout = read_layout(names)
-    table = _table(request, names, layout)
+    table = labels_of_files(request, names, layout)
     if table.key == PATH:
         names = [name for name in names if name in table.rows]
     infos = read_file_infos([folder / name for name in names], read_info, request.progress)
     files = _label(request, table, names, infos)
-    unreadable = _unreadable(table, names, infos)
+    unreadable = unreadable_files(table, names, infos)
     _check_labels(request, table, files, unreadable)
     parts = split_files(request, layout, files, table.labels, unreadable)
     known = all(file.patient for file in files)
@@ -61,7 +61,8 @@ def _open(
     )
 
 
-def _table(request: DatasetRequest, names: Sequence[str], layout: Layout) -> LabelTable:
+def labels_of_files(request: DatasetRequest, names: Sequence[str], layout: Layout) -> LabelTable:
+    """Return the labels from --labels or from class folders. Raises UsageFault if neither is usable."""
     if layout.parts and TEST not in layout.parts:
         request.refuse(
             "there are folders for training and validation, but none for the test",
@@ -76,12 +77,12 @@ def _table(request: DatasetRequest, names: Sequence[str], layout: Layout) -> Lab
         return table
     table = read_label_table(request.labels_file)
     if table.key == PATH:
-        _check_rows(request, table, set(names))
+        check_rows(request, table, set(names))
     return table
 
 
-def _check_rows(request: DatasetRequest, table: LabelTable, present: Collection[str | None]) -> None:
-    """Raise UsageFault if rows of the CSV file do not match any file."""
+def check_rows(request: DatasetRequest, table: LabelTable, present: Collection[str | None]) -> None:
+    """Raise UsageFault if rows of the CSV file do not match any file; `present` are the keys of the files."""
     unmatched = [row.line for key, row in table.rows.items() if key not in present]
     if unmatched:
         request.refuse(
@@ -96,26 +97,33 @@ def _label(
 ) -> list[LabelledFile]:
     """Return the readable files that have a row in `table`."""
     if table.key != PATH:
-        _check_rows(request, table, {info.sop_instance_uid for info in infos})
+        check_rows(request, table, {uid_of(table, info) for info in infos})
     files = []
     for name, info in zip(names, infos, strict=True):
-        row = _row(table, name, info)
+        row = label_row(table, name, info)
         if row is not None and info.reason is None:
             files.append(LabelledFile(name=name, info=info, truth=row.truth, patient=_patient(row, info)))
     return files
 
 
-def _unreadable(table: LabelTable, names: Sequence[str], infos: Sequence[FileInfo]) -> list[UnreadableFile]:
+def unreadable_files(table: LabelTable, names: Sequence[str], infos: Sequence[FileInfo]) -> list[UnreadableFile]:
+    """Return the files that cannot be read, with their labels if they are known."""
     files = []
     for name, info in zip(names, infos, strict=True):
         if info.reason is not None:
-            row = _row(table, name, info)
+            row = label_row(table, name, info)
             files.append(UnreadableFile(name=name, reason=info.reason, truth=row.truth if row else ()))
     return files
 
 
-def _row(table: LabelTable, name: str, info: FileInfo) -> LabelRow | None:
-    return table.rows.get(name if table.key == PATH else info.sop_instance_uid or "")
+def label_row(table: LabelTable, name: str, info: FileInfo) -> LabelRow | None:
+    """Return the row of a file, None if it has none."""
+    return table.rows.get(name if table.key == PATH else uid_of(table, info) or "")
+
+
+def uid_of(table: LabelTable, info: FileInfo) -> str | None:
+    """Return the UID by which `table` names the image or its series."""
+    return info.series_instance_uid if table.key == SERIES else info.sop_instance_uid
 
 
 def _patient(row: LabelRow, info: FileInfo) -> str | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 from models.datasets.layout import Layout
 from nightread.errors import UsageFault
 
-PATH, UID = "path", "sop_instance_uid"
+PATH, UID, SERIES = KEYS = ("path", "sop_instance_uid", "series_instance_uid")
 _LABEL, _PATIENT = "label", "patient"
 _YES_NO = {"0": 0.0, "0.0": 0.0, "0,0": 0.0, "1": 1.0, "1.0": 1.0, "1,0": 1.0}
 _SEPARATORS = (",", ";", "\t", "|")
@@ -29,13 +29,13 @@ class LabelRow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable:
-    """The rows by relative path or by SOP Instance UID."""
+    """The rows by relative path, or by SOP or Series Instance UID."""
 
     labels: tuple[str, ...]
     exclusive: bool
     """True: each image has exactly one label."""
     key: str
-    """The key of `rows`: PATH or UID."""
+    """The key of `rows`: PATH, UID or SERIES."""
     rows: Mapping[str, LabelRow]
 
 
@@ -50,16 +50,17 @@ def folder_table(names: Sequence[str], layout: Layout) -> LabelTable:
 def read_label_table(file: Path) -> LabelTable:
     """Read a CSV file of labels. Raises UsageFault with the line and the remedy.
 
-    Columns: `path` or `sop_instance_uid`; `label`, or one column of 0 and 1 per label; optionally `patient`. They are
-    separated by commas, semicolons, tabs or vertical bars.
+    Columns: `path`, `sop_instance_uid` or `series_instance_uid`; `label`, or one column of 0 and 1 per label;
+    optionally `patient`. They are separated by commas, semicolons, tabs or vertical bars.
     """
     columns, numbered = _read(file)
     lines = [line for _, line in numbered]
-    key = next((name for name in (PATH, UID) if name in columns), None)
+    key = next((name for name in KEYS if name in columns), None)
     if key is None:
-        _refuse(file, f"there is no column {PATH} or {UID}", "Add one of them, so that each row names its image.")
+        missing = f"there is no column {PATH}, {UID} or {SERIES}"
+        _refuse(file, missing, "Add one of them, so that each row names its image or series.")
     exclusive = _LABEL in columns
-    others = tuple(name for name in columns if name not in (PATH, UID, _PATIENT))
+    others = tuple(name for name in columns if name not in (*KEYS, _PATIENT))
     labels = tuple(sorted({line[_LABEL] for line in lines if line[_LABEL]})) if exclusive else others
     if not labels:
         _refuse(file, "there are no labels", f"Add a column {_LABEL}, or one column of 0 and 1 per label.")
@@ -98,7 +99,7 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
 def _separator(heading: str) -> str:
     """Return the separator with which the line of column names has one that names the image; else the comma."""
     for separator in _SEPARATORS:
-        if {name.strip(' "\r\n') for name in heading.split(separator)} & {PATH, UID}:
+        if {name.strip(' "\r\n') for name in heading.split(separator)} & set(KEYS):
             return separator
     return _SEPARATORS[0]
 
@@ -113,7 +114,7 @@ def _flags(file: Path, number: int, line: dict[str, str], labels: tuple[str, ...
         _refuse(
             file,
             f"line {number}, column {invalid} is neither 0 nor 1",
-            f"Without a column {_LABEL}, all columns except {PATH}, {UID} and {_PATIENT} are labels.",
+            f"Without a column {_LABEL}, all columns except {', '.join((*KEYS, _PATIENT))} are labels.",
         )
     return tuple(_YES_NO[line[name]] for name in labels)
 

@@ -45,7 +45,13 @@ def worst_mistakes(predictions: Predictions, scored: Scored, examples: Examples,
 
 
 def picture_uri(prepared: NDArray[np.float32], spec: InputSpec) -> str:
-    """Return a prepared frame (height, width, channels) as a PNG or JPEG data URI, with scaling and mean undone."""
+    """Return a prepared frame (height, width, channels) as a PNG or JPEG data URI, with scaling and mean undone.
+
+    If the channels show windows or neighbours, only the first one of the slice itself is shown.
+    """
+    if spec.meanings:
+        shown_channel = spec.shown_channel
+        prepared, spec = prepared[..., shown_channel : shown_channel + 1], spec.of_channel(shown_channel)
     shown = prepared * np.array(spec.std or 1, np.float32) + np.array(spec.mean or 0, np.float32)
     shown = (shown - spec.scale_low) / (spec.scale_high - spec.scale_low)
     pixels: NDArray[Any] = np.rint(np.clip(shown, 0, 1) * 255).astype(np.uint8)

@@ -46,7 +46,13 @@ def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Pictur
 
 
 def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
-    """Convert the input of a network to a picture, with scaling and mean undone."""
+    """Convert the input of a network to a picture, with scaling and mean undone.
+
+    If the channels show windows or neighbours, only the first one of the slice itself is shown.
+    """
+    if spec.meanings:
+        channel = spec.shown_channel
+        prepared, spec = prepared[..., channel : channel + 1], spec.of_channel(channel)
     mean = np.array(spec.mean or (0.0,) * spec.channels, np.float32)
     std = np.array(spec.std or (1.0,) * spec.channels, np.float32)
     values = (prepared * std + mean - spec.scale_low) / (spec.scale_high - spec.scale_low)

@@ -48,7 +48,7 @@ def _changes(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
     )
     if spec.mean or spec.std:
         yield "without --mean and --std", replace(spec, mean=None, std=None)
-    if spec.channels > 1:
+    if spec.channels > 1 and not spec.meanings:
         yield from _colours(spec)
     for name, intensity in _INTENSITIES.items():
         yield f"--intensity {name}", replace(spec, intensity=intensity)

@@ -85,7 +85,7 @@ def phantom_file(*, seed: int, index: int, style: PhantomStyle = MIXED) -> tuple
         photometric=str(dataset.PhotometricInterpretation),
         bits=int(dataset.BitsStored),
     )
-    return _as_file(dataset, str(chosen.syntax)), truth
+    return as_file(dataset, str(chosen.syntax)), truth
 
 
 def _settle(style: PhantomStyle, rng: np.random.Generator) -> PhantomStyle:
@@ -108,9 +108,9 @@ def _describe(seed: int, index: int, rng: np.random.Generator) -> Dataset:
     study_time = f"{18 + index % 6:02d}{index * 7 % 60:02d}{index * 13 % 60:02d}"
     dataset = Dataset()
     dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = _uid(seed, "image", index)
-    dataset.StudyInstanceUID = _uid(seed, "study", index)
-    dataset.SeriesInstanceUID = _uid(seed, "series", index)
+    dataset.SOPInstanceUID = phantom_uid(seed, "image", index)
+    dataset.StudyInstanceUID = phantom_uid(seed, "study", index)
+    dataset.SeriesInstanceUID = phantom_uid(seed, "series", index)
     dataset.PatientName = f"{_FAMILY_NAMES[patient % len(_FAMILY_NAMES)]}^{_GIVEN_NAMES[patient % len(_GIVEN_NAMES)]}"
     dataset.PatientID = f"PH{seed % 10_000:04d}-{patient:06d}"
     dataset.IssuerOfPatientID = "NIGHTREAD-PHANTOMS"
@@ -129,7 +129,7 @@ def _describe(seed: int, index: int, rng: np.random.Generator) -> Dataset:
     return dataset
 
 
-def _uid(seed: int, kind: str, index: int) -> str:
+def phantom_uid(seed: int, kind: str, index: int) -> str:
     """Derive a UID from a name-based UUID (DICOM PS3.5 B.2), so that a phantom always has the same UIDs."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, f'{seed}/{kind}/{index}').int}"
 
@@ -159,7 +159,7 @@ def _add_image(dataset: Dataset, film: Image, style: PhantomStyle, rng: np.rando
     dataset.WindowCenter = f"{top * (1 - centre if inverted else centre):.1f}"
     dataset.WindowWidth = f"{top * rng.uniform(0.90, 1.05):.1f}"
     dataset.BurnedInAnnotation, dataset.LossyImageCompression = "NO", "00"
-    _add_pixels(dataset, stored, str(style.syntax))
+    add_pixels(dataset, stored, str(style.syntax))
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
@@ -168,7 +168,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def _add_pixels(dataset: Dataset, stored: Stored, syntax: str) -> None:
+def add_pixels(dataset: Dataset, stored: Stored, syntax: str) -> None:
     """Add the pixel data, padded to an even length. Compressed frames are encapsulated (DICOM PS3.5 A.4)."""
     encode = ENCODERS.get(syntax)
     if encode is None:
@@ -179,7 +179,7 @@ def _add_pixels(dataset: Dataset, stored: Stored, syntax: str) -> None:
     dataset["PixelData"].VR = "OB" if encode is not None or stored.itemsize == 1 else "OW"
 
 
-def _as_file(dataset: Dataset, syntax: str) -> bytes:
+def as_file(dataset: Dataset, syntax: str) -> bytes:
     """Return a DICOM file with preamble and file meta information (DICOM PS3.10 section 7)."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID

@@ -91,6 +91,7 @@ def without_frames(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
         names=[examples.names[image] for image in images],
         load=lambda number: load(int(frames[number])),
         facts=None if facts is None else lambda image: facts(int(images[image])),
+        slice_truth=None if examples.slice_truth is None else examples.slice_truth[frames],
         whole=examples,
         frames=frames,
     )

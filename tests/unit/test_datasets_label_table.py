@@ -33,7 +33,7 @@ def test_columns_of_0_and_1_give_any_number_of_labels(file: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,label\na,x\n", "no column path or sop_instance_uid. Add one"),
+        ("file,label\na,x\n", "no column path, sop_instance_uid or series_instance_uid. Add one"),
         ("path,patient\na,x\n", "there are no labels. Add a column label"),
         ("path,label\n", "no rows below the column names"),
         ("", "no rows below the column names"),

@@ -1,0 +1,69 @@
+"""Compute where slices lie along the normal of their common orientation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.series.rules import AXIAL, CORONAL, OBLIQUE, SAGITTAL
+from imaging.series.slice_geometry import SliceGeometry
+
+Vectors = NDArray[np.float64]
+
+SAME_POSITION_MM = 0.01
+"""Slices that are closer lie at the same position. The thinnest slices of patients are ten times as far apart."""
+_SAME_DIRECTION = float(np.cos(np.radians(1)))
+_OBLIQUE = float(np.cos(np.radians(40)))
+_SHORTEST = 0.5
+"""The directions of rows and columns are unit vectors; shorter ones are an error of the writer."""
+_MOST_PARALLEL = 0.5
+_AXES = (SAGITTAL, CORONAL, AXIAL)
+"""By the axis of LPS to which the normal is nearest."""
+
+
+def has_geometry(piece: SliceGeometry) -> bool:
+    """Return whether position and orientation are there, and rows and columns of the image are different directions."""
+    if piece.position is None or piece.orientation is None:
+        return False
+    rows, columns = np.array(piece.orientation[:3]), np.array(piece.orientation[3:])
+    lengths = float(np.linalg.norm(rows)), float(np.linalg.norm(columns))
+    return min(lengths) > _SHORTEST and abs(float(rows @ columns)) < _MOST_PARALLEL * lengths[0] * lengths[1]
+
+
+def by_orientation(slices: Sequence[SliceGeometry]) -> list[list[SliceGeometry]]:
+    """Return groups of slices whose rows and columns differ in direction by less than one degree."""
+    if not slices:
+        return []
+    directions = np.array([piece.orientation for piece in slices], np.float64).reshape(-1, 2, 3)
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    left, groups = np.arange(len(slices)), []
+    while len(left):
+        cosines = np.einsum("nij,ij->ni", directions[left], directions[left[0]])
+        same = cosines.min(axis=1) >= _SAME_DIRECTION
+        groups.append([slices[index] for index in left[same]])
+        left = left[~same]
+    return groups
+
+
+def normal_of(slices: Sequence[SliceGeometry]) -> Vectors:
+    """Return the mean unit normal (3,), turned so that its largest part is positive: to the head, back or left."""
+    directions = np.array([piece.orientation for piece in slices], np.float64)
+    normal = np.cross(directions[:, :3], directions[:, 3:]).mean(axis=0)
+    normal /= np.linalg.norm(normal)
+    return np.asarray(normal * np.sign(normal[np.abs(normal).argmax()]))
+
+
+def positions_along(normal: Vectors, slices: Sequence[SliceGeometry]) -> Vectors:
+    """Return the position of each slice along the normal in mm (n,)."""
+    return np.asarray(np.array([piece.position for piece in slices], np.float64) @ normal)
+
+
+def orientation_name(normal: Vectors) -> str:
+    """Return `axial`, `coronal` or `sagittal` by the nearest axis, or `oblique` if none is within 40 degrees."""
+    axis = int(np.abs(normal).argmax())
+    return _AXES[axis] if abs(float(normal[axis])) >= _OBLIQUE else OBLIQUE
+
+
+def have_collisions(positions: Vectors) -> bool:
+    """Return whether two of the positions are the same."""
+    return bool((np.diff(np.sort(positions)) < SAME_POSITION_MM).any())

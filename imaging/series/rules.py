@@ -1,0 +1,77 @@
+"""Define which stacks of slices a bundle accepts, and why one is refused."""
+
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+AXIAL, CORONAL, SAGITTAL, OBLIQUE, ANY = "axial", "coronal", "sagittal", "oblique", "any"
+ORIENTATIONS = (AXIAL, CORONAL, SAGITTAL, ANY)
+
+
+class SeriesRefusal(StrEnum):
+    """Why a series, or one of its stacks, has no result."""
+
+    AMBIGUOUS_SERIES = "ambiguous_series"
+    """Several slices lie at one position, and no attribute tells their stacks apart."""
+    NO_GEOMETRY = "no_geometry"
+    """No slice that could be used has Image Position and Image Orientation."""
+    TOO_FEW_SLICES = "too_few_slices"
+    """The stack has fewer slices than the bundle requires."""
+    SLICE_SPACING = "slice_spacing"
+    """The spacing of the slices is outside of the range of the bundle."""
+    SLICE_ORIENTATION = "slice_orientation"
+    """The stack has another orientation than the bundle requires."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeriesRules:
+    """The admission rules of a bundle. The defaults accept every stack."""
+
+    minimum_slices: int = 1
+    spacing_mm: tuple[float, float] | None = None
+    """Smallest and largest distance between neighbouring slices (the median of the stack); None: any."""
+    orientation: str = ANY
+    """`axial`, `coronal`, `sagittal` or `any`."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for rules that no stack can meet."""
+        if self.orientation not in ORIENTATIONS:
+            allowed = ", ".join(ORIENTATIONS)
+            raise ValueError(f"SeriesRules: orientation is {self.orientation!r}; allowed: {allowed}")
+        if type(self.minimum_slices) is not int or self.minimum_slices < 1:
+            raise ValueError(f"SeriesRules: minimum_slices is {self.minimum_slices!r}, not a positive whole number")
+        if self.spacing_mm is not None:
+            low, high = self.spacing_mm
+            if not (math.isfinite(high) and 0 <= low <= high):
+                raise ValueError(f"SeriesRules: spacing_mm requires 0 <= low <= high, not {low}..{high}")
+
+    def refusal(self, *, slices: int, spacing_mm: float, orientation: str) -> SeriesRefusal | None:
+        """Return why a stack with these properties is refused; None if it is accepted.
+
+        `spacing_mm` is 0 for a single slice, to which a range of spacing does not apply.
+        """
+        if slices < self.minimum_slices:
+            return SeriesRefusal.TOO_FEW_SLICES
+        if self.orientation not in (ANY, orientation):
+            return SeriesRefusal.SLICE_ORIENTATION
+        if self.spacing_mm is not None and slices > 1:
+            low, high = self.spacing_mm
+            if not low - _ROUNDING_MM <= spacing_mm <= high + _ROUNDING_MM:
+                return SeriesRefusal.SLICE_SPACING
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for bundle.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Read the values that `to_json` returned. Raises TypeError or ValueError for others."""
+        spacing = values.get("spacing_mm")
+        return cls(**values | {"spacing_mm": None if spacing is None else (float(spacing[0]), float(spacing[1]))})
+
+
+EVERY_SERIES = SeriesRules()
+_ROUNDING_MM = 0.01
+"""Positions are written with few decimals: a spacing of 0.999 mm is one of 1 mm."""

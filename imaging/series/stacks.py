@@ -1,0 +1,86 @@
+"""Tell the stacks of one orientation apart by the attributes of their slices."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.series.placed import SAME_POSITION_MM, have_collisions, normal_of, positions_along
+from imaging.series.slice_geometry import NO_ATTRIBUTES, SliceGeometry, StackAttributes
+
+_CONTRASTS = ("stack_id", "temporal_position", "echo_number", "echo_time", "b_value", "contrast", "image_type")
+"""Slices that differ in these show something else: they are other stacks if they lie between each other."""
+_COUNTERS = ("acquisition_number", "trigger_time", "gradient_direction")
+"""Some devices count these from slice to slice. They tell stacks apart only where slices lie at the same position."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnorderedStack:
+    """Slices of one stack, and by which attributes it was told from others."""
+
+    slices: list[SliceGeometry]
+    told_apart_by: StackAttributes = NO_ATTRIBUTES
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Return whether two slices lie at the same position."""
+        return have_collisions(positions_along(normal_of(self.slices), self.slices))
+
+
+def tell_apart(slices: Sequence[SliceGeometry]) -> list[UnorderedStack]:
+    """Return the stacks among slices of one orientation. Those that cannot be told apart stay one, which is ambiguous.
+
+    Slices of different contrast (echo, time, b-value, agent, type) are different stacks if they lie between each other.
+    Then, where slices still share a position, the first attribute that separates all of them is used, or else all.
+    """
+    stacks = [UnorderedStack(slices=list(slices))]
+    for name in _CONTRASTS:
+        stacks = [part for stack in stacks for part in _parted_if_mixed(stack, name)]
+    return [part for stack in stacks for part in _parted_if_ambiguous(stack)]
+
+
+def _parted_if_mixed(stack: UnorderedStack, name: str) -> list[UnorderedStack]:
+    parts = _part(stack, (name,))
+    if len(parts) == 1 or not _are_mixed(parts, stack.slices):
+        return [stack]
+    return parts
+
+
+def _are_mixed(parts: Sequence[UnorderedStack], slices: Sequence[SliceGeometry]) -> bool:
+    """Return whether the ranges of two parts along the normal overlap by more than a position."""
+    normal = normal_of(slices)
+    placed = [positions_along(normal, part.slices) for part in parts]
+    ranges = sorted((float(np.min(each)), float(np.max(each))) for each in placed)
+    reached = -np.inf
+    for low, high in ranges:
+        if min(reached, high) - low > SAME_POSITION_MM:
+            return True
+        reached = max(reached, high)
+    return False
+
+
+def _parted_if_ambiguous(stack: UnorderedStack) -> list[UnorderedStack]:
+    if not stack.is_ambiguous:
+        return [stack]
+    names = (*_COUNTERS, *_CONTRASTS)
+    for tried in (*((name,) for name in names), names):
+        parts = _part(stack, tried)
+        if len(parts) > 1 and not any(part.is_ambiguous for part in parts):
+            return parts
+    return [stack]
+
+
+def _part(stack: UnorderedStack, names: Iterable[str]) -> list[UnorderedStack]:
+    """Return one part for each combination of values; attributes with one value tell nothing apart."""
+    varying = [name for name in names if len({getattr(piece.attributes, name) for piece in stack.slices}) > 1]
+    parts: dict[Hashable, list[SliceGeometry]] = defaultdict(list)
+    for piece in stack.slices:
+        parts[tuple(getattr(piece.attributes, name) for name in varying)].append(piece)
+    return [
+        UnorderedStack(
+            slices=part,
+            told_apart_by=stack.told_apart_by._replace(**{name: getattr(part[0].attributes, name) for name in varying}),
+        )
+        for part in parts.values()
+    ]

@@ -1,0 +1,156 @@
+"""A folder of series is a data set: an image is a stack, a frame a slice with its neighbours."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.models.training_options import recipe_from
+from imaging.input_channel import InputChannel
+from imaging.prepare import prepare
+from imaging.read import read
+from imaging.series.rules import SeriesRefusal
+from models.datasets import open_dataset
+from models.datasets.dataset import Dataset
+from models.phantoms.ct_habits import SeriesHabit
+from models.phantoms.ct_series import CtSeries, CtStyle, write_ct_series, write_series_labels, write_slice_labels
+from models.training.prepared import in_memory, without_frames
+from nightread.errors import UsageFault
+
+SERIES = 16
+SLICES = 16
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[CtSeries]]:
+    """Return a folder with 16 series of 8 patients, and their truth."""
+    folder = tmp_path_factory.mktemp("series")
+    style = CtStyle(slices=SLICES, size=32, habit=SeriesHabit.RENUMBERED)
+    return folder, list(write_ct_series(folder, count=SERIES, seed=2, style=style))
+
+
+@pytest.fixture
+def by_slice(written: tuple[Path, list[CtSeries]], tmp_path: Path) -> Dataset:
+    folder, truths = written
+    write_slice_labels(tmp_path / "slices.csv", truths)
+    return open_dataset(f"dicom-series:{folder}", labels_file=tmp_path / "slices.csv")
+
+
+def parts_of(data: Dataset) -> list[str]:
+    return [name.split("/")[0] for part in (data.train, data.validation, data.test) for name in part.names]
+
+
+def test_series_are_images_and_slices_are_frames(by_slice: Dataset) -> None:
+    """Each series is in one part, with both series of its patient."""
+    assert sorted(parts_of(by_slice)) == [f"series-{index:05d}" for index in range(SERIES)]
+    assert (by_slice.split, by_slice.labels, by_slice.exclusive) == ("patient", ("nodule",), False)
+    assert by_slice.of_series
+    for part in (by_slice.train, by_slice.validation, by_slice.test):
+        patients = {int(name.split("/")[0].removeprefix("series-")) // 2 for name in part.names}
+        assert part.images == 2 * len(patients)
+        assert len(part) == part.images * SLICES
+
+
+def test_labels_of_slices_make_those_of_their_series(by_slice: Dataset, written: tuple[Path, list[CtSeries]]) -> None:
+    """A series has a label if one of its slices has it."""
+    truth = {f"series-{index:05d}": each for index, each in enumerate(written[1])}
+    for part in (by_slice.train, by_slice.validation, by_slice.test):
+        assert part.slice_truth is not None
+        for stack, name in enumerate(part.names):
+            series = truth[name.split("/")[0]]
+            of_slices = part.frame_truth[part.image_of == stack, 0]
+            assert int(of_slices.sum()) == sum(file.has_nodule for file in series.files)
+            assert part.truth[stack, 0] == (series.label == "nodule")
+
+
+def test_inputs_have_the_neighbours_of_their_own_series(
+    by_slice: Dataset, written: tuple[Path, list[CtSeries]]
+) -> None:
+    """By position, although the numbers of the slices are in no order; the ends repeat."""
+    part = by_slice.train
+    spec = replace(
+        by_slice.native_spec, channels=3, meanings=tuple(InputChannel(offset=offset) for offset in (-1, 0, 1))
+    )
+    inputs = part.inputs(np.arange(2 * SLICES), spec)
+    folder = written[0]
+    for stack in (0, 1):
+        place = (folder / part.names[stack]).parent
+        images = [read(path.read_bytes()) for path in place.iterdir()]
+        images.sort(key=lambda image: image.elements.numbers(0x00200032)[2] if image.elements else 0)
+        plain = [prepare(next(image.frames()), by_slice.native_spec)[..., 0] for image in images]
+        for index in range(SLICES):
+            found = inputs[stack * SLICES + index]
+            for channel, offset in enumerate((-1, 0, 1)):
+                np.testing.assert_array_equal(found[..., channel], plain[min(max(index + offset, 0), SLICES - 1)])
+
+
+def test_any_order_of_slices_gives_the_same_inputs(by_slice: Dataset) -> None:
+    """A training shuffles them."""
+    spec = replace(by_slice.native_spec, channels=2, meanings=(InputChannel(offset=-2), InputChannel(offset=1)))
+    chosen = np.random.default_rng(1).permutation(len(by_slice.train))[:20]
+    expected = by_slice.train.inputs(np.arange(len(by_slice.train)), spec)[chosen]
+    np.testing.assert_array_equal(by_slice.train.inputs(chosen, spec), expected)
+
+
+def test_labels_of_slices_survive_what_a_training_does(by_slice: Dataset) -> None:
+    """Prepared in memory, and without frames that cannot be decoded."""
+    part = by_slice.train
+    kept, lost = in_memory(part, by_slice.native_spec, lambda _: None)
+    assert lost == 0
+    np.testing.assert_array_equal(kept.frame_truth, part.frame_truth)
+    left_out = np.zeros(len(part), bool)
+    left_out[3] = True
+    np.testing.assert_array_equal(without_frames(part, left_out).frame_truth, np.delete(part.frame_truth, 3, axis=0))
+
+
+def test_series_can_be_labelled_whole(written: tuple[Path, list[CtSeries]], tmp_path: Path) -> None:
+    """By their UID; each slice then has the label of its series."""
+    folder, truths = written
+    write_series_labels(tmp_path / "labels.csv", truths)
+    data = open_dataset(f"dicom-series:{folder}", labels_file=tmp_path / "labels.csv")
+    assert (data.labels, data.exclusive, data.train.slice_truth) == (("clear", "nodule"), True, None)
+    np.testing.assert_array_equal(data.train.frame_truth, data.train.truth[data.train.image_of])
+
+
+def test_class_folders_label_series(tmp_path: Path) -> None:
+    """FOLDER/CLASS/series; an ambiguous series is left out and counted."""
+    for seed, (name, habit) in enumerate(
+        [("a", SeriesHabit.PLAIN), ("b", SeriesHabit.TWO_STACKS), ("b/odd", SeriesHabit.AMBIGUOUS)]
+    ):
+        style = CtStyle(slices=16, size=32, habit=habit)
+        list(write_ct_series(tmp_path / name, count=1 if "odd" in name else 8, seed=seed, style=style))
+    data = open_dataset(f"dicom-series:{tmp_path}")
+    assert data.refused_series == {SeriesRefusal.AMBIGUOUS_SERIES: 1}
+    stacks = sum(part.images for part in (data.train, data.validation, data.test))
+    assert stacks == 8 + 2 * 8  # each of two stacks is an example
+
+
+def test_one_label_per_slice_is_refused(written: tuple[Path, list[CtSeries]], tmp_path: Path) -> None:
+    """It says not which label the series has."""
+    folder, truths = written
+    rows = [f"{file.sop_instance_uid},{'ab'[file.has_nodule]}" for each in truths for file in each.files]
+    (tmp_path / "labels.csv").write_text("\n".join(["sop_instance_uid,label", *rows]))
+    with pytest.raises(UsageFault, match="0 and 1 per label"):
+        open_dataset(f"dicom-series:{folder}", labels_file=tmp_path / "labels.csv")
+
+
+def test_neighbours_need_series(by_slice: Dataset) -> None:
+    """Single images have none: the training does not begin."""
+    options = {
+        **dict.fromkeys(("batch_size", "learning_rate", "optimizer", "channels", "intensity", "aspect", "patience")),
+        "meanings": ({"offset": -1}, {"offset": 0}),
+        "seed": 0,
+        "epochs": 1,
+        "schedule": "cosine",
+        "rotate": 0.0,
+        "shift": 0.0,
+        "flip": False,
+        "class_weights": False,
+        "mixed_precision": "off",
+        "threshold_policy": "youden",
+    }
+    recipe = recipe_from(by_slice, network="detector", size=None, pretrained=None, **options)
+    assert recipe.spec.channels == 2
+    with pytest.raises(UsageFault, match="dicom-series"):
+        recipe_from(replace(by_slice, of_series=False), network="detector", size=None, pretrained=None, **options)
