@@ -21,6 +21,7 @@ from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.refused_values import REFUSALS, is_refused_value, unstorable
 from db.ledger.replaced import follow_files, unmark_same_bytes
+from db.ledger.series import note_slices
 from db.ledger.values import Conflict, Outcome
 from db.ledger.versions import supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
@@ -99,6 +100,7 @@ def _record(
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
     conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
+    note_slices(connection, held_outcomes, bundles, now)
     write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     connection.execute(CLOSE_BATCH, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})

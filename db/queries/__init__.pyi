@@ -53,12 +53,23 @@ from db.queries.reportable import (
     studies_with_outcomes,
     study_results,
 )
+from db.queries.reportable_series import ReportedSeries, SpeakingImage
 from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.reruns import RerunCandidate, RerunCount, rerun_candidates, rerun_counts, unfinished_reruns
 from db.queries.retriable import Retriable, retriable
 from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
+from db.queries.series import (
+    Series,
+    SpeakingSlice,
+    has_unformed_series,
+    places_of,
+    series_list,
+    studies_with_number,
+    unformed_series,
+)
+from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import (
@@ -91,6 +102,7 @@ from db.queries.workers import (
 __all__ = [
     "COLUMNS",
     "RULES",
+    "AnalysedSlice",
     "ApiKey",
     "ArchiveTotals",
     "ArrivalScope",
@@ -135,6 +147,7 @@ __all__ = [
     "RecentWork",
     "ReportableResult",
     "ReportedBundle",
+    "ReportedSeries",
     "RerunCandidate",
     "RerunCount",
     "ResultWithTruth",
@@ -142,7 +155,11 @@ __all__ = [
     "Retried",
     "Route",
     "Sender",
+    "Series",
+    "SeriesSlices",
     "Source",
+    "SpeakingImage",
+    "SpeakingSlice",
     "Spooled",
     "Study",
     "StudyCounts",
@@ -175,6 +192,7 @@ __all__ = [
     "finished_among",
     "has_arrivals",
     "has_further_results",
+    "has_unformed_series",
     "held_images",
     "image_facts",
     "image_ids",
@@ -209,6 +227,7 @@ __all__ = [
     "pauses",
     "pending",
     "period_counts",
+    "places_of",
     "postponed",
     "probe_outcomes",
     "purge_preview",
@@ -229,9 +248,12 @@ __all__ = [
     "sample_labels",
     "searched_since",
     "senders",
+    "series_list",
+    "series_slices",
     "sources",
     "spooled_at",
     "studies",
+    "studies_with_number",
     "studies_with_outcomes",
     "study_counts",
     "study_originals",
@@ -243,6 +265,7 @@ __all__ = [
     "unclaimed_batches",
     "unfinished",
     "unfinished_reruns",
+    "unformed_series",
     "unsent_notices",
     "uris_of",
     "violations",

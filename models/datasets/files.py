@@ -44,7 +44,7 @@ class FileExamples(Examples):
             return _frame(read_dicom_image(folder, names[image]), number - int(firsts[image]))
 
         def facts(image: int) -> Facts:
-            return _dicom_image(folder, names[image]).facts
+            return read_dicom_image(folder, names[image]).facts
 
         return cls(
             truth=truth, image_of=image_of, patients=patients, names=names, load=load, facts=facts, folder=folder
