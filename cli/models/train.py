@@ -15,10 +15,10 @@ from cli.models.training_options import card_from, recipe_from, recipe_options
 from cli.models.training_progress import TrainingProgress
 from cli.models.training_report import report_json, show_report
 from cli.output.console import err, out, print_json
-from models.bundle import CARD_FILE
 from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
 from models.runtimes.quiet_keras import import_keras
 from models.training.checkpoint import FOLDER, Checkpoint
+from models.training.out_folder import require_free, require_no_training
 from models.training.request import TrainingRequest
 from nightread.errors import UsageFault
 
@@ -62,7 +62,12 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
       nightread models train --data images:xrays --network MobileNetV3Small --size 224 --flip --out bundles/xrays
       nightread models train --data phantom:9000 --network detector --flip --epochs 14 --out bundles/phantom
     """  # noqa: D301 - click reads the backspace itself
-    _require_free_folder(folder, resume=resume, overwrite=overwrite)
+    if resume and overwrite:
+        raise UsageFault(
+            "--resume continues an unfinished training and --overwrite discards it: give only one of them."
+        )
+    require_no_training(folder)
+    require_free(folder, resume=resume, overwrite=overwrite)
     request = _request(err if as_json else out, folder=folder, **options)
 
     import_keras()
@@ -71,7 +76,7 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM cleans up as Ctrl-C does
     try:
         with TrainingProgress() as listener:
-            trained = train(replace(request, listener=listener), resume=resume)
+            trained = train(replace(request, listener=listener), resume=resume, overwrite=overwrite)
     except UsageFault:
         raise
     except KeyboardInterrupt:
@@ -114,20 +119,6 @@ def _request(
         also_h5=also_h5,
         stated_domain=stated,
     )
-
-
-def _require_free_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise UsageFault if the folder holds a bundle or an unfinished training and --overwrite was not given."""
-    if resume and overwrite:
-        raise UsageFault(
-            "--resume continues an unfinished training and --overwrite discards it: give only one of them."
-        )
-    if not resume and not overwrite and Checkpoint(folder / FOLDER).exists():
-        raise UsageFault(
-            f"{folder} holds an unfinished training: continue it with --resume, or discard it with --overwrite."
-        )
-    if not resume and not overwrite and (folder / CARD_FILE).exists():
-        raise UsageFault(f"{folder} holds a bundle: choose another folder with --out, or replace it with --overwrite.")
 
 
 def _report_checkpoint(folder: Path) -> None:

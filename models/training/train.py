@@ -23,6 +23,7 @@ from models.training.checkpoint import FOLDER, Checkpoint, Progress
 from models.training.fit import fit
 from models.training.learning_curves import draw_learning_curves
 from models.training.legacy_h5 import require_h5, save_h5
+from models.training.out_folder import require_free, reserved
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from models.training.recipe import AUTO, ON
 from models.training.request import TrainingRequest
@@ -46,14 +47,22 @@ class TrainingResult:
     run: Run
 
 
-def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
+def train(request: TrainingRequest, *, resume: bool = False, overwrite: bool = False) -> TrainingResult:
     """Train, calibrate on the validation part, evaluate on the test part, and write the bundle into the folder.
 
     After each epoch the state is saved in the sub-folder `checkpoint`. It is deleted when the bundle is complete; until
-    then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, StopWork if data or
+    then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, if another training
+    writes into the folder, or if it holds something that neither `resume` nor `overwrite` covers; StopWork if data or
     network fail during the training.
     """
+    require_free(request.folder, resume=resume, overwrite=overwrite)
     model = _build_untrained(request)
+    with reserved(request.folder):
+        require_free(request.folder, resume=resume, overwrite=overwrite)  # a training may have ended meanwhile
+        return _train(request, model, resume=resume)
+
+
+def _train(request: TrainingRequest, model: Any, *, resume: bool) -> TrainingResult:
     checkpoint = Checkpoint(request.folder / FOLDER)
     progress = _start_or_resume(checkpoint, request, resume=resume)
     started = time.monotonic()
@@ -87,16 +96,9 @@ def _start_or_resume(checkpoint: Checkpoint, request: TrainingRequest, *, resume
     """Return the saved progress, or an empty one with a new checkpoint folder. Raises UsageFault."""
     plan = {"recipe": request.recipe.to_json(), "data": data_json(request.dataset)}
     if resume:
-        if not checkpoint.exists():
-            raise UsageFault(f"there is no unfinished training in {request.folder}: omit --resume")
         return checkpoint.load(plan)
-    try:
-        checkpoint.remove()
-        checkpoint.folder.mkdir(parents=True)
-    except OSError as error:  # better here than after the first epoch
-        raise UsageFault(
-            f"{request.folder} cannot be written ({type(error).__name__}): choose another folder with --out"
-        ) from error
+    checkpoint.remove()
+    checkpoint.folder.mkdir()
     return Progress(plan=plan, history={})
 
 
