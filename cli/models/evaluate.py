@@ -21,6 +21,7 @@ from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
 from models.datasets.dataset import Dataset, Examples, portable
+from models.datasets.warnings import leak_warnings
 from models.domain import refusal
 from models.evaluation.bootstrap import Interval
 from models.evaluation.matching import PARTS, matched, part_of
@@ -193,6 +194,7 @@ def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) 
         patients=None if examples.patients is None else len(set(examples.patients.tolist())),
         unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
         undecodable_frames=left_out,
+        warnings=leak_warnings(dataset),
     )
 
 

@@ -11,6 +11,7 @@ from imaging.dicom_image import Frame
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.spec import InputSpec
+from models.datasets.leakage import Leak
 from nightread.reasons import Reason
 
 OFFICIAL, BY_PATIENT, BY_IMAGE = "official", "patient", "image"
@@ -73,6 +74,8 @@ class Dataset:
     """The kinds of all images, each once; empty if they are unknown."""
     unreadable: Mapping[Reason, int] = field(default_factory=dict)
     """The number of files that cannot be read, by reason."""
+    leaks: tuple[Leak, ...] = ()
+    """What the parts share, although they should share nothing: published splits are kept as they are."""
 
 
 def portable(reference: str) -> str:

@@ -46,6 +46,8 @@ class Material:
     """Files that were left out, by reason."""
     undecodable_frames: int = 0
     """Frames that were left out because their pixels cannot be decoded."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that say why the figures may be better than those of new images."""
 
 
 def document(evaluation: Evaluation, bundle: Bundle, material: Material) -> dict[str, Any]:

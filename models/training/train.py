@@ -10,6 +10,7 @@ import keras
 
 from models.bundle import CARD_FILE, Bundle, load_bundle, save_bundle
 from models.datasets.dataset import Dataset, Examples, portable
+from models.datasets.warnings import leak_warnings
 from models.evaluation.calibration import calibrate
 from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import worst_mistakes
@@ -196,6 +197,7 @@ def _describe_data(dataset: Dataset, test: Examples, left_out: int) -> Material:
         patients=None if test.patients is None else len(set(test.patients.tolist())),
         unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
         undecodable_frames=left_out,
+        warnings=leak_warnings(dataset),
     )
 
 

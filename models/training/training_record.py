@@ -10,6 +10,7 @@ import keras
 
 from models.bundle import TRAINING_FILE
 from models.datasets.dataset import Dataset, portable
+from models.datasets.warnings import data_warnings
 from models.training.checkpoint import History
 from models.training.recipe import Recipe
 from models.training.schedule import best_epoch
@@ -69,6 +70,7 @@ def record_json(dataset: Dataset, recipe: Recipe, run: Run) -> dict[str, Any]:
         "data": data_json(dataset),
         "recipe": recipe.to_json(),
         **run.to_json(),
+        "warnings": list(data_warnings(dataset)),
         "backend": backend,
         "devices": keras.distribution.list_devices(),
         "versions": {name: version(name) for name in ("nightread", "keras", backend, "numpy", "pydicom")},
