@@ -33,9 +33,10 @@ class Leak:
         one = self.images == 1
         images = "1 image" if one else f"{self.images:,} images"
         shared = (_WHAT if one else _WHAT_MANY)[self.what]
+        remedy = "Remove the copies." if self.what == CONTENT else "Keep each patient in one part."
         return (
-            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part. Figures of the {self.part} "
-            "part are better than they are for new images: remove the copies, or split the data anew."
+            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part, so its figures are better "
+            f"than those of new images. {remedy}"
         )
 
 

@@ -32,5 +32,5 @@ def _size(files: Sequence[LabelledFile]) -> tuple[int, int]:
 
 
 def _channels(files: Sequence[LabelledFile]) -> int:
-    """Return 3 if an image shows colours. Many grey pictures are stored with three equal channels: they count as grey."""
+    """Return 3 if an image shows colours. A grey picture that is stored with three equal channels counts as grey."""
     return max(file.info.kind.samples for file in files)

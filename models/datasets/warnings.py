@@ -66,4 +66,4 @@ def _missing_labels(dataset: Dataset) -> Iterator[str]:
 
 def _counts(part: Examples) -> NDArray[np.int64]:
     """Return the number of images with each label, (labels,)."""
-    return np.count_nonzero(part.truth, axis=0)
+    return np.asarray(np.count_nonzero(part.truth, axis=0), np.int64)

@@ -5,7 +5,7 @@ from math import log
 
 import numpy as np
 import pytest
-from scored_images import binary, binary_predictions, make_postprocessing, make_scored
+from scored_images import binary, binary_predictions, make_postprocessing, make_scored, make_sigmoid
 
 from models.evaluation.measure import measure, measure_images
 from models.evaluation.predictions import image_predictions, stored_predictions
