@@ -13,6 +13,7 @@ class _Models(LazyGroup):
         "show": ("cli.models.catalogue", "Show the properties of one model."),
         "samples": ("cli.models.samples", "Draw sample images of a data set as the network sees them."),
         "train": ("cli.models.train", "Train a network and write it as a bundle."),
+        "runs": ("cli.models.runs", "List trainings with their figures, recipes and learning curves."),
         "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
         "compare": ("cli.models.compare", "Measure two models on the same labelled images."),
         "import": (

@@ -109,21 +109,30 @@ def render(
     requirements: Sequence[RequirementResult] = (),
 ) -> str:
     """Return the page as HTML text that loads no other file."""
-    templates = FileSystemLoader(Path(__file__).parent)
+    return (
+        page_templates()
+        .get_template(_TEMPLATE)
+        .render(
+            evaluation=evaluation,
+            bundle=bundle,
+            material=material,
+            mistakes=mistakes,
+            requirements=requirements,
+            wrong=int((~predictions.correct).sum()),
+            headlines=[(HEADLINES[name], name) for name in HEADLINES],
+            confusion=_confusion(evaluation),
+            plots=_plots(evaluation, predictions),
+        )
+    )
+
+
+def page_templates(*folders: Path) -> Environment:
+    """Return the templates of pages that load no other file: of this folder, and of `folders`."""
+    templates = FileSystemLoader((Path(__file__).parent, *folders))
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.finalize = _plain
     environment.filters |= {"figure": _figure, "interval": _interval, "share": _share}
-    return environment.get_template(_TEMPLATE).render(
-        evaluation=evaluation,
-        bundle=bundle,
-        material=material,
-        mistakes=mistakes,
-        requirements=requirements,
-        wrong=int((~predictions.correct).sum()),
-        headlines=[(HEADLINES[name], name) for name in HEADLINES],
-        confusion=_confusion(evaluation),
-        plots=_plots(evaluation, predictions),
-    )
+    return environment
 
 
 def _plain(value: object) -> object:
