@@ -95,9 +95,13 @@ def training_runs(folders: Sequence[Path]) -> list[TrainingRun]:
 
 
 def differing_settings(runs: Sequence[TrainingRun]) -> list[str]:
-    """Return the names of the settings whose values are not the same in all runs, in the order of the recipe."""
-    names = dict.fromkeys(name for run in runs for name in run.settings)
-    return [name for name in names if len({repr(run.settings.get(name)) for run in runs if run.recipe}) > 1]
+    """Return the names of the settings whose values are not the same in all runs, in the order of the recipe.
+
+    Settings that a run does not have, because its release did not know them, are no difference.
+    """
+    settings = [run.settings for run in runs]
+    names = dict.fromkeys(name for of in settings for name in of)
+    return [name for name in names if len({repr(of[name]) for of in settings if name in of}) > 1]
 
 
 def _places(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,9 @@ from models.training.runs import FINISHED, TrainingRun, differing_settings
 from nightread.wording import duration
 
 _TEMPLATE = "runs_page.html.j2"
+_FIGURES = (*HEADLINES.items(), ("loss", "log loss"))
+_COMPARED = ("accuracy", "macro_roc_auc", "macro_f1", "loss")
+"""Figures of the table of all trainings; more do not fit side by side."""
 _MOST_TOGETHER = 10
 """Trainings whose validation curves are drawn in one plot: there are as many colours."""
 
@@ -26,10 +29,16 @@ class _Shown:
     """A training, as the page shows it."""
 
     run: TrainingRun
-    anchor: str
+    number: int
+    """Its position on the page, counted from 1."""
     plots: Sequence[Markup]
     evaluation: str | None
     """The address of its evaluation, relative to the page."""
+
+    @property
+    def anchor(self) -> str:
+        """Return the name of its section."""
+        return f"run-{self.number}"
 
     @property
     def images(self) -> Mapping[str, str]:
@@ -81,14 +90,15 @@ def _render(shown: Sequence[_Shown], title: str) -> str:
         title=title,
         runs=shown,
         unfinished=sum(run.state != FINISHED for run in runs),
-        figures=[*HEADLINES.items(), ("loss", "log loss")],
+        figures=_FIGURES,
+        compared=[(name, heading) for name, heading in _FIGURES if name in _COMPARED],
         differing=differing_settings(runs),
         together=list(_together(runs)),
     )
 
 
 def _shown(run: TrainingRun, number: int, evaluation: str | None) -> _Shown:
-    return _Shown(run=run, anchor=f"run-{number}", plots=list(_plots(run)), evaluation=evaluation)
+    return _Shown(run=run, number=number, plots=list(_plots(run)), evaluation=evaluation)
 
 
 def _plots(run: TrainingRun) -> Iterator[Markup]:
@@ -137,7 +147,8 @@ def _evaluation(run: TrainingRun, page: Path) -> str | None:
 
 
 def _words(name: str) -> str:
-    return name.replace(".", " ").replace("_", " ")
+    """Return the name of a setting: `spec` describes the input of the network."""
+    return name.replace("spec.", "input ").replace(".", " ").replace("_", " ")
 
 
 def _setting(value: Any) -> str:
