@@ -1,6 +1,7 @@
 """Send recipe, learning curves and figures of a training to MLflow."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,6 +24,7 @@ _EXPERIMENT = "nightread"
 _ARTIFACTS = (CARD_FILE, TRAINING_FILE, TRAINING_PAGE_FILE, JSON_FILE, CURVES_FILE)
 """Files of the bundle that MLflow gets: no weights, and not evaluation.html, which shows images of patients."""
 _MOST_CHARACTERS = 300
+_LOGIN = re.compile(r"//[^/@\s]*@")
 
 
 class MlflowTracker(Listener):
@@ -39,12 +41,12 @@ class MlflowTracker(Listener):
             import mlflow  # noqa: PLC0415 - an optional extra, and slow to import
         except ImportError as error:
             raise UsageFault("--tracker mlflow needs MLflow: pip install 'nightread[mlflow]'.") from error
-        if not mlflow.is_tracking_uri_set():
+        self._mlflow: Any = mlflow
+        if not self._mlflow.is_tracking_uri_set():
             raise UsageFault(
                 "--tracker mlflow needs the address of MLflow: set MLFLOW_TRACKING_URI, for example to "
                 "http://127.0.0.1:5000."
             )
-        self._mlflow = mlflow
         self._remark = remark
         self._client: Any = None
         """None before the training begins, and after an error."""
@@ -150,5 +152,7 @@ def _test_figures(run: TrainingRun) -> dict[str, float]:
 
 
 def _reason(error: Exception) -> str:
-    text = visible(str(error).partition("\n")[0])[:_MOST_CHARACTERS].rstrip(". ")
+    """Return class and first line of an error, without the password that an address may hold."""
+    line = _LOGIN.sub("//", str(error).partition("\n")[0])
+    text = visible(line)[:_MOST_CHARACTERS].rstrip(". ")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

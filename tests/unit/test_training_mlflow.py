@@ -144,6 +144,16 @@ def test_a_tracker_that_cannot_be_used_is_an_error_before_the_training(
 
 
 @needs_mlflow
+def test_messages_hold_no_password(client: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow names the whole address; no request is sent to this one, because its port is invalid."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://reader:secret@mlflow.invalid:99999")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StopWork, match=r"mlflow\.invalid") as raised:
+        tracker().begin(progress(), checkpoint)
+    assert "secret" not in str(raised.value)
+
+
+@needs_mlflow
 def test_without_an_address_nothing_is_tracked(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow would write into the current folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
