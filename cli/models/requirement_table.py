@@ -15,11 +15,17 @@ def show_requirements(console: Console, results: Sequence[RequirementResult]) ->
         return
     table = make_table(console, "requirement", "value", "result", right=["value"])
     for result in results:
-        value = "n/a" if result.value is None else f"{result.value:.4f}"
         table.add_row(
             Text(result.requirement),
-            value,
+            _value(result.value),
             Text("met" if result.met else "not met", style="green" if result.met else "red"),
         )
     console.print()
     show(console, table)
+
+
+def _value(value: float | None) -> str:
+    """Format a share with four decimals, and a number of images as such."""
+    if value is None:
+        return "n/a"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

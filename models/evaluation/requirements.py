@@ -121,4 +121,5 @@ def _figure(text: str, name: str, label: str | None, labels: Sequence[str]) -> s
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    """Return a share as float, and a number of images as int."""
+    return value if value is None or isinstance(value, int) else float(value)

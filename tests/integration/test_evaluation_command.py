@@ -85,6 +85,7 @@ def test_requirements_decide_the_exit_code_and_are_named_in_json(bundle_folder: 
     assert ended.exit_code == 1
     printed = json.loads(ended.stdout)
     assert not printed["passed"]
+    assert printed["requirements"][1]["value"] == printed["evaluation"]["images"]
     checks = {check["requirement"]: check["met"] for check in printed["requirements"]}
     assert checks == {"auc>=0.9": True, "images>=1000": False}
     assert json.loads((out / "evaluation.json").read_text())["requirements"] == printed["requirements"]
@@ -94,12 +95,13 @@ def test_requirements_decide_the_exit_code_and_are_named_in_json(bundle_folder: 
 
 def test_a_table_says_which_requirement_is_not_met(bundle_folder: Path, tmp_path: Path) -> None:
     """Each requirement has its value."""
-    options = ("--out", str(tmp_path), "--require", "accuracy>=0.5", "--require", "loss<0")
+    options = ("--out", str(tmp_path), "--require", "accuracy>=0.5", "--require", "loss<0", "--require", "images>=5")
     ended = CliRunner().invoke(evaluate_command, [str(bundle_folder), *FEW, *options])
     assert ended.exit_code == 1
     lines = [line.split() for line in ended.stdout.splitlines()]
     assert ["loss<0", "not", "met"] in [[line[0], *line[2:]] for line in lines if line]
     assert ["accuracy>=0.5", "met"] in [[line[0], *line[2:]] for line in lines if line]
+    assert ["images>=5", "12", "met"] in lines
 
 
 def test_a_wrong_requirement_is_refused_before_the_data_are_read(bundle_folder: Path) -> None:
