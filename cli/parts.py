@@ -1,5 +1,6 @@
 """Define `nightread parts`: list the parts of nightread, and forget those that were taken away."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -75,7 +76,7 @@ def forget_command(names: tuple[str, ...], *, part: str | None, **options: Any) 
             for line in _forgotten(name, removed, alive):
                 (err if alive else out).print(line, markup=False)
     if refused:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _forgotten(name: str, removed: Sequence[str], alive: Sequence[Part]) -> list[str]:

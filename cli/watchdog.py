@@ -1,5 +1,6 @@
 """Define `nightread watchdog`: raise alarms, and report to an outside monitor."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -103,4 +104,4 @@ def _test_channels(settings: Settings) -> None:
         out.print(f"{name}: {problem or 'sent'}", markup=False)
     if failed:
         err.print("Correct the settings of these channels (docs/alarms.md).")
-        raise click.exceptions.Exit(1)
+        sys.exit(1)

@@ -22,7 +22,7 @@ KERAS_FILE, ONNX_FILE = "model.keras", "model.onnx"
 NETWORK_FILES = {KERAS: KERAS_FILE, ONNX: ONNX_FILE}
 """The file that each runtime loads. A bundle has one of them or both."""
 CARD_FILE = "bundle.json"
-TRAINING_FILE = "training.json"
+TRAINING_FILE, TRAINING_PAGE_FILE = "training.json", "training.html"
 IMAGE, SERIES = "image", "series"
 """The units of a bundle: what its result is about."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -27,6 +27,11 @@ def device_name(settings: Settings) -> str:
     return f"{count} GPU" if count else f"{len(os.sched_getaffinity(0))} CPU"
 
 
+def quiet_mlflow() -> None:
+    """Tell MLflow not to report its use to its makers. Call this before MLflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
 def quiet_tensorflow() -> None:
     """Reduce TensorFlow's log lines at start, and disable its GPU search on a host without a GPU.
 

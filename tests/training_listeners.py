@@ -1,7 +1,9 @@
 """Listeners of trainings: one stores all calls, one interrupts the training."""
 
+from pathlib import Path
 from typing import Any
 
+from models.training.checkpoint import Progress
 from models.training.listener import Listener
 
 
@@ -12,6 +14,15 @@ class RecordingListener(Listener):
         self.epochs: list[int] = []
         self.stages: list[str] = []
         self.remarks: list[str] = []
+        self.begun: list[int] = []
+        """The number of complete epochs at each begin."""
+        self.ended: list[Path] = []
+
+    def begin(self, progress: Progress, folder: Path) -> None:  # noqa: ARG002, D102
+        self.begun.append(progress.epochs)
+
+    def end(self, folder: Path) -> None:  # noqa: D102
+        self.ended.append(folder)
 
     def stage(self, name: str, total: int) -> None:  # noqa: ARG002, D102 - as the Listener's
         self.stages.append(name)

@@ -13,6 +13,7 @@ from api.pages.bundle_cards import readable_cards
 from api.pages.page_route import page_router
 from api.pages.page_user import HEADERS, PageProblem, Reader, page
 from db import queries
+from models.bundle import TRAINING_PAGE_FILE
 from models.catalogue import Entry
 from models.domain import RANGES
 from models.evaluation.names import PAGE_FILE
@@ -21,7 +22,7 @@ router = page_router()
 _EVALUATION_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 )
-"""An evaluation is a file with its own styles and pictures. It runs nothing and loads nothing."""
+"""Evaluation and training are files with their own styles and pictures. They run nothing and load nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,7 @@ class ModelRow:
     card: Mapping[str, Any] | None
     """bundle.json; None if this host does not have the bundle."""
     has_evaluation: bool
+    has_training: bool
 
     @property
     def made_for(self) -> list[tuple[str, str]]:
@@ -69,12 +71,22 @@ def models(request: Request, context: Context, user: Reader) -> Response:
 @router.get("/models/{digest}/evaluation")
 def evaluation(digest: str, context: Context, user: Reader) -> Response:  # noqa: ARG001 - a reader is required
     """Show the evaluation that `nightread models evaluate` wrote into the folder of a bundle."""
+    return _page_of_bundle(context, digest, PAGE_FILE, "evaluation")
+
+
+@router.get("/models/{digest}/training")
+def training(digest: str, context: Context, user: Reader) -> Response:  # noqa: ARG001 - a reader is required
+    """Show recipe, figures and learning curves, which `nightread models train` wrote into the folder of a bundle."""
+    return _page_of_bundle(context, digest, TRAINING_PAGE_FILE, "training")
+
+
+def _page_of_bundle(context: ApiContext, digest: str, file: str, kind: str) -> Response:
     for entry, card in readable_cards(context.settings):
-        path = entry.path / PAGE_FILE
+        path = entry.path / file
         if card.get("digest") == digest and path.is_file():
             headers = {**HEADERS, "Content-Security-Policy": _EVALUATION_POLICY}
             return Response(path.read_bytes(), media_type="text/html; charset=utf-8", headers=headers)
-    raise PageProblem(HTTPStatus.NOT_FOUND, "This host has no evaluation of such a model.")
+    raise PageProblem(HTTPStatus.NOT_FOUND, f"This host has no {kind} of such a model.")
 
 
 def _rows(context: ApiContext) -> list[ModelRow]:
@@ -89,7 +101,8 @@ def _rows(context: ApiContext) -> list[ModelRow]:
             normal_label=bundle.normal_label,
             registered=True,
             card=cards[bundle.digest][1] if bundle.digest in cards else None,
-            has_evaluation=bundle.digest in cards and _has_evaluation(cards[bundle.digest][0]),
+            has_evaluation=bundle.digest in cards and _has(cards[bundle.digest][0], PAGE_FILE),
+            has_training=bundle.digest in cards and _has(cards[bundle.digest][0], TRAINING_PAGE_FILE),
         )
         for bundle in queries.bundles(context.database)
     ]
@@ -103,7 +116,8 @@ def _rows(context: ApiContext) -> list[ModelRow]:
             normal_label=card.get("normal_label"),
             registered=False,
             card=card,
-            has_evaluation=_has_evaluation(entry),
+            has_evaluation=_has(entry, PAGE_FILE),
+            has_training=_has(entry, TRAINING_PAGE_FILE),
         )
         for digest, (entry, card) in cards.items()
         if digest not in known
@@ -120,5 +134,5 @@ def _words(name: str, value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _has_evaluation(entry: Entry) -> bool:
-    return (entry.path / PAGE_FILE).is_file()
+def _has(entry: Entry, file: str) -> bool:
+    return (entry.path / file).is_file()

@@ -15,6 +15,7 @@ from cli.wording import counted
 from models.datasets import KINDS, open_dataset
 from models.datasets.dataset import Dataset
 from models.datasets.summary import PartSummary, summarise
+from models.datasets.warnings import data_warnings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,6 +81,8 @@ def describe(dataset: Dataset, console: Console) -> None:
         console.print(Text(f"left out: {counted(files, 'file')}, {reason.value}: {reason.message}"), style="yellow")
     for refusal, series in dataset.refused_series.items():
         console.print(Text(f"left out: {series:,} series, {refusal.value} (docs/series.md)"), style="yellow")
+    for warning in data_warnings(dataset):
+        console.print(Text(warning), style="yellow")
 
 
 def _heading(dataset: Dataset) -> str:

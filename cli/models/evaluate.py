@@ -1,6 +1,7 @@
 """Run `nightread models evaluate`: measure a bundle on labelled data or on past results."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from rich.text import Text
 from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import open_and_describe, optional_data_options
 from cli.models.night_evaluation import night_results
+from cli.models.requirement_table import show_requirements
 from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
 from models.datasets.dataset import Dataset, Examples, portable
+from models.datasets.warnings import leak_warnings
 from models.domain import refusal
 from models.evaluation.bootstrap import Interval
 from models.evaluation.matching import PARTS, matched, part_of
@@ -29,6 +32,7 @@ from models.evaluation.mistakes import Mistake, worst_mistakes
 from models.evaluation.names import JSON_FILE
 from models.evaluation.page import HEADLINES, Material, document, write_evaluation
 from models.evaluation.predictions import Predictions, image_predictions
+from models.evaluation.requirements import Requirement
 from models.networks.scoring import Scored
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
@@ -56,6 +60,13 @@ part_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for evaluation.json and evaluation.html [the bundle's folder, else NAME-evaluation].",
 )
+@click.option(
+    "--require",
+    "required",
+    metavar="REQUIREMENT",
+    multiple=True,
+    help="Exit with code 1 unless the figure reaches this limit, for example 'auc>=0.9'; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON on standard output.")
 @state_options
 def evaluate_command(
@@ -78,16 +89,23 @@ def evaluate_command(
     results of a night with labels that were imported afterwards (--night). The files that this command writes are not
     part of the bundle's digest.
 
+    A requirement is FIGURE[LABEL]>=NUMBER, also with <=, > or <. Figures are accuracy, auc, recall, precision, f1,
+    average_precision, loss, calibration_error and images, and for one label also specificity. With .low or .high the
+    end of the 95 % interval counts. Exit code 1: a requirement is not met; 2: it is wrong, and nothing was measured.
+
     \b
     Examples:
       nightread models evaluate phantom --data phantom:1000
       nightread models evaluate bundles/xrays --data images:xrays --part validation --json
       nightread models evaluate chest --night last
+      nightread models evaluate chest --data dicom:holdout --require "auc.low>=0.9" --require "recall[nodule]>=0.8"
     """  # noqa: D301 - click reads the backspace itself
     if (data is None) == (night is None):
         raise UsageFault("Give either labelled images (--data KIND:PATH) or a night (--night DATE).")
+    required: tuple[str, ...] = options.pop("required")
     settings = settings_from(**options)
     bundle = named_bundle(reference, settings.bundle_folders)
+    requirements = [Requirement.parse(text, bundle.labels) for text in required]
     if folder is not None:
         _create_folder(folder)
     if night is not None:
@@ -97,6 +115,7 @@ def evaluate_command(
     else:
         measured = _on_data(bundle, data or "", labels_file, seed, part)
     evaluation = measure_images(measured.predictions, seed=seed)
+    results = [requirement.check(evaluation) for requirement in requirements]
     written = write_evaluation(
         folder or measured.folder,
         evaluation,
@@ -104,13 +123,17 @@ def evaluate_command(
         bundle=bundle,
         material=measured.material,
         mistakes=measured.mistakes,
+        requirements=results,
     )
     if as_json:
         paths = {"written": [str(path) for path in written]}
-        print_json(document(evaluation, bundle, measured.material) | paths)
-        return
-    show_evaluation(out, evaluation, bundle)
-    out.print(Text(f"Wrote {written[1]}"))
+        print_json(document(evaluation, bundle, measured.material, results) | paths)
+    else:
+        show_evaluation(out, evaluation, bundle)
+        show_requirements(out, results)
+        out.print(Text(f"Wrote {written[1]}"))
+    if not all(result.met for result in results):
+        sys.exit(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +216,7 @@ def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) 
         patients=None if examples.patients is None else len(set(examples.patients.tolist())),
         unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
         undecodable_frames=left_out,
+        warnings=leak_warnings(dataset),
     )
 
 

@@ -2,9 +2,11 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -15,12 +17,16 @@ from cli.models.training_options import card_from, recipe_from, recipe_options
 from cli.models.training_progress import TrainingProgress
 from cli.models.training_report import report_json, show_report
 from cli.output.console import err, out, print_json
-from models.bundle import CARD_FILE
 from models.domain_of_data import ONLY_PICTURES, takes_only_pictures
 from models.runtimes.quiet_keras import import_keras
 from models.training.checkpoint import FOLDER, Checkpoint
+from models.training.listener import Listener, ListenerGroup
+from models.training.out_folder import require_free, require_no_training
 from models.training.request import TrainingRequest
 from nightread.errors import UsageFault
+
+if TYPE_CHECKING:  # importing it loads Matplotlib
+    from models.training.mlflow_tracker import MlflowTracker
 
 
 @click.command("train")
@@ -46,10 +52,17 @@ from nightread.errors import UsageFault
     "--memory-gib", default=2.0, show_default=True, help="Memory for prepared images; larger data are streamed."
 )
 @click.option("--also-h5", is_flag=True, help="Also write a legacy .h5 file.")
+@click.option(
+    "--tracker",
+    type=click.Choice(["mlflow"]),
+    help="Also send recipe, learning curves and figures to the MLflow of MLFLOW_TRACKING_URI.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted training after its last complete epoch.")
 @click.option("--overwrite", is_flag=True, help="Replace the bundle or the unfinished training in the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print recipe, history and figures as JSON on standard output.")
-def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **options: Any) -> None:
+def train_command(
+    folder: Path, resume: bool, overwrite: bool, as_json: bool, tracker: str | None, **options: Any
+) -> None:
     """Train a network and write it as a bundle.
 
     The network is evaluated once, on test images that it was not trained on. The state is saved after each epoch, so
@@ -62,9 +75,17 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
       nightread models train --data images:xrays --network MobileNetV3Small --size 224 --flip --out bundles/xrays
       nightread models train --data dicom-series:series --labels slices.csv --network detector \\
         --channel @-1 --channel @0 --channel @1 --out bundles/series
+      MLFLOW_TRACKING_URI=http://mlflow:5000 nightread models train --data npz:breast.npz --network residual \
+          --tracker mlflow --out bundles/breast
       nightread models train --data phantom:9000 --network detector --flip --epochs 14 --out bundles/phantom
     """  # noqa: D301 - click reads the backspace itself
-    _require_free_folder(folder, resume=resume, overwrite=overwrite)
+    if resume and overwrite:
+        raise UsageFault(
+            "--resume continues an unfinished training and --overwrite discards it: give only one of them."
+        )
+    require_no_training(folder)
+    require_free(folder, resume=resume, overwrite=overwrite)
+    listening = _listening(tracker)
     request = _request(err if as_json else out, folder=folder, **options)
 
     import_keras()
@@ -72,8 +93,8 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM cleans up as Ctrl-C does
     try:
-        with TrainingProgress() as listener:
-            trained = train(replace(request, listener=listener), resume=resume)
+        with listening as listener:
+            trained = train(replace(request, listener=listener), resume=resume, overwrite=overwrite)
     except UsageFault:
         raise
     except KeyboardInterrupt:
@@ -88,6 +109,21 @@ def train_command(folder: Path, resume: bool, overwrite: bool, as_json: bool, **
         show_report(out, trained)
     if takes_only_pictures(trained.bundle.domain):
         err.print(ONLY_PICTURES, style="yellow", markup=False)
+
+
+def _listening(tracker: str | None) -> AbstractContextManager[Listener]:
+    """Return what shows the progress, and tracks it if wanted. Raises UsageFault if the tracker cannot be used."""
+    if tracker is None:
+        return TrainingProgress()
+    from models.training.mlflow_tracker import MlflowTracker  # noqa: PLC0415 - an optional extra, and slow to import
+
+    return _tracked(MlflowTracker(lambda text: err.print(text, markup=False, style="yellow")))
+
+
+@contextmanager
+def _tracked(tracker: "MlflowTracker") -> Iterator[Listener]:
+    with TrainingProgress() as progress, tracker:
+        yield ListenerGroup((progress, tracker))
 
 
 def _request(
@@ -116,20 +152,6 @@ def _request(
         also_h5=also_h5,
         stated_domain=stated,
     )
-
-
-def _require_free_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise UsageFault if the folder holds a bundle or an unfinished training and --overwrite was not given."""
-    if resume and overwrite:
-        raise UsageFault(
-            "--resume continues an unfinished training and --overwrite discards it: give only one of them."
-        )
-    if not resume and not overwrite and Checkpoint(folder / FOLDER).exists():
-        raise UsageFault(
-            f"{folder} holds an unfinished training: continue it with --resume, or discard it with --overwrite."
-        )
-    if not resume and not overwrite and (folder / CARD_FILE).exists():
-        raise UsageFault(f"{folder} holds a bundle: choose another folder with --out, or replace it with --overwrite.")
 
 
 def _report_checkpoint(folder: Path) -> None:

@@ -13,6 +13,7 @@ from imaging.kind import ImageKind
 from imaging.prepare import prepare
 from imaging.series.rules import SeriesRefusal
 from imaging.spec import InputSpec
+from models.datasets.leakage import Leak
 from nightread.reasons import Reason
 
 OFFICIAL, BY_PATIENT, BY_IMAGE = "official", "patient", "image"
@@ -83,6 +84,8 @@ class Dataset:
     """Whether an image is a stack of slices, so that channels can show neighbours."""
     refused_series: Mapping[SeriesRefusal, int] = field(default_factory=dict)
     """The number of series without a usable stack, by reason."""
+    leaks: tuple[Leak, ...] = ()
+    """What the parts share, although they should share nothing: published splits are kept as they are."""
 
 
 def portable(reference: str) -> str:

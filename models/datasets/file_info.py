@@ -37,7 +37,6 @@ class FileInfo:
     frames: int = 1
     size: tuple[int, int] | None = None
     """Rows and columns."""
-    in_colour: bool = False
     kind: ImageKind = _NO_HEADER
     patient: str | None = None
     """The key of issuer and PatientID; None if the file has no PatientID."""
@@ -101,7 +100,6 @@ def read_image_info(path: Path) -> FileInfo:
     header = check_raster(content, DEFAULT_LIMITS)
     kind = ImageKind(is_dicom=False, samples=_samples(content) if header.in_colour else GREY)
     return FileInfo(
-        in_colour=header.in_colour,
         size=(header.rows, header.columns),
         kind=kind,
         digest=blake2b(content).hexdigest(),

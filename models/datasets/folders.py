@@ -14,6 +14,7 @@ from models.datasets.file_parts import PART_NAMES, LabelledFile, UnreadableFile,
 from models.datasets.files import FileExamples
 from models.datasets.label_table import PATH, SERIES, LabelRow, LabelTable, folder_table, read_label_table
 from models.datasets.layout import Layout, list_files, read_layout
+from models.datasets.leakage import CONTENT, PATIENT, Leak, leaks_between
 from models.datasets.native_spec import dicom_spec, image_spec
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
@@ -32,7 +33,7 @@ def open_images(request: DatasetRequest) -> Dataset:
 def _open(
     request: DatasetRequest,
     read_info: Callable[[Path], FileInfo],
-    native_spec: Callable[[Path, Sequence[LabelledFile]], InputSpec],
+    native_spec: Callable[[Sequence[LabelledFile]], InputSpec],
 ) -> Dataset:
     folder = request.folder
     names = list_files(folder)
@@ -55,9 +56,10 @@ def _open(
         train=examples[TRAIN],
         validation=examples[VALIDATION],
         test=examples[TEST],
-        native_spec=native_spec(folder, files),
+        native_spec=native_spec(files),
         unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
         kinds=frozenset(file.info.kind for file in files),
+        leaks=_leaks(files, parts),
     )
 
 
@@ -140,6 +142,17 @@ def _check_labels(
         request.refuse(problem, "Check the KIND: dicom for DICOM, images for PNG and JPEG.")
     if table.exclusive and len(table.labels) == 1:
         request.refuse(f"{table.labels[0]} is the only class", "Add images of at least one other class.")
+
+
+def _leaks(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
+    """Compare the parts by content, and by the patients of the headers, whom a CSV file may call otherwise."""
+    infos = [
+        [file.info for file, of in zip(files, parts, strict=True) if of == part] for part in (TRAIN, VALIDATION, TEST)
+    ]
+    contents = leaks_between(CONTENT, [[info.digest for info in part] for part in infos])
+    if len({file.info.patient for file in files}) == 1:  # one name for all, such as ANONYMOUS, tells nobody apart
+        return contents
+    return (*contents, *leaks_between(PATIENT, [[info.patient for info in part] for part in infos]))
 
 
 def _examples(

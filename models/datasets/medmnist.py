@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from imaging.array import Array
 from models.datasets.arrays import array_examples, array_kind, array_spec
 from models.datasets.dataset import OFFICIAL, Dataset
+from models.datasets.leakage import CONTENT, array_keys, leaks_between
 from models.datasets.npz import read_npz
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import hold_out
@@ -63,6 +64,7 @@ def open_npz(request: DatasetRequest) -> Dataset:
         test=examples["test"],
         native_spec=array_spec(train.images),
         kinds=frozenset((array_kind(train.images),)),
+        leaks=leaks_between(CONTENT, [array_keys(part.images) for part in (train, validation, test)]),
     )
 
 

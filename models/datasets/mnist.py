@@ -9,6 +9,7 @@ import numpy as np
 from imaging.array import Array
 from models.datasets.arrays import array_examples, array_kind, array_spec
 from models.datasets.dataset import OFFICIAL, Dataset
+from models.datasets.leakage import CONTENT, array_keys, leaks_between
 from models.datasets.npz import read_npz
 from models.datasets.request import DatasetRequest
 from models.datasets.splitting import hold_out
@@ -44,6 +45,7 @@ def open_mnist(request: DatasetRequest) -> Dataset:
         test=array_examples(test_images, one_hot(test_labels, len(DIGITS)), name="test"),
         native_spec=array_spec(images),
         kinds=frozenset((array_kind(images),)),
+        leaks=leaks_between(CONTENT, [array_keys(part) for part in (images[kept], images[validation], test_images)]),
     )
 
 

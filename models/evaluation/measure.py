@@ -99,7 +99,7 @@ def measure_images(predictions: Predictions, *, seed: int = 0, rounds: int = 100
         resampling=plan,
         classes=classes,
         confusion=_confusion(predictions) if predictions.exclusive else None,
-        notes=(*_chance(intervals["macro_roc_auc"]), *_notes(predictions, classes, plan)),
+        notes=(*_chance(intervals["macro_roc_auc"], classes), *_notes(predictions, classes, plan)),
     )
 
 
@@ -147,14 +147,26 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _chance(roc_auc: Interval) -> Iterator[str]:
-    """Yield a note if these images do not show that the network is better than chance, whose ROC-AUC is 0.5."""
-    if roc_auc.low is not None and roc_auc.high is not None and roc_auc.low <= _ROC_AUC_OF_CHANCE:
+def _chance(roc_auc: Interval, classes: Sequence[ClassFigures]) -> Iterator[str]:
+    """Yield a note if these images do not show that the network is better than chance, whose ROC-AUC is 0.5.
+
+    The average may hide single labels that it recognises by chance only: they are named.
+    """
+    if roc_auc.low is None or roc_auc.high is None:
+        return
+    if roc_auc.low <= _ROC_AUC_OF_CHANCE:
         yield (
             f"Not shown to be better than chance: the 95 % interval of the macro ROC-AUC, {roc_auc.low:.4f} to "
             f"{roc_auc.high:.4f}, is not above {_ROC_AUC_OF_CHANCE}. Do not use this network; check the labels and how "
             "the images are prepared (`nightread models samples`), or train longer or on more images."
         )
+    elif unproven := [of.label for of in classes if _may_be_chance(of)]:
+        yield f"Not shown to be better than chance for {', '.join(unproven)}: the 95 % interval of the ROC-AUC has 0.5."
+
+
+def _may_be_chance(of: ClassFigures) -> bool:
+    low = of.intervals["roc_auc"].low
+    return low is not None and low <= _ROC_AUC_OF_CHANCE
 
 
 def _notes(predictions: Predictions, classes: Sequence[ClassFigures], plan: Resampling) -> list[str]:

@@ -1,6 +1,7 @@
 """Write an evaluation as evaluation.json for programs and evaluation.html for people."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from models.evaluation.mistakes import Mistake
 from models.evaluation.names import JSON_FILE, PAGE_FILE
 from models.evaluation.plots import histogram_plot, precision_recall_plot, reliability_plot, roc_plot
 from models.evaluation.predictions import Predictions
+from models.evaluation.requirements import RequirementResult
 from nightread.plain_text import safe_json, visible
 
 _TEMPLATE = "page.html.j2"
@@ -46,10 +48,15 @@ class Material:
     """Files that were left out, by reason."""
     undecodable_frames: int = 0
     """Frames that were left out because their pixels cannot be decoded."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that say why the figures may be better than those of new images."""
 
 
-def document(evaluation: Evaluation, bundle: Bundle, material: Material) -> dict[str, Any]:
-    """Return the content of evaluation.json."""
+def document(
+    evaluation: Evaluation, bundle: Bundle, material: Material, requirements: Sequence[RequirementResult] = ()
+) -> dict[str, Any]:
+    """Return the content of evaluation.json; `requirements` and `passed` are missing if nothing was required."""
+    checks = [asdict(result) for result in requirements]
     return {
         "model": bundle.reference,
         "digest": bundle.digest,
@@ -58,6 +65,7 @@ def document(evaluation: Evaluation, bundle: Bundle, material: Material) -> dict
         "thresholds": dict(bundle.postprocessing.thresholds),
         "aggregate": bundle.postprocessing.aggregate,
         "evaluation": evaluation.to_json(),
+        **({"requirements": checks, "passed": all(result.met for result in requirements)} if checks else {}),
     }
 
 
@@ -69,13 +77,21 @@ def write_evaluation(
     bundle: Bundle,
     material: Material,
     mistakes: list[Mistake] | None = None,
+    requirements: Sequence[RequirementResult] = (),
 ) -> tuple[Path, Path]:
     """Write evaluation.json and evaluation.html; `mistakes` is None if there are no images to show.
 
     Neither is covered by a bundle's digest.
     """
-    page = render(evaluation, predictions=predictions, bundle=bundle, material=material, mistakes=mistakes)
-    content = document(evaluation, bundle, material)
+    page = render(
+        evaluation,
+        predictions=predictions,
+        bundle=bundle,
+        material=material,
+        mistakes=mistakes,
+        requirements=requirements,
+    )
+    content = document(evaluation, bundle, material, requirements)
     as_json = safe_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / JSON_FILE).write_text(as_json + "\n", encoding="utf-8")
@@ -90,22 +106,33 @@ def render(
     bundle: Bundle,
     material: Material,
     mistakes: list[Mistake] | None = None,
+    requirements: Sequence[RequirementResult] = (),
 ) -> str:
     """Return the page as HTML text that loads no other file."""
-    templates = FileSystemLoader(Path(__file__).parent)
+    return (
+        page_templates()
+        .get_template(_TEMPLATE)
+        .render(
+            evaluation=evaluation,
+            bundle=bundle,
+            material=material,
+            mistakes=mistakes,
+            requirements=requirements,
+            wrong=int((~predictions.correct).sum()),
+            headlines=[(HEADLINES[name], name) for name in HEADLINES],
+            confusion=_confusion(evaluation),
+            plots=_plots(evaluation, predictions),
+        )
+    )
+
+
+def page_templates(*folders: Path) -> Environment:
+    """Return the templates of pages that load no other file: of this folder, and of `folders`."""
+    templates = FileSystemLoader((Path(__file__).parent, *folders))
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.finalize = _plain
     environment.filters |= {"figure": _figure, "interval": _interval, "share": _share}
-    return environment.get_template(_TEMPLATE).render(
-        evaluation=evaluation,
-        bundle=bundle,
-        material=material,
-        mistakes=mistakes,
-        wrong=int((~predictions.correct).sum()),
-        headlines=[(HEADLINES[name], name) for name in HEADLINES],
-        confusion=_confusion(evaluation),
-        plots=_plots(evaluation, predictions),
-    )
+    return environment
 
 
 def _plain(value: object) -> object:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from models.evaluation.curves import Curve, drawn_labels, precision_recall, roc
 from models.evaluation.predictions import Predictions
@@ -32,6 +32,8 @@ _COLOURS = (
     "#2fa7b5",
 )
 _SIZE = (4.4, 3.7)
+_LINES_SIZE = (4.4, 2.6)
+_FEW_EPOCHS = 30
 _NAMED_CURVES = 12
 _HISTOGRAMS = 12
 _BINS = 30
@@ -87,6 +89,29 @@ def histogram_plot(predictions: Predictions) -> tuple[str, int]:
         for number, column in enumerate(shown):
             _histogram(figure.add_subplot(down, across, number + 1), predictions, column, legend=number == 0)
         return _svg(figure), len(columns) - len(shown)
+
+
+def line_plot(lines: Mapping[str, Sequence[float]], up: str, *, marked: int = 0) -> str:
+    """Draw figures by epoch, counted from 1: one line per name; a dotted line at the epoch `marked`, if it is not 0."""
+    with mpl.rc_context(_style()):
+        figure = Figure(figsize=_LINES_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set(xlabel="epoch", ylabel=up)
+        for number, (name, values) in enumerate(lines.items()):
+            epochs, few = range(1, len(values) + 1), len(values) <= _FEW_EPOCHS
+            how: dict[str, Any] = {
+                "marker": "o" if few else "",
+                "markersize": 3,
+                "linewidth": 1.5,
+                "color": _colour(number),
+            }
+            axes.plot(epochs, values, label=_short(name), **how)
+        if marked:
+            axes.axvline(marked, color=_INK, alpha=0.45, linewidth=0.8, linestyle=(0, (2, 3)))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if 1 < len(lines) <= _NAMED_CURVES:
+            axes.legend(frameon=False, fontsize=7.5)
+        return _svg(figure)
 
 
 def _histogram(axes: Axes, predictions: Predictions, column: int, *, legend: bool) -> None:

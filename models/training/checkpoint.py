@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ History = dict[str, list[float]]
 """One value per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
 
 _STATE = "state.json"
+_PLAN = "plan.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,10 @@ class Progress:
     plan: dict[str, Any]
     """The recipe and the data set; a resumed training must have the same."""
     history: History
+    model: str = ""
+    """`NAME@VERSION` of the bundle to make."""
+    started_at: str = ""
+    """When the training was started first: ISO 8601 in UTC; empty if an older release started it."""
 
     @property
     def epochs(self) -> int:
@@ -43,14 +48,33 @@ class Checkpoint:
         """Return whether at least one epoch was saved."""
         return (self.folder / _STATE).is_file()
 
+    def has_plan(self) -> bool:
+        """Return whether a training was started here, even if no epoch was saved yet."""
+        return self.exists() or (self.folder / _PLAN).is_file()
+
+    def read(self) -> Progress:
+        """Return the saved progress. Raises OSError, ValueError, KeyError or TypeError if it cannot be read."""
+        state = json.loads((self.folder / (_STATE if self.exists() else _PLAN)).read_text("utf-8"))
+        return Progress(
+            plan=dict(state["plan"]),
+            history=dict(state["history"]),
+            model=str(state.get("model", "")),
+            started_at=str(state.get("started_at", "")),
+        )
+
+    def begin(self, progress: Progress) -> None:
+        """Start anew: delete the folder, and write what is planned into a new one."""
+        self.remove()
+        self.folder.mkdir()
+        (self.folder / _PLAN).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+
     def load(self, plan: dict[str, Any]) -> Progress:
         """Return the saved progress.
 
         Raises UsageFault if it belongs to another recipe or data set, StopWork if it cannot be read.
         """
         try:
-            state = json.loads((self.folder / _STATE).read_text("utf-8"))
-            progress = Progress(plan=dict(state["plan"]), history=dict(state["history"]))
+            progress = self.read()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StopWork(
                 f"the unfinished training in {self.folder} cannot be read ({type(error).__name__}): "
@@ -70,7 +94,7 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         model.save_weights(self.weights(progress.epochs))
         state = self.folder / f"{_STATE}.new"
-        state.write_text(json.dumps({"plan": progress.plan, "history": progress.history}), encoding="utf-8")
+        state.write_text(json.dumps(asdict(progress)), encoding="utf-8")
         state.replace(self.folder / _STATE)
         for path in self.folder.glob(self.weights(0).name.replace("0000", "*")):
             if path not in (self.weights(progress.epochs), self.weights(best)):

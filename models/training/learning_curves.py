@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from models.training.checkpoint import History
 from models.training.schedule import best_epoch
 
+CURVES_FILE = "learning_curves.png"
 _TRAINING, _VALIDATION, _BEST = "#4477aa", "#cc6633", "#888888"
 
 

@@ -1,10 +1,16 @@
 """Define the interface through which a training run reports its progress."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models.training.checkpoint import Progress
 
 
 class Listener:
     """Ignores the progress of a training run; subclasses show it. Methods are called from several threads."""
+
+    def begin(self, progress: Progress, folder: Path) -> None:
+        """Report the plan, and the epochs that are complete already; `folder` lasts until the training is finished."""
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage that takes `total` steps."""
@@ -20,3 +26,43 @@ class Listener:
 
     def remark(self, text: str) -> None:
         """Show a message to the user."""
+
+    def end(self, folder: Path) -> None:
+        """Report that the bundle in `folder` is complete."""
+
+
+class ListenerGroup(Listener):
+    """Passes the progress on to several listeners."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = listeners
+
+    def begin(self, progress: Progress, folder: Path) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.begin(progress, folder)
+
+    def stage(self, name: str, total: int) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.stage(name, total)
+
+    def advance(self, steps: int) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.advance(steps)
+
+    def epoch(self, number: int, total: int, figures: Mapping[str, float]) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.epoch(number, total, figures)
+
+    def remark(self, text: str) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.remark(text)
+
+    def end(self, folder: Path) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.end(folder)

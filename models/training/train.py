@@ -3,13 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from models.bundle import CARD_FILE, Bundle, load_bundle, save_bundle
+from models.bundle import CARD_FILE, TRAINING_PAGE_FILE, Bundle, load_bundle, save_bundle
 from models.datasets.dataset import Dataset, Examples, portable
+from models.datasets.warnings import leak_warnings
 from models.drift_reference import reference_of_examples, write_reference
 from models.evaluation.calibration import calibrate
 from models.evaluation.measure import Evaluation, measure_images
@@ -22,16 +24,18 @@ from models.runtimes.added_onnx import add_onnx
 from models.runtimes.keras_network import load_keras_network
 from models.training.checkpoint import FOLDER, Checkpoint, Progress
 from models.training.fit import fit
-from models.training.learning_curves import draw_learning_curves
+from models.training.learning_curves import CURVES_FILE, draw_learning_curves
 from models.training.legacy_h5 import require_h5, save_h5
+from models.training.out_folder import require_free, reserved
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from models.training.recipe import AUTO, ON
 from models.training.request import TrainingRequest
+from models.training.runs import training_runs
+from models.training.runs_page import write_run
 from models.training.training_domain import training_domain
 from models.training.training_record import Run, data_json, write_record
 from nightread.errors import UsageFault
 
-CURVES_FILE = "learning_curves.png"
 _GIB = 2**30
 _COPIES = 2
 """Copies of prepared images in memory: Keras makes one more of each array that it trains on."""
@@ -47,21 +51,38 @@ class TrainingResult:
     run: Run
 
 
-def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
+def train(request: TrainingRequest, *, resume: bool = False, overwrite: bool = False) -> TrainingResult:
     """Train, calibrate on the validation part, evaluate on the test part, and write the bundle into the folder.
 
     After each epoch the state is saved in the sub-folder `checkpoint`. It is deleted when the bundle is complete; until
-    then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, StopWork if data or
+    then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, if another training
+    writes into the folder, or if it holds something that neither `resume` nor `overwrite` covers; StopWork if data or
     network fail during the training.
     """
+    require_free(request.folder, resume=resume, overwrite=overwrite)
     model = _build_untrained(request)
+    with reserved(request.folder):
+        require_free(request.folder, resume=resume, overwrite=overwrite)  # a training may have ended meanwhile
+        return _train(request, model, resume=resume)
+
+
+def _train(request: TrainingRequest, model: Any, *, resume: bool) -> TrainingResult:
     checkpoint = Checkpoint(request.folder / FOLDER)
     progress = _start_or_resume(checkpoint, request, resume=resume)
+    request.listener.begin(progress, checkpoint.folder)
     started = time.monotonic()
     parts, left_out = _prepare_parts((request.dataset.train, request.dataset.validation), request)
     preparing_seconds = time.monotonic() - started
     history = fit(model, parts, request.recipe, checkpoint=checkpoint, progress=progress, listener=request.listener)
-    run = Run(history=history, parameters=model.count_params(), left_out=left_out, preparing_seconds=preparing_seconds)
+    run = Run(
+        history=history,
+        parameters=model.count_params(),
+        left_out=left_out,
+        preparing_seconds=preparing_seconds,
+        model=request.card.reference,
+        started_at=progress.started_at or None,
+        ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     staging = checkpoint.folder / "bundle"
     card = replace(request.card, domain=training_domain(request, parts[0]))
     bundle, exported = _save_calibrated(replace(request, card=card), _float32_copy(request, model), parts[1], staging)
@@ -69,7 +90,13 @@ def train(request: TrainingRequest, *, resume: bool = False) -> TrainingResult:
     write_record(staging, request.dataset, request.recipe, run, onnx=exported)
     title = f"{request.card.reference}: {request.recipe.network}"
     draw_learning_curves(run.history, staging / CURVES_FILE, title=title)
-    return TrainingResult(bundle=_move_into_place(staging, request.folder, checkpoint), evaluation=evaluation, run=run)
+    (recorded,) = training_runs([staging])
+    write_run(replace(recorded, folder=request.folder), staging / TRAINING_PAGE_FILE)
+    trained = TrainingResult(
+        bundle=_move_into_place(staging, request.folder, checkpoint), evaluation=evaluation, run=run
+    )
+    request.listener.end(request.folder)
+    return trained
 
 
 def _build_untrained(request: TrainingRequest) -> Any:
@@ -88,17 +115,11 @@ def _start_or_resume(checkpoint: Checkpoint, request: TrainingRequest, *, resume
     """Return the saved progress, or an empty one with a new checkpoint folder. Raises UsageFault."""
     plan = {"recipe": request.recipe.to_json(), "data": data_json(request.dataset)}
     if resume:
-        if not checkpoint.exists():
-            raise UsageFault(f"there is no unfinished training in {request.folder}: omit --resume")
         return checkpoint.load(plan)
-    try:
-        checkpoint.remove()
-        checkpoint.folder.mkdir(parents=True)
-    except OSError as error:  # better here than after the first epoch
-        raise UsageFault(
-            f"{request.folder} cannot be written ({type(error).__name__}): choose another folder with --out"
-        ) from error
-    return Progress(plan=plan, history={})
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    progress = Progress(plan=plan, history={}, model=request.card.reference, started_at=started_at)
+    checkpoint.begin(progress)
+    return progress
 
 
 def _float32_copy(request: TrainingRequest, trained: Any) -> Any:
@@ -197,6 +218,7 @@ def _describe_data(dataset: Dataset, test: Examples, left_out: int) -> Material:
         patients=None if test.patients is None else len(set(test.patients.tolist())),
         unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
         undecodable_frames=left_out,
+        warnings=leak_warnings(dataset),
     )
 
 

@@ -10,6 +10,7 @@ import keras
 
 from models.bundle import TRAINING_FILE
 from models.datasets.dataset import Dataset, portable
+from models.datasets.warnings import data_warnings
 from models.training.checkpoint import History
 from models.training.recipe import Recipe
 from models.training.schedule import best_epoch
@@ -25,6 +26,12 @@ class Run:
     """The number of frames of the training and validation parts that could not be decoded."""
     preparing_seconds: float
     """The time for reading and preparing images, before the first epoch."""
+    model: str
+    """`NAME@VERSION`."""
+    started_at: str | None
+    """When the training was started first: ISO 8601 in UTC; None if an older release started it."""
+    ended_at: str
+    """When the last epoch ended."""
 
     @property
     def epochs(self) -> int:
@@ -39,6 +46,9 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Return plain values for training.json."""
         return {
+            "model": self.model,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
             "epochs": self.epochs,
             "best_epoch": best_epoch(self.history["val_loss"]),
             "parameters": self.parameters,
@@ -69,6 +79,7 @@ def record_json(dataset: Dataset, recipe: Recipe, run: Run) -> dict[str, Any]:
         "data": data_json(dataset),
         "recipe": recipe.to_json(),
         **run.to_json(),
+        "warnings": list(data_warnings(dataset)),
         "backend": backend,
         "devices": keras.distribution.list_devices(),
         "versions": {name: version(name) for name in ("nightread", "keras", backend, "numpy", "pydicom")},

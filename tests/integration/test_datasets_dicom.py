@@ -19,6 +19,7 @@ from imaging.prepare import prepare
 from imaging.read import read
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset, Examples
+from models.datasets.leakage import PATIENT
 from models.phantoms.dicom import PhantomStyle, phantom_file
 from models.phantoms.truth_file import PhantomTruth
 from nightread.errors import RejectImage, RetryImage, UsageFault
@@ -69,7 +70,10 @@ def test_a_grey_film_that_is_stored_in_colours_is_grey(folder: Path, tint: int, 
     """Training writes this into the domain, and evaluation compares it: both as a worker sees it."""
     (folder / "clear" / "gateway.dcm").write_bytes(as_rgb(1, tint=tint))
 
-    assert {kind.samples for kind in open_dataset(f"dicom:{folder}").kinds} == samples
+    data = open_dataset(f"dicom:{folder}")
+    assert {kind.samples for kind in data.kinds} == samples
+    assert data.native_spec.shape == (128, 128, max(samples))
+    assert data.train.inputs([0, 1], data.native_spec).shape == (2, 128, 128, max(samples))
 
 
 def test_the_names_of_files_do_not_change_the_split(folder: Path) -> None:
@@ -138,6 +142,30 @@ def test_patients_of_the_csv_file_override_those_of_the_header(folder: Path, tmp
     patients = {name: patient for name, _, patient in rows}
     seen = [{patients[name] for name in part.names} for part in parts(data).values()]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 10
+
+
+def test_patients_of_the_headers_in_several_parts_are_leakage(folder: Path, tmp_path: Path) -> None:
+    """The CSV file gives each film a patient of its own; the headers say that there are two films of each."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.dcm"))
+    rows = [(name, name.split("/")[0], f"P{index}") for index, name in enumerate(names)]
+    data = open_dataset(f"dicom:{folder}", labels_file=write_csv(tmp_path, "path,label,patient", rows))
+
+    train, test = ({patient_of(folder, name) for name in part.names} for part in (data.train, data.test))
+    shared = [name for name in data.test.names if patient_of(folder, name) in train & test]
+    found = {(leak.what, leak.seen_in, leak.part): leak.images for leak in data.leaks}
+    assert found[PATIENT, "training", "test"] == len(shared) > 0
+
+
+def test_one_patient_in_all_headers_is_no_leakage(folder: Path, tmp_path: Path) -> None:
+    """Such a name was written by an anonymiser; the CSV file knows better."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.dcm"))
+    for name in names:
+        film = pydicom.dcmread(folder / name)
+        film.PatientID, film.IssuerOfPatientID = "ANONYMOUS", "NONE"
+        film.save_as(folder / name)
+    rows = [(name, name.split("/")[0], f"P{index}") for index, name in enumerate(names)]
+    data = open_dataset(f"dicom:{folder}", labels_file=write_csv(tmp_path, "path,label,patient", rows))
+    assert data.leaks == ()
 
 
 def test_rows_that_match_no_file_are_an_error(folder: Path, tmp_path: Path) -> None:

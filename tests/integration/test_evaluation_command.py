@@ -77,6 +77,39 @@ def test_a_comparison_prints_whether_it_could_be_chance(bundle_folder: Path) -> 
     assert all(word in shown for word in ("both right", "McNemar", "difference", "Not for diagnosis."))
 
 
+def test_requirements_decide_the_exit_code_and_are_named_in_json(bundle_folder: Path, tmp_path: Path) -> None:
+    """Continuous integration needs no parser: 1 if a figure is below its limit; page and file say which."""
+    out = tmp_path / "out"
+    arguments = [str(bundle_folder), *FEW, "--out", str(out), "--require", "auc>=0.9", "--require", "images>=1000"]
+    ended = CliRunner().invoke(evaluate_command, [*arguments, "--json"])
+    assert ended.exit_code == 1
+    printed = json.loads(ended.stdout)
+    assert not printed["passed"]
+    assert printed["requirements"][1]["value"] == printed["evaluation"]["images"]
+    checks = {check["requirement"]: check["met"] for check in printed["requirements"]}
+    assert checks == {"auc>=0.9": True, "images>=1000": False}
+    assert json.loads((out / "evaluation.json").read_text())["requirements"] == printed["requirements"]
+    assert "not met" in (out / "evaluation.html").read_text()
+    assert json.loads(_run(evaluate_command, *arguments[:-2], "--json"))["passed"]
+
+
+def test_a_table_says_which_requirement_is_not_met(bundle_folder: Path, tmp_path: Path) -> None:
+    """Each requirement has its value."""
+    options = ("--out", str(tmp_path), "--require", "accuracy>=0.5", "--require", "loss<0", "--require", "images>=5")
+    ended = CliRunner().invoke(evaluate_command, [str(bundle_folder), *FEW, *options])
+    assert ended.exit_code == 1
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    assert ["loss<0", "not", "met"] in [[line[0], *line[2:]] for line in lines if line]
+    assert ["accuracy>=0.5", "met"] in [[line[0], *line[2:]] for line in lines if line]
+    assert ["images>=5", "12", "met"] in lines
+
+
+def test_a_wrong_requirement_is_refused_before_the_data_are_read(bundle_folder: Path) -> None:
+    """The data set does not exist, so opening it would raise another error."""
+    with pytest.raises(UsageFault, match="there is no label mass"):
+        _run(evaluate_command, str(bundle_folder), "--data", "images:/nowhere", "--require", "recall[mass]>=0.9")
+
+
 def test_other_labels_are_refused_before_the_network_is_loaded(bundle_folder: Path) -> None:
     """The message contains both lists of labels."""
     mnist = SHARED_DATA / "mnist"

@@ -20,6 +20,7 @@ from models.datasets import open_dataset
 from models.evaluation.measure import measure
 from models.networks.scoring import score
 from models.runtimes.load import load_network
+from models.training.out_folder import reserved
 from nightread.errors import UsageFault
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +155,25 @@ def test_a_bundle_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
     result = CliRunner().invoke(train_command, [*SMALL, "--out", str(tmp_path)])
     assert isinstance(result.exception, UsageFault)
     assert "--overwrite" in str(result.exception)
+
+
+def test_a_second_training_into_the_folder_is_refused(tmp_path: Path) -> None:
+    """Also with --overwrite and with --resume: both would mix their epochs."""
+    with reserved(tmp_path / "out"):
+        for option in ((), ("--overwrite",), ("--resume",)):
+            with pytest.raises(UsageFault, match=r"another training writes into .*: wait for it or stop it"):
+                train_in_process(tmp_path / "out", *option)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_tracker_without_an_address_is_refused_before_the_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise hours of training would not be tracked."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(UsageFault, match="--tracker mlflow needs"):
+        train_in_process(tmp_path / "out", "--tracker", "mlflow")
+    assert not (tmp_path / "out").exists()
 
 
 def train_in_process(folder: Path, *options: str) -> None:

@@ -22,6 +22,7 @@ from models.training.checkpoint import FOLDER, Checkpoint
 from models.training.legacy_h5 import CLASSIC_FILE
 from models.training.recipe import Augmentation, Recipe
 from models.training.request import TrainingRequest
+from models.training.runs import training_runs
 from models.training.train import CURVES_FILE, TrainingResult, train
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.reasons import Reason
@@ -101,7 +102,7 @@ def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -
     assert trained.evaluation.images == 16
     assert trained.evaluation.accuracy == 1.0
     written = {path.name for path in folder.iterdir()}
-    reports = {"training.json", "evaluation.json", "evaluation.html", CURVES_FILE}
+    reports = {"training.json", "training.html", "evaluation.json", "evaluation.html", CURVES_FILE}
     assert {"bundle.json", "model.keras", "model.onnx", *reports, CLASSIC_FILE} == written
     record = (folder / "training.json").read_text()
     compared = json.loads(record)["onnx"]["compared"]
@@ -110,6 +111,17 @@ def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -
     assert all("private" not in (folder / name).read_text() for name in reports - {CURVES_FILE})
     assert json.loads(record)["data"]["reference"] == "npz:sides.npz"
     assert {len(values) for values in json.loads(record)["history"].values()} == {6}
+    (listed,) = training_runs([folder])
+    assert (listed.model, listed.state, listed.epochs, listed.digest) == (
+        "sides@1.0",
+        "finished",
+        6,
+        trained.bundle.digest,
+    )
+    assert listed.started_at is not None
+    assert listed.ended_at is not None
+    assert listed.started_at <= listed.ended_at
+    assert listed.figures["accuracy"] == 1.0
 
 
 def test_a_training_writes_the_domain_of_its_images(training_request: RequestFactory) -> None:
@@ -161,10 +173,14 @@ def test_a_resumed_training_runs_only_the_remaining_epochs(training_request: Req
     with pytest.raises(KeyboardInterrupt):
         train(training_request(**plan, listener=FailingListener(fails_after=1)))
     again = training_request(**plan)
+    assert [(run.model, run.state, run.epochs) for run in training_runs([again.folder])] == [
+        ("sides@1.0", "unfinished", 1)
+    ]
     assert Checkpoint(again.folder / FOLDER).exists()
     assert not (again.folder / "bundle.json").exists()
     trained = train(again, resume=True)
     assert again.listener.epochs == [2, 3]
+    assert (again.listener.begun, again.listener.ended) == ([1], [again.folder])
     assert trained.run.epochs == 3
     whole = train(training_request(**plan, folder=again.folder / "whole"))
     assert trained.run.history["learning_rate"] == pytest.approx(whole.run.history["learning_rate"])

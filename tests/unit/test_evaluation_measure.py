@@ -5,7 +5,7 @@ from math import log
 
 import numpy as np
 import pytest
-from scored_images import binary, binary_predictions, make_postprocessing, make_scored
+from scored_images import binary, binary_predictions, make_postprocessing, make_scored, make_sigmoid
 
 from models.evaluation.measure import measure, measure_images
 from models.evaluation.predictions import image_predictions, stored_predictions
@@ -177,3 +177,12 @@ def test_a_network_that_is_no_better_than_chance_is_noted(scores: list[float], *
     evaluation = measure(make_postprocessing(), binary((1, 0) * 20, scores), rounds=200)
 
     assert any(note.startswith("Not shown to be better than chance") for note in evaluation.notes) == noted
+
+
+def test_a_label_that_is_recognised_by_chance_is_named() -> None:
+    """The average of both labels is above chance, because one of them is right for every image."""
+    truth = [(k % 2, k // 2 % 2) for k in range(80)]
+    scores = [(0.1 + 0.8 * mass, (k * 37 % 80) / 80) for k, (mass, _) in enumerate(truth)]
+    evaluation = measure(make_sigmoid(), make_scored(truth, scores), rounds=200)
+    (note,) = [note for note in evaluation.notes if "chance" in note]
+    assert note.startswith("Not shown to be better than chance for fracture:")

@@ -1,0 +1,59 @@
+"""Find images and patients that two parts of a data set share, although one of the parts must be unseen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import combinations
+
+import numpy as np
+
+from imaging.array import Array
+
+CONTENT, PATIENT = "content", "patient"
+_PARTS = ("training", "validation", "test")
+_WHAT = {CONTENT: "has the same bytes as one", PATIENT: "is of a patient (by its header) who also has one"}
+_WHAT_MANY = {CONTENT: "have the same bytes as one", PATIENT: "are of patients (by their headers) who also have one"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leak:
+    """Images of one part that another part has, too, or whose patients it has."""
+
+    what: str
+    """CONTENT: equal bytes; PATIENT: equal patients."""
+    part: str
+    """The part that should be unseen: `validation` or `test`."""
+    seen_in: str
+    """The part that has them, too: `training` or `validation`."""
+    images: int
+    """The number of these images in `part`."""
+
+    def __str__(self) -> str:
+        """Return what is shared, what it does to the figures, and what to do."""
+        one = self.images == 1
+        images = "1 image" if one else f"{self.images:,} images"
+        shared = (_WHAT if one else _WHAT_MANY)[self.what]
+        remedy = "Remove the copies." if self.what == CONTENT else "Keep each patient in one part."
+        return (
+            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part, so its figures are better "
+            f"than those of new images. {remedy}"
+        )
+
+
+def leaks_between(what: str, keys: Sequence[Sequence[str | bytes | None]]) -> tuple[Leak, ...]:
+    """Compare training, validation and test part by one key per image; None: the key of this image is unknown."""
+    return tuple(_leaks(what, dict(zip(_PARTS, keys, strict=True))))
+
+
+def array_keys(stored: Array) -> list[bytes]:
+    """Return one key per image (images, ...): equal keys mean equal bytes."""
+    rows = np.ascontiguousarray(stored)
+    return [blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
+
+
+def _leaks(what: str, keys: Mapping[str, Sequence[str | bytes | None]]) -> Iterator[Leak]:
+    known = {part: {key for key in found if key is not None} for part, found in keys.items()}
+    for seen_in, part in combinations(_PARTS, 2):
+        images = sum(key in known[seen_in] for key in keys[part])
+        if images:
+            yield Leak(what=what, part=part, seen_in=seen_in, images=images)
