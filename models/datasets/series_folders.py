@@ -58,7 +58,7 @@ def open_dicom_series(request: DatasetRequest) -> Dataset:
         train=examples[TRAIN],
         validation=examples[VALIDATION],
         test=examples[TEST],
-        native_spec=dicom_spec(folder, files),
+        native_spec=dicom_spec(files),
         kinds=frozenset(file.info.kind for file in files),
         unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
         of_series=True,
