@@ -34,8 +34,12 @@ def _purge(driver: LedgerDriver, *image_ids: int) -> ledger.Purged:
 
 def _facts() -> Facts:
     """Return facts of which every text holds the canary."""
-    texts = {name: f"{CANARY}-{name}"[:64] for name in FACT_NAMES if name not in ("rows", "columns", "frames")}
-    short = {"view_position": f"{CANARY}-view", "station_name": f"{CANARY}-room"}
+    texts = {
+        name: f"{CANARY}-{name}"[:64]
+        for name in FACT_NAMES
+        if name not in ("rows", "columns", "frames", "pixel_spacing")
+    }
+    short = {"view_position": f"{CANARY}-view", "station_name": f"{CANARY}-room", "photometric": CANARY}
     fixed = {"study_instance_uid": STUDY, "study_date": "20261105", "key_id": "k", "modality": "M"}
     return Facts(**{**texts, **fixed, "patient_sex": "F", "laterality": "L", **short, "age_band": "40-49"})
 
