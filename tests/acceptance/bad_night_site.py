@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -119,11 +121,15 @@ class Site:
         association.release()
 
     def drop_films(self, number: int, *, with_lesions: bool) -> None:
-        """Drop scans that all show lesions, or none."""
-        films = (phantom_file(seed=SEED, index=index, style=PLAIN) for index in range(9000, 10000))
-        chosen = (content for content, truth in films if bool(truth.lesions) is with_lesions)
-        for _ in range(number):
-            self.up.drop(f"film-{self.up.dropped}.dcm", next(chosen))
+        """Drop the films of one study, which all show lesions, or none."""
+        chosen = (pydicom.dcmread(BytesIO(content)) for content, shows in _films() if shows is with_lesions)
+        study = next(chosen)
+        for film in islice(chosen, number):
+            study.SOPInstanceUID = study.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+            study.PixelData = film.PixelData
+            content = BytesIO()
+            study.save_as(content)
+            self.up.drop(f"film-{self.up.dropped}.dcm", content.getvalue())
 
     def usual_sender_is_late_in(self) -> float:
         """Return the seconds until the usual sender is later than on any earlier night."""
@@ -141,6 +147,13 @@ class Site:
         for process in processes:
             os.kill(process.pid, signal.SIGSTOP)
         return processes
+
+
+@cache
+def _films() -> list[tuple[bytes, bool]]:
+    """Return films, each with whether it shows a lesion."""
+    films = (phantom_file(seed=SEED, index=index, style=PLAIN) for index in range(9000, 9260))
+    return [(content, bool(truth.lesions)) for content, truth in films]
 
 
 @contextmanager
