@@ -1,6 +1,7 @@
 """Give the waiting images of a study the priority that a rule on results has set for the study."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -22,23 +23,25 @@ def keep_priorities(database: Database, now: datetime) -> int:
     The study of an image is known once it was read. Of several rules the most urgent one counts. An image for whose
     result a client waits stays first.
     """
-    return database.write(lambda connection: _keep(connection, now))
-
-
-def _keep(connection: Connection, now: datetime) -> int:
+    with database.read() as connection:
+        waiting = connection.execute(_WAITING, {"since": now - KEPT}).all()
     wanted: dict[int, int] = {}
-    present: dict[int, int] = {}
-    for row in connection.execute(_WAITING, {"since": now - KEPT}):
+    for row in waiting:
         wanted[row.id] = min(int(row.target), wanted.get(row.id, int(row.target)))
-        present[row.id] = row.priority
+    present = {row.id: row.priority for row in waiting}
+    changes = {work_id: priority for work_id, priority in wanted.items() if present[work_id] not in (priority, URGENT)}
+    if changes:
+        database.write(lambda connection: _change(connection, changes))
+    return len(changes)
+
+
+def _change(connection: Connection, changes: Mapping[int, int]) -> None:
     by_priority: dict[int, list[int]] = defaultdict(list)
-    for work_id, priority in wanted.items():
-        if present[work_id] not in (priority, URGENT):
-            by_priority[priority].append(work_id)
+    for work_id, priority in changes.items():
+        by_priority[priority].append(work_id)
     for priority, ids in by_priority.items():
         for start in range(0, len(ids), _CHUNK):
             connection.execute(_CHANGE, {"of_study": ids[start : start + _CHUNK], "its_priority": priority})
-    return sum(map(len, by_priority.values()))
 
 
 _WAITING = (

@@ -6,6 +6,7 @@ A web server in this process is the store, the destination, the outside monitor,
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -89,7 +90,11 @@ class Site:
 
     def status(self) -> str:
         """Return the first line of `nightread status --check`."""
-        return run("status", "--check", *self.options).stdout
+        return self.run("status", "--check").stdout
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of nightread, which may take long on a busy machine."""
+        return run(*arguments, *self.options, seconds=400)
 
     def breaks(self, *keys: Key, seconds_ahead: float = 0.0) -> None:
         """Note that these alarms must come from now on, or from a later time on."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from bad_night_site import MODEL, USUAL_SENDER, Key, Site, running_site
-from nightread_process import run, wait_until
+from nightread_process import wait_until
 from patient_markers import BORN, PATIENT, PLACE, marked_scans
 
 pytestmark = [pytest.mark.slow, pytest.mark.night, pytest.mark.timeout(1800)]
@@ -58,9 +58,9 @@ def test_nothing_arrives_until_something_does(site: Site) -> None:
             continue  # it would wait for its rest for ten minutes
         site.up.drop(f"{PLACE}/{PLACE}-{name}", content)
     site.send("CT1")
-    listed = json.loads(run("alarms", "--json", *site.options).stdout)["alarms"]
+    listed = json.loads(site.run("alarms", "--json").stdout)["alarms"]
     (number,) = [alarm["id"] for alarm in listed if alarm["subject"] == "store"]
-    done = run("alarms", "ack", str(number), *site.options)
+    done = site.run("alarms", "ack", str(number))
     assert done.returncode == 0, done.stderr
 
 
@@ -104,7 +104,7 @@ def test_faults_that_come_together_raise_one_alarm_each(site: Site) -> None:
     site.away.clear()
     moved.rename(site.up.inbox)
     # Not at its next attempt; the exit code is 1 if the sender of `up` has the same report in hand.
-    run("send-results", *site.options, seconds=400)
+    site.run("send-results")
     site.require("closed", WORKER, seconds=300)
     site.up.wait_until_all_final(120)
 
@@ -169,10 +169,10 @@ def test_no_message_has_a_word_of_a_patient(site: Site) -> None:
     told = [repr((request.path, dict(request.headers), request.body)) for request in asked]
     texts = {
         "webhook and monitor": " ".join(told),
-        "alarms": run("alarms", "--all", "--json", *site.options).stdout,
-        "metrics": run("metrics", *site.options).stdout,
-        "parts": run("parts", "--json", *site.options).stdout,
-        "status": run("status", *site.options).stdout,
+        "alarms": site.run("alarms", "--all", "--json").stdout,
+        "metrics": site.run("metrics").stdout,
+        "parts": site.run("parts", "--json").stdout,
+        "status": site.run("status").stdout,
         "logs": "".join(path.read_text("utf-8", "replace") for path in (site.up.state / "logs").iterdir()),
     }
     assert all(len(text) > 200 for text in texts.values()), {name: len(text) for name, text in texts.items()}
