@@ -137,8 +137,8 @@ class Site:
             self.up.drop(f"film-{self.up.dropped}.dcm", content.getvalue())
 
     def usual_sender_is_late_in(self) -> float:
-        """Return the seconds until the usual sender is later than on any earlier night."""
-        return (self.night_began_at + timedelta(minutes=30) - datetime.now(UTC)).total_seconds()
+        """Return the seconds until the usual sender is later than on any earlier night; 0 if it is so already."""
+        return max(0.0, (self.night_began_at + timedelta(minutes=30) - datetime.now(UTC)).total_seconds())
 
     def family(self, part: str) -> list[psutil.Process]:
         """Return the process of a part and its descendants."""
