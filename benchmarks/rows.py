@@ -19,6 +19,7 @@ from benchmarks import (
     saturation,
     scaling,
     start_times,
+    status_time,
 )
 from benchmarks.figures import Figure
 from benchmarks.plan import Plan
@@ -46,6 +47,8 @@ ROWS: dict[str, Measure] = {
 EXTRA: dict[str, Measure] = {
     "queries-postgresql": partial(million_images.measure, kind="PostgreSQL"),
     "pages-postgresql": partial(page_times.measure, kind="PostgreSQL"),
+    "status": partial(status_time.measure, kind="SQLite"),
+    "status-postgresql": partial(status_time.measure, kind="PostgreSQL"),
     "night": partial(one_night.measure, kind="SQLite"),
     "night-postgresql": partial(one_night.measure, kind="PostgreSQL"),
     "ten-million": partial(large_record.measure, kind="SQLite"),

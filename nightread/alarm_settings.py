@@ -82,7 +82,7 @@ class WebhookChannel(_Channel):
         None, min_length=_SECRET_LENGTH, description="Key of the signature, at least 16 characters."
     )
     secret_file: AbsolutePath | None = Field(None, description="File with the key, instead of `secret`.")
-    timeout_seconds: Seconds = Field(10, description="Maximum time of one attempt.")
+    timeout_seconds: Seconds = Field(10, le=30, description="Maximum time to connect, and of the request after that.")
 
     @model_validator(mode="after")
     def _check_webhook(self) -> Self:
@@ -111,7 +111,7 @@ class CommandChannel(_Channel):
     command: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="Program and arguments; no shell is involved."
     )
-    timeout_seconds: Seconds = Field(30, description="After this time the program is killed.")
+    timeout_seconds: Seconds = Field(30, le=60, description="After this time the program is killed.")
 
 
 class AppriseChannel(_Channel):

@@ -1,5 +1,6 @@
 """Turn what `nightread status` finds into findings of the rules."""
 
+import re
 from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 
@@ -49,21 +50,24 @@ def _subject(problem: ConditionProblem) -> str:
 
 def _parts(condition: SystemCondition) -> Iterator[Finding]:
     """Yield the parts that are out; the parts of a `nightread up` that is out are out with it."""
-    hidden = {
-        kind
-        for part in condition.parts
-        if part.kind is PartKind.SUPERVISOR and part.state in _OUT
-        for kind in part.detail.get("parts", ())
-    }
+    ups = [part for part in condition.parts if part.kind is PartKind.SUPERVISOR and part.state in _OUT]
     for part in condition.parts:
         if part.state is PartState.RESTARTED:
             rule = AlarmRule.PART_RESTARTS
-        elif part.state in _OUT and part.kind.value not in hidden:
+        elif part.state in _OUT and not any(_is_started_by(up, part) for up in ups):
             rule = AlarmRule.PART_SILENT
         else:
             continue
         for problem in part_problems([part]):
             yield Finding(rule=rule, subject=_part_name(part), text=problem.text)
+
+
+def _is_started_by(up: Part, part: Part) -> bool:
+    """Return whether `nightread up` starts this part, which runs on its host; one that was never seen has no host."""
+    if part.kind.value not in up.detail.get("parts", ()):
+        return False
+    host = re.escape(up.node or "")
+    return part.node is None or re.fullmatch(rf"(.*@)?{host}(-[0-9a-f]{{8}})?", part.node) is not None
 
 
 def _part_name(part: Part) -> str:

@@ -38,6 +38,11 @@ class PartRow:
         """Return when it was stopped, else when it was last seen."""
         return self.stopped_at or self.seen_at
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """Return the names of the sources that it serves."""
+        return frozenset(self.detail.get("sources", ()))
+
 
 def part_rows(database: Database) -> Iterator[PartRow]:
     """Yield all rows, with the times of each host converted to the clock of the database."""

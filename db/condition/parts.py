@@ -125,16 +125,16 @@ def expected_parts(settings: Settings) -> frozenset[PartKind]:
 def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[Part]:
     """Yield the parts of a kind; one that ended and has a successor is no part any more.
 
-    Containers get another host name at each start, so a successor may have another name. A part that took the place of
-    its own earlier start, after a crash or a stop, is no successor of another one.
+    Containers get another host name at each start, so a successor may have another name; it serves the same sources. A
+    part that took the place of its own earlier start, after a crash or a stop, is no successor of another one.
     """
     parts = [(row, _judge(kind, row, at)) for row in rows]
     alive = (row for row, part in parts if part.state.works or part.state in _PRESENT)
-    successors = sorted(row.first_started_at for row in alive)
+    successors = sorted(alive, key=lambda row: row.first_started_at)
     deaths: list[datetime] = []
     kept: list[Part] = []
     for row, part in sorted(parts, key=lambda pair: pair[0].ended_at, reverse=True):
-        later = [started for started in successors if started > row.ended_at]
+        later = [each for each in successors if each.first_started_at > row.ended_at and row.sources <= each.sources]
         if part.state in (PartState.SILENT, PartState.STOPPED) and later:
             successors.remove(later[0])
             deaths.extend([row.seen_at] if part.state is PartState.SILENT else ())

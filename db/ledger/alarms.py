@@ -17,6 +17,9 @@ from nightread.plain_text import visible
 
 FORGET_PENDING_AFTER = timedelta(minutes=10)
 """A condition that was not checked for this long, because the watchdog did not run, counts as a new one."""
+PENDING_GAP = timedelta(minutes=1)
+"""A condition that is gone for less than this, before anybody was told of it, counts as lasting: a worker that cannot
+load its model is alive for a second at each of its starts."""
 LONGEST_SILENCE = timedelta(days=31)
 
 
@@ -219,16 +222,18 @@ def _is_due(alarm: Alarm, now: datetime, repeat_after: timedelta | None) -> bool
 
 def _end(connection: Connection, alarm: Alarm, now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
     """Close an alarm whose condition is gone for long enough; remove one that nobody was told of."""
-    if alarm.opened_at is None:
-        connection.execute(delete(alarms).where(alarms.c.id == alarm.id))
-        return []
     timing = TIMINGS.get(AlarmRule(alarm.rule)) if alarm.rule in _RULES else None
-    if timing is None or now - alarm.last_seen_at < timing.clear_after:
-        if timing is not None:  # a time after `now` was written before the clock was set back
-            seen = {"last_seen_at": alarm.last_seen_at}
-            connection.execute(update(alarms).where(alarms.c.id == alarm.id).values(**seen))
+    if timing is None:
         return []
-    connection.execute(update(alarms).where(alarms.c.id == alarm.id).values(closed_at=now))
+    this = alarms.c.id == alarm.id
+    if now - alarm.last_seen_at < (PENDING_GAP if alarm.opened_at is None else timing.clear_after):
+        # A time after `now` was written before the clock was set back.
+        connection.execute(update(alarms).where(this).values(last_seen_at=alarm.last_seen_at))
+        return []
+    if alarm.opened_at is None:
+        connection.execute(delete(alarms).where(this))
+        return []
+    connection.execute(update(alarms).where(this).values(closed_at=now))
     was_told = alarm.notified_at is not None  # it may have opened, and ended, while it was silenced
     return [(AlarmEvent.CLOSED, replace(alarm, closed_at=now))] if was_told else []
 

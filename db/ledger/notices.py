@@ -13,8 +13,9 @@ from db.engine import Database
 RETRY_SECONDS = (10, 30, 120, 600, 1800, 3600)
 """Pauses before the next attempts; the last one is repeated."""
 GIVE_UP_AFTER = timedelta(hours=24)
-_CLAIM = timedelta(minutes=2)
-"""Time for one attempt: after it a notice whose sender died is sent again."""
+ATTEMPT = timedelta(minutes=2)
+"""Time for one attempt: after it a notice whose sender died is sent again. No attempt lasts so long
+(delivery.alarms.channels.LONGEST_ATTEMPT_SECONDS)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ def claim_notice(database: Database, notice: Notice, *, now: datetime) -> bool:
     statement = (
         update(notices)
         .where(notices.c.id == notice.id, notices.c.attempts == notice.attempts, notices.c.not_before.is_not(None))
-        .values(attempts=notice.attempts + 1, not_before=now + _CLAIM)
+        .values(attempts=notice.attempts + 1, not_before=now + ATTEMPT)
     )
     return bool(database.write(lambda connection: connection.execute(statement).rowcount))
 

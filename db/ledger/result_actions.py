@@ -11,7 +11,7 @@ from db.alarm_tables import rule_actions, watchdog_marks
 from db.engine import Database
 from db.ledger.alarms import write_notices
 from db.ledger.upsert import insert_if_absent
-from db.tables import State, audit, bundles, in_state, instances, sources, work
+from db.tables import State, audit, bundles, instances, sources, work
 from nightread.result_rules import ResultRule
 
 ACTOR = "nightread"
@@ -75,7 +75,8 @@ def apply_rule(
 ) -> list[str]:
     """Perform the actions of the rule, except those that it has performed for this study before; return their kinds.
 
-    Each action is written to the audit table. `body` is what the channel of the rule is told.
+    Each action is written to the audit table. `body` is what the channel of the rule is told. Destinations, pages and
+    db.ledger.rule_priorities read the other actions.
     """
 
     def transaction(connection: Connection) -> list[str]:
@@ -91,7 +92,8 @@ def apply_rule(
             }
             if insert_if_absent(connection, rule_actions, tuple(row), [tuple(row.values())]):
                 made.append(kind)
-                _act(connection, kind, target, match, body, now)
+                if kind == "webhook":
+                    write_notices(connection, [(target, body)], alarm_id=None, now=now)
                 detail = {"rule": rule.name, "kind": kind, "target": target, "image": match.image_id}
                 connection.execute(insert(audit).values(at=now, actor=ACTOR, action="result.rule", detail=detail))
         return made
@@ -142,18 +144,6 @@ def note_examined(database: Database, now: datetime) -> None:
         connection.execute(update(watchdog_marks).where(watchdog_marks.c.name == _MARK).values(at=now))
 
     database.write(transaction)
-
-
-def _act(
-    connection: Connection, kind: str, target: str, match: RuleMatch, body: Mapping[str, Any], now: datetime
-) -> None:
-    if kind == "webhook":
-        write_notices(connection, [(target, body)], alarm_id=None, now=now)
-    elif kind == "priority" and match.study_instance_uid is not None:
-        of_study = select(instances.c.id).where(instances.c.study_instance_uid == match.study_instance_uid)
-        first = (in_state(State.RECEIVED), work.c.ordinal == 0)
-        waiting = update(work).where(*first, work.c.instance_id.in_(of_study))
-        connection.execute(waiting.values(priority=int(target)))
 
 
 def _conditions(rule: ResultRule) -> list[ColumnElement[bool]]:

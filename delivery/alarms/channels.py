@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
@@ -25,12 +26,37 @@ from nightread.wording import counted
 log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Nightread-Signature"
+LONGEST_ATTEMPT_SECONDS = 75.0
+"""Shorter than the time after which the notice is sent again as that of a watchdog that died (db.ledger.notices), and
+so short that the watchdog does not count as hanging. Channels whose settings have a time limit end before."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """A command gets no other variable of nightread, because they may be secrets."""
 
 
-def send(settings: Settings, channel: Channel, notice: Notice, *, now: datetime) -> str | None:
-    """Send the notice once; return in a few words why it failed, or None if the channel took it."""
+def send(
+    settings: Settings,
+    channel: Channel,
+    notice: Notice,
+    *,
+    now: datetime,
+    most_seconds: float = LONGEST_ATTEMPT_SECONDS,
+) -> str | None:
+    """Send the notice once; return in a few words why it failed, or None if the channel took it.
+
+    Mail servers and Apprise have no time limit as a whole, so an attempt is left behind after `most_seconds`.
+    """
+    ended: list[str | None] = []
+    attempt = threading.Thread(
+        target=lambda: ended.append(_send(settings, channel, notice, now)), name="notice", daemon=True
+    )
+    attempt.start()
+    attempt.join(most_seconds)
+    if ended:
+        return ended[0]
+    return "the attempt took too long" if attempt.is_alive() else "the attempt failed: see the log"
+
+
+def _send(settings: Settings, channel: Channel, notice: Notice, now: datetime) -> str | None:
     if isinstance(channel, MailChannel):
         return _mail(settings, channel, notice, now)
     if isinstance(channel, WebhookChannel):

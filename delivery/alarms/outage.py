@@ -27,12 +27,15 @@ class DatabaseOutage:
         self._since: datetime | None = None
         self._opened_at: datetime | None = None
         self._text = ""
-        self._told: set[str] = set()
+        self._told: dict[str, datetime] = {}
+        """When each channel was told last."""
+        self._logged_at: datetime | None = None
 
     def failed(self, what: str, now: datetime) -> None:
-        """Note that the checks could not read the database; after a minute each channel is told once.
+        """Note that the checks could not read the database; after a minute each channel is told, and then repeatedly.
 
-        A channel that does not accept it is tried again in the next round.
+        A channel that does not accept it is tried again in the next round. Nobody can acknowledge this alarm, because the
+        database would have to store that.
         """
         if self._since is None or self._since > now:
             self._since = now
@@ -40,24 +43,18 @@ class DatabaseOutage:
         if now - self._since < RAISE_AFTER:
             return
         if self._opened_at is None:
-            self._opened_at = now
+            self._opened_at = self._logged_at = now
             log.error("alarm opened (%s): %s", AlarmRule.DATABASE.value, self._text)
-        channels = {channel.name: channel for channel in self._settings.alarm_channels}
-        body = alarm_body(AlarmEvent.OPENED, self._alarm(now), self._nights)
-        for name, _ in notices_for(self._settings.alarm_channels, self._nights)(AlarmEvent.OPENED, self._alarm(now)):
-            if name not in self._told:
-                notice = Notice(
-                    id=0, alarm_id=None, channel=name, body=body, created_at=now, not_before=now, attempts=0
-                )
-                if self._send(self._settings, channels[name], notice, now=now) is None:
-                    self._told.add(name)
+        elif self._is_due(self._logged_at, now):
+            self._logged_at = now
+            log.warning("alarm repeated (%s): %s", AlarmRule.DATABASE.value, self._text)
+        self._tell_channels(now)
 
     def ended(self, database: Database, now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
         """Store the alarm of an outage that has ended, and tell the channels that know of it."""
         if self._opened_at is None:
             self._since = None
             return []
-        told = self._told
         finding = Finding(rule=AlarmRule.DATABASE, subject="", text=self._text)
         others = frozenset(AlarmRule) - {AlarmRule.DATABASE}
         note_findings(
@@ -68,7 +65,7 @@ class DatabaseOutage:
             notices_of=lambda _event, _alarm: (),
             unchecked=others,
         )
-        notices_of = notices_for([c for c in self._settings.alarm_channels if c.name in told], self._nights)
+        notices_of = notices_for([c for c in self._settings.alarm_channels if c.name in self._told], self._nights)
         events = note_findings(
             database,
             [],
@@ -77,8 +74,26 @@ class DatabaseOutage:
             notices_of=notices_of,
             unchecked=others,
         )
-        self._since, self._opened_at, self._told = None, None, set()
+        self._since, self._opened_at, self._logged_at, self._told = None, None, None, {}
         return events
+
+    def _tell_channels(self, now: datetime) -> None:
+        channels = {channel.name: channel for channel in self._settings.alarm_channels}
+        alarm = self._alarm(now)
+        for name, _ in notices_for(self._settings.alarm_channels, self._nights)(AlarmEvent.OPENED, alarm):
+            told_at = self._told.get(name)
+            if told_at is not None and not self._is_due(told_at, now):
+                continue
+            event = AlarmEvent.OPENED if told_at is None else AlarmEvent.REPEATED
+            body = alarm_body(event, alarm, self._nights)
+            notice = Notice(id=0, alarm_id=None, channel=name, body=body, created_at=now, not_before=now, attempts=0)
+            if self._send(self._settings, channels[name], notice, now=now) is None:
+                self._told[name] = now
+
+    def _is_due(self, told_at: datetime | None, now: datetime) -> bool:
+        """Return whether it is told again; a time after `now` is one from before the clock was set back."""
+        repeat = self._settings.alarm_repeat_seconds
+        return bool(repeat and told_at and abs(now - told_at) >= timedelta(seconds=repeat))
 
     def _alarm(self, now: datetime) -> Alarm:
         return Alarm(

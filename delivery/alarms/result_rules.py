@@ -7,13 +7,17 @@ from typing import Any
 
 from db.engine import Database
 from db.ledger.result_actions import RuleMatch, apply_rule, note_examined, results_since, rule_matches
+from db.ledger.rule_priorities import keep_priorities
 from nightread.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 def apply_result_rules(settings: Settings, database: Database, now: datetime) -> int:
-    """Apply all rules of the settings to the results since the last call; return how many actions were made."""
+    """Apply all rules of the settings to the results since the last call; return how many actions were made.
+
+    Priorities of studies are given to images that have come to wait since then, too.
+    """
     if not settings.result_rules:
         return 0
     since, made = results_since(database, now), 0
@@ -23,6 +27,7 @@ def apply_result_rules(settings: Settings, database: Database, now: datetime) ->
             made += len(kinds)
             if kinds:
                 log.info("rule %s: %s", match.rule, ", ".join(kinds), extra={"image": match.image_id})
+    keep_priorities(database, now)
     note_examined(database, now)
     return made
 

@@ -123,17 +123,21 @@ def test_a_poller_that_sends_heartbeats_and_does_not_look_at_its_store(site: Nig
 
 
 def test_the_database_is_away(site: NightSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The channels are told without it; afterwards the alarm is a row, and closes."""
+    """The channels are told without it, and again each hour; afterwards the alarm is a row, and closes."""
     site.webhook.asked.clear()
     with monkeypatch.context() as patch:
         patch.setattr(Database, "read", _broken)
         for _ in range(5):
             site.clock.advance(minutes=1)
             site.watch.check()
-    assert site.events() == {("database", "opened"): 1}
+        assert site.events() == {("database", "opened"): 1}
+        for _ in range(120):
+            site.clock.advance(minutes=1)
+            site.watch.check()
+    assert site.events() == {("database", "opened"): 1, ("database", "repeated"): 2}
     for _ in range(5):
         site.step()
-    assert site.events() == {("database", "opened"): 1, ("database", "closed"): 1}
+    assert site.events() == {("database", "opened"): 1, ("database", "repeated"): 2, ("database", "closed"): 1}
 
 
 def _broken(_database: Database) -> None:

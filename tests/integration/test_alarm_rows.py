@@ -71,11 +71,22 @@ def test_a_condition_must_last_before_anybody_is_told(database: Database, clock:
     clock.advance(seconds=59)
     assert _note(database, clock, SILENT) == []
     assert queries.alarms(database) == []
+    clock.advance(minutes=1)
     assert _note(database, clock) == []
     with database.read() as connection:
         assert connection.execute(select(alarms_table)).all() == []
     assert _note(database, clock, SILENT) == []
     clock.advance(minutes=1)
+    assert _note(database, clock, SILENT) == ["opened"]
+
+
+def test_a_condition_that_is_gone_for_moments_counts_as_lasting(database: Database, clock: SettableClock) -> None:
+    """A worker that cannot load its model is alive for a second at each of its starts."""
+    assert _note(database, clock, SILENT) == []
+    for found in ([], [SILENT], []):
+        clock.advance(seconds=20)
+        assert _note(database, clock, *found) == []
+    clock.advance(seconds=20)
     assert _note(database, clock, SILENT) == ["opened"]
 
 

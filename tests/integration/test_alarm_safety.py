@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ledger_driver import SettableClock
+from living_parts import beat, parts, worker_beat
 
 from db import queries
 from db.alarms import AlarmChecks, checks
@@ -13,6 +14,7 @@ from db.alarms.channels import channels_away
 from db.alarms.of_condition import findings_of_condition
 from db.condition import ConditionProblem, Level, read_condition
 from db.engine import Database
+from db.ledger import PartKind
 from db.ledger.alarms import Alarm, AlarmEvent, Finding, note_findings
 from db.ledger.notices import claim_notice, end_attempt, waiting_notices
 from nightread.alarm_rules import AlarmRule
@@ -81,6 +83,21 @@ def test_a_source_that_no_part_looks_at_is_an_alarm(database: Database, clock: S
     problem = ConditionProblem(level=Level.DEGRADED, kind="source", subject="ward", text=text)
     found = [each for each in findings_of_condition(replace(condition, problems=(problem,))) if each.subject == "ward"]
     assert found == [Finding(rule=AlarmRule.SOURCE_AWAY, subject="ward", text=text)]
+
+
+def test_an_up_that_is_out_hides_the_parts_of_its_own_host_only(database: Database, clock: SettableClock) -> None:
+    """A part of another host that is out as well is an alarm of its own."""
+    up = {"parts": ["worker", "receiver", "watcher"]}
+    beat(database, PartKind.SUPERVISOR, now=clock(), node="gpu", detail=up)
+    beat(database, PartKind.RECEIVER, now=clock(), node="gpu-0a1b2c3d", detail={"sources": ["ct"]})
+    beat(database, PartKind.RECEIVER, now=clock(), node="gpu-2-0a1b2c3d", detail={"sources": ["mr"]})
+    worker_beat(database, now=clock(), node="nightread@gpu")
+    worker_beat(database, now=clock(), node="nightread@gpu-2")
+    now = clock.advance(minutes=2)
+    condition = read_condition(database, SETTINGS, nights_of(SETTINGS), now=now)
+    condition = replace(condition, parts=parts(database, now))
+    found = {each.subject for each in findings_of_condition(condition) if each.rule is AlarmRule.PART_SILENT}
+    assert found == {"up gpu", "receiver gpu-2-0a1b2c3d", "worker nightread@gpu-2", "dispatcher"}
 
 
 def test_the_condition_names_every_rule_that_it_checks() -> None:

@@ -198,6 +198,17 @@ def test_a_living_twin_does_not_hide_a_dead_part(database: Database, clock: Sett
     assert [part.state for part in parts(database, clock()) if part.kind is PartKind.RECEIVER] == ["alive", "silent"]
 
 
+def test_a_part_that_serves_other_sources_is_no_successor(database: Database, clock: SettableClock) -> None:
+    """A receiver dies on one host; later one of another department is started elsewhere for the first time."""
+    beat(database, PartKind.RECEIVER, now=clock(), node="a-1", detail={"sources": ["ct"]})
+    later = clock.advance(minutes=30)
+    beat(database, PartKind.RECEIVER, now=later, node="b-2", detail={"sources": ["mr"]})
+    found = {part.node: part.state.value for part in parts(database, later) if part.kind is PartKind.RECEIVER}
+    assert found == {"a-1": "silent", "b-2": "alive"}
+    beat(database, PartKind.RECEIVER, now=later, node="c-3", detail={"sources": ["mr", "ct"]})
+    assert {part.node for part in parts(database, later) if part.kind is PartKind.RECEIVER} == {"b-2", "c-3"}
+
+
 def test_the_clocks_of_hosts_are_compared_by_that_of_the_database(database: Database, clock: SettableClock) -> None:
     """Neither a host that is an hour ahead nor one that is an hour behind looks dead, or alive when it is dead."""
     for node, ahead in (("fast", 3600), ("slow", -3600)):

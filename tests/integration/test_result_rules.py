@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_outcome
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from db import ledger, queries
 from db.alarm_tables import notices, rule_actions
@@ -109,6 +109,46 @@ def test_the_waiting_images_of_the_study_get_the_priority(database: Database, dr
     apply_result_rules(_settings(), database, driver.clock.advance(minutes=1))
     assert [row.priority for row in driver.work()] == [5, 0, 5]
     assert first.priority == 5
+
+
+def _wait_again(connection: Connection) -> None:
+    """Let all images wait again, as after `nightread retry`, with the priority of new images."""
+    connection.execute(work.update().values(state="received", finished_at=None, priority=5))
+
+
+def test_a_later_image_of_the_study_gets_the_priority_too(database: Database, driver: LedgerDriver) -> None:
+    """For a day, although the rule has acted; another rule that is less urgent changes nothing."""
+    later = {**RULE, "name": "later", "priority": 3, "webhook": None}
+    settings = Settings(
+        alarm_channels=[CHANNEL],  # type: ignore[arg-type]
+        destinations=[DESTINATION],  # type: ignore[arg-type]
+        result_rules=[later, RULE],  # type: ignore[arg-type]
+    )
+    _result(driver, "bleeding", 0.9)
+    apply_result_rules(settings, database, driver.clock.advance(minutes=1))
+    _result(driver, "normal", 0.9)
+    _result(driver, "bleeding", 0.9, study="1.2.9", number=1)
+    database.write(_wait_again)
+    assert apply_result_rules(settings, database, driver.clock.advance(hours=23)) == 0
+    assert [row.priority for row in driver.work()] == [0, 0, 5]
+    database.write(_wait_again)
+    apply_result_rules(settings, database, driver.clock.advance(hours=2))
+    assert [row.priority for row in driver.work()] == [5, 5, 5]
+
+
+def test_an_image_whose_client_waits_stays_first(database: Database, driver: LedgerDriver) -> None:
+    """Whatever a rule says of its study."""
+    _result(driver, "bleeding", 0.9, number=3)
+    first, second, _ = (row.id for row in driver.work())
+
+    def wait(connection: Connection) -> None:
+        for which, priority in ((first, 0), (second, 5)):
+            again = work.update().where(work.c.id == which)
+            connection.execute(again.values(state="received", finished_at=None, priority=priority))
+
+    database.write(wait)
+    apply_result_rules(_settings(priority=8), database, driver.clock.advance(minutes=1))
+    assert [row.priority for row in driver.work()] == [0, 8, 5]
 
 
 def test_results_from_before_the_rules_are_left_alone_and_a_dry_run_shows_them(

@@ -14,13 +14,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from web_server import Reply, running_web_server
 
-from db.ledger.notices import Notice
-from delivery.alarms.channels import SIGNATURE_HEADER, send, signature
+from db.ledger.notices import ATTEMPT, Notice
+from delivery.alarms.channels import LONGEST_ATTEMPT_SECONDS, SIGNATURE_HEADER, send, signature
 from delivery.alarms.http_post import post
 from delivery.alarms.message import text_of, title_of
 from delivery.alarms.monitor import Monitor
 from nightread.alarm_rules import TIMINGS, AlarmRule
-from nightread.alarm_settings import Channel, WebhookChannel
+from nightread.alarm_settings import Channel, CommandChannel, WebhookChannel
 from nightread.settings import Settings
 
 NOW = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
@@ -115,6 +115,24 @@ def test_a_webhook_that_answers_byte_by_byte_is_given_up() -> None:
         assert _send(_webhook(f"http://127.0.0.1:{port}/", timeout_seconds=0.2)) is not None
 
 
+def test_a_mail_server_that_answers_byte_by_byte_is_left_behind() -> None:
+    """Else another watchdog would send the message too, after the two minutes of an attempt (db.ledger.notices)."""
+    with _dripping_server() as port:
+        settings = Settings(smtp_host="127.0.0.1", smtp_port=port, smtp_from="a@hospital.example", smtp_tls="none")
+        channel = _channel(kind="mail", to=["night@hospital.example"])
+        assert send(settings, channel, NOTICE, now=NOW, most_seconds=0.3) == "the attempt took too long"
+
+
+def test_no_attempt_lasts_until_the_notice_is_taken_for_one_of_a_dead_watchdog() -> None:
+    """The longest time limits of the settings end before, and a webhook has two: to connect, and for the request."""
+    webhook = _webhook("http://127.0.0.1/", timeout_seconds=30)
+    command = _channel(kind="command", command=["true"], timeout_seconds=60)
+    assert isinstance(webhook, WebhookChannel)
+    assert isinstance(command, CommandChannel)
+    longest = max(2 * webhook.timeout_seconds, command.timeout_seconds)
+    assert longest < LONGEST_ATTEMPT_SECONDS < ATTEMPT.total_seconds()
+
+
 def test_a_command_gets_the_message_and_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its environment has PATH, the event and the rule only."""
     monkeypatch.setenv("NIGHTREAD_DATABASE_PASSWORD", "hidden")
@@ -178,7 +196,9 @@ def test_each_rule_links_to_an_entry_of_the_playbook_and_is_documented() -> None
         {"kind": "webhook", "url": "https://[::1/", "secret": SECRET},
         {"kind": "webhook", "url": "https://host/", "secret": "short"},
         {"kind": "mail", "to": []},
+        {"kind": "webhook", "url": "https://host/", "secret": SECRET, "timeout_seconds": 31},
         {"kind": "command", "command": []},
+        {"kind": "command", "command": ["true"], "timeout_seconds": 61},
         {"kind": "pigeon"},
     ],
 )
