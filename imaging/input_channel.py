@@ -30,6 +30,11 @@ class InputChannel:
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise ValueError(f"InputChannel: window requires finite numbers low < high, not {low}..{high}")
 
+    def __str__(self) -> str:
+        """Return the channel as --channel takes it, such as `0:80@-1`."""
+        window = "" if self.window is None else f"{self.window[0]:g}:{self.window[1]:g}"
+        return f"{window}@{self.offset}" if self.offset or not window else window
+
 
 def channels_to_json(channels: Sequence[InputChannel]) -> list[dict[str, Any]]:
     """Return plain values for bundle.json."""

@@ -87,6 +87,7 @@ def decode_in_chunks(
     limit = _FrameLimit(dicom_image, context.settings.image_timeout_seconds)
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
+    have_meanings = any(spec.meanings for spec in specs)  # some of them need neighbours, and refuse a single image
     while remaining > 0:
         count = min(remaining, chunk_frames)
         chunk = [np.empty((count, *spec.shape), np.float32) for spec in specs]
@@ -97,7 +98,7 @@ def decode_in_chunks(
                 if notes.if_coloured is not None:
                     notes.look_at_colour(frame)
                 out = [inputs[index] for inputs in chunk]
-                if frame.grayscale.voi_fault or notes.apart:
+                if frame.grayscale.voi_fault or notes.apart or have_meanings:
                     prepared = notes.prepare_apart(frame, specs, out)
                 else:
                     for spec, place in zip(specs, out, strict=True):

@@ -49,6 +49,8 @@ def _intensity(text: str) -> dict[str, Any]:
 
 def _channel(text: str) -> dict[str, Any]:
     window, at, offset = text.partition("@")
+    if not text:
+        raise ValueError
     values: dict[str, Any] = {"offset": int(offset) if at else 0}
     if window:
         low, high = map(float, window.split(":"))

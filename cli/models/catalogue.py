@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -193,8 +192,9 @@ def _figure(value: float | None) -> str:
 
 
 def _input(bundle: Bundle) -> str:
-    spec = asdict(bundle.spec)
-    return f"{spec['height']} x {spec['width']} x {spec['channels']}, {spec['intensity']['kind']}, {spec['aspect']}"
+    spec = bundle.spec
+    size = f"{spec.height} x {spec.width} x {spec.channels}, {spec.intensity.kind}, {spec.aspect}"
+    return f"{size}; channels {', '.join(map(str, spec.meanings))}" if spec.meanings else size
 
 
 def _read_records(bundle: Bundle) -> Records:

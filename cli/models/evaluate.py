@@ -191,6 +191,10 @@ def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
     prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else decodable
     with _progress("reading", len(examples)) as advance:
         sound, left_out = prepare(examples, spec, advance)
+    if not sound.images and spec.needs_neighbours:
+        raise UsageFault(
+            "The model needs neighbouring slices: give a folder of series with --data dicom-series:FOLDER."
+        )
     if not sound.images:
         raise UsageFault("None of the images can be decoded: check the data with `nightread models samples`.")
     return sound, left_out

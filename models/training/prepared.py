@@ -24,10 +24,12 @@ class PreparedExamples(Examples):
     spec: InputSpec
     prepared: NDArray[np.float32]
     """The inputs, (frames, height, width, channels)."""
+    source: Examples
+    """The same examples, not in memory: only they know the neighbours of a slice."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
         """Return inputs from memory; for another InputSpec than `self.spec`, decode and prepare them again."""
-        return self.prepared[np.asarray(frames)] if spec == self.spec else super().inputs(frames, spec)
+        return self.prepared[np.asarray(frames)] if spec == self.spec else self.source.inputs(frames, spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ def in_memory(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[
     kept = without_frames(examples, ~valid)
     kept_fields = {field.name: getattr(kept, field.name) for field in fields(Examples)}
     kept_inputs = inputs if valid.all() else inputs[valid]
-    return PreparedExamples(**kept_fields, spec=spec, prepared=kept_inputs), int((~valid).sum())
+    return PreparedExamples(**kept_fields, spec=spec, prepared=kept_inputs, source=kept), int((~valid).sum())
 
 
 def decodable(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[Examples, int]:

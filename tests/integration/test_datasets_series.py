@@ -104,6 +104,20 @@ def test_labels_of_slices_survive_what_a_training_does(by_slice: Dataset) -> Non
     np.testing.assert_array_equal(without_frames(part, left_out).frame_truth, np.delete(part.frame_truth, 3, axis=0))
 
 
+def test_another_network_can_be_measured_on_the_same_examples(by_slice: Dataset) -> None:
+    """`models compare` prepares slices for one network, and then for one that needs their neighbours."""
+    spec = replace(by_slice.native_spec, channels=2, meanings=(InputChannel(offset=-1), InputChannel()))
+    single, _ = in_memory(by_slice.test, by_slice.native_spec, lambda _: None)
+    both, lost = in_memory(single, spec, lambda _: None)
+    assert lost == 0
+    everything = np.arange(len(by_slice.test))
+    np.testing.assert_array_equal(both.inputs(everything, spec), by_slice.test.inputs(everything, spec))
+    left_out = np.zeros(len(single), bool)
+    left_out[2] = True
+    fewer, _ = in_memory(without_frames(single, left_out), spec, lambda _: None)
+    np.testing.assert_array_equal(fewer.inputs([2], spec), by_slice.test.inputs([3], spec))
+
+
 def test_series_can_be_labelled_whole(written: tuple[Path, list[CtSeries]], tmp_path: Path) -> None:
     """By their UID; each slice then has the label of its series."""
     folder, truths = written
