@@ -28,17 +28,21 @@ def test_each_fact_comes_from_its_element() -> None:
         element(0x00080060, "CS", "M" * 17),
         element(0x00080070, "LO", "Maker" * 13),
         element(0x00081010, "SH", "S" * 17),
+        element(0x00081090, "LO", "Model" * 13),
         element(0x00100030, "DA", "19801111"),
         element(0x00100040, "CS", "F"),
         element(0x00180015, "CS", "B" * 17),
+        element(0x00181164, "DS", "0.2\\0.3"),
         element(0x00185101, "CS", "V" * 17),
         element(0x0020000D, "UI", "1.3"),
         element(0x0020000E, "UI", "1.4"),
         element(0x00200060, "CS", "R"),
         element(0x00200062, "CS", "L"),
+        element(0x00280004, "CS", "MONOCHROME2"),
         element(0x00280008, "IS", "7"),
         numbers(0x00280010, 5),
         numbers(0x00280011, 6),
+        element(0x00280030, "DS", "0.1\\0.4"),
     )
 
     assert read_facts(Header(elements=elements, transfer_syntax="1.5"), None, decoder="codec 1") == Facts(
@@ -55,6 +59,9 @@ def test_each_fact_comes_from_its_element() -> None:
         laterality="L",
         manufacturer="Maker" * 12 + "Make",
         station_name="S" * 16,
+        device_model="Model" * 12 + "Mode",
+        photometric="MONOCHROME2",
+        pixel_spacing=0.1,
         patient_sex="F",
         age_band="40-49",
         rows=5,
@@ -62,6 +69,17 @@ def test_each_fact_comes_from_its_element() -> None:
         frames=7,
         decoder="codec 1",
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("0.2\\0.3", 0.2), ("0.2", 0.2), ("wide", None), ("0\\0", None), ("nan\\1", None), ("-1\\1", None), ("1e9", None)],
+)
+def test_the_spacing_is_the_first_number_that_can_be_used(written: str, expected: float | None) -> None:
+    """One that cannot be used leaves the word to the next element."""
+    assert facts(element(0x00280030, "DS", written)).pixel_spacing == expected
+    both = facts(element(0x00182010, "DS", "0.5"), element(0x00280030, "DS", written))
+    assert both.pixel_spacing == (expected or 0.5)
 
 
 def test_an_empty_header_has_no_facts() -> None:
