@@ -34,8 +34,8 @@ class DatabaseOutage:
     def failed(self, what: str, now: datetime) -> None:
         """Note that the checks could not read the database; after a minute each channel is told, and then repeatedly.
 
-        A channel that does not accept it is tried again in the next round. Nobody can acknowledge this alarm, because the
-        database would have to store that.
+        A channel that does not accept it is tried again in the next round. Nobody can acknowledge this alarm, because
+        the database would have to store that.
         """
         if self._since is None or self._since > now:
             self._since = now
