@@ -57,7 +57,8 @@ def replace_bundle(
 ) -> int:
     """Replace all active rules that name one bundle by rules for another, at the same positions.
 
-    `because` is kept in the row of `audit`: for example the comparison that justified it. Returns the number of replaced rules.
+    `because` is kept in the row of `audit`: for example the comparison that justified it. Returns the number of
+    replaced rules.
     """
 
     def transaction(connection: Connection) -> int:
