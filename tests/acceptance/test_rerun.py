@@ -47,9 +47,9 @@ def night(tmp_path: Path) -> Path:
     return state
 
 
-def results(state: Path, model: str, *options: str) -> dict[int, dict[str, Any]]:
+def results(state: Path, model: str) -> dict[int, dict[str, Any]]:
     """Return the results of a model by image, as `nightread query` prints them."""
-    ended = run("query", "--model", model, "--format", "json", "--state", state, *options)
+    ended = run("query", "--model", model, "--format", "json", "--without-sha256", "--state", state)
     return {row["image_id"]: row for row in json.loads(ended.stdout)}
 
 
