@@ -109,7 +109,8 @@ def test_a_killed_rerun_goes_on_where_it_ended(night: Path, tmp_path: Path) -> N
         for member in family:
             if member.is_running():
                 member.kill()
-    assert not alive(family)
+    _, left = psutil.wait_procs(family, timeout=20)
+    assert not alive(left)
     ended = run(*arguments, "--json", seconds=200)
     assert ended.returncode == 0, ended.stderr
     assert done() == SCANS
@@ -130,12 +131,12 @@ def test_a_promotion_is_undone_by_one_command(night: Path) -> None:
     )
     ended = run("models", "promote", NEW, "--replaces", OLD, "--night", "last", "--yes", "--json", *state)
     promoted = json.loads(ended.stdout)
-    assert [rule["bundle"] for rule in promoted["rules"]] == [NEW], ended.stderr
+    assert [rule["model"] for rule in promoted["rules"]] == [NEW], ended.stderr
     assert promoted["comparison"]["images"] == SCANS
     with database_of(night) as database:
         promotion = queries.last_promotion(database, NEW)
     assert promotion is not None
     assert promotion.comparison["discordance"] == promoted["comparison"]["discordance"]
     ended = run("models", "rollback", NEW, "--json", *state)
-    assert [rule["bundle"] for rule in json.loads(ended.stdout)["rules"]] == [OLD], ended.stderr
+    assert [rule["model"] for rule in json.loads(ended.stdout)["rules"]] == [OLD], ended.stderr
     assert run("models", "rollback", OLD, *state).returncode == 2
