@@ -1,7 +1,6 @@
 """Run random orders of arrivals, deliveries, crashes and sweeps, and check the invariants of the ledger."""
 
 from collections import defaultdict
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
@@ -14,7 +13,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledger_driver import LEASE, LedgerDriver, SettableClock
+from ledger_driver import LedgerDriver, SettableClock
 from ledger_model import (
     ENDINGS,
     Delivery,
@@ -26,19 +25,19 @@ from ledger_model import (
     outcome_that,
     row_that_follows,
 )
+from rerun_rules import LATER, RerunRules
 from sqlalchemy import delete, select
 
 from db import ledger, queries
 from db.engine import Database
 from db.ledger import Arrival, Batch, WorkerProcess
 from db.ledger.arrivals import uri_key
-from db.tables import FINAL, UNFINISHED, State, batches, contents, metadata
+from db.tables import FINAL, UNFINISHED, State, contents, metadata
 
 PROCESSES = [WorkerProcess(node="w1", boot_id="boot", index=index) for index in range(2)]
-LATER = timedelta(seconds=20)
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(RerunRules, RuleBasedStateMachine):
     """A producer, a dispatcher, a Redis that repeats and loses messages, and workers that die."""
 
     database: ClassVar[Database]
@@ -74,36 +73,6 @@ class LedgerMachine(RuleBasedStateMachine):
         """Return the first rows of work, or those in these states, oldest first."""
         return [row for row in self.ledger_driver.work() if row.ordinal == 0 and (not states or row.state in states)]
 
-    def reruns(self, *states: State) -> list[Any]:
-        """Return the rows of re-runs of images that were not purged, or those in these states."""
-        rows = [row for row in self.ledger_driver.work() if row.bundle_id == self.trial_id]
-        return [row for row in rows if row.instance_id not in self.purged and (not states or row.state in states)]
-
-    @rule()
-    def plan_rerun(self) -> None:
-        """Order a re-run of everything; at once again there is nothing to add."""
-        images, now = [row.instance_id for row in self.rows()], self.ledger_driver.clock()
-        order = {"shadow": False, "actor": "ann", "now": now}
-        plan = ledger.plan_rerun(self.database, images, [self.trial_id], **order)
-        again = ledger.plan_rerun(self.database, images, [self.trial_id], **order)
-        assert (again.added, again.again, again.waiting) == (0, 0, plan.unfinished)
-
-    @precondition(lambda self: self.reruns(State.RUNNING))
-    @rule(data=st.data())
-    def record_rerun(self, data: st.DataObject) -> None:
-        """Record a batch of a re-run, in time or much too late: what is no longer held stays as it is."""
-        batch_id = data.draw(st.sampled_from(list(self.claimed_reruns)[-4:]))
-        endings = st.sampled_from(["done", "rejected", "failed", "again", "unstorable"])
-        held = {row.id for row in self.reruns(State.RUNNING) if row.batch_id == batch_id}
-        later = self.ledger_driver.clock() + LATER
-        outcomes = [
-            outcome_that(data.draw(endings), image, self.trial_id, later)
-            for image in self.claimed_reruns[batch_id].images
-        ]
-        now = self.ledger_driver.clock()
-        counts = ledger.record_rerun(self.database, batch_id, outcomes, seconds={}, release="test", now=now)
-        assert counts.total() == len(held)
-
     @rule(name=st.integers(0, 5), size=st.integers(1, 3))
     def write_file(self, name: int, size: int) -> None:
         """Create or change a file, and scan the folder."""
@@ -138,11 +107,9 @@ class LedgerMachine(RuleBasedStateMachine):
         """Deliver a message, for the first time or again. The worker gets what the ledger must remember."""
         batch = data.draw(st.sampled_from(self.messages[-4:]))
         images = self.ledger_driver.claim(batch, process=process)
-        known_batches = self.claimed.keys() | self.claimed_reruns.keys()
-        assert not (images and batch.id in known_batches), "a batch was claimed twice"
+        assert not (images and batch.id in {**self.claimed, **self.claimed_reruns}), "a batch was claimed twice"
         if images and images[0].rerun_bundle_id is not None:
-            assert {image.rerun_bundle_id for image in images} == {self.trial_id}
-            self.claimed_reruns[batch.id] = Delivery(images, process)
+            self.claim_rerun(batch, images, process)
             return
         if images:
             self.claimed[batch.id] = Delivery(images, process)
@@ -177,13 +144,6 @@ class LedgerMachine(RuleBasedStateMachine):
         for work_id in held:
             self.expected[work_id].end(endings[work_id])
             assert after[work_id].state in allowed_states(endings[work_id])
-
-    @precondition(lambda self: self.claimed)
-    @rule(data=st.data())
-    def renew(self, data: st.DataObject) -> None:
-        """Renew a lease after progress."""
-        batch_id = data.draw(st.sampled_from(list(self.claimed)[-4:]))
-        ledger.renew(self.database, batch_id, lease=LEASE, now=self.ledger_driver.clock())
 
     @precondition(lambda self: self.rows(State.RUNNING))
     @rule(process=st.sampled_from(PROCESSES), data=st.data())
@@ -272,15 +232,6 @@ class LedgerMachine(RuleBasedStateMachine):
         assert {(row.ordinal, row.label) for row in further} <= {(1, "nodule")}
 
     @invariant()
-    def reruns_are_consistent(self) -> None:
-        """An image has at most one row of the re-run, and this row has the columns of its state."""
-        rows = self.reruns()
-        for row in rows:
-            assert_consistent(row)
-            assert row.ordinal > 0
-        assert len({row.instance_id for row in rows}) == len(rows)
-
-    @invariant()
     def contents_have_one_owner(self) -> None:
         """A content has at most one done row, and each duplicate names it."""
         instances = {row.id: row.content for row in self.ledger_driver.instances()}
@@ -306,15 +257,6 @@ class LedgerMachine(RuleBasedStateMachine):
             current = max(newer)
             assert newer.pop(current) is None
             assert all(old < newest and newest in {current, *newer} for old, newest in newer.items())
-
-    @invariant()
-    def batches_hold_unfinished_images(self) -> None:
-        """Queued and running rows are in open batches, running ones in claimed batches."""
-        with self.database.read() as connection:
-            open_batches = select(batches.c.id, batches.c.claimed_at).where(batches.c.finished_at.is_(None))
-            claimed = {row.id: row.claimed_at is not None for row in connection.execute(open_batches)}
-        for row in (*self.rows(State.QUEUED, State.RUNNING), *self.reruns(State.QUEUED, State.RUNNING)):
-            assert claimed[row.batch_id] == (row.state == State.RUNNING)
 
     def teardown(self) -> None:
         """Run the ledger to the end: every arrival has an outcome, and every batch is closed."""

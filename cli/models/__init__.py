@@ -29,6 +29,11 @@ class _Models(LazyGroup):
         "remove": ("cli.models.remove", "Delete a model that is not active."),
         "activate": ("cli.models.activate", "Add a routing rule: which images this model analyses."),
         "deactivate": ("cli.models.activate", "End routing rules: of a model, or one rule by its number."),
+        "promote": ("cli.models.promote", "Compare two models, and let the new one take the place of the old one."),
+        "rollback": (
+            "cli.models.promote",
+            "Undo the promotion of a model: the one that it replaced takes its place again.",
+        ),
         "route": ("cli.models.route", "Show the routing rules: which images each model analyses."),
     }
 

@@ -142,7 +142,7 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
 
 def _add_rule(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
     now, actor = utc_now(), user_name()
-    _require_same_folder(database, bundle, replaces)
+    require_same_folder(database, bundle, replaces)
     bundle_id = ledger.register_bundle(
         database,
         name=bundle.name,
@@ -154,7 +154,7 @@ def _add_rule(database: Database, bundle: Bundle, rule: Rule, *, first: bool, re
         now=now,
     )
     if replaces:
-        for old_id in {route.bundle_id for route in _rules_named(database, replaces)}:
+        for old_id in {route.bundle_id for route in rules_named(database, replaces)}:
             ledger.replace_bundle(database, old_id, bundle_id, actor=actor, now=now)
         return
     route = NewRoute(bundle_id=bundle_id, role=rule.role.value, conditions=tuple(str(each) for each in rule.when))
@@ -173,7 +173,7 @@ def _show_preview(
 ) -> None:
     rules = rules_of(routes_in_force(database))
     if replaces:
-        _rules_named(database, replaces)
+        rules_named(database, replaces)
         rules = [
             Rule(bundle=rule.bundle, role=old.role, when=old.when) if _is_named(old.bundle, replaces) else old
             for old in rules
@@ -188,14 +188,15 @@ def _show_preview(
         out.print("Nothing was changed. Omit --dry-run to activate.")
 
 
-def _rules_named(database: Database, reference: str) -> list[Route]:
+def rules_named(database: Database, reference: str) -> list[Route]:
+    """Return the active rules of `NAME[@VERSION]`. Raises UsageFault if there is none."""
     named = [route for route in routes_in_force(database) if _is_named(route.bundle, reference)]
     if not named:
         raise UsageFault(f"There is no active rule for {reference}: `nightread models route` lists the rules.")
     return named
 
 
-def _require_same_folder(database: Database, bundle: Bundle, replaces: str | None) -> None:
+def require_same_folder(database: Database, bundle: Bundle, replaces: str | None) -> None:
     """Raise UsageFault if a rule has another bundle of the same name and version: workers could not start."""
     for route in routes_in_force(database):
         replaced = replaces is not None and _is_named(route.bundle, replaces)

@@ -165,7 +165,7 @@ def return_unpublished(database: Database, batch_id: str, *, now: datetime) -> N
 
 def _without_cut_image(rows: Sequence[_Ready], limit: int) -> Sequence[_Ready]:
     """Leave out the last image of a re-run if the limit may have cut off some of its rows."""
-    if len(rows) < limit or rows[-1].priority != RERUN:
+    if not rows or len(rows) < limit or rows[-1].priority != RERUN:
         return rows
     last = rows[-1].instance_id
     whole = [row for row in rows if row.instance_id != last]

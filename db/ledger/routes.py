@@ -1,8 +1,9 @@
 """Add, end and replace routing rules; each change is written to `audit` with the person who made it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -45,10 +46,19 @@ def end_routes(database: Database, route_ids: Sequence[int], *, actor: str, now:
     return database.write(transaction)
 
 
-def replace_bundle(database: Database, old_id: int, new_id: int, *, actor: str, now: datetime) -> int:
+def replace_bundle(
+    database: Database,
+    old_id: int,
+    new_id: int,
+    *,
+    actor: str,
+    now: datetime,
+    because: Mapping[str, Any] | None = None,
+) -> int:
     """Replace all active rules that name one bundle by rules for another, at the same positions.
 
-    Returns the number of replaced rules.
+    `because` is kept in the row of `audit`: for example the comparison that justified it. Returns the number of
+    replaced rules.
     """
 
     def transaction(connection: Connection) -> int:
@@ -66,7 +76,7 @@ def replace_bundle(database: Database, old_id: int, new_id: int, *, actor: str, 
             for row in taken
         ]
         if fresh:
-            _write_audit(connection, actor, "replace", [*(row.id for row in taken), *fresh], now)
+            _write_audit(connection, actor, "replace", [*(row.id for row in taken), *fresh], now, because)
         return len(fresh)
 
     return database.write(transaction)
@@ -88,14 +98,23 @@ def _end(connection: Connection, route_ids: Sequence[int], now: datetime) -> int
     return connection.execute(ended).rowcount
 
 
-def _write_audit(connection: Connection, actor: str, action: str, route_ids: Sequence[int], now: datetime) -> None:
+def _write_audit(
+    connection: Connection,
+    actor: str,
+    action: str,
+    route_ids: Sequence[int],
+    now: datetime,
+    because: Mapping[str, Any] | None = None,
+) -> None:
     named = connection.execute(
         select(routes.c.id, routes.c.position, routes.c.role, routes.c.conditions, bundles.c.name, bundles.c.version)
         .join(bundles, bundles.c.id == routes.c.bundle_id)
         .where(routes.c.id.in_(route_ids))
         .order_by(routes.c.id)
     ).mappings()
-    detail = {"routes": [dict(row) for row in named]}
+    detail: dict[str, Any] = {"routes": [dict(row) for row in named]}
+    if because is not None:
+        detail["because"] = dict(because)
     connection.execute(insert(audit).values(at=now, actor=actor, action=f"route.{action}", detail=detail))
 
 

@@ -32,6 +32,7 @@ from db.queries.outcomes import ImageOutcome, finished_among, outcomes_of
 from db.queries.pages import InvalidCursorError, Page, page
 from db.queries.pauses import LatestOutcomes, Outcomes, Pause, held_images, latest_outcomes, pauses, probe_outcomes
 from db.queries.postponed import Postponed, postponed
+from db.queries.promotions import Promotion, last_promotion
 from db.queries.purgeable import (
     Outdated,
     PurgePreview,
@@ -142,6 +143,7 @@ __all__ = [
     "Pending",
     "PeriodCounts",
     "Postponed",
+    "Promotion",
     "PurgePreview",
     "QueueCounts",
     "RecentWork",
@@ -204,6 +206,7 @@ __all__ = [
     "known_batches",
     "known_issuers",
     "known_keys",
+    "last_promotion",
     "latest_batches",
     "latest_outcomes",
     "latest_studies",

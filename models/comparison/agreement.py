@@ -1,6 +1,6 @@
 """Measure the agreement of labels, and how scores correlate and shift, with intervals by patient."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ ROUNDS = 2000
 SEED = 0
 _LEVEL = 0.95
 _LEAST_ROUNDS = 100
+_WORK = 20_000_000
+"""Limit of rounds x images of one figure; it takes about a second."""
+_LEAST_OF_MANY = 200
 _CELLS = 2_000_000
 """Weights that are held in memory at once: rounds x images."""
 
@@ -108,15 +111,18 @@ def estimate(
     return Estimate(value=value, low=float(low), high=float(high))
 
 
-def _drawn(clusters: Clusters, rounds: int, seed: int) -> list[Weights]:
+def affordable_rounds(images: int, rounds: int = ROUNDS) -> int:
+    """Return the number of rounds for so many images: fewer, but at least 200, if they would take minutes."""
+    return min(rounds, max(_LEAST_OF_MANY, _WORK // max(images, 1)))
+
+
+def _drawn(clusters: Clusters, rounds: int, seed: int) -> Iterator[Weights]:
     rng = np.random.default_rng(seed)
     at_once = max(1, _CELLS // len(clusters.of_image))
-    parts = []
     for begin in range(0, rounds, at_once):
         count = min(at_once, rounds - begin)
         drawn = rng.multinomial(clusters.number, np.full(clusters.number, 1 / clusters.number), size=count)
-        parts.append(drawn[:, clusters.of_image].astype(np.float64))
-    return parts
+        yield drawn[:, clusters.of_image].astype(np.float64)
 
 
 _LEAST_CLUSTERS = 2

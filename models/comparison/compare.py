@@ -10,6 +10,7 @@ from models.comparison.agreement import (
     ROUNDS,
     Clusters,
     Estimate,
+    affordable_rounds,
     correlation,
     estimate,
     kappa,
@@ -40,6 +41,7 @@ def compare_results(
 ) -> NightComparison:
     """Compare two networks on these images. Empty results give a comparison without figures."""
     clusters = Clusters.of([result.patient for result in results])
+    rounds = affordable_rounds(len(results), rounds)
     networks = first, second
     same = [result.labels[0] == result.labels[1] for result in results]
     return NightComparison(
