@@ -15,7 +15,7 @@ from cli.output.tables import COLOURS, make_table, show
 from cli.wording import counted
 from db import queries
 from db.engine import Database
-from db.queries import ImageFilter, Series
+from db.queries import ImageFilter, Series, SeriesCounts
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
@@ -86,6 +86,14 @@ def show_series_of_images(console: Console, database: Database, series_instance_
         show_series(console, iter(found), None, settings)
 
 
+def series_lines(counts: SeriesCounts) -> Iterator[tuple[str, str]]:
+    """Yield the lines about series for `status`, each with its style."""
+    if counts.unformed:
+        yield f"Series that wait for slices or are being formed: {counts.unformed:,} (`nightread query --series`).", ""
+    if counts.failed:
+        yield f"Series that could not be formed: {counts.failed:,}; the worker's log names the error.", "yellow"
+
+
 def series_words(each: Series) -> str:
     """Return the result of a series in a few words, such as `nodule 0.93 (412 of 412)`."""
     if each.state is None or each.state != "done":
@@ -104,7 +112,8 @@ def _cells(each: Series) -> Iterator[str | Text]:
     yield _evidence(each)
     yield f"{each.model}@{each.model_version}" if each.model else ""
     yield "" if each.revision is None else str(each.revision)
-    yield " ".join([*(["shadow"] if each.shadow else []), *each.remarks])
+    changing = [each.series_state] if each.state and each.series_state != "formed" else []
+    yield " ".join([*changing, *(["shadow"] if each.shadow else []), *each.remarks])
 
 
 def _evidence(each: Series) -> str:

@@ -126,15 +126,15 @@ class Pipeline:
 
     def drain(self, scope: queries.ArrivalScope, show_unfinished: Callable[[int], None]) -> None:
         """Dispatch until every arrival of the scope has its outcome and every series its result; see `drain_until`."""
-        self.drain_until(lambda: queries.unfinished(self.database, scope), show_unfinished, goes_on=self._forms_series)
+        self.drain_until(lambda: queries.unfinished(self.database, scope), show_unfinished, goes_on=self._has_more)
 
     def drain_until(
         self,
         count_unfinished: Callable[[], int],
         show_unfinished: Callable[[int], None],
-        goes_on: Callable[[], bool] = lambda: False,
+        goes_on: Callable[[int], bool] = bool,
     ) -> None:
-        """Dispatch until there is nothing left to count, and `goes_on` returns False then.
+        """Dispatch until there is nothing left to count, and `goes_on`, called with the count, returns False.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -150,10 +150,10 @@ class Pipeline:
             if (began := time.monotonic()) < count_at:
                 return min(wait, count_at - began)
             unfinished = count_unfinished()
-            count_at = began + (1 + _WAIT_PER_COUNT) * (time.monotonic() - began)
             show_unfinished(unfinished)
-            if unfinished == 0:
-                return wait if goes_on() else None
+            if not goes_on(unfinished):
+                return None
+            count_at = began + (1 + _WAIT_PER_COUNT) * (time.monotonic() - began)
             if progress.is_stalled(unfinished):
                 self.report(
                     f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "
@@ -165,6 +165,14 @@ class Pipeline:
         outage, pause = OutageLog(log), self.transport.wait_for_notification
         while (wait := retry_while_unavailable(dispatch_and_count, _RETRY, outage, wait=pause)) is not None:
             pause(wait)
+
+    def _has_more(self, unfinished: int) -> bool:
+        """Return False if every arrival has its outcome and every series its result."""
+        if unfinished == 0:
+            return self._forms_series()
+        if queries.waiting_slices(self.database) >= unfinished:
+            self._forms_series()  # no image is left but slices that wait for their series
+        return True
 
     def _forms_series(self) -> bool:
         """Let all series be formed, because no more slices come. Returns False if none is left to be formed."""

@@ -67,9 +67,9 @@ from db.ledger.series_values import (
     CollectingSeries,
     DueCause,
     FormedSeries,
-    Place,
     SeriesResult,
     SeriesState,
+    StackPlace,
 )
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.submissions import submit
@@ -118,7 +118,6 @@ __all__ = [
     "Night",
     "Outcome",
     "PartKind",
-    "Place",
     "Purged",
     "QueueStatus",
     "Receipt",
@@ -127,6 +126,7 @@ __all__ = [
     "SeriesResult",
     "SeriesState",
     "SourceFilter",
+    "StackPlace",
     "Subject",
     "Withdrawal",
     "WorkerProcess",

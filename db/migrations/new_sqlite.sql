@@ -313,6 +313,7 @@ CREATE TABLE series (
 	attempts INTEGER NOT NULL, 
 	formed_at DATETIME, 
 	reason VARCHAR(32), 
+	stored_order JSON, 
 	CONSTRAINT pk_series PRIMARY KEY (id), 
 	CONSTRAINT uq_series_series_instance_uid UNIQUE (series_instance_uid)
 );
@@ -595,4 +596,5 @@ CREATE UNIQUE INDEX ix_drift_references_in_force ON drift_references (bundle_id)
 CREATE INDEX ix_series_study_instance_uid ON series (study_instance_uid);
 CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
 CREATE INDEX ix_series_changed_at ON series (changed_at);
+CREATE INDEX ix_series_reason ON series (reason) WHERE reason IS NOT NULL;
 CREATE INDEX ix_series_results_label ON series_results (label, score) WHERE label IS NOT NULL;

@@ -63,13 +63,16 @@ from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.series import (
     Series,
+    SeriesCounts,
     SpeakingSlice,
     has_unformed_series,
     places_of,
+    series_counts,
     series_list,
     studies_with_number,
     unformed_series,
 )
+from db.queries.series_order import StoredOrder, series_order, waiting_slices
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
@@ -158,11 +161,13 @@ __all__ = [
     "Route",
     "Sender",
     "Series",
+    "SeriesCounts",
     "SeriesSlices",
     "Source",
     "SpeakingImage",
     "SpeakingSlice",
     "Spooled",
+    "StoredOrder",
     "Study",
     "StudyCounts",
     "StudyResults",
@@ -251,7 +256,9 @@ __all__ = [
     "sample_labels",
     "searched_since",
     "senders",
+    "series_counts",
     "series_list",
+    "series_order",
     "series_slices",
     "sources",
     "spooled_at",
@@ -272,6 +279,7 @@ __all__ = [
     "unsent_notices",
     "uris_of",
     "violations",
+    "waiting_slices",
     "waiting_studies",
     "with_copies",
     "withdrawn",

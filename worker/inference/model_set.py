@@ -22,6 +22,8 @@ from models.domain import refusal
 from models.drift_reference import read_reference
 from models.input_range import InputRange
 from models.routing import RouteMatch, Rule, Rules
+from models.runtimes.sequence_head import load_head
+from models.series.aggregates import Head
 from nightread.clock import utc_now
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.gc_freeze import freeze_gc
@@ -43,6 +45,8 @@ class LoadedModel:
 
     predictor: Predictor
     bundle_id: int
+    head: Head | None = None
+    """The sequence head, if the bundle has one."""
 
     @property
     def bundle(self) -> Bundle:
@@ -232,7 +236,8 @@ def load_model(bundle: Bundle, settings: Settings, database: Database) -> Loaded
         now=utc_now(),
     )
     _offer_drift_reference(bundle, bundle_id, database)
-    return LoadedModel(predictor=predictor, bundle_id=bundle_id)
+    head = load_head(bundle, settings.runtime) if bundle.has_head else None
+    return LoadedModel(predictor=predictor, bundle_id=bundle_id, head=head)
 
 
 def _offer_drift_reference(bundle: Bundle, bundle_id: int, database: Database) -> None:

@@ -11,9 +11,12 @@ from db.ledger import PARTIAL_CAUSES, ClaimedSeries, FormedSeries, SeriesResult
 from db.queries import BundleLabels, Completeness
 from models.bundle import Bundle
 from models.catalogue import bundle_of_result
+from models.runtimes.sequence_head import load_head
+from models.series.aggregates import Head
 from nightread.errors import StopWork
 from nightread.reasons import Reason
 from worker.context import WorkerContext
+from worker.series.ordering import order_to_store, waiting_images
 from worker.series.results import Completion, series_results
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,8 @@ def form_due_series(context: WorkerContext) -> dict[str, int]:
         counts["failed"] += len(claimed) - len(formed)
         record = partial(ledger.record_series, context.database, formed, now=context.clock())
         counts["series"] += context.retry_while_unavailable(record)
+        if any(each.released for each in formed):
+            context.notify_dispatcher()
     return counts
 
 
@@ -68,30 +73,43 @@ class SeriesFormer:
             study_instance_uid=claimed.study_instance_uid,
             series_instance_uid=claimed.series_instance_uid,
         )
+        if waiting := waiting_images(slices):
+            patients = frozenset(row.patient_key for row in slices.rows if row.patient_key)
+            order = order_to_store(slices)
+            return FormedSeries(
+                claimed=claimed, results=None, patient_keys=patients, released=waiting, stored_order=order
+            )
         completion = Completion(
             is_early=claimed.cause in PARTIAL_CAUSES, missing=self._completion(claimed.study_instance_uid)
         )
         results: list[SeriesResult] = []
         for bundle_id in sorted(slices.bundles.keys() & {row.bundle_id for row in slices.rows}):
-            bundle = self._bundle(bundle_id, slices.bundles[bundle_id])
+            bundle, head = self._bundle(bundle_id, slices.bundles[bundle_id])
             if bundle is None:
                 results.append(_without_bundle(bundle_id))
             else:
-                results.extend(series_results(slices, bundle_id, bundle, completion))
+                results.extend(series_results(slices, bundle_id, bundle, completion, head))
         patients = frozenset(row.patient_key for row in slices.rows if row.patient_key)
         return FormedSeries(claimed=claimed, results=results, patient_keys=patients)
 
-    def _bundle(self, bundle_id: int, labels: BundleLabels) -> Bundle | None:
-        """Return the loaded bundle, or else that of the catalogue: the rules may have changed since the slices came."""
+    def _bundle(self, bundle_id: int, labels: BundleLabels) -> tuple[Bundle | None, Head | None]:
+        """Return the loaded bundle and its sequence head.
+
+        If the rules have changed since the slices came, they are loaded from the catalogue; None if it has no such one.
+        """
         for model in self._context.model_set.models.values():
             if model.bundle_id == bundle_id:
-                return model.bundle
-        return bundle_of_result(labels.reference, labels.digest, self._context.settings.bundle_folders)
+                return model.bundle, model.head
+        settings = self._context.settings
+        bundle = bundle_of_result(labels.reference, labels.digest, settings.bundle_folders)
+        return bundle, load_head(bundle, settings.runtime) if bundle is not None and bundle.has_head else None
 
     def _completion_of_study(self, study_instance_uid: str) -> str | None:
         """Return a sentence if images of the study did not arrive."""
-        now = self._context.clock()
-        study = next(queries.studies(self._context.database, now=now, study_instance_uid=study_instance_uid), None)
+        database, now = self._context.database, self._context.clock()
+        if not queries.studies_with_number(database, [study_instance_uid]):
+            return None  # to count the images of a study takes 10 ms
+        study = next(queries.studies(database, now=now, study_instance_uid=study_instance_uid), None)
         if study is None or study.completeness is not Completeness.INCOMPLETE:
             return None
         return f"Of the study {study.images:,} of {study.expected:,} images arrived."

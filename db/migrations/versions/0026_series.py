@@ -9,6 +9,7 @@ revision = "0026"
 down_revision = "0025"
 
 _UNFORMED = sa.text("state IN ('collecting', 'due', 'forming')")
+_WITH_REASON = sa.text("reason IS NOT NULL")
 _LABELLED = sa.text("label IS NOT NULL")
 
 
@@ -29,12 +30,14 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("formed_at", UtcDateTime(), nullable=True),
         sa.Column("reason", sa.String(32), nullable=True),
+        sa.Column("stored_order", Json, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sa.UniqueConstraint("series_instance_uid", name=op.f("uq_series_series_instance_uid")),
     )
     op.create_index("ix_series_study_instance_uid", "series", ["study_instance_uid"])
     op.create_index("ix_series_unformed", "series", ["state", "id"], sqlite_where=_UNFORMED, postgresql_where=_UNFORMED)
     op.create_index("ix_series_changed_at", "series", ["changed_at"])
+    op.create_index("ix_series_reason", "series", ["reason"], sqlite_where=_WITH_REASON, postgresql_where=_WITH_REASON)
     _create_results()
 
 
