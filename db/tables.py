@@ -89,6 +89,7 @@ bundles = Table(
     Column("normal_label", String(100)),
     Column("registered_at", UtcDateTime, nullable=False),
     Column("codes", Json),  # codes of standard terminologies by label (nightread.label_codes); null: none
+    Column("of_series", Boolean, nullable=False, server_default=false()),  # its slices make series (db.series_tables)
 )
 
 instances = Table(
@@ -125,6 +126,7 @@ instances = Table(
     Column("accession_key", String(KEY_LENGTH)),
     Column("key_id", String(8)),
     Column("decoder", String(TEXT_LENGTH)),
+    Column("geometry", Text),  # where its slices lie (imaging.series), as JSON; null unless a bundle asks for series
     Column("superseded_by", Id, ForeignKey("instances.id")),
     Column("replaced_by", Id),  # the next arrival at the same place, whose bytes are others
     Column("member_name", Text),  # name inside its archive, as readable text

@@ -53,6 +53,8 @@ class Facts(NamedTuple):
     """Identifies the site key of `patient_key` and `accession_key`: eight hex digits."""
     decoder: str | None = None
     """Library and version that decoded the pixels, such as `imagecodecs 2026.3.6`."""
+    geometry: str | None = None
+    """Where its slices lie, as JSON (imaging.stored_geometry); None unless a bundle asks for series."""
 
 
 FACT_NAMES = Facts._fields

@@ -49,6 +49,26 @@ from db.ledger.receipts import Receipt, end_receipts, receive
 from db.ledger.retries import retry
 from db.ledger.routes import NewRoute, add_route, end_routes, replace_bundle
 from db.ledger.senders import update_trust
+from db.ledger.series import (
+    claim_series,
+    collecting_series,
+    fail_series,
+    mark_all_due,
+    mark_due,
+    return_expired_series,
+    waiting_series,
+)
+from db.ledger.series_results import record_series
+from db.ledger.series_values import (
+    PARTIAL_CAUSES,
+    ClaimedSeries,
+    CollectingSeries,
+    DueCause,
+    FormedSeries,
+    Place,
+    SeriesResult,
+    SeriesState,
+)
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.submissions import submit
 from db.ledger.sweep import open_batches, reset_unfinished, return_batches, return_expired, return_overtaken
@@ -71,6 +91,7 @@ from db.ledger.workers import deregister, drain, end_drain, heartbeat, is_draini
 
 __all__ = [
     "ALL_SOURCES",
+    "PARTIAL_CAUSES",
     "URGENT",
     "Annotations",
     "Arrival",
@@ -79,8 +100,12 @@ __all__ = [
     "CallingEntity",
     "Cause",
     "Claimed",
+    "ClaimedSeries",
+    "CollectingSeries",
     "Cursor",
+    "DueCause",
     "Expected",
+    "FormedSeries",
     "FramePrediction",
     "FurtherPrediction",
     "GroundTruth",
@@ -90,10 +115,13 @@ __all__ = [
     "Night",
     "Outcome",
     "PartKind",
+    "Place",
     "Purged",
     "QueueStatus",
     "Receipt",
     "Registered",
+    "SeriesResult",
+    "SeriesState",
     "SourceFilter",
     "Subject",
     "Withdrawal",
@@ -104,8 +132,10 @@ __all__ = [
     "cancel",
     "claim",
     "claim_delivery",
+    "claim_series",
     "clamp_future_times",
     "clear_probe",
+    "collecting_series",
     "cursor_of",
     "deregister",
     "draft_delivery",
@@ -119,6 +149,7 @@ __all__ = [
     "ensure_source",
     "expect",
     "expire_leases_of_previous_starts",
+    "fail_series",
     "first_arrival",
     "forget_all_parts",
     "forget_part",
@@ -133,6 +164,8 @@ __all__ = [
     "is_draining",
     "is_marked",
     "known_contents",
+    "mark_all_due",
+    "mark_due",
     "mark_source",
     "note_api_key_uses",
     "note_read",
@@ -149,6 +182,7 @@ __all__ = [
     "receive",
     "record",
     "record_heartbeats",
+    "record_series",
     "record_stop",
     "register",
     "register_and_move",
@@ -164,6 +198,7 @@ __all__ = [
     "retry",
     "return_batches",
     "return_expired",
+    "return_expired_series",
     "return_overtaken",
     "return_unpublished",
     "revoke_api_key",
@@ -173,5 +208,6 @@ __all__ = [
     "submit",
     "unknown_sender",
     "update_trust",
+    "waiting_series",
     "write_entry",
 ]

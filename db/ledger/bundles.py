@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import StatementError
 
 from db.engine import Database
@@ -14,7 +14,7 @@ from db.tables import bundles
 from nightread.label_codes import LabelCodes, label_codes_to_json
 
 
-def register_bundle(
+def register_bundle(  # noqa: PLR0913 - one per column
     database: Database,
     *,
     name: str,
@@ -23,12 +23,13 @@ def register_bundle(
     labels: Sequence[str],
     normal_label: str | None,
     codes: LabelCodes | None = None,
+    of_series: bool = False,
     now: datetime,
 ) -> int:
     """Return the id of the bundle with this digest; insert the bundle if it is new.
 
     The digest does not cover the codes of labels: those of a known bundle are replaced if they differ. With `codes`
-    None they stay.
+    None they stay. With `of_series`, the images that it analyses make series.
     """
     named = None if codes is None else label_codes_to_json(codes)
     row = {
@@ -38,6 +39,7 @@ def register_bundle(
         "labels": list(labels),
         "normal_label": normal_label,
         "codes": named or None,
+        "of_series": of_series,
         "registered_at": now,
     }
 
@@ -57,6 +59,8 @@ class RegisteredBundle(NamedTuple):
     has_normal_label: bool
     normal_position: int | None
     """Position of the normal label among the scores; None if it has no score of its own."""
+    of_series: bool = False
+    """Whether the images that it analyses make series."""
 
     def suspicion(self, scores: Sequence[float] | None) -> float | None:
         """Return what models.postprocessing.Postprocessing.suspicion returns; None without scores or normal label."""
@@ -78,16 +82,17 @@ def registered_bundles(connection: Connection, outcomes: Sequence[Outcome]) -> d
     found = connection.execute(_REGISTERED, {"ids": list(named)}).all() if named else []
     if len(found) < len(named):
         raise StatementError("an outcome names a bundle that is not registered", str(_REGISTERED), None, None)
-    return {row.id: _registered(row.labels, row.normal_label) for row in found}
+    return {row.id: _registered(row) for row in found}
 
 
-def _registered(labels: Sequence[str], normal_label: str | None) -> RegisteredBundle:
-    position = labels.index(normal_label) if normal_label in labels else None
-    return RegisteredBundle(has_normal_label=normal_label is not None, normal_position=position)
+def _registered(row: Row[Any]) -> RegisteredBundle:
+    normal = row.normal_label
+    position = row.labels.index(normal) if normal in row.labels else None
+    return RegisteredBundle(has_normal_label=normal is not None, normal_position=position, of_series=row.of_series)
 
 
 _KNOWN = select(bundles.c.id, bundles.c.codes).where(bundles.c.digest == bindparam("digest"))
 _RECODE = update(bundles).where(bundles.c.id == bindparam("which")).values(codes=bindparam("named"))
-_REGISTERED = select(bundles.c.id, bundles.c.labels, bundles.c.normal_label).where(
+_REGISTERED = select(bundles.c.id, bundles.c.labels, bundles.c.normal_label, bundles.c.of_series).where(
     bundles.c.id.in_(bindparam("ids", expanding=True))
 )

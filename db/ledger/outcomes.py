@@ -21,6 +21,7 @@ from db.ledger.occurrences import forget_occurrences, note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.replaced import follow_files, unmark_same_bytes
+from db.ledger.series import note_slices
 from db.ledger.values import Conflict, Outcome
 from db.ledger.versions import supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
@@ -29,7 +30,6 @@ from nightread.reasons import Reason
 from nightread.sources import OverwritePolicy
 
 log = logging.getLogger(__name__)
-
 _REFUSALS = (StatementError, OverflowError, UnicodeError)
 
 
@@ -101,6 +101,7 @@ def _record(
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
     conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
+    note_slices(connection, held_outcomes, bundles, now)
     write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     connection.execute(_CLOSE, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})
@@ -285,7 +286,6 @@ _KEEP_FACTS_NAMES = ("instance", "new_content", *(f"new_{name}" for name in FACT
 
 _NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
 """What a trial writes to the batch, which is rolled back."""
-
 _CLOSE = (
     update(batches)
     # A second call, after a commit without confirmation, holds no image and would overwrite the counts with zero.

@@ -14,6 +14,7 @@ from db.engine import Database
 from db.ledger.locks import stop_recording
 from db.ledger.occurrences import forget_occurrences
 from db.ledger.reads import forget_studies
+from db.ledger.series import remove_series
 from db.ledger.study_rows import remove_study_rows
 from db.store_tables import copies
 from db.tables import UNFINISHED, State, audit, contents, in_state, instances, predictions, work
@@ -131,6 +132,7 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime, *, w
         connection.execute(_END_CONFLICTS, named)
         connection.execute(_ACTIONS_OF_RULES, {"subjects": [f"image {row.id}" for row in rows]})
         forget_occurrences(connection, named["images"])
+        remove_series(connection, {row.series_instance_uid for row in rows} - {None})
         besides = remove_study_rows(
             connection,
             {row.study_instance_uid for row in rows} - {None},
@@ -187,6 +189,7 @@ _NOT_PURGED: Select[Any] = (
         instances.c.source_id,
         instances.c.uri,
         instances.c.study_instance_uid,
+        instances.c.series_instance_uid,
         instances.c.sop_instance_uid,
         instances.c.accession_key,
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, case, literal, select, true, update
 
 from db.engine import Database
+from db.ledger.series import return_forming_series
 from db.tables import IN_BATCH, State, batches, in_state, work
 from nightread.reasons import Reason
 
@@ -73,6 +74,7 @@ def reset_unfinished(database: Database, *, now: datetime) -> int:
 
     def transaction(connection: Connection) -> int:
         connection.execute(update(batches).where(batches.c.finished_at.is_(None)).values(finished_at=now))
+        return_forming_series(connection)
         reset = update(work).where(IN_BATCH).values(state=State.RECEIVED, batch_id=None, lease_until=None)
         return connection.execute(reset).rowcount
 

@@ -3,10 +3,11 @@
 from alembic import context
 
 import db.alarm_tables
+import db.series_tables
 import db.store_tables
 import db.tables
 
-# Both modules add their tables to the metadata.
+# These modules add their tables to the metadata.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=db.tables.metadata,

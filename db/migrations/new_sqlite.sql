@@ -20,7 +20,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0023');
+INSERT INTO "alembic_version" VALUES('0026');
 CREATE TABLE api_keys (
 	id INTEGER NOT NULL, 
 	name VARCHAR(64) NOT NULL, 
@@ -64,7 +64,7 @@ CREATE TABLE bundles (
 	digest VARCHAR(64) NOT NULL, 
 	labels JSON NOT NULL, 
 	normal_label VARCHAR(100), 
-	registered_at DATETIME NOT NULL, codes JSON, 
+	registered_at DATETIME NOT NULL, codes JSON, of_series BOOLEAN DEFAULT 0 NOT NULL, 
 	CONSTRAINT pk_bundles PRIMARY KEY (id), 
 	CONSTRAINT uq_bundles_digest UNIQUE (digest)
 );
@@ -146,7 +146,7 @@ CREATE TABLE instances (
 	accession_key VARCHAR(64), 
 	key_id VARCHAR(8), 
 	decoder VARCHAR(64), 
-	superseded_by INTEGER, withdrawn_by INTEGER, withdrawn_code VARCHAR(16), member_name TEXT, replaced_by INTEGER, sender_id INTEGER, conflict_with INTEGER, purged_at DATETIME, view_position VARCHAR(16), laterality VARCHAR(1), manufacturer VARCHAR(64), station_name VARCHAR(16), patient_sex VARCHAR(1), age_band VARCHAR(8), unowned BOOLEAN, 
+	superseded_by INTEGER, withdrawn_by INTEGER, withdrawn_code VARCHAR(16), member_name TEXT, replaced_by INTEGER, sender_id INTEGER, conflict_with INTEGER, purged_at DATETIME, view_position VARCHAR(16), laterality VARCHAR(1), manufacturer VARCHAR(64), station_name VARCHAR(16), patient_sex VARCHAR(1), age_band VARCHAR(8), unowned BOOLEAN, geometry TEXT, 
 	CONSTRAINT pk_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_instances_parent_id FOREIGN KEY(parent_id) REFERENCES instances (id), 
 	CONSTRAINT fk_instances_source_id FOREIGN KEY(source_id) REFERENCES sources (id), 
@@ -263,6 +263,50 @@ CREATE TABLE senders (
 	CONSTRAINT pk_senders PRIMARY KEY (id), 
 	CONSTRAINT fk_senders_source_id FOREIGN KEY(source_id) REFERENCES sources (id), 
 	CONSTRAINT uq_senders_source_id_calling_ae_address UNIQUE (source_id, calling_ae, address)
+);
+CREATE TABLE series (
+	id INTEGER NOT NULL, 
+	series_instance_uid VARCHAR(64) NOT NULL, 
+	study_instance_uid VARCHAR(64) NOT NULL, 
+	state VARCHAR(10) NOT NULL, 
+	began_at DATETIME NOT NULL, 
+	changed_at DATETIME NOT NULL, 
+	cause VARCHAR(10), 
+	claim VARCHAR(36), 
+	lease_until DATETIME, 
+	attempts INTEGER NOT NULL, 
+	formed_at DATETIME, 
+	reason VARCHAR(32), 
+	CONSTRAINT pk_series PRIMARY KEY (id), 
+	CONSTRAINT uq_series_series_instance_uid UNIQUE (series_instance_uid)
+);
+CREATE TABLE series_results (
+	id INTEGER NOT NULL, 
+	series_id INTEGER NOT NULL, 
+	bundle_id INTEGER NOT NULL, 
+	stack INTEGER NOT NULL, 
+	stack_name VARCHAR(64), 
+	state VARCHAR(10) NOT NULL, 
+	reason VARCHAR(32), 
+	detail VARCHAR(500), 
+	label VARCHAR(100), 
+	score FLOAT, 
+	suspicion FLOAT, 
+	scores JSON, 
+	slices INTEGER NOT NULL, 
+	of_slices INTEGER NOT NULL, 
+	partial BOOLEAN NOT NULL, 
+	remarks VARCHAR(200), 
+	places JSON NOT NULL, 
+	evidence JSON NOT NULL, 
+	shadow BOOLEAN DEFAULT 0 NOT NULL, 
+	revision INTEGER NOT NULL, 
+	content VARCHAR(64) NOT NULL, 
+	formed_at DATETIME NOT NULL, 
+	CONSTRAINT pk_series_results PRIMARY KEY (id), 
+	CONSTRAINT fk_series_results_series_id FOREIGN KEY(series_id) REFERENCES series (id), 
+	CONSTRAINT fk_series_results_bundle_id FOREIGN KEY(bundle_id) REFERENCES bundles (id), 
+	CONSTRAINT uq_series_results_series_id_bundle_id_stack UNIQUE (series_id, bundle_id, stack)
 );
 CREATE TABLE sources (
 	id INTEGER NOT NULL, 
@@ -511,3 +555,7 @@ CREATE VIEW v_batches AS
         id AS batch_id, images, bytes, created_at, claimed_at, finished_at, node, process_index, release, seconds,
         outcomes, runtime
     FROM batches;
+CREATE INDEX ix_series_study_instance_uid ON series (study_instance_uid);
+CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
+CREATE INDEX ix_series_changed_at ON series (changed_at);
+CREATE INDEX ix_series_results_label ON series_results (label, score) WHERE label IS NOT NULL;

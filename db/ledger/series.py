@@ -1,0 +1,213 @@
+"""Follow each series from its first slice to its result (docs/decisions/0036-series-as-a-unit.md)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, bindparam, case, delete, func, literal, select, update
+
+from db.engine import Database
+from db.ledger.bundles import RegisteredBundle
+from db.ledger.series_values import ClaimedSeries, CollectingSeries, DueCause, SeriesState
+from db.ledger.upsert import insert_if_absent
+from db.ledger.values import Outcome
+from db.series_tables import series, series_results
+from db.tables import FINAL, State
+from nightread.reasons import Reason
+
+ATTEMPTS_ALLOWED = 3
+
+
+def note_slices(
+    connection: Connection, outcomes: Sequence[Outcome], bundles: Mapping[int, RegisteredBundle], now: datetime
+) -> None:
+    """Mark the series of these outcomes as collecting, as part of the transaction that records them.
+
+    A slice that a bundle of series analysed begins its series. An image without a result, a duplicate and a note that
+    withdraws images change the result of a series that has begun.
+    """
+    begun = sorted(
+        {(o.facts.series_instance_uid, o.facts.study_instance_uid) for o in outcomes if _is_slice(o, bundles)}
+    )
+    if begun:
+        rows = [(uid, study, SeriesState.COLLECTING.value, now, now, 0) for uid, study in begun]
+        insert_if_absent(connection, series, _COLUMNS, rows)
+    others = {o.facts.series_instance_uid for o in outcomes if o.state in FINAL and o.state is not State.DONE}
+    changed = sorted(({uid for uid, _ in begun} | others) - {None}, key=str)
+    if changed:
+        connection.execute(_COLLECT, {"uids": changed, "now": now})
+    withdrawn = [
+        o.annotations.withdrawal.study_instance_uid for o in outcomes if o.annotations and o.annotations.withdrawal
+    ]
+    if withdrawn:
+        connection.execute(_COLLECT_STUDIES, {"studies": withdrawn, "now": now})
+
+
+def collecting_series(database: Database, *, limit: int) -> list[CollectingSeries]:
+    """List series that collect slices, the oldest first."""
+    with database.read() as connection:
+        return [CollectingSeries(*row) for row in connection.execute(_COLLECTING, {"most": limit})]
+
+
+def mark_due(database: Database, causes: Mapping[CollectingSeries, DueCause]) -> int:
+    """Let these series be formed, except those that changed since they were listed. Returns the number of series."""
+    if not causes:
+        return 0
+    rows = [{"which": each.id, "seen": each.changed_at, "why": cause.value} for each, cause in causes.items()]
+    return database.write(lambda connection: sum(connection.execute(_DUE, row).rowcount for row in rows))
+
+
+def mark_all_due(database: Database) -> int:
+    """Let every series that collects be formed at once: no further slice is expected. Returns the number of series."""
+    return database.write(lambda connection: connection.execute(_ALL_DUE).rowcount)
+
+
+def waiting_series(database: Database) -> int:
+    """Return the number of series that are due and not claimed."""
+    with database.read() as connection:
+        return connection.execute(_COUNT_DUE).scalar_one()
+
+
+def claim_series(database: Database, *, most: int, lease: timedelta, now: datetime) -> list[ClaimedSeries]:
+    """Claim up to `most` due series. Returns those that this process now forms."""
+    claim = str(uuid4())
+
+    def transaction(connection: Connection) -> list[ClaimedSeries]:
+        rows = connection.execute(_NEXT, {"most": most}).all()
+        if rows:
+            values = {"ids": [row.id for row in rows], "mine": claim, "until": now + lease}
+            connection.execute(_CLAIM, values)
+        return [
+            ClaimedSeries(row.id, row.series_instance_uid, row.study_instance_uid, DueCause(row.cause), claim)
+            for row in rows
+        ]
+
+    with database.read() as connection:
+        if not connection.execute(_COUNT_DUE).scalar_one():
+            return []
+    return database.write(transaction)
+
+
+def fail_series(database: Database, claimed: ClaimedSeries, reason: Reason) -> bool:
+    """End the forming of a series without results. Returns False if another process or a new slice has it now."""
+    values = {"which": claimed.id, "mine": claimed.claim, "why": reason.value}
+    return database.write(lambda connection: connection.execute(_FAIL, values).rowcount) == 1
+
+
+def return_expired_series(database: Database, *, now: datetime) -> int:
+    """Let series with an expired lease be formed again; the third time they are `failed(killed_worker)`."""
+    with database.read() as connection:
+        if not connection.execute(_ANY_EXPIRED, {"now": now}).first():
+            return 0
+    return database.write(lambda connection: connection.execute(_EXPIRE, {"now": now}).rowcount)
+
+
+def return_forming_series(connection: Connection) -> None:
+    """Let all series that are being formed be formed again, as part of an embedded start: no process forms any."""
+    connection.execute(_RETURN)
+
+
+def remove_series(connection: Connection, series_instance_uids: Collection[str]) -> int:
+    """Remove series and their results, as part of a purge: a result must not outlive what was found in the images.
+
+    A slice of the series that comes later begins it anew.
+    """
+    if not series_instance_uids:
+        return 0
+    named = {"uids": sorted(series_instance_uids)}
+    removed = connection.execute(_REMOVE_RESULTS, named).rowcount
+    connection.execute(_REMOVE, named)
+    return removed
+
+
+def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool:
+    """Return whether a bundle of series analysed the image, and the image names its series and its study."""
+    if outcome.state is not State.DONE or not outcome.facts.series_instance_uid or not outcome.facts.study_instance_uid:
+        return False
+    named = (outcome.bundle_id, *(prediction.bundle_id for prediction in outcome.further))
+    return any(bundle_id is not None and bundles[bundle_id].of_series for bundle_id in named)
+
+
+_COLUMNS = ("series_instance_uid", "study_instance_uid", "state", "began_at", "changed_at", "attempts")
+_NOW: Any = bindparam("now", type_=series.c.changed_at.type)
+
+
+def _in(state: SeriesState) -> Any:
+    return series.c.state == literal(state.value, literal_execute=True)
+
+
+_COLLECTED: dict[str, Any] = {
+    "state": SeriesState.COLLECTING.value,
+    "began_at": case((_in(SeriesState.COLLECTING), series.c.began_at), else_=_NOW),
+    "changed_at": _NOW,
+    "cause": None,
+    "claim": None,
+    "lease_until": None,
+    "attempts": 0,
+    "reason": None,
+}
+_COLLECT = update(series).where(series.c.series_instance_uid.in_(bindparam("uids", expanding=True))).values(_COLLECTED)
+_COLLECT_STUDIES = (
+    update(series).where(series.c.study_instance_uid.in_(bindparam("studies", expanding=True))).values(_COLLECTED)
+)
+_COLLECTING = (
+    select(series.c.id, series.c.study_instance_uid, series.c.began_at, series.c.changed_at)
+    .where(_in(SeriesState.COLLECTING))
+    .order_by(series.c.id)
+    .limit(bindparam("most"))
+)
+_DUE = (
+    update(series)
+    .where(
+        series.c.id == bindparam("which"),
+        _in(SeriesState.COLLECTING),
+        series.c.changed_at == bindparam("seen", type_=series.c.changed_at.type),
+    )
+    .values(state=SeriesState.DUE.value, cause=bindparam("why"))
+)
+_ALL_DUE = (
+    update(series).where(_in(SeriesState.COLLECTING)).values(state=SeriesState.DUE.value, cause=DueCause.ASKED.value)
+)
+_COUNT_DUE = select(func.count()).select_from(series).where(_in(SeriesState.DUE))
+_NEXT = (
+    select(series.c.id, series.c.series_instance_uid, series.c.study_instance_uid, series.c.cause)
+    .where(_in(SeriesState.DUE))
+    .order_by(series.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(series)
+    .where(series.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        state=SeriesState.FORMING.value,
+        claim=bindparam("mine"),
+        lease_until=bindparam("until", type_=series.c.lease_until.type),
+        attempts=series.c.attempts + 1,
+    )
+)
+_FAIL = (
+    update(series)
+    .where(series.c.id == bindparam("which"), _in(SeriesState.FORMING), series.c.claim == bindparam("mine"))
+    .values(state=SeriesState.FAILED.value, reason=bindparam("why"), claim=None, lease_until=None)
+)
+_IS_EXPIRED = _in(SeriesState.FORMING) & (series.c.lease_until < _NOW)
+_ANY_EXPIRED = select(series.c.id).where(_IS_EXPIRED).limit(1)
+_GIVEN_UP = series.c.attempts >= ATTEMPTS_ALLOWED
+_EXPIRE = (
+    update(series)
+    .where(_IS_EXPIRED)
+    .values(
+        state=case((_GIVEN_UP, literal(SeriesState.FAILED.value)), else_=literal(SeriesState.DUE.value)),
+        reason=case((_GIVEN_UP, literal(Reason.KILLED_WORKER.value)), else_=None),
+        claim=None,
+        lease_until=None,
+    )
+)
+_RETURN = (
+    update(series).where(_in(SeriesState.FORMING)).values(state=SeriesState.DUE.value, claim=None, lease_until=None)
+)
+_OF_UIDS = series.c.series_instance_uid.in_(bindparam("uids", expanding=True))
+_REMOVE_RESULTS = delete(series_results).where(series_results.c.series_id.in_(select(series.c.id).where(_OF_UIDS)))
+_REMOVE = delete(series).where(_OF_UIDS)

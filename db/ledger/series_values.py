@@ -1,0 +1,102 @@
+"""Define the values that pass through the ledger of series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from nightread.reasons import Reason
+
+
+class SeriesState(StrEnum):
+    """The state of one series (docs/decisions/0036-series-as-a-unit.md)."""
+
+    COLLECTING = "collecting"
+    """A slice got an outcome, and more may come."""
+    DUE = "due"
+    FORMING = "forming"
+    FORMED = "formed"
+    FAILED = "failed"
+
+
+class DueCause(StrEnum):
+    """Why a series is formed now."""
+
+    COMPLETE = "complete"
+    """All images of its study are there and have an outcome."""
+    QUIET = "quiet"
+    """The number of images is unknown, and no slice got an outcome for a while."""
+    WAITED = "waited"
+    """Images of its study are missing, and none came for long."""
+    DEADLINE = "deadline"
+    """The night ended."""
+    ASKED = "asked"
+    """A person or a command asked for it."""
+
+
+PARTIAL_CAUSES = frozenset((DueCause.WAITED, DueCause.DEADLINE))
+
+
+class CollectingSeries(NamedTuple):
+    """One series that collects slices, as the dispatcher sees it."""
+
+    id: int
+    study_instance_uid: str
+    began_at: datetime
+    changed_at: datetime
+
+
+class ClaimedSeries(NamedTuple):
+    """One series that this process forms."""
+
+    id: int
+    series_instance_uid: str
+    study_instance_uid: str
+    cause: DueCause
+    claim: str
+
+
+class Place(NamedTuple):
+    """One place of a stack: a slice, and its score of the resulting label; None if the slice has no score."""
+
+    image_id: int
+    frame: int
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeriesResult:
+    """The result of one bundle for one stack of a series, or the reason why it has none."""
+
+    bundle_id: int
+    stack: int
+    """From 1; 0 if the series as a whole has no result."""
+    stack_name: str | None = None
+    reason: Reason | None = None
+    """None: the stack has a result."""
+    detail: str | None = None
+    label: str | None = None
+    score: float | None = None
+    suspicion: float | None = None
+    scores: list[float] | None = None
+    slices: int = 0
+    """Slices with a score."""
+    of_slices: int = 0
+    """Slices that arrived, without localizers and duplicates."""
+    partial: bool = False
+    remarks: str | None = None
+    places: Sequence[Place] = ()
+    evidence: Sequence[int] = ()
+    """Numbers, from 1, of the places that speak for the label, the strongest first."""
+    shadow: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormedSeries:
+    """A claimed series with its results."""
+
+    claimed: ClaimedSeries
+    results: Sequence[SeriesResult]
+    patient_keys: frozenset[str]
+    """The patients of its slices: nothing is recorded if one of them opted out meanwhile."""

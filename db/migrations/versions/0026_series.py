@@ -1,0 +1,86 @@
+"""Add series and their results, the geometry of slices, and which bundles ask for series."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from db.types import Id, Json, UtcDateTime
+
+revision = "0026"
+down_revision = "0023"
+
+_UNFORMED = sa.text("state IN ('collecting', 'due', 'forming')")
+_LABELLED = sa.text("label IS NOT NULL")
+
+
+def upgrade() -> None:
+    op.add_column("instances", sa.Column("geometry", sa.Text(), nullable=True))
+    op.add_column("bundles", sa.Column("of_series", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_table(
+        "series",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("series_instance_uid", sa.String(64), nullable=False),
+        sa.Column("study_instance_uid", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("began_at", UtcDateTime(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=False),
+        sa.Column("cause", sa.String(10), nullable=True),
+        sa.Column("claim", sa.String(36), nullable=True),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("formed_at", UtcDateTime(), nullable=True),
+        sa.Column("reason", sa.String(32), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
+        sa.UniqueConstraint("series_instance_uid", name=op.f("uq_series_series_instance_uid")),
+    )
+    op.create_index("ix_series_study_instance_uid", "series", ["study_instance_uid"])
+    op.create_index("ix_series_unformed", "series", ["state", "id"], sqlite_where=_UNFORMED, postgresql_where=_UNFORMED)
+    op.create_index("ix_series_changed_at", "series", ["changed_at"])
+    _create_results()
+
+
+def _create_results() -> None:
+    op.create_table(
+        "series_results",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("series_id", Id, nullable=False),
+        sa.Column("bundle_id", Id, nullable=False),
+        sa.Column("stack", sa.Integer(), nullable=False),
+        sa.Column("stack_name", sa.String(64), nullable=True),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("reason", sa.String(32), nullable=True),
+        sa.Column("detail", sa.String(500), nullable=True),
+        sa.Column("label", sa.String(100), nullable=True),
+        sa.Column("score", sa.Float(), nullable=True),
+        sa.Column("suspicion", sa.Float(), nullable=True),
+        sa.Column("scores", Json, nullable=True),
+        sa.Column("slices", sa.Integer(), nullable=False),
+        sa.Column("of_slices", sa.Integer(), nullable=False),
+        sa.Column("partial", sa.Boolean(), nullable=False),
+        sa.Column("remarks", sa.String(200), nullable=True),
+        sa.Column("places", Json, nullable=False),
+        sa.Column("evidence", Json, nullable=False),
+        sa.Column("shadow", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("content", sa.String(64), nullable=False),
+        sa.Column("formed_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_series_results")),
+        sa.ForeignKeyConstraint(["series_id"], ["series.id"], name=op.f("fk_series_results_series_id")),
+        sa.ForeignKeyConstraint(["bundle_id"], ["bundles.id"], name=op.f("fk_series_results_bundle_id")),
+        sa.UniqueConstraint(
+            "series_id", "bundle_id", "stack", name=op.f("uq_series_results_series_id_bundle_id_stack")
+        ),
+    )
+    op.create_index(
+        "ix_series_results_label",
+        "series_results",
+        ["label", "score"],
+        sqlite_where=_LABELLED,
+        postgresql_where=_LABELLED,
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("series_results")
+    op.drop_table("series")
+    op.drop_column("bundles", "of_series")
+    op.drop_column("instances", "geometry")

@@ -1,0 +1,56 @@
+"""Define the tables of series and of their results (docs/decisions/0036-series-as-a-unit.md)."""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, UniqueConstraint, false
+
+from db.tables import metadata, when
+from db.types import Id, Json, UtcDateTime
+from imaging.facts import TEXT_LENGTH, UID_LENGTH
+
+series = Table(
+    "series",  # one per Series Instance UID with a slice that a bundle of unit `series` analysed
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("series_instance_uid", String(UID_LENGTH), nullable=False, unique=True),
+    Column("study_instance_uid", String(UID_LENGTH), nullable=False),
+    Column("state", String(10), nullable=False),  # db.ledger.series_values.SeriesState
+    Column("began_at", UtcDateTime, nullable=False),  # when it began to collect
+    Column("changed_at", UtcDateTime, nullable=False),  # the latest outcome of one of its slices
+    Column("cause", String(10)),  # why it is due: db.ledger.series_values.DueCause
+    Column("claim", String(36)),  # set exactly while it is being formed
+    Column("lease_until", UtcDateTime),  # likewise
+    Column("attempts", Integer, nullable=False),  # claims since the latest outcome of a slice
+    Column("formed_at", UtcDateTime),
+    Column("reason", String(32)),  # why it is failed
+    Index("ix_series_study_instance_uid", "study_instance_uid"),
+    Index("ix_series_unformed", "state", "id", **when("state IN ('collecting', 'due', 'forming')")),
+    Index("ix_series_changed_at", "changed_at"),
+)
+
+series_results = Table(
+    "series_results",  # one per series, bundle and stack
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("series_id", Id, ForeignKey("series.id"), nullable=False),
+    Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
+    Column("stack", Integer, nullable=False),  # from 1, the largest first; 0: the series as a whole has no result
+    Column("stack_name", String(TEXT_LENGTH)),  # what tells it from other stacks, such as `echo_number 2`
+    Column("state", String(10), nullable=False),  # done, rejected or failed
+    Column("reason", String(32)),
+    Column("detail", String(500)),
+    Column("label", String(100)),
+    Column("score", Float),
+    Column("suspicion", Float),
+    Column("scores", Json),  # in the order of the bundle's labels
+    Column("slices", Integer, nullable=False),  # slices with a score
+    Column("of_slices", Integer, nullable=False),  # slices that arrived, without localizers and duplicates
+    Column("partial", Boolean, nullable=False),  # slices are unfinished, or images of the study are missing
+    Column("remarks", String(200)),  # words of models.series.remarks; `detail` holds their sentences
+    Column("places", Json, nullable=False),  # [image id, frame, score] for each place of the stack, in order
+    Column("evidence", Json, nullable=False),  # numbers, from 1, of the places that speak for the label
+    Column("shadow", Boolean, nullable=False, server_default=false()),
+    Column("revision", Integer, nullable=False),  # 1 for the first result
+    Column("content", String(64), nullable=False),  # digest: the same content is no revision
+    Column("formed_at", UtcDateTime, nullable=False),
+    UniqueConstraint("series_id", "bundle_id", "stack"),
+    Index("ix_series_results_label", "label", "score", **when("label IS NOT NULL")),
+)
