@@ -1,6 +1,19 @@
 """Define the tables of series and of their results (docs/decisions/0036-series-as-a-unit.md)."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, UniqueConstraint, false
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    false,
+    literal_column,
+)
 
 from db.tables import metadata, when
 from db.types import Id, Json, UtcDateTime
@@ -54,3 +67,12 @@ series_results = Table(
     UniqueConstraint("series_id", "bundle_id", "stack"),
     Index("ix_series_results_label", "label", "score", **when("label IS NOT NULL")),
 )
+
+
+def is_unformed(*states: str) -> ColumnElement[bool]:
+    """Return the condition that a series is in one of these states, by default in any in which it is not formed yet.
+
+    As in db.tables.in_state the states are constants. SQLite needs the condition of the index word for word.
+    """
+    unformed = series.c.state.in_([literal_column(f"'{state}'") for state in ("collecting", "due", "forming")])
+    return unformed if not states else unformed & series.c.state.in_([literal_column(f"'{state}'") for state in states])

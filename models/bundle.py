@@ -12,6 +12,7 @@ from imaging.spec import InputSpec
 from models.domain import Domain
 from models.onnx_signature import OnnxSignature
 from models.postprocessing import Postprocessing
+from models.series.spec import SeriesSpec
 from nightread.errors import StopWork
 from nightread.label_codes import LabelCodes, label_codes_from_json, label_codes_to_json
 from nightread.runtime_names import KERAS, ONNX
@@ -22,6 +23,8 @@ NETWORK_FILES = {KERAS: KERAS_FILE, ONNX: ONNX_FILE}
 """The file that each runtime loads. A bundle has one of them or both."""
 CARD_FILE = "bundle.json"
 TRAINING_FILE = "training.json"
+IMAGE, SERIES = "image", "series"
+"""The units of a bundle: what its result is about."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
@@ -48,6 +51,8 @@ class Bundle:
     not_for_diagnosis: bool = True
     domain: Domain | None = None
     """The images for which it was made; None if it does not say."""
+    series: SeriesSpec | None = None
+    """How the results of slices become those of series; None: the unit is the image."""
     codes: LabelCodes = field(default_factory=dict)
     """Codes of standard terminologies for labels, for reports."""
     onnx: OnnxSignature | None = None
@@ -65,6 +70,8 @@ class Bundle:
                 raise ValueError(
                     f"{field_name} {text!r} must be lower-case letters, digits, dots, dashes or underscores"
                 )
+        if self.series is not None:
+            self.series.check(frozenset(self.postprocessing.thresholds))
 
     @property
     def reference(self) -> str:
@@ -109,6 +116,7 @@ class Bundle:
             "exclusions": list(self.exclusions),
             "not_for_diagnosis": self.not_for_diagnosis,
             **({"domain": self.domain.to_json()} if self.domain is not None else {}),
+            **({"unit": SERIES, "series": self.series.to_json()} if self.series is not None else {}),
             **({"codes": label_codes_to_json(self.codes)} if self.codes else {}),
             **({"onnx": self.onnx.to_json()} if self.onnx is not None else {}),
             "files": dict(self.files),
@@ -201,16 +209,27 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
         exclusions=_texts(card, "exclusions"),
         not_for_diagnosis=_flag(card, "not_for_diagnosis"),
         domain=Domain.from_json(_table(card, "domain")) if "domain" in card else None,
+        series=_series(card),
         codes=label_codes_from_json(card.get("codes", {}), _texts(card, "labels")),
         onnx=OnnxSignature.from_json(_table(card, "onnx")) if "onnx" in card else None,
         files=_files(card),
         digest=_text(card, "digest"),
         path=folder,
     )
-    unknown = card.keys() - bundle.to_json().keys()
+    unknown = card.keys() - bundle.to_json().keys() - {"unit"}
     if unknown:
         raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
     return bundle
+
+
+def _series(card: dict[str, Any]) -> SeriesSpec | None:
+    """Return the table `series`, which a bundle has exactly if its unit is the series."""
+    unit = card.get("unit", IMAGE)
+    if unit not in (IMAGE, SERIES):
+        raise ValueError(f"unit is {unit!r}; allowed: {IMAGE}, {SERIES}")
+    if (unit == SERIES) != ("series" in card):
+        raise ValueError('unit = "series" and the table series belong together: one of them is missing')
+    return SeriesSpec.from_json(_table(card, "series")) if unit == SERIES else None
 
 
 def _files(card: dict[str, Any]) -> dict[str, str]:

@@ -94,6 +94,10 @@ class Postprocessing:
         good = iter(self._results(self._calibrate(scores[finite])))
         return [next(good) if is_finite else None for is_finite in finite]
 
+    def result_of(self, scores: Scores) -> ImageResult:
+        """Return the result for scores, (labels,), that were calibrated and aggregated elsewhere."""
+        return self._results(scores[None])[0]
+
     def suspicion(self, scores: NDArray[Any]) -> Scores | None:
         """Return 1 minus the score of `normal_label`, (...) from (..., labels); None without a normal label.
 

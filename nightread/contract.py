@@ -6,6 +6,8 @@ from uuid import UUID
 
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
+FORM_SERIES_TASK = "nightread.form_series"
+"""Asks a worker process to form series that are due. Its message names none: the process claims them."""
 IMAGE_IDS = "image_ids"
 """Key of the result of a batch: the ids of images that have no result. Flower shows the latest batch of each only."""
 BATCH_QUEUE = "nightread.batches"

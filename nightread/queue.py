@@ -8,7 +8,7 @@ from celery import Celery
 from kombu.entity import Queue
 from redis.connection import parse_url
 
-from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, URGENT_PRIORITY, USUAL_PRIORITY
+from nightread.contract import ANALYSE_TASK, BATCH_QUEUE, FORM_SERIES_TASK, URGENT_PRIORITY, USUAL_PRIORITY
 from nightread.settings import Settings
 
 VISIBILITY_SECONDS = 900
@@ -68,7 +68,7 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         task_queues=[Queue(BATCH_QUEUE)],
         task_default_queue=BATCH_QUEUE,
         task_create_missing_queues=False,
-        task_routes={ANALYSE_TASK: {"queue": BATCH_QUEUE}},
+        task_routes={task: {"queue": BATCH_QUEUE} for task in (ANALYSE_TASK, FORM_SERIES_TASK)},
         # Celery must not replace the log handlers: they make sure that log lines hold no patient data.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -65,6 +65,11 @@ class Reason(StrEnum):
     )
     BAD_DICOMDIR = "bad_dicomdir", Fault.DEFECTIVE, "The records of the DICOMDIR do not form a valid directory."
     BAD_MANIFEST = "bad_manifest", Fault.DEFECTIVE, "The manifest is invalid. Ask the sender to correct it."
+    BAD_SLICE = (
+        "bad_slice",
+        Fault.DEFECTIVE,
+        "A slice of the series has no result, and the bundle then gives none for the series.",
+    )
     BAD_KEY_OBJECT = "bad_key_object", Fault.DEFECTIVE, "The key object note rejects images but cannot be read."
 
     # Images out of scope: rejected, no alarm.
@@ -81,6 +86,16 @@ class Reason(StrEnum):
         "out_of_domain",
         Fault.OUT_OF_SCOPE,
         "The model was not made for such images. Run `nightread models show NAME` to see for which.",
+    )
+    AMBIGUOUS_SERIES = (
+        "ambiguous_series",
+        Fault.OUT_OF_SCOPE,
+        "Several slices of the series lie at one position, and nothing in their headers tells their stacks apart.",
+    )
+    SERIES_RULES = (
+        "series_rules",
+        Fault.OUT_OF_SCOPE,
+        "The model was not made for such a series. Run `nightread models show NAME` to see for which.",
     )
     FOR_PROCESSING = (
         "for_processing",

@@ -20,6 +20,7 @@ from nightread.errors import StopWork
 from nightread.hosts import is_loopback
 from nightread.inference_settings import InferenceSettings
 from nightread.mail_settings import MailSettings
+from nightread.series_settings import SeriesSettings
 from nightread.server_settings import ServerSettings
 from nightread.sources import (
     AbsolutePath,
@@ -33,7 +34,7 @@ from nightread.sources import (
 )
 
 
-class Settings(ServerSettings, InferenceSettings, MailSettings, BackupSettings, AlarmSettings):
+class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, BackupSettings, AlarmSettings):
     """All settings. A value comes from the environment (`NIGHTREAD_<NAME>`), else the TOML file, else the default."""
 
     model_config = SettingsConfigDict(

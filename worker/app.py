@@ -31,7 +31,7 @@ from db.engine import Database, open_database
 from db.ledger import WorkerProcess
 from nightread import __version__
 from nightread.clock import utc_now
-from nightread.contract import ANALYSE_TASK, BatchMessage
+from nightread.contract import ANALYSE_TASK, FORM_SERIES_TASK, VERSION, BatchMessage
 from nightread.core_dumps import forbid_core_dumps
 from nightread.errors import StopWork
 from nightread.hardware import device_name, slots
@@ -110,6 +110,23 @@ def analyse_batch(**message: Any) -> dict[str, Any]:
         os._exit(1)
     log.info("batch analysed", extra={"batch": batch_id, **result.counts})
     return result.in_words()
+
+
+@app.task(name=FORM_SERIES_TASK)  # type: ignore[untyped-decorator]
+def form_series(*, v: int) -> dict[str, int]:
+    """Form the series that are due, and return how many."""
+    from worker.series.form import form_due_series  # noqa: PLC0415 - as in analyse_batch
+
+    if v != VERSION:
+        raise ValueError(f"message version {v} is not {VERSION}: dispatcher and worker are of different releases")
+    try:
+        return form_due_series(_worker.context)
+    except SQLAlchemyError as error:
+        description = error_messages.describe(error)
+        log.exception("the database failed, series are formed again: %s", description)
+        raise BatchFailedError(f"series: {type(error).__name__}") from None
+    except StopWork as error:
+        _stop_worker(str(error))
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

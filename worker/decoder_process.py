@@ -107,6 +107,10 @@ class _HeaderKeeper:
             raise NotPlainError
         self.facts, self.annotations = dicom_image.facts, header_annotations(dicom_image)
 
+    def keep_facts(self, _image: Claimed, facts: Facts, _annotations: None) -> None:
+        """Keep the facts with what was read since."""
+        self.facts = facts
+
 
 class Decoder:
     """Reads one image after the other, and writes the prepared frames into the slots that the requests name."""

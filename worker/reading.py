@@ -13,6 +13,7 @@ from imaging.dicom_image import DicomImage
 from imaging.kind import GREY, ImageKind
 from imaging.read_kind import read_kind
 from imaging.remarks import Remark
+from imaging.stored_geometry import geometry_text
 from nightread.errors import ImageError
 from worker.archives.detect import ArchiveKind, archive_kind
 from worker.archives.expand import expand
@@ -130,13 +131,17 @@ class ImageReader:
             file = context.former_contents.identified(file)
         kind = kind_of(dicom_image, context)
         matches, specs, targets, frame_bytes, refused = context.model_set.assign(dicom_image, image.origin, kind)
+        facts = dicom_image.facts
+        if context.model_set.needs_geometry(matches):
+            facts = facts._replace(geometry=geometry_text(dicom_image.elements, dicom_image.frame_count))
+            self._results.keep_facts(image, facts, None)
         if context.settings.any_domain:
             dicom_image.remarks.add(Remark.ANY_DOMAIN)
         chunk_frames = frames_per_chunk(frame_bytes)
         notes = ModelNotes(targets, refused, self._if_coloured(image, dicom_image, kind))
         chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames, notes=notes)
         parsed = ParsedImage(
-            image, file.without_data(), dicom_image.facts, matches, notes.refused, dicom_image.remarks, notes.remarks
+            image, file.without_data(), facts, matches, notes.refused, dicom_image.remarks, notes.remarks
         )
         if targets and dicom_image.frame_count <= chunk_frames:
             return PreparedImage(parsed, targets, list(chunks), dicom_image.frame_count * frame_bytes)

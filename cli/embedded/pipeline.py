@@ -125,7 +125,7 @@ class Pipeline:
         return self.dispatcher.tick()
 
     def drain(self, scope: queries.ArrivalScope, show_unfinished: Callable[[int], None]) -> None:
-        """Dispatch until every arrival of the scope has its outcome.
+        """Dispatch until every arrival of the scope has its outcome, and every series is formed.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -144,7 +144,7 @@ class Pipeline:
             count_at = began + (1 + _WAIT_PER_COUNT) * (time.monotonic() - began)
             show_unfinished(unfinished)
             if unfinished == 0:
-                return None
+                return wait if self._forms_series() else None
             if progress.is_stalled(unfinished):
                 self.report(
                     f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "
@@ -156,6 +156,14 @@ class Pipeline:
         outage, pause = OutageLog(log), self.transport.wait_for_notification
         while (wait := retry_while_unavailable(dispatch_and_count, _RETRY, outage, wait=pause)) is not None:
             pause(wait)
+
+    def _forms_series(self) -> bool:
+        """Let all series be formed, because no more slices come. Returns False if none is left to be formed."""
+        if not queries.unformed_series(self.database):
+            return False
+        if ledger.mark_all_due(self.database):
+            self.dispatcher.series_scheduler.publish()
+        return True
 
     def stop_worker(self) -> None:
         """Ask the worker to end, without waiting: the end of the context waits."""

@@ -12,7 +12,7 @@ from db.ledger.bundles import RegisteredBundle
 from db.ledger.series_values import ClaimedSeries, CollectingSeries, DueCause, SeriesState
 from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
-from db.series_tables import series, series_results
+from db.series_tables import is_unformed, series, series_results
 from db.tables import FINAL, State
 from nightread.reasons import Reason
 
@@ -133,13 +133,9 @@ _COLUMNS = ("series_instance_uid", "study_instance_uid", "state", "began_at", "c
 _NOW: Any = bindparam("now", type_=series.c.changed_at.type)
 
 
-def _in(state: SeriesState) -> Any:
-    return series.c.state == literal(state.value, literal_execute=True)
-
-
 _COLLECTED: dict[str, Any] = {
     "state": SeriesState.COLLECTING.value,
-    "began_at": case((_in(SeriesState.COLLECTING), series.c.began_at), else_=_NOW),
+    "began_at": case((is_unformed(SeriesState.COLLECTING.value), series.c.began_at), else_=_NOW),
     "changed_at": _NOW,
     "cause": None,
     "claim": None,
@@ -153,7 +149,7 @@ _COLLECT_STUDIES = (
 )
 _COLLECTING = (
     select(series.c.id, series.c.study_instance_uid, series.c.began_at, series.c.changed_at)
-    .where(_in(SeriesState.COLLECTING))
+    .where(is_unformed(SeriesState.COLLECTING.value))
     .order_by(series.c.id)
     .limit(bindparam("most"))
 )
@@ -161,18 +157,20 @@ _DUE = (
     update(series)
     .where(
         series.c.id == bindparam("which"),
-        _in(SeriesState.COLLECTING),
+        is_unformed(SeriesState.COLLECTING.value),
         series.c.changed_at == bindparam("seen", type_=series.c.changed_at.type),
     )
     .values(state=SeriesState.DUE.value, cause=bindparam("why"))
 )
 _ALL_DUE = (
-    update(series).where(_in(SeriesState.COLLECTING)).values(state=SeriesState.DUE.value, cause=DueCause.ASKED.value)
+    update(series)
+    .where(is_unformed(SeriesState.COLLECTING.value))
+    .values(state=SeriesState.DUE.value, cause=DueCause.ASKED.value)
 )
-_COUNT_DUE = select(func.count()).select_from(series).where(_in(SeriesState.DUE))
+_COUNT_DUE = select(func.count()).select_from(series).where(is_unformed(SeriesState.DUE.value))
 _NEXT = (
     select(series.c.id, series.c.series_instance_uid, series.c.study_instance_uid, series.c.cause)
-    .where(_in(SeriesState.DUE))
+    .where(is_unformed(SeriesState.DUE.value))
     .order_by(series.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -189,10 +187,12 @@ _CLAIM = (
 )
 _FAIL = (
     update(series)
-    .where(series.c.id == bindparam("which"), _in(SeriesState.FORMING), series.c.claim == bindparam("mine"))
+    .where(
+        series.c.id == bindparam("which"), is_unformed(SeriesState.FORMING.value), series.c.claim == bindparam("mine")
+    )
     .values(state=SeriesState.FAILED.value, reason=bindparam("why"), claim=None, lease_until=None)
 )
-_IS_EXPIRED = _in(SeriesState.FORMING) & (series.c.lease_until < _NOW)
+_IS_EXPIRED = is_unformed(SeriesState.FORMING.value) & (series.c.lease_until < _NOW)
 _ANY_EXPIRED = select(series.c.id).where(_IS_EXPIRED).limit(1)
 _GIVEN_UP = series.c.attempts >= ATTEMPTS_ALLOWED
 _EXPIRE = (
@@ -206,7 +206,9 @@ _EXPIRE = (
     )
 )
 _RETURN = (
-    update(series).where(_in(SeriesState.FORMING)).values(state=SeriesState.DUE.value, claim=None, lease_until=None)
+    update(series)
+    .where(is_unformed(SeriesState.FORMING.value))
+    .values(state=SeriesState.DUE.value, claim=None, lease_until=None)
 )
 _OF_UIDS = series.c.series_instance_uid.in_(bindparam("uids", expanding=True))
 _REMOVE_RESULTS = delete(series_results).where(series_results.c.series_id.in_(select(series.c.id).where(_OF_UIDS)))

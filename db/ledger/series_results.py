@@ -6,13 +6,13 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from db.engine import Database
 from db.ledger.locks import begin_recording
 from db.ledger.opt_outs import opted_out_keys
 from db.ledger.series_values import ClaimedSeries, FormedSeries, SeriesResult, SeriesState
-from db.series_tables import series, series_results
+from db.series_tables import is_unformed, series, series_results
 from db.tables import State
 from nightread.reasons import Fault
 
@@ -98,7 +98,7 @@ _END = (
     update(series)
     .where(
         series.c.id == bindparam("which"),
-        series.c.state == literal(SeriesState.FORMING.value, literal_execute=True),
+        is_unformed(SeriesState.FORMING.value),
         series.c.claim == bindparam("mine"),
     )
     .values(

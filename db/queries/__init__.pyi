@@ -57,6 +57,16 @@ from db.queries.retriable import Retriable, retriable
 from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
+from db.queries.series import (
+    Series,
+    SpeakingSlice,
+    has_unformed_series,
+    places_of,
+    series_list,
+    studies_with_number,
+    unformed_series,
+)
+from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import (
@@ -89,6 +99,7 @@ from db.queries.workers import (
 __all__ = [
     "COLUMNS",
     "RULES",
+    "AnalysedSlice",
     "ApiKey",
     "ArchiveTotals",
     "ArrivalScope",
@@ -135,7 +146,10 @@ __all__ = [
     "Retried",
     "Route",
     "Sender",
+    "Series",
+    "SeriesSlices",
     "Source",
+    "SpeakingSlice",
     "Spooled",
     "Study",
     "StudyCounts",
@@ -166,6 +180,7 @@ __all__ = [
     "finished_among",
     "has_arrivals",
     "has_further_results",
+    "has_unformed_series",
     "held_images",
     "image_facts",
     "image_ids",
@@ -200,6 +215,7 @@ __all__ = [
     "pauses",
     "pending",
     "period_counts",
+    "places_of",
     "postponed",
     "probe_outcomes",
     "purge_preview",
@@ -217,9 +233,12 @@ __all__ = [
     "sample_labels",
     "searched_since",
     "senders",
+    "series_list",
+    "series_slices",
     "sources",
     "spooled_at",
     "studies",
+    "studies_with_number",
     "studies_with_outcomes",
     "study_counts",
     "study_originals",
@@ -230,6 +249,7 @@ __all__ = [
     "unanswered_since",
     "unclaimed_batches",
     "unfinished",
+    "unformed_series",
     "unsent_notices",
     "uris_of",
     "violations",

@@ -17,6 +17,13 @@ class BundleLabels:
     digest: str
     labels: tuple[str, ...]
     normal_label: str | None
+    of_series: bool = False
+    """Whether the images that it analyses make series."""
+
+    @property
+    def reference(self) -> str:
+        """Return the bundle as users name it: `NAME@VERSION`."""
+        return f"{self.name}@{self.version}"
 
 
 def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
@@ -28,6 +35,7 @@ def bundles_by_id(connection: Connection) -> dict[int, BundleLabels]:
             digest=row.digest,
             labels=tuple(row.labels),
             normal_label=row.normal_label,
+            of_series=row.of_series,
         )
         for row in connection.execute(select(bundles_table).order_by(bundles_table.c.id))
     }

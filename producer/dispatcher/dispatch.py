@@ -25,6 +25,7 @@ from producer.dispatcher.circuit_breaker import PROBE_IMAGES
 from producer.dispatcher.pausing import PauseController
 from producer.dispatcher.queue_reporter import QueueReporter
 from producer.dispatcher.retention import Retention
+from producer.dispatcher.series_schedule import SeriesScheduler
 from producer.dispatcher.sweeper import Sweeper
 from producer.dispatcher.transport import Transport
 
@@ -65,6 +66,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._sweeper = Sweeper(database, transport, settings, clock, monotonic)
         self._pause_controller = PauseController(database, settings, clock)
+        self.series_scheduler = SeriesScheduler(database, transport, settings, clock, monotonic)
         self._retention = Retention(database, settings, clock, monotonic)
         self._queue_reporter = QueueReporter(database, transport, clock, monotonic)
         self._partial_since: float | None = None
@@ -95,6 +97,7 @@ class Dispatcher:
             self._sweeper.sweep()
             self._pause_controller.decide()
             self._retention.step()
+            self.series_scheduler.step()
             self._swept_at = self._monotonic()
         pauses = self._pause_controller.pauses()
         self._queue_reporter.report(pauses)

@@ -14,9 +14,11 @@ from redis.retry import Retry
 from nightread.contract import (
     ANALYSE_TASK,
     BATCH_LISTS,
+    FORM_SERIES_TASK,
     NOTIFY_CHANNEL,
     URGENT_PRIORITY,
     USUAL_PRIORITY,
+    VERSION,
     BatchMessage,
 )
 from nightread.queue_report import QueueReport, write_queue_report
@@ -78,6 +80,18 @@ class Transport:
             kwargsrepr=shown,
             ignore_result=True,
             priority=URGENT_PRIORITY if first else USUAL_PRIORITY,
+        )
+
+    def publish_forming(self, message_id: str) -> None:
+        """Ask a worker process to form the series that are due."""
+        self._app.send_task(
+            FORM_SERIES_TASK,
+            kwargs={"v": VERSION},
+            task_id=message_id,
+            argsrepr="()",
+            kwargsrepr="{}",
+            ignore_result=True,
+            priority=USUAL_PRIORITY,
         )
 
     def ping(self) -> None:

@@ -100,6 +100,7 @@ class ModelSet:
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
         self.runtimes = ", ".join(sorted({model.runtime for model in models.values()})) or None
         """What runs the networks, with its version, as batches are recorded with it; None without networks."""
+        self._of_series = any(model.bundle.series is not None for model in models.values())
         self._rules = rules
         self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 
@@ -117,6 +118,10 @@ class ModelSet:
     def frame_bytes(self) -> int:
         """Return the bytes of one frame after it is prepared (float32) for all models."""
         return sum(prod(spec.shape) * _FLOAT32_BYTES for spec in self.specs)
+
+    def needs_geometry(self, matches: tuple[RouteMatch, ...]) -> bool:
+        """Return whether one of the matched bundles asks for series, so that it must be known where slices lie."""
+        return self._of_series and any(self.models[match.bundle].bundle.series is not None for match in matches)
 
     def is_shadow(self, bundle: str) -> bool:
         """Return whether only shadow rules name the bundle, so that its failure must not affect any result."""
@@ -219,6 +224,7 @@ def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel
         labels=bundle.labels,
         normal_label=bundle.postprocessing.normal_label,
         codes=bundle.codes,
+        of_series=bundle.series is not None,
         now=utc_now(),
     )
     return LoadedModel(predictor=predictor, bundle_id=bundle_id)

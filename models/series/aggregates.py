@@ -1,0 +1,105 @@
+"""Turn the scores of the slices of one stack into scores of the stack. Pure numpy."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.postprocessing import SIGMOID, ImageResult, Postprocessing
+from models.series.spec import MAX, MEAN, RUN, SHARE, SeriesSpec
+
+Scores = NDArray[np.float32]
+_MOST_EVIDENCE = 20
+
+
+class StackResult(NamedTuple):
+    """The result of one stack."""
+
+    result: ImageResult
+    suspicion: float | None
+    """1 minus the score of the normal label; None without a normal label."""
+    evidence: tuple[int, ...]
+    """Indices of the slices that speak for the label, the strongest first; at least one."""
+    by_slice: list[float]
+    """How much each slice speaks for the label; without a finding: how suspicious it is."""
+
+
+def stack_result(
+    spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, gaps: Sequence[int] = ()
+) -> StackResult:
+    """Return the result from the scores of the slices, (slices, labels), in order; there must be at least one.
+
+    `gaps` are the indices of slices behind which others are missing or have no score: a run ends there.
+    """
+    of_series = replace(postprocessing, thresholds={**postprocessing.thresholds, **spec.thresholds})
+    aggregated = _aggregated(spec, postprocessing, scores, gaps)
+    result = of_series.result_of(aggregated)
+    suspicion = of_series.suspicion(aggregated)
+    ranking = _ranking(postprocessing, scores, result.label)
+    return StackResult(
+        result=result,
+        suspicion=None if suspicion is None else float(suspicion),
+        evidence=_evidence(spec, ranking, gaps),
+        by_slice=ranking.tolist(),
+    )
+
+
+def longest_run(above: NDArray[np.bool_], gaps: Sequence[int] = ()) -> tuple[int, int]:
+    """Return begin and end (excluded) of the longest run of True; the first of equal ones; (0, 0) if there is none."""
+    best, begin = (0, 0), 0
+    breaks = frozenset(gaps)
+    for index, is_above in enumerate(above.tolist()):
+        if not is_above:
+            begin = index + 1
+        elif index + 1 - begin > best[1] - best[0]:
+            best = (begin, index + 1)
+        if index in breaks:
+            begin = index + 1
+    return best
+
+
+def _aggregated(spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, gaps: Sequence[int]) -> Scores:
+    """Return one score per label."""
+    if spec.aggregate == MEAN:
+        return np.asarray(scores.mean(axis=0), np.float32)
+    if spec.counts_slices:
+        return _counted(spec, postprocessing, scores, gaps)
+    count = 1 if spec.aggregate == MAX else min(spec.count, len(scores))
+    if postprocessing.activation == SIGMOID:
+        return np.asarray(np.sort(scores, axis=0)[-count:].mean(axis=0), np.float32)
+    # The scores of one slice exclude each other, so whole slices are chosen, as for the frames of an image.
+    strongest = np.argsort(-_ranking(postprocessing, scores), kind="stable")[:count]
+    return np.asarray(scores[strongest].mean(axis=0), np.float32)
+
+
+def _counted(spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, gaps: Sequence[int]) -> Scores:
+    above = scores >= np.float32(spec.above)
+    if spec.aggregate == SHARE:
+        counted = above.mean(axis=0)
+    else:
+        runs = [longest_run(above[:, label], gaps) for label in range(scores.shape[1])]
+        counted = np.minimum(np.array([end - begin for begin, end in runs]) / spec.count, 1)
+    if postprocessing.normal_label in postprocessing.labels:
+        normal = postprocessing.labels.index(postprocessing.normal_label)
+        counted[normal] = 1 - np.delete(counted, normal).max(initial=0)
+    return np.asarray(counted, np.float32)
+
+
+def _ranking(postprocessing: Postprocessing, scores: Scores, label: str | None = None) -> Scores:
+    """Return how much each slice speaks for the label; for no finding: how suspicious it is."""
+    if label is not None and label != postprocessing.normal_label:
+        return np.asarray(scores[:, postprocessing.labels.index(label)])
+    suspicion = postprocessing.suspicion(scores)
+    return np.asarray(scores.max(axis=1)) if suspicion is None else suspicion
+
+
+def _evidence(spec: SeriesSpec, ranking: Scores, gaps: Sequence[int]) -> tuple[int, ...]:
+    speaking = ranking >= np.float32(spec.above)
+    if spec.aggregate == RUN:
+        begin, end = longest_run(speaking, gaps)
+        speaking[:begin], speaking[end:] = False, False
+    strongest = np.argsort(-ranking, kind="stable")
+    chosen = [int(index) for index in strongest if speaking[index]] or [int(strongest[0])]
+    return tuple(chosen[:_MOST_EVIDENCE])

@@ -1,0 +1,1 @@
+"""Form the results of series that are due."""

@@ -1,0 +1,103 @@
+"""Form the results of series that are due: claim, read what was recorded, arrange, aggregate, record."""
+
+import logging
+import time
+from functools import lru_cache
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import ledger, queries
+from db.ledger import PARTIAL_CAUSES, ClaimedSeries, FormedSeries, SeriesResult
+from db.queries import BundleLabels, Completeness
+from models.bundle import Bundle
+from models.catalogue import bundle_of_result
+from nightread.errors import StopWork
+from nightread.reasons import Reason
+from worker.context import WorkerContext
+from worker.series.results import Completion, series_results
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+"""Series per claim and transaction: a commit takes as long as forming a series of 200 slices."""
+_MOST_SECONDS = 20.0
+"""Images wait no longer than this for a process that forms series; the dispatcher sends another message."""
+
+
+def form_due_series(context: WorkerContext) -> dict[str, int]:
+    """Form series until none is due, for at most 20 s. Returns the number of series, and of those that failed.
+
+    A series that cannot be formed is `failed(internal_error)`; the others go on. Raises errors of the database.
+    """
+    context.reload_routes()
+    former = SeriesFormer(context)
+    counts = {"series": 0, "failed": 0}
+    until = time.monotonic() + _MOST_SECONDS
+    while time.monotonic() < until:
+        claimed = ledger.claim_series(context.database, most=_AT_ONCE, lease=context.lease, now=context.clock())
+        if not claimed:
+            break
+        formed = [each for one in claimed if (each := former.form(one)) is not None]
+        counts["failed"] += len(claimed) - len(formed)
+        counts["series"] += context.retry_while_unavailable(
+            lambda formed=formed: ledger.record_series(context.database, formed, now=context.clock())
+        )
+    return counts
+
+
+class SeriesFormer:
+    """Computes the results of claimed series."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._completion = lru_cache(_AT_ONCE)(self._completion_of_study)
+
+    def form(self, claimed: ClaimedSeries) -> FormedSeries | None:
+        """Return the series with its results; None if they cannot be computed, which is recorded and logged."""
+        try:
+            return self._form(claimed)
+        except (SQLAlchemyError, StopWork):
+            raise
+        except Exception:
+            log.exception("series not formed", extra={"series": claimed.id})
+            ledger.fail_series(self._context.database, claimed, Reason.INTERNAL_ERROR)
+            return None
+
+    def _form(self, claimed: ClaimedSeries) -> FormedSeries:
+        slices = queries.series_slices(
+            self._context.database,
+            study_instance_uid=claimed.study_instance_uid,
+            series_instance_uid=claimed.series_instance_uid,
+        )
+        completion = Completion(
+            is_early=claimed.cause in PARTIAL_CAUSES, missing=self._completion(claimed.study_instance_uid)
+        )
+        results: list[SeriesResult] = []
+        for bundle_id in sorted({row.bundle_id for row in slices.rows if row.bundle_id in slices.bundles}):
+            bundle = self._bundle(bundle_id, slices.bundles[bundle_id])
+            if bundle is None:
+                results.append(_without_bundle(bundle_id))
+            else:
+                results.extend(series_results(slices, bundle_id, bundle, completion))
+        patients = frozenset(row.patient_key for row in slices.rows if row.patient_key)
+        return FormedSeries(claimed=claimed, results=results, patient_keys=patients)
+
+    def _bundle(self, bundle_id: int, labels: BundleLabels) -> Bundle | None:
+        """Return the loaded bundle, or else that of the catalogue: the rules may have changed since the slices came."""
+        for model in self._context.model_set.models.values():
+            if model.bundle_id == bundle_id:
+                return model.bundle
+        return bundle_of_result(labels.reference, labels.digest, self._context.settings.bundle_folders)
+
+    def _completion_of_study(self, study_instance_uid: str) -> str | None:
+        """Return a sentence if images of the study did not arrive."""
+        now = self._context.clock()
+        study = next(queries.studies(self._context.database, now=now, study_instance_uid=study_instance_uid), None)
+        if study is None or study.completeness is not Completeness.INCOMPLETE:
+            return None
+        return f"Of the study {study.images:,} of {study.expected:,} images arrived."
+
+
+def _without_bundle(bundle_id: int) -> SeriesResult:
+    detail = "The bundle is not on this host any more. Copy its folder back; the next slice forms the series again."
+    return SeriesResult(bundle_id=bundle_id, stack=0, reason=Reason.INTERNAL_ERROR, detail=detail)
