@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import StatementError
 
 from db.engine import Database
@@ -85,7 +85,7 @@ def registered_bundles(connection: Connection, outcomes: Sequence[Outcome]) -> d
     return {row.id: _registered(row) for row in found}
 
 
-def _registered(row: Row[Any]) -> RegisteredBundle:
+def _registered(row: Any) -> RegisteredBundle:
     normal = row.normal_label
     position = row.labels.index(normal) if normal in row.labels else None
     return RegisteredBundle(has_normal_label=normal is not None, normal_position=position, of_series=row.of_series)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,9 +39,8 @@ def form_due_series(context: WorkerContext) -> dict[str, int]:
             break
         formed = [each for one in claimed if (each := former.form(one)) is not None]
         counts["failed"] += len(claimed) - len(formed)
-        counts["series"] += context.retry_while_unavailable(
-            lambda formed=formed: ledger.record_series(context.database, formed, now=context.clock())
-        )
+        record = partial(ledger.record_series, context.database, formed, now=context.clock())
+        counts["series"] += context.retry_while_unavailable(record)
     return counts
 
 
@@ -73,7 +72,7 @@ class SeriesFormer:
             is_early=claimed.cause in PARTIAL_CAUSES, missing=self._completion(claimed.study_instance_uid)
         )
         results: list[SeriesResult] = []
-        for bundle_id in sorted({row.bundle_id for row in slices.rows if row.bundle_id in slices.bundles}):
+        for bundle_id in sorted(slices.bundles.keys() & {row.bundle_id for row in slices.rows}):
             bundle = self._bundle(bundle_id, slices.bundles[bundle_id])
             if bundle is None:
                 results.append(_without_bundle(bundle_id))

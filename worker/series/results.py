@@ -59,7 +59,8 @@ def series_results(
     order = arrange(counted.geometries, bundle.series.rules)
     former = _Former(bundle_id=bundle_id, bundle=bundle, spec=bundle.series, counted=counted, order=order)
     for result in former.results():
-        yield replace(result, partial=_is_partial(counted, completion), **former.said(result, completion))
+        remarks, detail = former.said(result, completion)
+        yield replace(result, partial=_is_partial(counted, completion), remarks=remarks, detail=detail)
 
 
 def _is_partial(counted: CountedSlices, completion: Completion) -> bool:
@@ -85,11 +86,11 @@ class _Former:
             elif self._has_scores(stack):
                 yield self._of_stack(number, stack)
 
-    def said(self, result: SeriesResult, completion: Completion) -> dict[str, str | None]:
+    def said(self, result: SeriesResult, completion: Completion) -> tuple[str | None, str | None]:
         """Return the words of the remarks, and the detail with their sentences; a reason's own sentence comes first."""
         remarks, sentences = words_and_detail(self._remarks(result, completion), longest=DETAIL_LENGTH)
         detail = f"{result.detail} {sentences or ''}".strip()[:DETAIL_LENGTH] if result.detail else sentences
-        return {"remarks": remarks, "detail": detail}
+        return remarks, detail
 
     def _remarks(self, result: SeriesResult, completion: Completion) -> Iterator[Said]:
         counted = self.counted
