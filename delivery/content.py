@@ -21,6 +21,8 @@ def content_digest(results: StudyResults, *, not_for_diagnosis: bool) -> str:
         "nameless": results.nameless,
         "results": sorted(json.dumps(_content(asdict(result)), sort_keys=True) for result in results.results),
     }
+    if results.series_without_result:
+        content["series_without_result"] = results.series_without_result
     if results.in_conflict:
         content["in_conflict"] = results.in_conflict
     return sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
@@ -36,4 +38,5 @@ def _content(result: dict[str, Any]) -> dict[str, Any]:
     sent before stay valid.
     """
     bundle = {name: value for name, value in result["bundle"].items() if name not in ("labels", "codes")}
-    return {name: value for name, value in result.items() if name not in _UNCOUNTED} | {"bundle": bundle}
+    left_out = _UNCOUNTED if result["series"] is not None else (*_UNCOUNTED, "series")  # as before there were series
+    return {name: value for name, value in result.items() if name not in left_out} | {"bundle": bundle}

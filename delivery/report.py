@@ -151,17 +151,25 @@ def _images(study: StudyResults, results: Sequence[ReportableResult]) -> Iterato
 
     highdicom copies patient and study from the first image. They are empty here; `Identity.copy_into` sets them later.
     """
-    for number, result in enumerate(results):
+    for number, (series_uid, sop_uid, sop_class_uid) in enumerate(_named_images(results)):
         image = Dataset()
         image.StudyInstanceUID = study.study_instance_uid
-        image.SeriesInstanceUID = result.series_instance_uid
-        image.SOPInstanceUID = result.sop_instance_uid
-        image.SOPClassUID = result.sop_class_uid
+        image.SeriesInstanceUID = series_uid
+        image.SOPInstanceUID = sop_uid
+        image.SOPClassUID = sop_class_uid
         if number == 0:
             image.SOPClassUID = CTImageStorage  # highdicom fails for private classes; corrected after the build
             image.PatientID = image.PatientName = image.PatientBirthDate = image.PatientSex = ""
             image.StudyID = image.StudyDate = image.StudyTime = image.AccessionNumber = ""
         yield image
+
+
+def _named_images(results: Sequence[ReportableResult]) -> Iterator[tuple[str, str, str]]:
+    """Yield the UIDs of series, image and class of each image to which the groups refer."""
+    for result in results:
+        yield result.series_instance_uid, result.sop_instance_uid, result.sop_class_uid
+        for image in result.series.images[1:] if result.series is not None else ():
+            yield result.series_instance_uid, image.sop_instance_uid, image.sop_class_uid
 
 
 def _algorithms(results: Sequence[ReportableResult]) -> Iterator[Dataset]:

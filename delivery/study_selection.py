@@ -69,7 +69,7 @@ class StudySelector:
         return found
 
     def _is_ready(self, study_instance_uid: str, now: datetime) -> bool:
-        """Return whether no image is pending and the study is complete.
+        """Return whether no image and no series is pending and the study is complete.
 
         A study is complete if its expected number arrived, or if no image arrived for `deliver_after_seconds`. A study
         that a user names counts as complete.
@@ -79,7 +79,7 @@ class StudySelector:
             return False
         quiet_for = timedelta(seconds=self._settings.deliver_after_seconds)
         pending = queries.pending(self._database, study, around=quiet_for)
-        if pending.own:
+        if pending.own or queries.has_unformed_series(self._database, study_instance_uid):
             return False
         if study.completeness is queries.Completeness.COMPLETE or self._scope.study_instance_uid is not None:
             return True

@@ -39,8 +39,14 @@ def observers(results: Sequence[ReportableResult]) -> ContentSequence:
 
 
 def tracking(result: ReportableResult, identifier: str, *names: str) -> TrackingIdentifier:
-    """Return the identifier of a finding; its UID follows from image, bundle and `names`."""
-    uid = stable_uid("tracking", result.sop_instance_uid, result.bundle.digest, *names)
+    """Return the identifier of a finding; its UID follows from image or stack, bundle and `names`.
+
+    That of a stack stays the same if other slices speak for it in a revision.
+    """
+    about = (result.sop_instance_uid,)
+    if result.series is not None and not names:
+        about = (result.series_instance_uid, f"stack {result.series.stack}")
+    uid = stable_uid("tracking", *about, result.bundle.digest, *names)
     return TrackingIdentifier(uid=uid, identifier=identifier)
 
 

@@ -15,7 +15,7 @@ from highdicom.sr import (
     TextContentItem,
 )
 
-from db.queries import ReportableResult, ReportedBundle, StudyResults
+from db.queries import ReportableResult, ReportedBundle, SpeakingImage, StudyResults
 from delivery import codes
 from delivery.evidence import NO_EVIDENCE, StudyEvidence
 from delivery.template_items import algorithm, observers, tracking
@@ -26,6 +26,7 @@ _MOST_SCORES = 10_000
 """If a study has more scores, images without a finding list only that of their label: each score takes 1 ms."""
 _MOST_FRAMES = 1000
 """If a result refers to more frames, its group refers to the whole image."""
+_MOST_COVERAGES = 50
 
 
 def measurement_report(
@@ -52,20 +53,34 @@ def _lists_all_scores(study: StudyResults) -> bool:
 
 
 def _group(result: ReportableResult, *, all_scores: bool) -> MeasurementsAndQualitativeEvaluations:
-    """Return the group of one image (TID 1501): label, scores, bundle and frames."""
+    """Return the group of one image or stack of slices (TID 1501): label, scores, bundle and images."""
     return MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=tracking(result, f"image {result.image_id}"),
+        tracking_identifier=tracking(result, _identifier(result)),
         finding_type=codes.label_concept(result.bundle, result.label) if result.label is not None else None,
         algorithm_id=algorithm(result.bundle),
         measurements=list(_scores(result, all_scores=all_scores)),
         qualitative_evaluations=[_presence(result)],
-        source_images=[
-            SourceImageForMeasurementGroup(
-                referenced_sop_class_uid=result.sop_class_uid,
-                referenced_sop_instance_uid=result.sop_instance_uid,
-                referenced_frame_numbers=list(result.frames) if 0 < len(result.frames) <= _MOST_FRAMES else None,
-            )
-        ],
+        source_images=[_source_image(image) for image in _images(result)],
+    )
+
+
+def _identifier(result: ReportableResult) -> str:
+    if result.series is None:
+        return f"image {result.image_id}"
+    return f"series {result.series.series_id} stack {result.series.stack}"
+
+
+def _images(result: ReportableResult) -> Sequence[SpeakingImage]:
+    if result.series is not None:
+        return result.series.images
+    return [SpeakingImage(result.sop_instance_uid, result.sop_class_uid, result.frames)]
+
+
+def _source_image(image: SpeakingImage) -> SourceImageForMeasurementGroup:
+    return SourceImageForMeasurementGroup(
+        referenced_sop_class_uid=image.sop_class_uid,
+        referenced_sop_instance_uid=image.sop_instance_uid,
+        referenced_frame_numbers=list(image.frames) if 0 < len(image.frames) <= _MOST_FRAMES else None,
     )
 
 
@@ -113,6 +128,7 @@ def _comment(study: StudyResults, evidence: StudyEvidence, *, not_for_diagnosis:
         if result.label is not None and result.is_finding:
             found[result.label] = found.get(result.label, 0) + 1
     sentences.append(f"Found: {_counted(found)}." if found else "No findings.")
+    sentences.extend(_of_series(study))
     sentences.extend(_of_regions(evidence))
     if not _lists_all_scores(study):
         sentences.append("Scores of labels that were not reported are listed for findings only.")
@@ -121,6 +137,16 @@ def _comment(study: StudyResults, evidence: StudyEvidence, *, not_for_diagnosis:
     if not_for_diagnosis:
         sentences.insert(0, f"{NOT_FOR_DIAGNOSIS}.")
     return " ".join(sentences)
+
+
+def _of_series(study: StudyResults) -> Iterator[str]:
+    """Yield the coverage of each stack, and how many have no result."""
+    found = [result.series for result in study.results if result.series is not None]
+    for each in found[:_MOST_COVERAGES]:
+        partial = ", partial" if each.partial else ""
+        yield f"Series {each.series_id} stack {each.stack}: {each.slices} of {each.of_slices} slices{partial}."
+    if study.series_without_result:
+        yield f"Series or stacks without a result: {study.series_without_result}."
 
 
 def _of_regions(evidence: StudyEvidence) -> Iterator[str]:

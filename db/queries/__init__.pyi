@@ -52,6 +52,7 @@ from db.queries.reportable import (
     studies_with_outcomes,
     study_results,
 )
+from db.queries.reportable_series import ReportedSeries, SpeakingImage
 from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.retriable import Retriable, retriable
 from db.queries.retried import Retried, retried_later
@@ -141,6 +142,7 @@ __all__ = [
     "RecentWork",
     "ReportableResult",
     "ReportedBundle",
+    "ReportedSeries",
     "ResultWithTruth",
     "Retriable",
     "Retried",
@@ -149,6 +151,7 @@ __all__ = [
     "Series",
     "SeriesSlices",
     "Source",
+    "SpeakingImage",
     "SpeakingSlice",
     "Spooled",
     "Study",

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
 
 from db.engine import Database
+from db.queries.reportable_series import ReportedSeries, SeriesRow, series_rows, series_without_result
 from db.queries.snapshot import snapshot
 from db.queries.studies import Study
 from db.tables import UNFINISHED, State, bundles, in_state, instances, predictions, work
@@ -37,7 +38,10 @@ class ReportedBundle:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportableResult:
-    """The result of one bundle for one image, with the UIDs by which a report refers to the image."""
+    """The result of one bundle for one image, with the UIDs by which a report refers to the image.
+
+    A result about a series has the image of the slice that speaks most for it, and `series` names the others.
+    """
 
     image_id: int
     sop_instance_uid: str
@@ -53,6 +57,8 @@ class ReportableResult:
     """Scores of the whole image, in the order of the bundle's labels."""
     strongest_frame: int | None = None
     """Number, from 1, of the frame with this label and its highest score; None if the image has only one frame."""
+    series: ReportedSeries | None = None
+    """The stack of slices that the result is about; None: it is about the image."""
 
     @property
     def is_finding(self) -> bool:
@@ -77,6 +83,8 @@ class StudyResults:
     """Number of different patients, as far as one site key can distinguish them."""
     in_conflict: int = 0
     """Number of images with a result that another source contests: by another version, or by a key object note."""
+    series_without_result: int = 0
+    """Number of series and stacks that have a reason instead of a result."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,16 +119,24 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
         rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
         frames = _frames_with_label(connection, study_instance_uid)
         without = connection.execute(_WITHOUT_RESULT, {"study": study_instance_uid}).scalar_one()
+        has_series = any(row.of_series for row in rows)
+        of_series = series_rows(connection, study_instance_uid) if has_series else []
+        refused = series_without_result(connection, study_instance_uid) if has_series else 0
     named = [row for row in rows if is_uid(study_instance_uid) and _is_named(row)]
+    of_images = [row for row in named if not row.of_series]
     bundles_by_id = {number: _bundle(row) for number, row in {row.bundle_id: row for row in rows}.items()}
     return StudyResults(
         study_instance_uid=study_instance_uid,
-        results=tuple(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, {})) for row in named),
+        results=(
+            *(_result(row, bundles_by_id[row.bundle_id], frames.get(row.work_id, {})) for row in of_images),
+            *(_series_result(found) for found in of_series if is_uid(study_instance_uid)),
+        ),
         images=len({row.image_id for row in named}),
         without_result=without,
         nameless=len({row.image_id for row in rows}) - len({row.image_id for row in named}),
         patients=_patients(rows),
         in_conflict=len({row.image_id for row in named if row.conflict_with is not None}),
+        series_without_result=refused,
     )
 
 
@@ -169,6 +185,24 @@ def _result(row: Row[Any], bundle: ReportedBundle, frames: Mapping[int, float]) 
     )
 
 
+def _series_result(found: SeriesRow) -> ReportableResult:
+    strongest = found.strongest
+    return ReportableResult(
+        image_id=strongest.id,
+        sop_instance_uid=strongest.sop_instance_uid,
+        sop_class_uid=strongest.sop_class_uid,
+        series_instance_uid=strongest.series_instance_uid,
+        modality=strongest.modality,
+        label=found.row.label,
+        score=found.row.score,
+        frames=found.reported.images[0].frames,
+        bundle=_bundle(found.row),
+        scores=tuple(found.row.scores or ()),
+        strongest_frame=found.strongest_frame,
+        series=found.reported,
+    )
+
+
 def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, dict[int, float]]:
     """Return the score of each frame, from 0, that has the label of its image."""
     found: dict[int, dict[int, float]] = {}
@@ -211,6 +245,7 @@ _RESULTS: Select[Any] = (
         bundles.c.normal_label,
         bundles.c.labels,
         bundles.c.codes,
+        bundles.c.of_series,
     )
     .join(work, work.c.instance_id == instances.c.id)
     .join(bundles, bundles.c.id == work.c.bundle_id)
