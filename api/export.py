@@ -26,9 +26,10 @@ _WHOLE_NUMBERS = frozenset(
         *("image_id", "duplicate_of", "superseded_by", "parent_id", "withdrawn_by", "replaced_by", "conflict_with"),
         *("rows", "columns", "frames", "frame", "attempts"),
         *("images", "done", "no_result", "unfinished", "withdrawn", "expected"),
+        *("stack", "slices", "of_slices", "revision"),
     )
 )
-_TIMES = ("received_at", "finished_at", "first_arrival", "last_arrival")
+_TIMES = ("received_at", "finished_at", "first_arrival", "last_arrival", "changed_at", "formed_at")
 
 
 def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> None:
@@ -117,7 +118,8 @@ def _write_parquet(rows: Rows, names: Sequence[str], path: Path | IO[bytes]) -> 
         **dict.fromkeys(_TIMES, times),
     }
     types |= dict.fromkeys(_WHOLE_NUMBERS, pa.int64())
-    types |= {"shadow": pa.bool_(), "matched": pa.map_(text, text), "remarks": pa.list_(text)}
+    types |= {"shadow": pa.bool_(), "partial": pa.bool_(), "matched": pa.map_(text, text)}
+    types |= dict.fromkeys(("remarks", "evidence", "series_results"), pa.list_(text))
     schema = pa.schema([(name, types.get(name, text)) for name in names])
     with parquet.ParquetWriter(path, schema) as writer:
         while chunk := list(islice(rows, _CHUNK)):

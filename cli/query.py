@@ -18,6 +18,7 @@ from cli.inputs.options import settings_from, state_options
 from cli.inputs.time_range import MOMENT, arrival_bounds
 from cli.output.console import err, out
 from cli.output.image_table import show_images
+from cli.series import ALL_SERIES, list_series, require_only_series_times, show_series_of_images
 from cli.studies import list_studies, require_only_times
 from db import queries
 from db.engine import Database
@@ -78,7 +79,14 @@ _MANY: dict[str, Any] = {"multiple": True}
     help="Only this issuer of the PatientID or AccessionNumber; '': only images that name none [any].",
 )
 @click.option("--study", "study_instance_uid", help="Study Instance UID.")
-@click.option("--series", "series_instance_uid", help="Series Instance UID.")
+@click.option(
+    "--series",
+    "series_instance_uid",
+    is_flag=False,
+    flag_value=ALL_SERIES,
+    metavar="[UID]",
+    help="Images of this series, with its result; without a UID: one row per series, with result, evidence and coverage.",
+)
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
 @click.option(
     "--file",
@@ -165,9 +173,14 @@ def query_command(
               nightread query --patient 12345 --format json | jq '.[].score'
               nightread query --file scan.dcm
               nightread query --studies --night last
+              nightread query --series --night last
     """  # noqa: D301 - click reads the backspace itself
     settings, wanted, numbers = _wanted(options)
     style = _style(style, output)
+    lists_series = wanted.series_instance_uid == ALL_SERIES
+    if lists_series:
+        wanted = replace(wanted, series_instance_uid=None)
+        require_only_series_times(wanted, numbers)
     if studies:
         require_only_times(wanted, numbers)
     # A person who reads a table sees the note that it is cut; a program gets all rows.
@@ -176,7 +189,11 @@ def query_command(
         wanted = numbers.add_to(wanted, database, settings, _tell)
         if studies:
             list_studies(out, database, wanted, style, output, settings)
+        elif lists_series:
+            list_series(out, database, wanted, style, output, settings)
         elif style == "table":
+            if wanted.series_instance_uid:
+                show_series_of_images(out, database, wanted.series_instance_uid, settings)
             show_images(out, database, wanted, settings)
         else:
             rows = queries.images(database, wanted)

@@ -13,6 +13,7 @@ from rich.text import Text
 from api.export import export_rows
 from cli.inputs.number_search import Numbers
 from cli.output.tables import make_table, show
+from cli.series import series_words
 from cli.wording import counted
 from db import queries
 from db.engine import Database
@@ -22,7 +23,7 @@ from nightread.errors import UsageFault
 from nightread.nights import nights_of
 from nightread.settings import Settings
 
-COLUMNS = (*(field.name for field in fields(Study)), "told_by")
+COLUMNS = (*(field.name for field in fields(Study)), "told_by", "series_results")
 """Stable column names, in this order. `told_by` is the old name of `reported_by` and is removed in release 0.2."""
 _NUMBERS = ("images", "done", "no result", "withdrawn")
 _COLOURS = {Completeness.COMPLETE: "green", Completeness.INCOMPLETE: "bold yellow", Completeness.ARRIVING: "cyan"}
@@ -58,9 +59,10 @@ def list_studies(
         limit=wanted.limit + 1 if wanted.limit and style == "table" else wanted.limit,
     )
     if style == "table":
-        _show(console, found, wanted.limit, settings)
+        _show(console, database, found, wanted.limit, settings)
     else:
-        export_rows((_row(study) for study in found), COLUMNS, style, output)
+        rows = (_row(study) | {"series_results": _series(database, study)} for study in found)
+        export_rows(rows, COLUMNS, style, output)
 
 
 def study_lines(counts: StudyCounts, withdrawn: int) -> Iterator[tuple[str, str]]:
@@ -82,14 +84,26 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _show(console: Console, found: Iterator[Study], limit: int | None, settings: Settings) -> None:
+def _series(database: Database, study: Study) -> list[str]:
+    """Return the results of the series of a study, in a few words each."""
+    found = queries.series_list(database, study_instance_uid=study.study_instance_uid)
+    return [series_words(each) for each in found]
+
+
+def _show(console: Console, database: Database, found: Iterator[Study], limit: int | None, settings: Settings) -> None:
     nights = nights_of(settings)
-    table = make_table(console, "study", *_NUMBERS, "latest", "completeness", right=_NUMBERS)
+    table = make_table(console, "study", *_NUMBERS, "latest", "completeness", "series", right=_NUMBERS)
     for study in islice(found, limit):
         numbers = (study.images, study.done, study.no_result, study.withdrawn)
         latest = f"{nights.local(study.last_arrival):%d %b %H:%M}" if study.last_arrival else ""
         words = Text(study.words, style=_COLOURS.get(study.completeness, ""))
-        table.add_row(study.study_instance_uid, *(f"{number:,}" for number in numbers), latest, words)
+        table.add_row(
+            study.study_instance_uid,
+            *(f"{number:,}" for number in numbers),
+            latest,
+            words,
+            "; ".join(_series(database, study)),
+        )
     if not table.row_count:
         console.print("No study matches.")
         return

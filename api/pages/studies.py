@@ -32,6 +32,8 @@ class SeriesGroup:
 
     uid: str
     images: Sequence[Mapping[str, Any]]
+    results: Sequence[queries.Series]
+    """One per stack and bundle; none unless a bundle with unit `series` analysed an image of it."""
 
 
 @router.get("/studies")
@@ -85,7 +87,7 @@ def study(uid: str, request: Request, context: Context, user: Reader) -> Respons
         section="Studies",
         study=found,
         tags=queries.study_tags(context.database, [uid]).get(uid, []),
-        series=list(_by_series(images.rows)),
+        series=list(_by_series(images.rows, queries.series_list(context.database, study_instance_uid=uid))),
         following=path_link(study_link(uid), cursor=images.next_cursor) if images.next_cursor else None,
         first=study_link(uid) if cursor else None,
         reports=list(_reports(context, uid)),
@@ -93,12 +95,15 @@ def study(uid: str, request: Request, context: Context, user: Reader) -> Respons
     )
 
 
-def _by_series(rows: Iterable[Mapping[str, Any]]) -> Iterator[SeriesGroup]:
+def _by_series(rows: Iterable[Mapping[str, Any]], results: Iterable[queries.Series]) -> Iterator[SeriesGroup]:
+    of_series: dict[str, list[queries.Series]] = {}
+    for result in results:
+        of_series.setdefault(result.series_instance_uid, []).append(result)
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(row["series_instance_uid"] or "", []).append(row)
     for uid, images in groups.items():
-        yield SeriesGroup(uid=uid, images=images)
+        yield SeriesGroup(uid=uid, images=images, results=of_series.get(uid, ()))
 
 
 def _reports(context: ApiContext, uid: str) -> Iterator[queries.Delivery]:

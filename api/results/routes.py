@@ -1,7 +1,8 @@
 """Define the routes that read: results, one study or series, nights, models and the state of the work."""
 
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -19,10 +20,11 @@ from api.read_audit import note_read
 from api.results.model_list import model_list
 from api.results.search import ResultsSearch, filter_of, page_limit, with_limit
 from api.results.times import night_bounds
+from api.series_rows import series_row
 from api.services import Services
 from api.status import take_status
 from db import queries
-from db.queries import ImageFilter, InvalidCursorError
+from db.queries import ImageFilter, InvalidCursorError, Series
 from db.tables import State
 
 READ: list[DependsParameter] = [require(Permission.READ)]
@@ -114,6 +116,7 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
             "first_arrival": study.first_arrival,
             "last_arrival": study.last_arrival,
             "tags": queries.study_tags(context.database, [study_instance_uid]).get(study_instance_uid, []),
+            "series": [series_row(each) for each in _series_of_study(context, study_instance_uid)],
             "images": [with_links(row) for row in queries.images(context.database, wanted)],
             "links": {
                 "self": f"/v1/studies/{study_instance_uid}",
@@ -129,7 +132,7 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
     responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},
 )
 def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
-    """Return the first 1,000 current images of a series; `links.images` has all of them."""
+    """Return the results of a series, and its first 1,000 current images; `links.images` has all of them."""
     wanted = ImageFilter(series_instance_uid=series_instance_uid, current=True, limit=_MOST_IMAGES)
     found = [with_links(row) for row in queries.images(context.database, wanted)]
     if not found:
@@ -140,6 +143,7 @@ def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentP
         {
             "series_instance_uid": series_instance_uid,
             "study_instance_uid": found[0]["study_instance_uid"],
+            "results": _series_results(context, series_instance_uid),
             "images": found,
             "links": {
                 "self": f"/v1/series/{series_instance_uid}",
@@ -147,6 +151,25 @@ def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentP
             },
         }
     )
+
+
+def _series_of_study(context: ApiContext, study_instance_uid: str) -> Iterator[Series]:
+    return queries.series_list(context.database, study_instance_uid=study_instance_uid)
+
+
+def _series_results(context: ApiContext, series_instance_uid: str) -> list[dict[str, Any]]:
+    """Return one object per stack and bundle; `places` has all slices of the stack in order."""
+    places = queries.places_of(context.database, series_instance_uid)
+    found = queries.series_list(context.database, series_instance_uid=series_instance_uid)
+    return [
+        series_row(each)
+        | {"places": _places(places.get((each.model or "", each.model_version or "", each.stack or 0), []))}
+        for each in found
+    ]
+
+
+def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    return [{"image_id": image_id, "frame": frame, "score": score} for image_id, frame, score in places]
 
 
 @router.get(

@@ -1,0 +1,26 @@
+"""Turn results of series into rows for programs."""
+
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from db.queries import Series, SpeakingSlice
+
+SERIES_COLUMNS = tuple(field.name for field in fields(Series))
+
+
+def series_row(series: Series) -> dict[str, Any]:
+    """Return the row for JSON; `evidence` is a list of objects, the strongest slice first."""
+    values = asdict(series) | {"evidence": [slice_object(each) for each in series.evidence]}
+    return {name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def flat_series_row(series: Series) -> dict[str, Any]:
+    """Return the row for a table of text; `evidence` is a list of words such as `place=3,image=1042,frame=0`."""
+    words = [f"place={each.place},image={each.image_id},frame={each.frame}" for each in series.evidence]
+    return series_row(series) | {"evidence": words}
+
+
+def slice_object(each: SpeakingSlice) -> dict[str, Any]:
+    """Return one slice that speaks for the label."""
+    return {"place": each.place, "image_id": each.image_id, "frame": each.frame, "score": each.score}
