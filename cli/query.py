@@ -85,7 +85,7 @@ _MANY: dict[str, Any] = {"multiple": True}
     is_flag=False,
     flag_value=ALL_SERIES,
     metavar="[UID]",
-    help="Images of this series, with its result; without a UID: one row per series, with result, evidence and coverage.",
+    help="Images of this series, with its result; without a UID: one row per series, with evidence and coverage.",
 )
 @click.option("--sop", "sop_instance_uid", help="SOP Instance UID.")
 @click.option(

@@ -43,7 +43,7 @@ def tracking(result: ReportableResult, identifier: str, *names: str) -> Tracking
 
     That of a stack stays the same if other slices speak for it in a revision.
     """
-    about = (result.sop_instance_uid,)
+    about: tuple[str, ...] = (result.sop_instance_uid,)
     if result.series is not None and not names:
         about = (result.series_instance_uid, f"stack {result.series.stack}")
     uid = stable_uid("tracking", *about, result.bundle.digest, *names)

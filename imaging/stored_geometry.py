@@ -11,10 +11,13 @@ from pydantic_core import from_json, to_json
 
 from imaging import tags
 from imaging.elements import Elements
+from imaging.header import read_header
+from imaging.limits import Limits
 from imaging.series.read_slices import read_slices
 from imaging.series.slice_geometry import SliceGeometry
 from imaging.series_cache import SeriesCache
 from imaging.walk import HeaderError
+from nightread.errors import RejectImage
 
 _COLUMNS = frozenset(("key", "frame", "rows", "columns", "sop_instance_uid"))
 """What the row of the image says already, or the place in the list."""
@@ -60,6 +63,15 @@ def geometry_text(elements: Elements | None, frames: int) -> str | None:
     else:
         slices = [_values(piece) for piece in read_slices(elements, frames=frames)]
     return to_json(slices, inf_nan_mode="null").decode()
+
+
+def geometry_of_damaged(data: bytes, limits: Limits) -> str | None:
+    """Return the geometry of an object that was rejected, so that it keeps its place; None without a usable header."""
+    try:
+        elements = read_header(data, limits).elements
+    except RejectImage:
+        return None
+    return geometry_text(elements, 1) if len(elements) else None
 
 
 def stored_slices(

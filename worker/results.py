@@ -12,6 +12,7 @@ from imaging.dicom_image import DicomImage
 from imaging.errors import RejectDicomImage
 from imaging.facts import NO_FACTS, Facts
 from imaging.remarks import Remark, Remarks
+from imaging.stored_geometry import geometry_of_damaged
 from models.routing import RouteMatch
 from nightread.errors import ImageError, RejectImage
 from nightread.reasons import Reason
@@ -73,6 +74,8 @@ class Results:
         if isinstance(error, RejectDicomImage) and file:
             error = sidecar_of(error, file.data, member=image.source == ARCHIVES) or error
         facts = getattr(error, "facts", None) or self._facts.get(image.work_id, NO_FACTS)
+        if file and facts.series_instance_uid and not facts.geometry and self._context.model_set.of_series:
+            facts = facts._replace(geometry=geometry_of_damaged(file.data, self._context.limits))
         if self._context.patient.has_opted_out(facts.patient_key):
             error = RejectImage(Reason.OPTED_OUT)
         if isinstance(error, RejectImage) and error.reason is Reason.OPTED_OUT:

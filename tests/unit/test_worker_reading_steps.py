@@ -167,7 +167,9 @@ class Prepared:
             settings=SimpleNamespace(any_domain=any_domain),
             keep_lease=lambda _batch: None,
             in_flight=lambda _image: nullcontext(),
-            model_set=SimpleNamespace(assign=lambda *_: assignment, depends_on_colour=False),
+            model_set=SimpleNamespace(
+                assign=lambda *_: assignment, depends_on_colour=False, needs_geometry=lambda _: False
+            ),
         )
         functions = {
             "open_dicom_image": lambda *_: self.image,

@@ -100,7 +100,8 @@ class ModelSet:
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
         self.runtimes = ", ".join(sorted({model.runtime for model in models.values()})) or None
         """What runs the networks, with its version, as batches are recorded with it; None without networks."""
-        self._of_series = any(model.bundle.series is not None for model in models.values())
+        self.of_series = any(model.bundle.series is not None for model in models.values())
+        """Whether a bundle has the series as its unit, so that it matters where a damaged slice lies."""
         self._rules = rules
         self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 
@@ -121,7 +122,7 @@ class ModelSet:
 
     def needs_geometry(self, matches: tuple[RouteMatch, ...]) -> bool:
         """Return whether one of the matched bundles asks for series, so that it must be known where slices lie."""
-        return self._of_series and any(self.models[match.bundle].bundle.series is not None for match in matches)
+        return self.of_series and any(self.models[match.bundle].bundle.series is not None for match in matches)
 
     def is_shadow(self, bundle: str) -> bool:
         """Return whether only shadow rules name the bundle, so that its failure must not affect any result."""
