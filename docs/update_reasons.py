@@ -58,6 +58,10 @@ REASONS = {
         "Entry 3 of the manifest has no valid UID or number.",
         "Ask the sender to correct the manifest ([media.md](media.md)).",
     ),
+    "bad_slice": (
+        "A slice of the series has no result, and the bundle then gives none for the series.",
+        "`nightread query --series UID` lists the slices; a slice that arrives again forms the series again.",
+    ),
     "bad_key_object": (
         "The key object note rejects no image of its own study.",
         "Read the note in the archive: images that it means to withdraw are still shown.",
@@ -73,6 +77,14 @@ REASONS = {
     "out_of_domain": (
         "The model was not made for such images. Run `nightread models show NAME` to see for which.",
         "Route such images to another model. `--any-domain` is for experiments.",
+    ),
+    "ambiguous_series": (
+        "Several slices of the series lie at one position, and nothing in their headers tells their stacks apart.",
+        "Read the results of the single slices. If the device can, let it send each stack as a series of its own.",
+    ),
+    "series_rules": (
+        "The stack has fewer slices than the bundle requires.",
+        "Nothing, if such series are to be left out. [series_results.md](series_results.md) explains the rules.",
     ),
     "for_processing": (
         "The image holds raw data (FOR PROCESSING), not an image for presentation.",
