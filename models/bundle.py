@@ -12,13 +12,15 @@ from imaging.spec import InputSpec
 from models.domain import Domain
 from models.onnx_signature import OnnxSignature
 from models.postprocessing import Postprocessing
-from models.series.spec import SeriesSpec
+from models.series.spec import HEAD, SeriesSpec
 from nightread.errors import StopWork
 from nightread.label_codes import LabelCodes, label_codes_from_json, label_codes_to_json
 from nightread.runtime_names import KERAS, ONNX
 
 FORMAT = 1
 KERAS_FILE, ONNX_FILE = "model.keras", "model.onnx"
+HEAD_KERAS_FILE, HEAD_ONNX_FILE = HEAD_FILES = ("head.keras", "head.onnx")
+"""The files of a sequence head, which a bundle has if `series.aggregate` is `head`."""
 NETWORK_FILES = {KERAS: KERAS_FILE, ONNX: ONNX_FILE}
 """The file that each runtime loads. A bundle has one of them or both."""
 CARD_FILE = "bundle.json"
@@ -30,7 +32,12 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
 """Fields of bundle.json that the digest does not cover: no result depends on them, or the files themselves are covered.
 """
-_COVERED_AS = {KERAS_FILE: "weights", ONNX_FILE: "onnx_weights"}
+_COVERED_AS = {
+    KERAS_FILE: "weights",
+    ONNX_FILE: "onnx_weights",
+    HEAD_KERAS_FILE: "head_weights",
+    HEAD_ONNX_FILE: "onnx_head_weights",
+}
 """The names of the digests of the files under the digest of the bundle."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -87,6 +94,11 @@ class Bundle:
     def runtimes(self) -> tuple[str, ...]:
         """Return the runtimes for which the bundle has a file: `keras`, `onnx` or both."""
         return tuple(runtime for runtime, file in NETWORK_FILES.items() if file in self.files)
+
+    @property
+    def has_head(self) -> bool:
+        """Return whether a sequence head turns the scores of slices into those of a series."""
+        return self.series is not None and self.series.aggregate == HEAD
 
     @property
     def keras_file(self) -> Path:
@@ -172,7 +184,7 @@ def save_bundle(
     for name, save in ((KERAS_FILE, save_keras), (ONNX_FILE, save_onnx)):
         if save is not None:
             save(folder / name)
-    names = [KERAS_FILE, ONNX_FILE] if bundle.onnx else [KERAS_FILE]
+    names = [KERAS_FILE, *([ONNX_FILE] if bundle.onnx else []), *(HEAD_FILES if bundle.has_head else [])]
     files = {name: _sha256(folder / name) for name in names if (folder / name).is_file()}
     unsealed = replace(bundle, path=folder, files=files, onnx=bundle.onnx if ONNX_FILE in files else None)
     sealed = replace(unsealed, digest=_digest(unsealed, files))
@@ -216,6 +228,8 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
         digest=_text(card, "digest"),
         path=folder,
     )
+    if bundle.has_head != any(file in bundle.files for file in HEAD_FILES):
+        raise ValueError("series.aggregate head and the file of a head belong together: one of them is missing")
     unknown = card.keys() - bundle.to_json().keys() - {"unit"}
     if unknown:
         raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")

@@ -52,7 +52,7 @@ def load_onnx_network(bundle: Bundle, *, on_gpu: bool = False, threads: int = 1)
     signature = bundle.onnx
     if signature is None:
         raise StopWork(f"model {bundle.reference}: bundle.json describes no ONNX file. Copy the whole folder again.")
-    session = _open(bundle, on_gpu=on_gpu, threads=threads)
+    session = open_session(bundle, ONNX_FILE, on_gpu=on_gpu, threads=threads)
     input_shape = _shape(bundle, "input", signature.input, session.get_inputs())
     outputs = [found for found in session.get_outputs() if found.name == signature.output]
     output_shape = _shape(bundle, "output", signature.output, outputs)
@@ -77,7 +77,8 @@ def onnx_version() -> str:
     return f"onnxruntime {onnxruntime.__version__}"
 
 
-def _open(bundle: Bundle, *, on_gpu: bool, threads: int) -> Any:
+def open_session(bundle: Bundle, file: str, *, on_gpu: bool = False, threads: int = 1) -> Any:
+    """Open an ONNX file of a bundle, if its bytes are those that the digest covers. Raises StopWork."""
     try:
         import onnxruntime  # noqa: PLC0415 - hosts that analyse nothing need not have it
     except ImportError as error:
@@ -91,31 +92,31 @@ def _open(bundle: Bundle, *, on_gpu: bool, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # The digest covers model.onnx alone, so weights in other files (external data) must not be found in any folder.
+    # The digest covers this file alone, so weights in other files (external data) must not be found in any folder.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    content = _verified_content(bundle)
+    content = _verified_content(bundle, file)
     try:
         return onnxruntime.InferenceSession(content, options, providers=_providers(on_gpu=on_gpu))
     except Exception as error:
         raise StopWork(
-            f"model {bundle.reference}: ONNX Runtime {onnxruntime.__version__} cannot open {bundle.onnx_file} "
+            f"model {bundle.reference}: ONNX Runtime {onnxruntime.__version__} cannot open {bundle.path / file} "
             f"({type(error).__name__}). Export it again with a lower opset, without custom operators and with all "
             "weights in the same file, or install a newer onnxruntime."
         ) from error
 
 
-def _verified_content(bundle: Bundle) -> bytes:
-    """Return the bytes of the ONNX file. Raises StopWork if they are not those that the digest covers."""
+def _verified_content(bundle: Bundle, file: str) -> bytes:
+    """Return the bytes of the file. Raises StopWork if they are not those that the digest covers."""
     try:
-        content = bundle.onnx_file.read_bytes()
+        content = (bundle.path / file).read_bytes()
     except OSError as error:
         raise StopWork(
-            f"model {bundle.reference}: {bundle.onnx_file} cannot be read ({type(error).__name__}). "
+            f"model {bundle.reference}: {bundle.path / file} cannot be read ({type(error).__name__}). "
             "Copy the whole folder again."
         ) from error
-    if hashlib.sha256(content).hexdigest() != bundle.files.get(ONNX_FILE):
+    if hashlib.sha256(content).hexdigest() != bundle.files.get(file):
         raise StopWork(
-            f"model {bundle.reference}: {bundle.onnx_file} was changed after the bundle was read. Start again."
+            f"model {bundle.reference}: {bundle.path / file} was changed after the bundle was read. Start again."
         )
     return content
 

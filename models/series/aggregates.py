@@ -1,6 +1,6 @@
 """Turn the scores of the slices of one stack into scores of the stack. Pure numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.postprocessing import SIGMOID, ImageResult, Postprocessing
-from models.series.spec import MAX, MEAN, RUN, SHARE, SeriesSpec
+from models.series.spec import HEAD, MAX, MEAN, RUN, SHARE, SeriesSpec
 
 Scores = NDArray[np.float32]
+Head = Callable[[Scores], Scores]
+"""A sequence head: from the scores of slices in order, (slices, labels), to those of the stack, (labels,)."""
 _MOST_EVIDENCE = 20
 
 
@@ -27,14 +29,19 @@ class StackResult(NamedTuple):
 
 
 def stack_result(
-    spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, gaps: Sequence[int] = ()
+    spec: SeriesSpec,
+    postprocessing: Postprocessing,
+    scores: Scores,
+    gaps: Sequence[int] = (),
+    head: Head | None = None,
 ) -> StackResult:
     """Return the result from the scores of the slices, (slices, labels), in order; there must be at least one.
 
-    `gaps` are the indices of slices behind which others are missing or have no score: a run ends there.
+    `gaps` are the indices of slices behind which others are missing or have no score: a run ends there. The aggregate
+    `head` needs a `head`; ValueError without one.
     """
     of_series = replace(postprocessing, thresholds={**postprocessing.thresholds, **spec.thresholds})
-    aggregated = _aggregated(spec, postprocessing, scores, gaps)
+    aggregated = _by_head(scores, head) if spec.aggregate == HEAD else _aggregated(spec, postprocessing, scores, gaps)
     result = of_series.result_of(aggregated)
     suspicion = of_series.suspicion(aggregated)
     ranking = _ranking(postprocessing, scores, result.label)
@@ -58,6 +65,12 @@ def longest_run(above: NDArray[np.bool_], gaps: Sequence[int] = ()) -> tuple[int
         if index in breaks:
             begin = index + 1
     return best
+
+
+def _by_head(scores: Scores, head: Head | None) -> Scores:
+    if head is None:
+        raise ValueError("the aggregate is a sequence head, which is not loaded")
+    return head(scores)
 
 
 def _aggregated(spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, gaps: Sequence[int]) -> Scores:

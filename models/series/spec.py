@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from imaging.series.rules import EVERY_SERIES, SeriesRules
 
-MAX, MEAN, TOP_K, SHARE, RUN = SERIES_AGGREGATES = ("max", "mean", "top_k", "share", "run")
+MAX, MEAN, TOP_K, SHARE, RUN, HEAD = SERIES_AGGREGATES = ("max", "mean", "top_k", "share", "run", "head")
 SLICE, NEIGHBOURS, WHOLE = BAD_SLICE_COSTS = ("slice", "neighbours", "series")
 _COUNTING = (SHARE, RUN)
 """Aggregates that count slices above a level; their scores are shares and lengths, not probabilities."""
@@ -17,7 +17,7 @@ class SeriesSpec:
     """The table `series` of bundle.json; docs/series_results.md explains each field."""
 
     aggregate: str
-    """`max`, `mean`, `top_k`, `share` or `run`."""
+    """`max`, `mean`, `top_k`, `share`, `run`, or `head`: a second network over the scores of the slices."""
     count: int = 3
     """For `top_k`: how many slices count. For `run`: how many slices in a row give the score 1."""
     above: float = 0.5

@@ -20,6 +20,8 @@ from models.catalogue import find_bundle
 from models.domain import refusal
 from models.input_range import InputRange
 from models.routing import RouteMatch, Rule, Rules
+from models.runtimes.sequence_head import load_head
+from models.series.aggregates import Head
 from nightread.clock import utc_now
 from nightread.errors import RejectImage, StopWork, UsageFault
 from nightread.gc_freeze import freeze_gc
@@ -41,6 +43,8 @@ class LoadedModel:
 
     predictor: Predictor
     bundle_id: int
+    head: Head | None = None
+    """The sequence head, if the bundle has one."""
 
     @property
     def bundle(self) -> Bundle:
@@ -228,4 +232,5 @@ def _load(bundle: Bundle, settings: Settings, database: Database) -> LoadedModel
         of_series=bundle.series is not None,
         now=utc_now(),
     )
-    return LoadedModel(predictor=predictor, bundle_id=bundle_id)
+    head = load_head(bundle, settings.runtime) if bundle.has_head else None
+    return LoadedModel(predictor=predictor, bundle_id=bundle_id, head=head)

@@ -11,6 +11,8 @@ from db.ledger import PARTIAL_CAUSES, ClaimedSeries, FormedSeries, SeriesResult
 from db.queries import BundleLabels, Completeness
 from models.bundle import Bundle
 from models.catalogue import bundle_of_result
+from models.runtimes.sequence_head import load_head
+from models.series.aggregates import Head
 from nightread.errors import StopWork
 from nightread.reasons import Reason
 from worker.context import WorkerContext
@@ -73,20 +75,25 @@ class SeriesFormer:
         )
         results: list[SeriesResult] = []
         for bundle_id in sorted(slices.bundles.keys() & {row.bundle_id for row in slices.rows}):
-            bundle = self._bundle(bundle_id, slices.bundles[bundle_id])
+            bundle, head = self._bundle(bundle_id, slices.bundles[bundle_id])
             if bundle is None:
                 results.append(_without_bundle(bundle_id))
             else:
-                results.extend(series_results(slices, bundle_id, bundle, completion))
+                results.extend(series_results(slices, bundle_id, bundle, completion, head))
         patients = frozenset(row.patient_key for row in slices.rows if row.patient_key)
         return FormedSeries(claimed=claimed, results=results, patient_keys=patients)
 
-    def _bundle(self, bundle_id: int, labels: BundleLabels) -> Bundle | None:
-        """Return the loaded bundle, or else that of the catalogue: the rules may have changed since the slices came."""
+    def _bundle(self, bundle_id: int, labels: BundleLabels) -> tuple[Bundle | None, Head | None]:
+        """Return the loaded bundle and its sequence head.
+
+        If the rules have changed since the slices came, they are loaded from the catalogue; None if it has no such one.
+        """
         for model in self._context.model_set.models.values():
             if model.bundle_id == bundle_id:
-                return model.bundle
-        return bundle_of_result(labels.reference, labels.digest, self._context.settings.bundle_folders)
+                return model.bundle, model.head
+        settings = self._context.settings
+        bundle = bundle_of_result(labels.reference, labels.digest, settings.bundle_folders)
+        return bundle, load_head(bundle, settings.runtime) if bundle is not None and bundle.has_head else None
 
     def _completion_of_study(self, study_instance_uid: str) -> str | None:
         """Return a sentence if images of the study did not arrive."""

@@ -14,7 +14,7 @@ from imaging.series.arrange import arrange
 from imaging.series.rules import SeriesRefusal
 from imaging.series.series_order import SeriesOrder, SliceStack
 from models.bundle import Bundle
-from models.series.aggregates import StackResult, stack_result
+from models.series.aggregates import Head, StackResult, stack_result
 from models.series.remarks import (
     Said,
     SeriesRemark,
@@ -47,7 +47,7 @@ class Completion:
 
 
 def series_results(
-    slices: SeriesSlices, bundle_id: int, bundle: Bundle, completion: Completion
+    slices: SeriesSlices, bundle_id: int, bundle: Bundle, completion: Completion, head: Head | None = None
 ) -> Iterator[SeriesResult]:
     """Yield one result per stack, or one for the whole series if its stacks cannot be told apart.
 
@@ -57,7 +57,7 @@ def series_results(
         raise ValueError(f"{bundle.reference} has no table `series`")
     counted = counted_slices(slices, bundle_id, bundle.postprocessing)
     order = arrange(counted.geometries, bundle.series.rules)
-    former = _Former(bundle_id=bundle_id, bundle=bundle, spec=bundle.series, counted=counted, order=order)
+    former = _Former(bundle_id=bundle_id, bundle=bundle, spec=bundle.series, counted=counted, order=order, head=head)
     for result in former.results():
         remarks, detail = former.said(result, completion)
         yield replace(result, partial=_is_partial(counted, completion), remarks=remarks, detail=detail)
@@ -74,6 +74,7 @@ class _Former:
     spec: SeriesSpec
     counted: CountedSlices
     order: SeriesOrder
+    head: Head | None
 
     def results(self) -> Iterator[SeriesResult]:
         refusal = self.order.refusal
@@ -114,7 +115,7 @@ class _Former:
         if not used or (self.spec.bad_slice == WHOLE and self.counted.bad):
             return self._without_result(number, Reason.BAD_SLICE, stack, Reason.BAD_SLICE.message)
         scores = np.array([self.counted.scores[keys[place]] for place in used], np.float32)
-        found = stack_result(self.spec, self.bundle.postprocessing, scores, _breaks(used, stack))
+        found = stack_result(self.spec, self.bundle.postprocessing, scores, _breaks(used, stack), self.head)
         label, score, all_scores = found.result
         return replace(
             self._empty(number, stack),

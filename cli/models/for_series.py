@@ -1,0 +1,89 @@
+"""Run `nightread models for-series`: make a version of a model whose results are about series."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.inputs.options import settings_from, state_options
+from cli.models.evaluate import named_bundle
+from cli.output.console import out, print_json
+from imaging.series.rules import ORIENTATIONS, SeriesRules
+from models.series.spec import BAD_SLICE_COSTS, SERIES_AGGREGATES, SeriesSpec
+from nightread.errors import UsageFault
+
+_SHARE = click.FloatRange(0, 1)
+
+
+@click.command("for-series")
+@click.argument("reference", metavar="BUNDLE")
+@click.option("--version", required=True, help="Version of the model whose results are about series.")
+@click.option("--aggregate", type=click.Choice(SERIES_AGGREGATES), required=True, help="How slices become a series.")
+@click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="Slices of top_k and run.")
+@click.option("--above", type=_SHARE, default=0.5, show_default=True, help="Score from which a slice counts.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    type=(str, _SHARE),
+    multiple=True,
+    metavar="LABEL SCORE",
+    help="Score of a series from which a finding counts [that of a slice; share and run need one].",
+)
+@click.option(
+    "--head",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Sequence head, .keras or .onnx: a network from (1, slices, labels) to (1, labels).",
+)
+@click.option(
+    "--bad-slice", type=click.Choice(BAD_SLICE_COSTS), default="slice", show_default=True, help="What it costs."
+)
+@click.option("--minimum-slices", type=click.IntRange(min=1), default=1, show_default=True, help="Fewer are refused.")
+@click.option("--spacing", type=(float, float), metavar="LOW HIGH", help="Distance of slices in mm [any].")
+@click.option("--orientation", type=click.Choice(ORIENTATIONS), default="any", show_default=True, help="Of the slices.")
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the new bundle [NAME-VERSION in the bundles of the state folder].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@state_options
+def for_series_command(
+    reference: str, version: str, head: Path | None, folder: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Make a new version of a model whose results are about series.
+
+    Slices keep their own results. docs/series_results.md explains aggregates and rules.
+
+    \b
+    Examples:
+      nightread models for-series ct-nodule@1.0 --version 1.1 --aggregate max --minimum-slices 20
+      nightread models for-series ct-nodule@1.0 --version 1.2 --aggregate run --count 3 --threshold nodule 1
+      nightread models for-series ct-nodule@1.0 --version 1.3 --aggregate head --head head.onnx
+    """  # noqa: D301 - click reads the backspace itself
+    spec = _spec(options)
+    settings = settings_from(**options)
+    bundle = named_bundle(reference, settings.bundle_folders)
+    if version == bundle.version:
+        raise UsageFault(f"{bundle.reference} stays as it is, because results refer to it: give a new --version.")
+    from models.series_version import series_version  # noqa: PLC0415 - the help needs no networks
+
+    target = folder or settings.bundle_folders[0] / f"{bundle.name}-{version}"
+    made = series_version(bundle, version, spec, target, head)
+    if as_json:
+        print_json({"name": made.name, "version": made.version, "digest": made.digest, "path": str(target)})
+        return
+    out.print(f"{made.reference} gives results of series by {spec.aggregate}. Folder: {target}", markup=False)
+
+
+def _spec(options: dict[str, Any]) -> SeriesSpec:
+    """Take the values of the spec out of the options. Raises UsageFault for values that no series can meet."""
+    values = {name: options.pop(name) for name in ("aggregate", "count", "above", "bad_slice")}
+    rules = {name: options.pop(name) for name in ("minimum_slices", "orientation")}
+    spacing = options.pop("spacing")
+    try:
+        return SeriesSpec(
+            **values, thresholds=dict(options.pop("thresholds")), rules=SeriesRules(**rules, spacing_mm=spacing)
+        )
+    except ValueError as error:
+        raise UsageFault(f"{error}.") from None

@@ -1,0 +1,46 @@
+"""Make a version of a bundle whose results are about series."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from models.bundle import HEAD_FILES, TRAINING_FILE, Bundle, load_bundle, save_bundle
+from models.runtimes.sequence_head import load_head
+from models.series.spec import HEAD, SeriesSpec
+from nightread.errors import UsageFault
+
+_RECORDS = (TRAINING_FILE, "import.json")
+"""How the network was made. Its evaluation is not copied: it states the digest of the other version."""
+
+
+def series_version(bundle: Bundle, version: str, spec: SeriesSpec, target: Path, head: Path | None = None) -> Bundle:
+    """Write the bundle as another version with the unit series into the new folder `target`.
+
+    `head` is the file of a sequence head, .keras or .onnx. Raises UsageFault if a value, the head or the folder does
+    not fit, and StopWork if the head cannot be used; then nothing is written.
+    """
+    if (spec.aggregate == HEAD) != (head is not None):
+        raise UsageFault("--aggregate head and --head FILE belong together: one of them is missing.")
+    if head is not None and f"head{head.suffix}" not in HEAD_FILES:
+        raise UsageFault(f"{head} must be a .keras or an .onnx file.")
+    if target.exists():
+        raise UsageFault(f"{target} exists already. Choose another folder with --out, or another --version.")
+    try:
+        card = replace(bundle, version=version, series=spec)
+    except ValueError as error:
+        raise UsageFault(f"{error}.") from None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".series-", dir=target.parent) as name:
+        made = Path(name) / target.name
+        made.mkdir()
+        for file in (*bundle.files, *_RECORDS):
+            if (bundle.path / file).is_file() and file not in HEAD_FILES:
+                shutil.copyfile(bundle.path / file, made / file)
+        if head is not None:
+            shutil.copyfile(head, made / f"head{head.suffix}")
+        saved = save_bundle(card, made)
+        if head is not None:
+            load_head(saved)
+        made.rename(target)
+    return load_bundle(target)
