@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, func,
 
 from db.engine import Database
 from db.queries.missing_rows import rows_that_name_a_missing_row
+from db.queries.series_rules import series_with_a_wrong_claim, series_without_image
 from db.queries.snapshot import snapshot, stream
 from db.queries.tally import tally
 from db.store_tables import BLOCK, occurrences, withdrawals
@@ -283,6 +284,8 @@ _RULES: dict[str, Select[Any]] = {
     "the devices and views of each image are noted for its block": _devices_not_noted(),
     "the model of each result is noted for the block of its image": _models_not_noted(),
     "what is noted for a block belongs to an image of it": _noted_without_image(),
+    "a series has an image": series_without_image(),
+    "a series is claimed exactly while it is formed": series_with_a_wrong_claim(),
 }
 
 _COUNTS = "the counts add up"

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db import ledger, queries
 from db.ledger import Arrival
+from db.series_tables import series
 from db.store_tables import occurrences
 from db.tables import State, batches, contents, instances, predictions, work
 from imaging.facts import Facts
@@ -38,6 +39,11 @@ def _instance(image_id: int, **values: Any) -> Any:
 
 def _noted(kind: str, value: str, block: int) -> Any:
     return insert(occurrences).values(kind=kind, value=value, block=block)
+
+
+def _series(**values: Any) -> Any:
+    known = {"series_instance_uid": "1.2.3", "study_instance_uid": "1.2", "state": "formed", "attempts": 1}
+    return insert(series).values({**known, "began_at": _EVENING, "changed_at": _EVENING, **values})
 
 
 _NAMELESS = [
@@ -76,6 +82,9 @@ _DAMAGE = [
     (_NOTED_OF_IMAGE, _noted("model", "999", 0), 1),
     (_NOTED_OF_IMAGE, _noted("model", "1", 9), None),
     (_NOTED_OF_IMAGE, _noted("scanner", "CT1", 0), 1),
+    ("a series has an image", _series(), None),
+    ("a series is claimed exactly while it is formed", _series(claim="x", lease_until=_EVENING), None),
+    ("a series is claimed exactly while it is formed", _series(state="forming"), None),
 ]
 
 

@@ -1,0 +1,26 @@
+"""Find series that contradict the images of the database, for `nightread audit`."""
+
+from typing import Any
+
+from sqlalchemy import Integer, Select, and_, literal_column, select
+
+from db.series_tables import is_unformed, series
+from db.tables import instances
+
+_NO_IMAGE = literal_column("NULL", Integer)
+
+
+def series_without_image() -> Select[Any]:
+    """Return a query with one row per series of which no image is left: a purge should have removed it."""
+    of_series = and_(
+        instances.c.study_instance_uid == series.c.study_instance_uid,
+        instances.c.series_instance_uid == series.c.series_instance_uid,
+    )
+    return select(_NO_IMAGE).select_from(series).where(~select(instances.c.id).where(of_series).exists())
+
+
+def series_with_a_wrong_claim() -> Select[Any]:
+    """Return a query with one row per series that has a claim or a lease, and is not being formed, or vice versa."""
+    is_forming = is_unformed("forming")
+    has_claim, has_lease = series.c.claim.is_not(None), series.c.lease_until.is_not(None)
+    return select(_NO_IMAGE).select_from(series).where((is_forming != has_claim) | (has_claim != has_lease))
