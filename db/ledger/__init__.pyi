@@ -65,9 +65,9 @@ from db.ledger.series_values import (
     CollectingSeries,
     DueCause,
     FormedSeries,
-    Place,
     SeriesResult,
     SeriesState,
+    StackPlace,
 )
 from db.ledger.sources import ensure_source, is_marked, mark_source, report_source
 from db.ledger.submissions import submit
@@ -115,7 +115,6 @@ __all__ = [
     "Night",
     "Outcome",
     "PartKind",
-    "Place",
     "Purged",
     "QueueStatus",
     "Receipt",
@@ -123,6 +122,7 @@ __all__ = [
     "SeriesResult",
     "SeriesState",
     "SourceFilter",
+    "StackPlace",
     "Subject",
     "Withdrawal",
     "WorkerProcess",

@@ -57,7 +57,7 @@ class ClaimedSeries(NamedTuple):
     claim: str
 
 
-class Place(NamedTuple):
+class StackPlace(NamedTuple):
     """One place of a stack: a slice, and its score of the resulting label; None if the slice has no score."""
 
     image_id: int
@@ -86,7 +86,7 @@ class SeriesResult:
     """Slices that arrived, without localizers and duplicates."""
     partial: bool = False
     remarks: str | None = None
-    places: Sequence[Place] = ()
+    places: Sequence[StackPlace] = ()
     evidence: Sequence[int] = ()
     """Numbers, from 1, of the places that speak for the label, the strongest first."""
     shadow: bool = False

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from db.ledger import Place, SeriesResult
+from db.ledger import SeriesResult, StackPlace
 from db.queries import SeriesSlices
 from imaging.facts import TEXT_LENGTH
 from imaging.remarks import DETAIL_LENGTH
@@ -170,9 +170,9 @@ def _breaks(used: Sequence[int], stack: SliceStack) -> list[int]:
     return [index for index, (place, following) in enumerate(pairwise(used)) if following > place + 1 or place in gaps]
 
 
-def _places(keys: Sequence[SliceKey], used: Sequence[int], found: StackResult) -> list[Place]:
+def _places(keys: Sequence[SliceKey], used: Sequence[int], found: StackResult) -> list[StackPlace]:
     scores = dict(zip(used, found.by_slice, strict=True))
     return [
-        Place(image_id, frame, round(scores[place], _DIGITS) if place in scores else None)
+        StackPlace(image_id, frame, round(scores[place], _DIGITS) if place in scores else None)
         for place, (image_id, frame) in enumerate(keys)
     ]
