@@ -44,6 +44,7 @@ class Status:
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
     studies: queries.StudyCounts
+    series: queries.SeriesCounts
     """Counts of the current night, or of the last one."""
     withdrawn: int
     replaced: int
@@ -94,6 +95,7 @@ class Status:
             "workers": [{**asdict(worker), "alive": worker.alive} for worker in self.workers],
             "worker_warnings": list(worker_model_warnings(self.workers, self.rules)),
             "studies": asdict(self.studies),
+            "series": asdict(self.series),
             "withdrawn": self.withdrawn,
             "replaced": self.replaced,
             "disk": self.disk.to_json(),
@@ -131,6 +133,7 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         sources=condition.sources,
         pauses=left.pauses,
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
+        series=queries.series_counts(database),
         withdrawn=queries.withdrawn(database),
         replaced=queries.replaced(database),
         disk=disk_space(settings),

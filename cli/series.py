@@ -15,7 +15,7 @@ from cli.output.tables import COLOURS, make_table, show
 from cli.wording import counted
 from db import queries
 from db.engine import Database
-from db.queries import ImageFilter, Series
+from db.queries import ImageFilter, Series, SeriesCounts
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
@@ -84,6 +84,14 @@ def show_series_of_images(console: Console, database: Database, series_instance_
     found = list(queries.series_list(database, series_instance_uid=series_instance_uid))
     if found:
         show_series(console, iter(found), None, settings)
+
+
+def series_lines(counts: SeriesCounts) -> Iterator[tuple[str, str]]:
+    """Yield the lines about series for `status`, each with its style."""
+    if counts.unformed:
+        yield f"Series that wait for slices or are being formed: {counts.unformed:,} (`nightread query --series`).", ""
+    if counts.failed:
+        yield f"Series that could not be formed: {counts.failed:,}; the worker's log names the error.", "yellow"
 
 
 def series_words(each: Series) -> str:

@@ -37,6 +37,7 @@ series = Table(
     Index("ix_series_study_instance_uid", "study_instance_uid"),
     Index("ix_series_unformed", "state", "id", **when("state IN ('collecting', 'due', 'forming')")),
     Index("ix_series_changed_at", "changed_at"),
+    Index("ix_series_reason", "reason", **when("reason IS NOT NULL")),
 )
 
 series_results = Table(

@@ -558,4 +558,5 @@ CREATE VIEW v_batches AS
 CREATE INDEX ix_series_study_instance_uid ON series (study_instance_uid);
 CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
 CREATE INDEX ix_series_changed_at ON series (changed_at);
+CREATE INDEX ix_series_reason ON series (reason) WHERE reason IS NOT NULL;
 CREATE INDEX ix_series_results_label ON series_results (label, score) WHERE label IS NOT NULL;

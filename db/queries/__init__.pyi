@@ -60,9 +60,11 @@ from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.series import (
     Series,
+    SeriesCounts,
     SpeakingSlice,
     has_unformed_series,
     places_of,
+    series_counts,
     series_list,
     studies_with_number,
     unformed_series,
@@ -149,6 +151,7 @@ __all__ = [
     "Route",
     "Sender",
     "Series",
+    "SeriesCounts",
     "SeriesSlices",
     "Source",
     "SpeakingImage",
@@ -236,6 +239,7 @@ __all__ = [
     "sample_labels",
     "searched_since",
     "senders",
+    "series_counts",
     "series_list",
     "series_slices",
     "sources",

@@ -101,6 +101,23 @@ def unformed_series(database: Database) -> int:
         return connection.execute(_UNFORMED).scalar_one()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeriesCounts:
+    """Numbers of series by what happens to them."""
+
+    unformed: int
+    """Series that wait for slices or are being formed."""
+    failed: int
+
+
+def series_counts(database: Database) -> SeriesCounts:
+    """Count the series that are not formed, for `nightread status`."""
+    with database.read() as connection:
+        return SeriesCounts(
+            unformed=connection.execute(_UNFORMED).scalar_one(), failed=connection.execute(_FAILED).scalar_one()
+        )
+
+
 def has_unformed_series(database: Database, study_instance_uid: str) -> bool:
     """Return whether results of series of this study will follow."""
     with database.read() as connection:
@@ -184,6 +201,7 @@ _PLACES = (
     .where(series.c.series_instance_uid == bindparam("uid"))
 )
 _UNFORMED = select(func.count()).select_from(series).where(is_unformed())
+_FAILED = select(func.count()).select_from(series).where(series.c.reason.is_not(None))
 _UNFORMED_OF_STUDY = (
     select(series.c.id).where(series.c.study_instance_uid == bindparam("study"), is_unformed()).limit(1)
 )

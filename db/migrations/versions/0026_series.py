@@ -9,6 +9,7 @@ revision = "0026"
 down_revision = "0023"
 
 _UNFORMED = sa.text("state IN ('collecting', 'due', 'forming')")
+_WITH_REASON = sa.text("reason IS NOT NULL")
 _LABELLED = sa.text("label IS NOT NULL")
 
 
@@ -35,6 +36,7 @@ def upgrade() -> None:
     op.create_index("ix_series_study_instance_uid", "series", ["study_instance_uid"])
     op.create_index("ix_series_unformed", "series", ["state", "id"], sqlite_where=_UNFORMED, postgresql_where=_UNFORMED)
     op.create_index("ix_series_changed_at", "series", ["changed_at"])
+    op.create_index("ix_series_reason", "series", ["reason"], sqlite_where=_WITH_REASON, postgresql_where=_WITH_REASON)
     _create_results()
 
 
