@@ -34,6 +34,7 @@ series = Table(
     Column("attempts", Integer, nullable=False),  # claims since the latest outcome of a slice
     Column("formed_at", UtcDateTime),
     Column("reason", String(32)),  # why it is failed
+    Column("stored_order", Json),  # stacks of slices for networks that need neighbours (db.queries.series_order)
     Index("ix_series_study_instance_uid", "study_instance_uid"),
     Index("ix_series_unformed", "state", "id", **when("state IN ('collecting', 'due', 'forming')")),
     Index("ix_series_changed_at", "changed_at"),

@@ -142,6 +142,10 @@ REASONS = {
         "The file was incomplete and so new that it may still be arriving.",
         "Nothing: it is retried until `arrival_timeout_seconds` have passed, and is `truncated` then.",
     ),
+    "awaiting_series": (
+        "The model needs the neighbouring slices: the image waits until those of its series are there.",
+        "Nothing: the image goes on by itself ([series_results.md](series_results.md)).",
+    ),
     "timeout": (
         "Decoding frame 1 took longer than image_timeout_seconds (60 s).",
         "Raise `image_timeout_seconds` for large images, then run `nightread retry`.",

@@ -157,6 +157,11 @@ class Reason(StrEnum):
     )
     STILL_CHANGING = "still_changing", Fault.FAILED, "The file changed during every attempt to read it."
     STILL_ARRIVING = "still_arriving", Fault.FAILED, "The file was incomplete and so new that it may still be arriving."
+    AWAITING_SERIES = (
+        "awaiting_series",
+        Fault.FAILED,
+        "The model needs the neighbouring slices: the image waits until those of its series are there.",
+    )
     TIMEOUT = (
         "timeout",
         Fault.FAILED,

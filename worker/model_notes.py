@@ -12,23 +12,26 @@ from nightread.errors import RejectImage
 from worker.inference.predictor import Inputs
 
 Refusals = Mapping[str, RejectImage]
+WithNeighbours = Callable[[Frame, InputSpec, Inputs], Inputs]
 
 
 class ModelNotes:
     """What concerns single models of one image. A model that is refused has no result; the other models have theirs."""
 
-    __slots__ = ("_targets", "apart", "if_coloured", "refused", "remarks")
+    __slots__ = ("_neighbours", "_targets", "apart", "if_coloured", "refused", "remarks")
 
     def __init__(
         self,
         targets: Sequence[tuple[str, int]] = (),
         refused: Refusals | None = None,
         if_coloured: Callable[[], Refusals] | None = None,
+        neighbours: WithNeighbours | None = None,
     ) -> None:
         """Create notes on the bundles of `targets`, each with the index of its spec.
 
         `refused` are the refusals that the header gives. `if_coloured` returns those of a coloured image; it is given
-        for an image that was taken for a grey one because the channels of its first frame are equal.
+        for an image that was taken for a grey one because the channels of its first frame are equal. `neighbours`
+        prepares frames whose channels show neighbouring slices.
         """
         self.refused: dict[str, RejectImage] = dict(refused or {})
         """Why models have no result for the image, by bundle. Decoding later frames may add to them."""
@@ -37,6 +40,7 @@ class ModelNotes:
         self.apart = False
         """Whether a model was refused by its spec, so that the specs of later frames are prepared one by one."""
         self._targets = targets
+        self._neighbours = neighbours
         self.if_coloured = if_coloured
         """None if the image is grey, or if it is known to be coloured."""
 
@@ -69,7 +73,11 @@ class ModelNotes:
             return None
         remarks = Remarks()
         try:
-            prepared = prepare(replace(frame, remarks=remarks), spec, out)
+            noting = replace(frame, remarks=remarks)
+            if spec.needs_neighbours and self._neighbours is not None:
+                prepared = self._neighbours(noting, spec, out)
+            else:
+                prepared = prepare(noting, spec, out)
         except RejectImage as refusal:
             self.apart = True
             self.refused.update(dict.fromkeys(bundles, refusal))

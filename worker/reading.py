@@ -10,9 +10,11 @@ from types import MappingProxyType
 from db import ledger
 from db.ledger import Claimed
 from imaging.dicom_image import DicomImage
+from imaging.facts import Facts
 from imaging.kind import GREY, ImageKind
 from imaging.read_kind import read_kind
 from imaging.remarks import Remark
+from imaging.spec import InputSpec
 from imaging.stored_geometry import geometry_text
 from nightread.errors import ImageError
 from worker.archives.detect import ArchiveKind, archive_kind
@@ -24,9 +26,10 @@ from worker.decoders.messages import DecodedImage, Undecoded, decode_routing
 from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
-from worker.model_notes import ModelNotes, Refusals
+from worker.model_notes import ModelNotes, Refusals, WithNeighbours
 from worker.prepared_image import ParsedImage, PreparedImage
 from worker.results import Results
+from worker.series.neighbours import NeighbourReader
 
 _PART_IMAGES = 256
 _PART_BYTES = 64 * 1024**2
@@ -41,6 +44,7 @@ class ImageReader:
         self._context = context
         self._prefetcher = prefetcher
         self._results = results
+        self._neighbours = NeighbourReader(context)
         self._keep_lease = partial(context.keep_lease, batch_id)
         self._decode_ahead = DecodeAhead((), None)
 
@@ -138,7 +142,8 @@ class ImageReader:
         if context.settings.any_domain:
             dicom_image.remarks.add(Remark.ANY_DOMAIN)
         chunk_frames = frames_per_chunk(frame_bytes)
-        notes = ModelNotes(targets, refused, self._if_coloured(image, dicom_image, kind))
+        neighbours = self._neighbours_of(image, facts, dicom_image, specs, targets)
+        notes = ModelNotes(targets, refused, self._if_coloured(image, dicom_image, kind), neighbours)
         chunks = decode_in_chunks(dicom_image, specs, context, chunk_frames=chunk_frames, notes=notes)
         parsed = ParsedImage(
             image, file.without_data(), facts, matches, notes.refused, dicom_image.remarks, notes.remarks
@@ -146,6 +151,21 @@ class ImageReader:
         if targets and dicom_image.frame_count <= chunk_frames:
             return PreparedImage(parsed, targets, list(chunks), dicom_image.frame_count * frame_bytes)
         return PreparedImage(parsed, targets, self._decode_later(image, chunks), 0)
+
+    def _neighbours_of(
+        self,
+        image: Claimed,
+        facts: Facts,
+        dicom_image: DicomImage,
+        specs: Sequence[InputSpec],
+        targets: Sequence[tuple[str, int]],
+    ) -> WithNeighbours | None:
+        """Return what prepares frames with their neighbours, if a bundle of series needs them. Raises HoldSlice."""
+        models = self._context.model_set.models
+        for bundle, index in targets:
+            if specs[index].needs_neighbours and models[bundle].bundle.series is not None:
+                return self._neighbours.inputs(image, facts, dicom_image, bundle).prepare
+        return None
 
     def _if_coloured(self, image: Claimed, dicom_image: DicomImage, kind: ImageKind) -> Callable[[], Refusals] | None:
         """Return what asks for the refusals of a coloured image, if only the first frame was found to be grey."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,6 +26,7 @@ from worker.errors import BatchError
 from worker.fetching.files import Fetched
 from worker.inference.predictions import ImagePrediction, Predictions
 from worker.prepared_image import ParsedImage
+from worker.series.hold import HoldSlice
 from worker.sidecars.sidecar import header_annotations, sidecar_of
 
 
@@ -81,11 +83,24 @@ class Results:
         if isinstance(error, RejectImage) and error.reason is Reason.OPTED_OUT:
             self._outcomes[image.work_id] = opted_out(image.work_id, image.instance_id)
             return
+        if isinstance(error, HoldSlice) and file:
+            self._outcomes[image.work_id] = self._held(image, file, facts, error)
+            return
         outcome = outcome_of_error(
             image, error, file=file, facts=facts, settings=self._context.settings, now=self._context.clock()
         )
         annotations = getattr(error, "annotations", None) or self._annotations.get(image.work_id)
         self._outcomes[image.work_id] = outcome._replace(annotations=annotations)
+
+    def _held(self, image: Claimed, file: Fetched, facts: Facts, error: HoldSlice) -> Outcome:
+        """Return the outcome of a slice that waits for its series: it is read again when its series let it go.
+
+        The time is a fallback: should nothing let it go, it asks again.
+        """
+        settings, now = self._context.settings, self._context.clock()
+        values = {"reason": error.reason, "detail": error.detail, "facts": facts, "uncounted": True}
+        later = now + timedelta(seconds=settings.retry_cap_seconds)
+        return _outcome(image, file, State.RECEIVED, not_before=later, **values)
 
     def add_expanded(self, image: Claimed, file: Fetched, members: Members) -> None:
         """Give an archive the outcome `expanded`, with the members that were unpacked from it."""

@@ -145,6 +145,8 @@ class Pipeline:
             show_unfinished(unfinished)
             if unfinished == 0:
                 return wait if self._forms_series() else None
+            if queries.waiting_slices(self.database) >= unfinished:
+                self._forms_series()  # no image is left but slices that wait for their series
             if progress.is_stalled(unfinished):
                 self.report(
                     f"{counted(unfinished, 'image')} unfinished; none was finished in the last minute: "

@@ -137,7 +137,7 @@ _SET_OWNER = (
     )
 )
 
-_CLAIMED: Select[Any] = (
+SELECT_CLAIMED: Select[Any] = (
     select(
         work.c.id,
         work.c.instance_id,
@@ -155,9 +155,9 @@ _CLAIMED: Select[Any] = (
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)
-    .where(_OF_BATCH, in_state(State.RUNNING))
-    .order_by(work.c.id)
 )
+"""Selects the fields of Claimed, of all work."""
+_CLAIMED = SELECT_CLAIMED.where(_OF_BATCH, in_state(State.RUNNING)).order_by(work.c.id)
 
 _RENEW = update(work).where(_OF_BATCH, in_state(State.RUNNING)).values(lease_until=bindparam("until"))
 

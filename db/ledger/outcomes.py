@@ -101,7 +101,7 @@ def _record(
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
     conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
-    note_slices(connection, held_outcomes, bundles, now)
+    note_slices(connection, held_outcomes, bundles, frozenset(read_before), now)
     write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     connection.execute(_CLOSE, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})

@@ -20,23 +20,30 @@ ATTEMPTS_ALLOWED = 3
 
 
 def note_slices(
-    connection: Connection, outcomes: Sequence[Outcome], bundles: Mapping[int, RegisteredBundle], now: datetime
+    connection: Connection,
+    outcomes: Sequence[Outcome],
+    bundles: Mapping[int, RegisteredBundle],
+    read_before: frozenset[int],
+    now: datetime,
 ) -> None:
     """Mark the series of these outcomes as collecting, as part of the transaction that records them.
 
     A slice that a bundle of series analysed begins its series. An image without a result, a duplicate and a note that
-    withdraws images change the result of a series that has begun.
+    withdraws images change the result of a series that has begun. A slice that was `read_before` (instance ids) and
+    still waits for its series is no change, or the series would never become quiet.
     """
-    begun = sorted(
-        {(o.facts.series_instance_uid, o.facts.study_instance_uid) for o in outcomes if _is_slice(o, bundles)}
-    )
-    if begun:
+    slices = [outcome for outcome in outcomes if _is_slice(outcome, bundles)]
+    if slices:
+        begun = sorted({(each.facts.series_instance_uid, each.facts.study_instance_uid) for each in slices})
         rows = [(uid, study, SeriesState.COLLECTING.value, now, now, 0) for uid, study in begun]
         insert_if_absent(connection, series, _COLUMNS, rows)
-    others = {o.facts.series_instance_uid for o in outcomes if o.state in FINAL and o.state is not State.DONE}
-    changed = sorted(({uid for uid, _ in begun} | others) - {None}, key=str)
-    if changed:
+    again = [each for each in slices if each.state is State.RECEIVED and each.instance_id in read_before]
+    changing = [each for each in slices if not (each.state is State.RECEIVED and each.instance_id in read_before)]
+    changing += [each for each in outcomes if each.state in FINAL and each.state is not State.DONE]
+    if changed := _series_of(changing):
         connection.execute(_COLLECT, {"uids": changed, "now": now})
+    if asked := _series_of(again):
+        connection.execute(_COLLECT_ENDED, {"uids": asked, "now": now})
     withdrawn = [
         o.annotations.withdrawal.study_instance_uid for o in outcomes if o.annotations and o.annotations.withdrawal
     ]
@@ -121,10 +128,16 @@ def remove_series(connection: Connection, series_instance_uids: Collection[str])
     return removed
 
 
+def _series_of(outcomes: Sequence[Outcome]) -> list[str]:
+    return sorted({each.facts.series_instance_uid for each in outcomes if each.facts.series_instance_uid})
+
+
 def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool:
-    """Return whether a bundle of series analysed the image, and the image names its series and its study."""
-    if outcome.state is not State.DONE or not outcome.facts.series_instance_uid or not outcome.facts.study_instance_uid:
+    """Return whether a bundle of series analysed the image or waits for it, and the image names series and study."""
+    if not outcome.facts.series_instance_uid or not outcome.facts.study_instance_uid:
         return False
+    if outcome.state is not State.DONE:
+        return outcome.state is State.RECEIVED and outcome.reason is Reason.AWAITING_SERIES
     named = (outcome.bundle_id, *(prediction.bundle_id for prediction in outcome.further))
     return any(bundle_id is not None and bundles[bundle_id].of_series for bundle_id in named)
 
@@ -144,6 +157,7 @@ _COLLECTED: dict[str, Any] = {
     "reason": None,
 }
 _COLLECT = update(series).where(series.c.series_instance_uid.in_(bindparam("uids", expanding=True))).values(_COLLECTED)
+_COLLECT_ENDED = _COLLECT.where(series.c.state.in_((SeriesState.FORMED.value, SeriesState.FAILED.value)))
 _COLLECT_STUDIES = (
     update(series).where(series.c.study_instance_uid.in_(bindparam("studies", expanding=True))).values(_COLLECTED)
 )

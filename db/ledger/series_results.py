@@ -13,8 +13,8 @@ from db.ledger.locks import begin_recording
 from db.ledger.opt_outs import opted_out_keys
 from db.ledger.series_values import ClaimedSeries, FormedSeries, SeriesResult, SeriesState
 from db.series_tables import is_unformed, series, series_results
-from db.tables import State
-from nightread.reasons import Fault
+from db.tables import State, in_state, work
+from nightread.reasons import Fault, Reason
 
 
 def record_series(database: Database, formed: Sequence[FormedSeries], *, now: datetime) -> int:
@@ -35,6 +35,10 @@ def record_series(database: Database, formed: Sequence[FormedSeries], *, now: da
 def _record(connection: Connection, formed: FormedSeries, opted_out: frozenset[str], now: datetime) -> bool:
     if not _end(connection, formed.claimed, now):
         return False
+    if formed.stored_order is not None:
+        _release(connection, formed)
+    if formed.results is None:
+        return True
     results = () if formed.patient_keys & opted_out else formed.results
     of_series = {"series": formed.claimed.id}
     known = {(row.bundle_id, row.stack): row for row in connection.execute(_KNOWN, of_series)}
@@ -51,6 +55,13 @@ def _record(connection: Connection, formed: FormedSeries, opted_out: frozenset[s
     if known:  # the series has other stacks now, or no slice of a bundle any more
         connection.execute(_REMOVE, {"ids": [row.id for row in known.values()]})
     return True
+
+
+def _release(connection: Connection, formed: FormedSeries) -> None:
+    """Store the order of the slices, and let those go that waited for it."""
+    connection.execute(_STORE_ORDER, {"which": formed.claimed.id, "order": formed.stored_order})
+    for start in range(0, len(formed.released), _AT_ONCE):
+        connection.execute(_RELEASE, {"images": formed.released[start : start + _AT_ONCE]})
 
 
 def _end(connection: Connection, claimed: ClaimedSeries, now: datetime) -> bool:
@@ -86,6 +97,22 @@ def _state(result: SeriesResult) -> State:
     return State.FAILED if result.reason.fault is Fault.FAILED else State.REJECTED
 
 
+_AT_ONCE = 5000
+_STORE_ORDER = (
+    update(series)
+    .where(series.c.id == bindparam("which"))
+    .values(stored_order=bindparam("order", type_=series.c.stored_order.type))
+)
+_RELEASE = (
+    update(work)
+    .where(
+        work.c.instance_id.in_(bindparam("images", expanding=True)),
+        work.c.ordinal == 0,
+        in_state(State.RECEIVED),
+        work.c.reason == Reason.AWAITING_SERIES.value,
+    )
+    .values(reason=None, detail=None, not_before=None)
+)
 _KNOWN = select(
     series_results.c.id,
     series_results.c.bundle_id,

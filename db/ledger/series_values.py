@@ -1,10 +1,10 @@
 """Define the values that pass through the ledger of series."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nightread.reasons import Reason
 
@@ -97,6 +97,11 @@ class FormedSeries:
     """A claimed series with its results."""
 
     claimed: ClaimedSeries
-    results: Sequence[SeriesResult]
+    results: Sequence[SeriesResult] | None
+    """None: the results of before stay, because slices were let go that will change them."""
     patient_keys: frozenset[str]
     """The patients of its slices: nothing is recorded if one of them opted out meanwhile."""
+    released: Sequence[int] = ()
+    """Images that waited for the order of their series, and are dispatched again now."""
+    stored_order: Mapping[str, Any] | None = None
+    """What db.queries.series_order reads; set if images are released."""

@@ -66,7 +66,7 @@ class WorkerProcess:
 
 
 class Claimed(NamedTuple):
-    """One image to analyse, as the ledger knows it. Its fields have the order of the columns of `claims._CLAIMED`."""
+    """One image to analyse, as the ledger knows it. Its fields have the order of `claims.SELECT_CLAIMED`."""
 
     work_id: int
     instance_id: int

@@ -277,6 +277,7 @@ CREATE TABLE series (
 	attempts INTEGER NOT NULL, 
 	formed_at DATETIME, 
 	reason VARCHAR(32), 
+	stored_order JSON, 
 	CONSTRAINT pk_series PRIMARY KEY (id), 
 	CONSTRAINT uq_series_series_instance_uid UNIQUE (series_instance_uid)
 );

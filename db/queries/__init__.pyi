@@ -69,6 +69,7 @@ from db.queries.series import (
     studies_with_number,
     unformed_series,
 )
+from db.queries.series_order import StoredOrder, series_order, waiting_slices
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
@@ -157,6 +158,7 @@ __all__ = [
     "SpeakingImage",
     "SpeakingSlice",
     "Spooled",
+    "StoredOrder",
     "Study",
     "StudyCounts",
     "StudyResults",
@@ -241,6 +243,7 @@ __all__ = [
     "senders",
     "series_counts",
     "series_list",
+    "series_order",
     "series_slices",
     "sources",
     "spooled_at",
@@ -260,6 +263,7 @@ __all__ = [
     "unsent_notices",
     "uris_of",
     "violations",
+    "waiting_slices",
     "waiting_studies",
     "with_copies",
     "withdrawn",

@@ -16,6 +16,7 @@ from models.series.aggregates import Head
 from nightread.errors import StopWork
 from nightread.reasons import Reason
 from worker.context import WorkerContext
+from worker.series.ordering import order_to_store, waiting_images
 from worker.series.results import Completion, series_results
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ def form_due_series(context: WorkerContext) -> dict[str, int]:
         counts["failed"] += len(claimed) - len(formed)
         record = partial(ledger.record_series, context.database, formed, now=context.clock())
         counts["series"] += context.retry_while_unavailable(record)
+        if any(each.released for each in formed):
+            context.notify_dispatcher()
     return counts
 
 
@@ -70,6 +73,12 @@ class SeriesFormer:
             study_instance_uid=claimed.study_instance_uid,
             series_instance_uid=claimed.series_instance_uid,
         )
+        if waiting := waiting_images(slices):
+            patients = frozenset(row.patient_key for row in slices.rows if row.patient_key)
+            order = order_to_store(slices)
+            return FormedSeries(
+                claimed=claimed, results=None, patient_keys=patients, released=waiting, stored_order=order
+            )
         completion = Completion(
             is_early=claimed.cause in PARTIAL_CAUSES, missing=self._completion(claimed.study_instance_uid)
         )

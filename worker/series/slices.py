@@ -42,7 +42,7 @@ def counted_slices(slices: SeriesSlices, bundle_id: int, postprocessing: Postpro
     """
     done = {row.image_id: row for row in slices.rows if row.bundle_id == bundle_id and row.state == State.DONE}
     first = {row.image_id: row for row in slices.rows if row.ordinal == 0}
-    bad = {row.image_id for row in slices.rows if _is_bad(row, bundle_id) and row.image_id not in done}
+    bad = {row.image_id for row in slices.rows if _counts(row, bundle_id) and is_bad(row)} - done.keys()
     unfinished = {row.image_id for row in first.values() if row.state in UNFINISHED}
     scores = {image_id: dict(_scores(row, slices)) for image_id, row in done.items()}
     left_out = _less_suspicious(done, scores, postprocessing)
@@ -63,10 +63,13 @@ def counted_slices(slices: SeriesSlices, bundle_id: int, postprocessing: Postpro
     )
 
 
-def _is_bad(row: AnalysedSlice, bundle_id: int) -> bool:
-    if row.ordinal and row.bundle_id != bundle_id:
-        return False
+def is_bad(row: AnalysedSlice) -> bool:
+    """Return whether the image failed or is defective."""
     return row.state == State.FAILED or (row.state == State.REJECTED and row.reason in _DEFECTIVE)
+
+
+def _counts(row: AnalysedSlice, bundle_id: int) -> bool:
+    return not row.ordinal or row.bundle_id == bundle_id
 
 
 def _scores(row: AnalysedSlice, slices: SeriesSlices) -> Iterator[tuple[int, list[float]]]:

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("formed_at", UtcDateTime(), nullable=True),
         sa.Column("reason", sa.String(32), nullable=True),
+        sa.Column("stored_order", Json, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sa.UniqueConstraint("series_instance_uid", name=op.f("uq_series_series_instance_uid")),
     )

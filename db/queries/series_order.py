@@ -1,0 +1,51 @@
+"""Read in which order the slices of a series lie, and where their files are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+
+from db.bulk import execute_in_chunks
+from db.engine import Database
+from db.ledger.claims import SELECT_CLAIMED
+from db.ledger.values import Claimed
+from db.series_tables import series
+from db.tables import State, in_state, instances, work
+from nightread.reasons import Reason
+
+_WAITS: ColumnElement[str] = literal_column(f"'{Reason.AWAITING_SERIES.value}'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredOrder:
+    """The order of the slices of a series, as it was stored when they were let go."""
+
+    stacks: Sequence[Sequence[tuple[int, int]]]
+    """For each stack image id and frame of its slices; none if the series was not put in order."""
+    left_out: Mapping[int, str]
+    """Images that are part of no stack, with the reason."""
+    files: Mapping[int, Claimed]
+    """Where the files of the slices are, by image id."""
+
+
+def series_order(database: Database, series_instance_uid: str) -> StoredOrder:
+    """Return the stored order of a series; an empty one if there is none."""
+    with database.read() as connection:
+        stored = connection.execute(_ORDER, {"uid": series_instance_uid}).scalar_one_or_none() or {}
+        stacks = [[(image_id, frame) for image_id, frame in stack] for stack in stored.get("stacks", [])]
+        wanted = {image_id for stack in stacks for image_id, _ in stack}
+        rows = execute_in_chunks(connection, _FILES, "images", wanted)
+        files = {claimed.instance_id: claimed for claimed in (Claimed._make(row) for row in rows)}
+    left_out = {int(image_id): reason for image_id, reason in stored.get("left_out", {}).items()}
+    return StoredOrder(stacks=stacks, left_out=left_out, files=files)
+
+
+def waiting_slices(database: Database) -> int:
+    """Return the number of slices that wait until their series was put in order."""
+    with database.read() as connection:
+        return connection.execute(_WAITING).scalar_one()
+
+
+_ORDER = select(series.c.stored_order).where(series.c.series_instance_uid == bindparam("uid"))
+_FILES = SELECT_CLAIMED.where(instances.c.id.in_(bindparam("images", expanding=True)), work.c.ordinal == 0)
+_WAITING = select(func.count()).select_from(work).where(work.c.reason == _WAITS, in_state(State.RECEIVED))

@@ -1,0 +1,201 @@
+"""A network whose channels show neighbouring slices is served: slices wait for the order of their series."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dicom_files import with_values
+from ledger_driver import LedgerDriver
+from worker_driver import BUNDLE, Array, FakeNetwork, WorkerDriver
+
+from db import ledger, queries
+from db.queries import Series
+from imaging.input_channel import InputChannel
+from models.routing import Rule, Rules
+from models.series.spec import SeriesSpec
+from nightread.reasons import Reason
+from worker.context import WorkerContext
+from worker.inference.model_set import LoadedModel, ModelSet
+from worker.inference.predictor import Predictor
+from worker.series.form import form_due_series
+
+AXIAL = [1, 0, 0, 0, 1, 0]
+SERIES = "1.2.3.4"
+CHANNELS = (InputChannel(offset=-1), InputChannel(offset=0), InputChannel(offset=1))
+
+
+class NeighbourNetwork(FakeNetwork):
+    """Notes the mean of each channel of each input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[list[float]] = []
+
+    def batch_scores(self, inputs: Array) -> Array:
+        """Return the same scores for every slice; inputs of zeros only fill the micro-batch."""
+        slices = [means for means in inputs.mean(axis=(1, 2)) if means.any()]
+        self.seen += [[round(float(value), 2) for value in means] for means in slices]
+        return super().batch_scores(inputs)
+
+
+@pytest.fixture
+def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
+    """Return a driver with an empty inbox."""
+    return WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
+
+
+def context_of(driver: WorkerDriver, network: FakeNetwork, **spec: Any) -> WorkerContext:
+    """Return a worker process with a bundle that shows the slices before and behind a slice."""
+    shown = replace(BUNDLE.spec, channels=3, meanings=CHANNELS, height=32, width=32)
+    bundle = replace(
+        BUNDLE, name="three", spec=shown, series=SeriesSpec(aggregate="max", **spec), digest="3" * 64, onnx=None
+    )
+    postprocessing = bundle.postprocessing
+    bundle_id = ledger.register_bundle(
+        driver.ledger_driver.database,
+        name=bundle.name,
+        version=bundle.version,
+        digest=bundle.digest,
+        labels=postprocessing.labels,
+        normal_label=postprocessing.normal_label,
+        of_series=True,
+        now=driver.ledger_driver.clock(),
+    )
+    model = LoadedModel(predictor=Predictor(bundle, network), bundle_id=bundle_id)
+    models = ModelSet(Rules([Rule(bundle=bundle.reference)]), {bundle.reference: model})
+    return driver.context(model_set=models, model=bundle.reference)
+
+
+def scan(index: int, place: float, **values: Any) -> bytes:
+    """Return a slice of one series at this position in mm."""
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": SERIES}
+    known = {"ImagePositionPatient": [0, 0, place], "ImageOrientationPatient": AXIAL, "InstanceNumber": int(place)}
+    return with_values(index, **known, **uids, **values)
+
+
+def form(context: WorkerContext) -> list[Series]:
+    """Let all series be formed, and return what is known of them."""
+    ledger.mark_all_due(context.database)
+    form_due_series(context)
+    return list(queries.series_list(context.database))
+
+
+def test_slices_are_analysed_with_their_neighbours(worker_driver: WorkerDriver) -> None:
+    """At the ends of the stack the first and the last slice are repeated. Each file keeps one outcome."""
+    network = NeighbourNetwork()
+    context = context_of(worker_driver, network)
+    worker_driver.put(a=scan(1, 10), b=scan(2, 0), c=scan(3, 5))
+    assert worker_driver.analyse(context) == {"received": 3}
+    assert network.seen == []
+    assert {reason for _, reason in worker_driver.outcomes().values()} == {Reason.AWAITING_SERIES}
+    assert queries.waiting_slices(context.database) == 3
+
+    form(context)
+    assert queries.waiting_slices(context.database) == 0
+    assert worker_driver.analyse(context) == {"done": 3}
+    last, first, middle = network.seen
+    assert first[0] == first[1] == middle[0]
+    assert middle[1] == first[2] == last[0]
+    assert last[1] == last[2] == middle[2]
+    assert len({first[1], middle[1], last[1]}) == 3
+
+    (result,) = form(context)
+    assert (result.series_state, result.label, result.coverage, result.revision) == ("formed", "clear", "3 of 3", 1)
+
+
+def test_the_input_is_that_of_training(worker_driver: WorkerDriver) -> None:
+    """The channel of the slice itself equals the input of a network with that one channel."""
+    network, alone = NeighbourNetwork(), NeighbourNetwork()
+    context = context_of(worker_driver, network)
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.analyse(context)
+    form(context)
+    worker_driver.analyse(context)
+    single = replace(BUNDLE, spec=replace(BUNDLE.spec, height=32, width=32), digest="1" * 64)
+    model = LoadedModel(predictor=Predictor(single, alone), bundle_id=worker_driver.bundle_id)
+    models = ModelSet(Rules([Rule(bundle=single.reference)]), {single.reference: model})
+    worker_driver.put(c=scan(1, 0, StudyID="x"), d=scan(2, 5, StudyID="x"))
+    worker_driver.analyse(worker_driver.context(model_set=models))
+    assert [means[1] for means in network.seen] == [means[0] for means in alone.seen]
+
+
+def test_a_slice_that_asks_again_is_no_change_of_its_series(worker_driver: WorkerDriver) -> None:
+    """Otherwise a series whose slices wait long would never become quiet."""
+    context = context_of(worker_driver, NeighbourNetwork())
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.analyse(context)
+    (before,) = queries.series_list(context.database)
+    assert worker_driver.analyse(context) == {"received": 2}
+    (after,) = queries.series_list(context.database)
+    assert (after.series_state, after.changed_at) == ("collecting", before.changed_at)
+
+
+def test_a_late_slice_waits_and_goes_on_alone(worker_driver: WorkerDriver) -> None:
+    """What was analysed before keeps its outcome."""
+    network = NeighbourNetwork()
+    context = context_of(worker_driver, network)
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.analyse(context)
+    form(context)
+    worker_driver.analyse(context)
+    (before,) = form(context)
+    worker_driver.put(c=scan(3, 10))
+    assert worker_driver.analyse(context) == {"received": 1}
+    (meanwhile,) = form(context)
+    assert (meanwhile.coverage, meanwhile.revision) == (before.coverage, 1)
+    assert worker_driver.analyse(context) == {"done": 1}
+    assert len(network.seen) == 3
+    (after,) = form(context)
+    assert (after.coverage, after.revision) == ("3 of 3", 2)
+
+
+@pytest.mark.parametrize(("cost", "outcomes"), [("slice", {"done": 2}), ("neighbours", {"rejected": 1, "done": 1})])
+def test_a_damaged_neighbour_costs_what_the_bundle_says(
+    worker_driver: WorkerDriver, cost: str, outcomes: dict[str, int]
+) -> None:
+    """The slice itself stands in for it, or is a bad slice; a slice farther away is as good as ever."""
+    context = context_of(worker_driver, NeighbourNetwork(), bad_slice=cost)
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5), c=scan(3, 10, SamplesPerPixel=3))
+    assert worker_driver.analyse(context) == {"received": 2, "rejected": 1}
+    form(context)
+    assert worker_driver.analyse(context) == outcomes
+    (result,) = form(context)
+    assert result.coverage == f"{outcomes['done']} of 3" if cost == "slice" else result.label is None or result.slices
+
+
+def test_a_slice_that_belongs_to_no_stack_is_rejected(worker_driver: WorkerDriver) -> None:
+    """So are all slices of an ambiguous series: neighbours must not be guessed."""
+    context = context_of(worker_driver, NeighbourNetwork())
+    own = {"InstanceNumber": 1}
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.put(c=with_values(3, StudyInstanceUID="1.2.3", SeriesInstanceUID=SERIES, **own))
+    worker_driver.analyse(context)
+    form(context)
+    assert worker_driver.analyse(context) == {"done": 2, "rejected": 1}
+    assert worker_driver.outcomes()["c"] == ("rejected", Reason.SERIES_RULES)
+
+
+def test_an_ambiguous_series_rejects_its_slices(worker_driver: WorkerDriver) -> None:
+    """With the reason of the series."""
+    context = context_of(worker_driver, NeighbourNetwork())
+    other = with_values(
+        3,
+        StudyInstanceUID="1.2.3",
+        SeriesInstanceUID=SERIES,
+        ImagePositionPatient=[0, 0, 5],
+        ImageOrientationPatient=AXIAL,
+        InstanceNumber=77,
+    )
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5), c=other)
+    worker_driver.analyse(context)
+    form(context)
+    assert worker_driver.analyse(context) == {"rejected": 3}
+    assert {reason for _, reason in worker_driver.outcomes().values()} == {Reason.AMBIGUOUS_SERIES}
+
+
+def test_an_image_without_a_series_is_rejected(worker_driver: WorkerDriver) -> None:
+    """It would wait for ever."""
+    context = context_of(worker_driver, NeighbourNetwork())
+    worker_driver.put(a=with_values(1, StudyInstanceUID=""))
+    assert worker_driver.analyse(context) == {"rejected": 1}

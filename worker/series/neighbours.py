@@ -1,0 +1,133 @@
+"""Prepare slices for networks whose channels show the neighbouring slices.
+
+Such a slice is held back at its first reading, until its series was put in order. At its second reading the files of
+its neighbours are read too. Each process keeps as many slices as the channels reach, so that the slices of a batch,
+which come in about this order, are decoded about once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from db import queries
+from db.ledger import Claimed
+from imaging.dicom_image import DicomImage, Frame
+from imaging.facts import Facts
+from imaging.series.prepared_stack import PreparedStack
+from imaging.spec import InputSpec
+from models.series.spec import SLICE
+from nightread.errors import ImageError, RejectImage, RetryImage
+from nightread.reasons import Reason
+from worker.context import WorkerContext
+from worker.decode import open_dicom_image
+from worker.fetching.files import fetch, is_in_store
+from worker.inference.predictor import Inputs
+from worker.series.hold import HoldSlice
+from worker.series.slices import SliceKey
+
+_NO_SERIES = "The model needs the neighbouring slices, and the image names no series or no study."
+
+
+@dataclass(kw_only=True)
+class _OrderedStack:
+    keys: Sequence[SliceKey]
+    files: Mapping[int, Claimed]
+    prepared: dict[InputSpec, PreparedStack] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class SliceInputs:
+    """Prepares the frames of one image, each with its neighbours."""
+
+    reader: "NeighbourReader"
+    image: Claimed
+    dicom_image: DicomImage
+    stands_in: bool
+    """Whether the slice itself takes the place of a neighbour that is damaged; else it is `bad_slice`."""
+
+    def prepare(self, frame: Frame, spec: InputSpec, out: Inputs) -> Inputs:
+        """Return the input of a frame, written into `out`. Raises RejectImage and RetryImage."""
+        return self.reader.prepare(self, frame, spec, out)
+
+
+class NeighbourReader:
+    """Reads neighbouring slices for the images of one batch."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._stacks: dict[str, Mapping[SliceKey, tuple[_OrderedStack, int]]] = {}
+        self._own: SliceInputs | None = None
+        self._frame: Frame | None = None
+
+    def inputs(self, image: Claimed, facts: Facts, dicom_image: DicomImage, bundle: str) -> SliceInputs:
+        """Return what prepares the frames of an image. Raises HoldSlice if its series was not put in order yet.
+
+        Raises RejectImage if the image names no series, or is part of no stack of its series.
+        """
+        if not facts.series_instance_uid or not facts.study_instance_uid:
+            raise RejectImage(Reason.SERIES_RULES, _NO_SERIES)
+        places = self._places(facts.series_instance_uid)
+        if not any((image.instance_id, frame) in places for frame in range(dicom_image.frame_count)):
+            raise self._left_out(image, facts.series_instance_uid)
+        spec = self._context.model_set.models[bundle].bundle.series
+        stands_in = spec is not None and spec.bad_slice == SLICE
+        return SliceInputs(reader=self, image=image, dicom_image=dicom_image, stands_in=stands_in)
+
+    def prepare(self, own: SliceInputs, frame: Frame, spec: InputSpec, out: Inputs) -> Inputs:
+        """Return the input of one frame of an image, with the neighbours that the channels of `spec` show."""
+        places = self._places(own.dicom_image.facts.series_instance_uid or "")
+        found = places.get((own.image.instance_id, frame.index))
+        if found is None:
+            raise RejectImage(Reason.SERIES_RULES, "A frame of the image is part of no stack of its series.")
+        stack, place = found
+        self._own, self._frame = own, frame
+        if spec not in stack.prepared:
+            keys = stack.keys
+            stack.prepared[spec] = PreparedStack(lambda index: self._load(stack, keys[index]), len(keys), spec)
+        return stack.prepared[spec].prepare(place, out)
+
+    def _load(self, stack: _OrderedStack, key: SliceKey) -> Frame:
+        """Return the frame at a place of a stack: of the image itself, or of another file."""
+        own, frame = self._own, self._frame
+        if own is None or frame is None:
+            raise RuntimeError("no image is being prepared")
+        image_id, index = key
+        if image_id == own.image.instance_id:
+            return frame if index == frame.index else own.dicom_image.frame(index)
+        try:
+            return self._other(stack.files.get(image_id), index)
+        except RetryImage:
+            raise
+        except ImageError:
+            if own.stands_in:
+                return frame
+            raise RejectImage(Reason.BAD_SLICE, "A neighbouring slice cannot be read.") from None
+
+    def _other(self, image: Claimed | None, index: int) -> Frame:
+        if image is None:
+            raise RejectImage(Reason.BAD_SLICE)
+        settings = self._context.settings
+        if is_in_store(image):
+            file = self._context.stores.fetch(image)
+        else:
+            file = fetch(image, roots=settings.roots, max_bytes=settings.max_file_bytes)
+        return open_dicom_image(self._context, file.data, image.origin).frame(index)
+
+    def _places(self, series_instance_uid: str) -> Mapping[SliceKey, tuple[_OrderedStack, int]]:
+        """Return stack and place of each slice of a series; empty if it was not put in order yet."""
+        if series_instance_uid not in self._stacks:
+            order = queries.series_order(self._context.database, series_instance_uid)
+            self._stacks[series_instance_uid] = {
+                (image_id, frame): (stack, place)
+                for keys in order.stacks
+                for stack in [_OrderedStack(keys=keys, files=order.files)]
+                for place, (image_id, frame) in enumerate(keys)
+            }
+        return self._stacks[series_instance_uid]
+
+    def _left_out(self, image: Claimed, series_instance_uid: str) -> ImageError:
+        reason = queries.series_order(self._context.database, series_instance_uid).left_out.get(image.instance_id)
+        if reason is None:
+            return HoldSlice()
+        if reason == Reason.AMBIGUOUS_SERIES:
+            return RejectImage(Reason.AMBIGUOUS_SERIES)
+        return RejectImage(Reason.SERIES_RULES, f"The image is part of no stack of its series ({reason}).")

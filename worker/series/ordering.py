@@ -1,0 +1,68 @@
+"""Put the slices of a series in order, so that slices that need their neighbours can be read."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from db.queries import AnalysedSlice, SeriesSlices
+from db.tables import UNFINISHED, State
+from imaging.series.arrange import arrange
+from imaging.series.rules import EVERY_SERIES, SeriesRefusal
+from imaging.series.series_order import LeftOutReason, SeriesOrder
+from imaging.stored_geometry import stored_slices
+from nightread.reasons import Reason
+from worker.series.slices import SliceKey, is_bad
+
+Stack = list[SliceKey]
+
+
+def waiting_images(slices: SeriesSlices) -> list[int]:
+    """Return the ids of images that wait until their series was put in order."""
+    awaiting = Reason.AWAITING_SERIES.value
+    return [row.image_id for row in slices.rows if row.state == State.RECEIVED and row.reason == awaiting]
+
+
+def order_to_store(slices: SeriesSlices) -> dict[str, Any]:
+    """Return the order of all slices of which it is known where they lie, as db.queries.series_order reads it."""
+    rows = [row for row in slices.rows if row.ordinal == 0 and row.geometry is not None and _is_slice(row)]
+    pieces = [piece for row in rows for piece in _pieces(row)]
+    order = arrange(pieces, EVERY_SERIES)
+    if order.refusal is SeriesRefusal.AMBIGUOUS_SERIES:
+        return {"stacks": [], "left_out": {row.image_id: Reason.AMBIGUOUS_SERIES.value for row in rows}}
+    stacks = [[(piece.key, piece.frame) for piece in stack.slices] for stack in order.stacks]
+    variants = list(_variants(order, stacks))
+    placed = {key for stack in (*stacks, *variants) for key in stack}
+    left_out = {each.slice.key: each.reason.value for each in order.left_out}
+    return {
+        "stacks": [*variants, *stacks],  # of a slice in several the last one counts
+        "left_out": {key: reason for key, reason in left_out.items() if not any(key == image for image, _ in placed)},
+    }
+
+
+def _is_slice(row: AnalysedSlice) -> bool:
+    return row.state == State.DONE or row.state in UNFINISHED or is_bad(row)
+
+
+def _pieces(row: AnalysedSlice) -> Iterator[Any]:
+    yield from stored_slices(
+        row.geometry or "[]",
+        key=row.image_id,
+        sop_instance_uid=row.sop_instance_uid,
+        rows=row.rows,
+        columns=row.columns,
+    )
+
+
+def _variants(order: SeriesOrder, stacks: Sequence[Stack]) -> Iterator[Stack]:
+    """Yield a stack for each other version of a slice: both are current if their sources do not trust each other."""
+    uids = {
+        (piece.sop_instance_uid, piece.frame): (number, place)
+        for number, stack in enumerate(order.stacks)
+        for place, piece in enumerate(stack.slices)
+        if piece.sop_instance_uid is not None
+    }
+    for left_out in order.left_out:
+        piece = left_out.slice
+        twin = uids.get((piece.sop_instance_uid, piece.frame))
+        if left_out.reason is LeftOutReason.DUPLICATE and twin is not None:
+            number, place = twin
+            yield [*stacks[number][:place], (piece.key, piece.frame), *stacks[number][place + 1 :]]
