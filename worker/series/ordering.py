@@ -54,7 +54,7 @@ def _pieces(row: AnalysedSlice) -> Iterator[Any]:
 
 def _variants(order: SeriesOrder, stacks: Sequence[Stack]) -> Iterator[Stack]:
     """Yield a stack for each other version of a slice: both are current if their sources do not trust each other."""
-    uids = {
+    uids: dict[tuple[str | None, int], tuple[int, int]] = {
         (piece.sop_instance_uid, piece.frame): (number, place)
         for number, stack in enumerate(order.stacks)
         for place, piece in enumerate(stack.slices)
