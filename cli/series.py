@@ -112,7 +112,8 @@ def _cells(each: Series) -> Iterator[str | Text]:
     yield _evidence(each)
     yield f"{each.model}@{each.model_version}" if each.model else ""
     yield "" if each.revision is None else str(each.revision)
-    yield " ".join([*(["shadow"] if each.shadow else []), *each.remarks])
+    changing = [each.series_state] if each.state and each.series_state != "formed" else []
+    yield " ".join([*changing, *(["shadow"] if each.shadow else []), *each.remarks])
 
 
 def _evidence(each: Series) -> str:
