@@ -177,7 +177,7 @@ def test_a_slice_that_belongs_to_no_stack_is_rejected(worker_driver: WorkerDrive
 
 
 def test_an_ambiguous_series_rejects_its_slices(worker_driver: WorkerDriver) -> None:
-    """With the reason of the series."""
+    """The series has the same reason."""
     context = context_of(worker_driver, NeighbourNetwork())
     other = with_values(
         3,
@@ -192,6 +192,8 @@ def test_an_ambiguous_series_rejects_its_slices(worker_driver: WorkerDriver) -> 
     form(context)
     assert worker_driver.analyse(context) == {"rejected": 3}
     assert {reason for _, reason in worker_driver.outcomes().values()} == {Reason.AMBIGUOUS_SERIES}
+    (result,) = form(context)
+    assert (result.state, result.reason, result.coverage) == ("rejected", "ambiguous_series", "0 of 3")
 
 
 def test_an_image_without_a_series_is_rejected(worker_driver: WorkerDriver) -> None:

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from functools import lru_cache, partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import ledger, queries
 from db.ledger import PARTIAL_CAUSES, ClaimedSeries, FormedSeries, SeriesResult
-from db.queries import BundleLabels, Completeness
+from db.queries import BundleLabels, Completeness, SeriesSlices
 from models.bundle import Bundle
 from models.catalogue import bundle_of_result
 from models.runtimes.sequence_head import load_head
@@ -89,8 +90,19 @@ class SeriesFormer:
                 results.append(_without_bundle(bundle_id))
             else:
                 results.extend(series_results(slices, bundle_id, bundle, completion, head))
+        results.extend(self._ambiguous(slices))
         patients = frozenset(row.patient_key for row in slices.rows if row.patient_key)
         return FormedSeries(claimed=claimed, results=results, patient_keys=patients)
+
+    def _ambiguous(self, slices: SeriesSlices) -> Iterator[SeriesResult]:
+        """Yield the result of a series whose slices were rejected because no order of them is right."""
+        refused = {row.image_id for row in slices.rows if row.reason == Reason.AMBIGUOUS_SERIES}
+        for model in self._context.model_set.models.values() if refused else ():
+            if model.bundle.series is not None and model.bundle.spec.needs_neighbours:
+                reason = Reason.AMBIGUOUS_SERIES
+                yield SeriesResult(
+                    bundle_id=model.bundle_id, stack=0, reason=reason, detail=reason.message, of_slices=len(refused)
+                )
 
     def _bundle(self, bundle_id: int, labels: BundleLabels) -> tuple[Bundle | None, Head | None]:
         """Return the loaded bundle and its sequence head.
