@@ -162,13 +162,14 @@ class Prepared:
         self.kept: list[Any] = []
         self.decoded: list[int] = []
         self.image: Any = SimpleNamespace(frame_count=frames, facts=Facts(sop_instance_uid="1.2"), remarks=self.remarks)
-        assignment: Any = ((), ("spec",), (("one@1", 0),) * models, 40, {})
+        spec = SimpleNamespace(needs_neighbours=False)
+        assignment: Any = ((), (spec,), (("one@1", 0),) * models, 40, {})
         context: Any = SimpleNamespace(
             settings=SimpleNamespace(any_domain=any_domain),
             keep_lease=lambda _batch: None,
             in_flight=lambda _image: nullcontext(),
             model_set=SimpleNamespace(
-                assign=lambda *_: assignment, depends_on_colour=False, needs_geometry=lambda _: False
+                assign=lambda *_: assignment, depends_on_colour=False, needs_geometry=lambda _: False, models={}
             ),
         )
         functions = {
