@@ -17,6 +17,8 @@ from worker.reading import ImageReader
 
 GREY_KIND, COLOURED_KIND = ImageKind(samples=GREY), ImageKind(samples=COLOUR)
 
+SPEC = SimpleNamespace(needs_neighbours=False)
+
 
 class Steps:
     """A context, a prefetcher and results that note what they are asked for."""
@@ -162,8 +164,7 @@ class Prepared:
         self.kept: list[Any] = []
         self.decoded: list[int] = []
         self.image: Any = SimpleNamespace(frame_count=frames, facts=Facts(sop_instance_uid="1.2"), remarks=self.remarks)
-        spec = SimpleNamespace(needs_neighbours=False)
-        assignment: Any = ((), (spec,), (("one@1", 0),) * models, 40, {})
+        assignment: Any = ((), (SPEC,), (("one@1", 0),) * models, 40, {})
         context: Any = SimpleNamespace(
             settings=SimpleNamespace(any_domain=any_domain),
             keep_lease=lambda _batch: None,
@@ -185,7 +186,7 @@ class Prepared:
         self.result = reader.prepare(claimed(7), FILE)
 
     def _chunks(self, image: Any, specs: Any, _context: Any, *, chunk_frames: int, notes: Any) -> Iterator[Any]:
-        assert (image, specs, notes.refused) == (self.image, ("spec",), {})
+        assert (image, specs, notes.refused) == (self.image, (SPEC,), {})
         for begin in range(0, image.frame_count, chunk_frames):
             self.decoded.append(begin)
             yield (f"chunk {begin}",)
