@@ -447,54 +447,6 @@ CREATE INDEX ix_instances_unowned ON instances (content) WHERE unowned IS NOT NU
 CREATE INDEX ix_work_score ON work (score, instance_id, label) WHERE score IS NOT NULL;
 CREATE INDEX ix_work_finished_at ON work (finished_at, instance_id) WHERE finished_at IS NOT NULL;
 CREATE INDEX ix_work_suspicion ON work (suspicion, instance_id, label) WHERE suspicion IS NOT NULL;
-CREATE VIEW v_studies AS 
-    SELECT
-        counted.*,
-        CASE
-            WHEN expected >= 0 AND images >= expected THEN 'complete'
-            WHEN expected >= 0 THEN 'incomplete'
-            WHEN last_arrival <= strftime('%Y-%m-%d %H:%M:%f', 'now', '-15 minutes') THEN 'quiet'
-            ELSE 'arriving'
-        END AS completeness
-    FROM (
-        SELECT
-            named.study_instance_uid,
-            count(DISTINCT instances.sop_instance_uid)
-                FILTER (WHERE work.reason IS NULL OR work.reason <> 'own_result') AS images,
-            count(DISTINCT instances.sop_instance_uid) FILTER (WHERE work.state IN ('done', 'duplicate')) AS done,
-            count(DISTINCT instances.sop_instance_uid)
-                FILTER (WHERE work.state = 'failed' OR work.reason IN ('not_dicom', 'empty', 'truncated', 'bad_header', 'no_pixel_data', 'bad_pixels', 'voi_unusable', 'unsupported_syntax', 'too_large', 'bad_archive', 'archive_limits', 'archive_escapes', 'bad_dicomdir', 'bad_manifest', 'bad_key_object')) AS no_result,
-            count(DISTINCT instances.sop_instance_uid)
-                FILTER (WHERE work.state IN ('received', 'queued', 'running')) AS unfinished,
-            count(DISTINCT instances.sop_instance_uid) FILTER (WHERE instances.withdrawn_by IS NOT NULL) AS withdrawn,
-            named.expected,
-            named.reported_by,
-            min(instances.arrived_at) AS first_arrival,
-            max(instances.arrived_at) AS last_arrival
-        FROM (
-            SELECT
-                known.study_instance_uid,
-                coalesce(
-                    max(CASE WHEN expected.reported_by = 'store' THEN expected.images END),
-                    max(CASE WHEN expected.reported_by = 'manifest' THEN expected.images END),
-                    max(CASE WHEN expected.reported_by = 'header' THEN expected.images END)
-                ) AS expected,
-                coalesce(
-                    max(CASE WHEN expected.reported_by = 'store' THEN 'store' END),
-                    max(CASE WHEN expected.reported_by = 'manifest' THEN 'manifest' END),
-                    max(CASE WHEN expected.reported_by = 'header' THEN 'header' END)
-                ) AS reported_by
-            FROM (
-                SELECT study_instance_uid FROM instances WHERE study_instance_uid IS NOT NULL
-                UNION SELECT study_instance_uid FROM expected
-            ) known
-            LEFT JOIN expected ON expected.study_instance_uid = known.study_instance_uid
-            GROUP BY known.study_instance_uid
-        ) named
-        LEFT JOIN instances ON instances.study_instance_uid = named.study_instance_uid
-        LEFT JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
-        GROUP BY named.study_instance_uid, named.expected, named.reported_by
-    ) counted;
 CREATE VIEW v_nights AS 
     SELECT
         nights.evening AS night,
@@ -598,3 +550,51 @@ CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collectin
 CREATE INDEX ix_series_changed_at ON series (changed_at);
 CREATE INDEX ix_series_reason ON series (reason) WHERE reason IS NOT NULL;
 CREATE INDEX ix_series_results_label ON series_results (label, score) WHERE label IS NOT NULL;
+CREATE VIEW v_studies AS 
+    SELECT
+        counted.*,
+        CASE
+            WHEN expected >= 0 AND images >= expected THEN 'complete'
+            WHEN expected >= 0 THEN 'incomplete'
+            WHEN last_arrival <= strftime('%Y-%m-%d %H:%M:%f', 'now', '-15 minutes') THEN 'quiet'
+            ELSE 'arriving'
+        END AS completeness
+    FROM (
+        SELECT
+            named.study_instance_uid,
+            count(DISTINCT instances.sop_instance_uid)
+                FILTER (WHERE work.reason IS NULL OR work.reason <> 'own_result') AS images,
+            count(DISTINCT instances.sop_instance_uid) FILTER (WHERE work.state IN ('done', 'duplicate')) AS done,
+            count(DISTINCT instances.sop_instance_uid)
+                FILTER (WHERE work.state = 'failed' OR work.reason IN ('not_dicom', 'empty', 'truncated', 'bad_header', 'no_pixel_data', 'bad_pixels', 'voi_unusable', 'unsupported_syntax', 'too_large', 'bad_archive', 'archive_limits', 'archive_escapes', 'bad_dicomdir', 'bad_manifest', 'bad_key_object', 'bad_slice')) AS no_result,
+            count(DISTINCT instances.sop_instance_uid)
+                FILTER (WHERE work.state IN ('received', 'queued', 'running')) AS unfinished,
+            count(DISTINCT instances.sop_instance_uid) FILTER (WHERE instances.withdrawn_by IS NOT NULL) AS withdrawn,
+            named.expected,
+            named.reported_by,
+            min(instances.arrived_at) AS first_arrival,
+            max(instances.arrived_at) AS last_arrival
+        FROM (
+            SELECT
+                known.study_instance_uid,
+                coalesce(
+                    max(CASE WHEN expected.reported_by = 'store' THEN expected.images END),
+                    max(CASE WHEN expected.reported_by = 'manifest' THEN expected.images END),
+                    max(CASE WHEN expected.reported_by = 'header' THEN expected.images END)
+                ) AS expected,
+                coalesce(
+                    max(CASE WHEN expected.reported_by = 'store' THEN 'store' END),
+                    max(CASE WHEN expected.reported_by = 'manifest' THEN 'manifest' END),
+                    max(CASE WHEN expected.reported_by = 'header' THEN 'header' END)
+                ) AS reported_by
+            FROM (
+                SELECT study_instance_uid FROM instances WHERE study_instance_uid IS NOT NULL
+                UNION SELECT study_instance_uid FROM expected
+            ) known
+            LEFT JOIN expected ON expected.study_instance_uid = known.study_instance_uid
+            GROUP BY known.study_instance_uid
+        ) named
+        LEFT JOIN instances ON instances.study_instance_uid = named.study_instance_uid
+        LEFT JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
+        GROUP BY named.study_instance_uid, named.expected, named.reported_by
+    ) counted;

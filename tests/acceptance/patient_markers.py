@@ -5,7 +5,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 
 PATIENT, PLACE, BORN = "ZEISIGVOGEL", "KANARIENVOGEL", "18990317"
-_DEVICE = ("Manufacturer", "StationName")
+_DEVICE = ("Manufacturer", "ManufacturerModelName", "StationName")
 
 
 def marked_scans() -> dict[str, bytes]:
@@ -24,7 +24,7 @@ def marked_scans() -> dict[str, bytes]:
 def _write_patient_everywhere(dataset: Dataset) -> None:
     """Write the marker into every text element except UIDs, codes and the device, and add elements that phantoms lack.
 
-    The database stores manufacturer and station (docs/decisions/0020-views-and-nights.md).
+    The database stores manufacturer, model and station (decisions 20 and 35 in docs/decisions).
     """
     absent = ("OtherPatientIDs", "PatientAddress", "PatientComments", "OperatorsName", "RequestingPhysician")
     for element in list(dataset):
