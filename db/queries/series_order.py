@@ -67,7 +67,7 @@ _WAITING_OF_STUDY = (
     .where(
         instances.c.study_instance_uid == bindparam("study"),
         work.c.ordinal == 0,
-        work.c.reason == _WAITS,
+        work.c.reason.concat("") == _WAITS,  # an expression: the study leads the search
         in_state(State.RECEIVED),
     )
 )
