@@ -11,6 +11,7 @@ from cli.filters import chosen_images, with_filters
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import state_options
 from cli.inputs.user import user_name
+from cli.models.register import register_bundle
 from cli.output.console import err, out, print_json
 from cli.output.tables import SENTENCES, make_table, show
 from cli.reruns.selection import WHY, Selection, select_images
@@ -89,7 +90,7 @@ def rerun_command(
         served = is_served(settings)
         if not (served or no_wait):
             require_no_waiting_arrivals(database, settings)
-        ids = [_register(database, bundle) for bundle in bundles]
+        ids = [register_bundle(database, bundle) for bundle in bundles]
         actor, now = user_name(), utc_now()
         plan = ledger.plan_rerun(database, selection.image_ids, ids, shadow=shadow, actor=actor, now=now)
     if not as_json:
@@ -112,19 +113,6 @@ def _analyse(settings: Settings, bundle_ids: list[int], total: int, *, served: b
     except KeyboardInterrupt:
         err.print("Stopped. Nothing is lost: the same command goes on where this one ended.")
         raise
-
-
-def _register(database: Database, bundle: Bundle) -> int:
-    return ledger.register_bundle(
-        database,
-        name=bundle.name,
-        version=bundle.version,
-        digest=bundle.digest,
-        labels=bundle.labels,
-        normal_label=bundle.postprocessing.normal_label,
-        codes=bundle.codes,
-        now=utc_now(),
-    )
 
 
 def _known_ids(database: Database, bundles: Sequence[Bundle]) -> list[int]:

@@ -164,7 +164,7 @@ class ImageReader:
         models = self._context.model_set.models
         for bundle, index in targets:
             if specs[index].needs_neighbours and models[bundle].bundle.series is not None:
-                return self._neighbours.inputs(image, facts, dicom_image, bundle).prepare
+                return self._neighbours.with_neighbours(image, facts, dicom_image, bundle)
         return None
 
     def _if_coloured(self, image: Claimed, dicom_image: DicomImage, kind: ImageKind) -> Callable[[], Refusals] | None:

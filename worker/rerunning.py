@@ -12,6 +12,7 @@ from db.ledger import Claimed, FurtherPrediction, Outcome
 from db.tables import FINAL, State
 from nightread import __version__
 from nightread.errors import ImageError
+from nightread.reasons import Reason
 from worker.batch_predictor import BatchPredictor
 from worker.batch_summary import BatchResult, summarize
 from worker.context import WorkerContext
@@ -20,6 +21,10 @@ from worker.phase_timer import PhaseTimer
 from worker.reading import ImageReader
 from worker.results import Results
 
+_NO_ORDER = (
+    "The order of the slices is not known: a network that needs neighbouring slices can analyse a series again only if "
+    "such a network analysed it before. Analyse with other networks in a re-run of their own."
+)
 _Rows = Sequence[Claimed]
 """The rows of one image, one for each bundle."""
 
@@ -82,6 +87,8 @@ def _analyse(context: WorkerContext, batch_id: str, images: Sequence[_Rows], tim
 def _outcome(row: Claimed, of_image: Outcome) -> Outcome:
     """Return the outcome of one row: what its network said, or what became of the whole image."""
     mine = of_image._replace(work_id=row.work_id, further=(), annotations=None)
+    if of_image.reason is Reason.AWAITING_SERIES:  # nothing puts a series in order for a re-run
+        return mine._replace(state=State.FAILED, detail=_NO_ORDER, not_before=None, uncounted=False)
     for prediction in of_image.further if of_image.state in FINAL else ():
         if prediction.bundle_id == row.rerun_bundle_id:
             return _with_prediction(mine, prediction)

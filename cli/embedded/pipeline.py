@@ -169,12 +169,12 @@ class Pipeline:
     def _has_more(self, unfinished: int) -> bool:
         """Return False if every arrival has its outcome and every series its result."""
         if unfinished == 0:
-            return self._forms_series()
+            return self.forms_series()
         if queries.waiting_slices(self.database) >= unfinished:
-            self._forms_series()  # no image is left but slices that wait for their series
+            self.forms_series()  # no image is left but slices that wait for their series
         return True
 
-    def _forms_series(self) -> bool:
+    def forms_series(self) -> bool:
         """Let all series be formed, because no more slices come. Returns False if none is left to be formed."""
         if not queries.unformed_series(self.database):
             return False

@@ -9,6 +9,7 @@ from cli.embedded.state_folder import make_state_folder
 from cli.inputs.existing_database import one_line_errors, open_existing_database, require_database_file
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
+from cli.models.register import register_bundle
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import preview, rule_json, rules_of, show_rules
 from cli.output.console import out, print_json
@@ -143,16 +144,7 @@ def deactivate_command(name: str | None, number: int | None, as_json: bool, **op
 def _add_rule(database: Database, bundle: Bundle, rule: Rule, *, first: bool, replaces: str | None) -> None:
     now, actor = utc_now(), user_name()
     require_same_folder(database, bundle, replaces)
-    bundle_id = ledger.register_bundle(
-        database,
-        name=bundle.name,
-        version=bundle.version,
-        digest=bundle.digest,
-        labels=bundle.labels,
-        normal_label=bundle.postprocessing.normal_label,
-        codes=bundle.codes,
-        now=now,
-    )
+    bundle_id = register_bundle(database, bundle)
     if replaces:
         for old_id in {route.bundle_id for route in rules_named(database, replaces)}:
             ledger.replace_bundle(database, old_id, bundle_id, actor=actor, now=now)

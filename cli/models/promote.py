@@ -12,6 +12,7 @@ from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
 from cli.models.activate import require_same_folder, rules_named
+from cli.models.register import register_bundle
 from cli.models.route import warn_of_fixed_model
 from cli.models.routing_table import rule_json, rules_of, show_rules
 from cli.output.console import err, out, print_json
@@ -129,16 +130,7 @@ def _require_evidence(compared: Compared, bundle: Bundle) -> None:
 def _replace(database: Database, bundle: Bundle, replaced: str, because: dict[str, Any]) -> int:
     require_same_folder(database, bundle, replaced)
     now, actor = utc_now(), user_name()
-    new_id = ledger.register_bundle(
-        database,
-        name=bundle.name,
-        version=bundle.version,
-        digest=bundle.digest,
-        labels=bundle.labels,
-        normal_label=bundle.postprocessing.normal_label,
-        codes=bundle.codes,
-        now=now,
-    )
+    new_id = register_bundle(database, bundle)
     old_ids = {route.bundle_id for route in rules_named(database, replaced)}
     return sum(
         ledger.replace_bundle(database, old_id, new_id, actor=actor, now=now, because=because) for old_id in old_ids

@@ -38,12 +38,19 @@ def is_served(settings: Settings) -> bool:
 
 
 def analyse_here(settings: Settings, bundle_ids: list[int], total: int) -> None:
-    """Run dispatcher, Redis and worker until no row waits for these bundles. Raises StopWork and UsageFault."""
+    """Run dispatcher, Redis and worker until no row waits for these bundles, and all series are formed.
+
+    Raises StopWork and UsageFault.
+    """
     own = settings.model_copy(
         update={name: value for name, value in RUN_SETTINGS.items() if name not in settings.model_fields_set}
     )
     with pipeline(own, with_worker=True, report=_report) as line, _progress(total) as show:
-        line.drain_until(lambda: queries.unfinished_reruns(line.database, bundle_ids), show)
+        line.drain_until(
+            lambda: queries.unfinished_reruns(line.database, bundle_ids),
+            show,
+            goes_on=lambda unfinished: unfinished > 0 or line.forms_series(),
+        )
         line.stop_worker()
 
 

@@ -29,7 +29,7 @@ def register_bundle(  # noqa: PLR0913 - one per column
     """Return the id of the bundle with this digest; insert the bundle if it is new.
 
     The digest does not cover the codes of labels: those of a known bundle are replaced if they differ. With `codes`
-    None they stay. With `of_series`, the images that it analyses make series.
+    None they stay. With `of_series`, the images that it analyses make series, also if the bundle is known.
     """
     named = None if codes is None else label_codes_to_json(codes)
     row = {
@@ -48,6 +48,8 @@ def register_bundle(  # noqa: PLR0913 - one per column
         known = connection.execute(_KNOWN, {"digest": digest}).one()
         if named is not None and (known.codes or {}) != named:
             connection.execute(_RECODE, {"which": known.id, "named": named or None})
+        if of_series and not known.of_series:
+            connection.execute(_MAKE_SERIES, {"which": known.id})
         return int(known.id)
 
     return database.write(transaction)
@@ -91,8 +93,9 @@ def _registered(row: Any) -> RegisteredBundle:
     return RegisteredBundle(has_normal_label=normal is not None, normal_position=position, of_series=row.of_series)
 
 
-_KNOWN = select(bundles.c.id, bundles.c.codes).where(bundles.c.digest == bindparam("digest"))
+_KNOWN = select(bundles.c.id, bundles.c.codes, bundles.c.of_series).where(bundles.c.digest == bindparam("digest"))
 _RECODE = update(bundles).where(bundles.c.id == bindparam("which")).values(codes=bindparam("named"))
+_MAKE_SERIES = update(bundles).where(bundles.c.id == bindparam("which")).values(of_series=True)
 _REGISTERED = select(bundles.c.id, bundles.c.labels, bundles.c.normal_label, bundles.c.of_series).where(
     bundles.c.id.in_(bindparam("ids", expanding=True))
 )

@@ -14,14 +14,15 @@ from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from db.bulk import write_rows
 from db.engine import Database
-from db.ledger.bundles import registered_bundles
-from db.ledger.locks import begin_recording, stop_recording
+from db.ledger.bundles import RegisteredBundle, registered_bundles
+from db.ledger.locks import begin_recording, lock_other_images, stop_recording
 from db.ledger.occurrences import note_occurrences
 from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.outbox import RERUN
 from db.ledger.outcomes import CLOSE_BATCH, FINISH, FINISH_NAMES, work_row
 from db.ledger.predictions import insert_predictions
 from db.ledger.refused_values import REFUSALS, is_refused_value, unstorable
+from db.ledger.series import note_slices
 from db.ledger.values import Outcome
 from db.tables import IN_BATCH, UNFINISHED, State, audit, in_state, instances, work
 from nightread.reasons import Reason
@@ -93,7 +94,8 @@ def record_rerun(
 ) -> Counter[str]:
     """Write the outcomes of the rows that this batch still holds, and close the batch. Returns their number by state.
 
-    Facts, contents and versions of the images stay as they are. A row whose file holds other bytes than those of the
+    Facts, contents and versions of the images stay as they are, except that it is kept where the slices of series lie;
+    their series are formed again. A row whose file holds other bytes than those of the
     first analysis fails. A row that is undone by a crash of the database's server is analysed again.
     """
     closing = {"seconds": seconds, "release": release, "runtime": runtime, "batch": batch_id, "now": now}
@@ -205,9 +207,22 @@ def _record(
     now = closing["now"]
     write_rows(connection, FINISH, FINISH_NAMES, [work_row(outcome, bundles, now) for outcome in kept])
     insert_predictions(connection, [(o.work_id, frame) for o in kept if o.state is State.DONE for frame in o.frames])
+    _note_series(connection, kept, bundles, now)
     counts = Counter(outcome.state.value for outcome in kept)
     connection.execute(CLOSE_BATCH, {**closing, "outcomes": dict(counts)})
     return counts
+
+
+def _note_series(
+    connection: Connection, kept: Sequence[Outcome], bundles: Mapping[int, RegisteredBundle], now: datetime
+) -> None:
+    """Let the series of slices that a bundle of series analysed be formed; keep where these slices lie."""
+    slices = [outcome for outcome in kept if outcome.bundle_id is not None and bundles[outcome.bundle_id].of_series]
+    if slices:
+        placed = [(each.instance_id, each.facts.geometry) for each in slices if each.facts.geometry is not None]
+        write_rows(connection, _KEEP_GEOMETRY, ("instance", "new_geometry"), placed)
+        lock_other_images(connection)
+        note_slices(connection, slices, bundles, frozenset(), now)
 
 
 def _settled(outcome: Outcome, held: Row[Any]) -> Outcome:
@@ -268,6 +283,11 @@ _AGAIN = (
         matched=None,
         shadow=bindparam("is_shadow", type_=work.c.shadow.type),
     )
+)
+_KEEP_GEOMETRY = (
+    update(instances)
+    .where(instances.c.id == bindparam("instance"), instances.c.geometry.is_(None))
+    .values(geometry=bindparam("new_geometry"))
 )
 _HELD = (
     select(work.c.id, work.c.bundle_id, instances.c.content)

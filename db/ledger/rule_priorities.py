@@ -21,7 +21,7 @@ def keep_priorities(database: Database, now: datetime) -> int:
     """Give each waiting image whose study is known the priority of its study; return how many were changed.
 
     The study of an image is known once it was read. Of several rules the most urgent one counts. An image for whose
-    result a client waits stays first.
+    result a client waits stays first. Re-runs keep their priority, which holds their rows apart from arrivals.
     """
     with database.read() as connection:
         waiting = connection.execute(_WAITING, {"since": now - KEPT}).all()
@@ -49,7 +49,12 @@ _WAITING = (
     .select_from(rule_actions)
     .join(instances, instances.c.study_instance_uid == rule_actions.c.subject)
     .join(work, work.c.instance_id == instances.c.id)
-    .where(rule_actions.c.kind == "priority", rule_actions.c.at >= bindparam("since"), in_state(State.RECEIVED))
+    .where(
+        rule_actions.c.kind == "priority",
+        rule_actions.c.at >= bindparam("since"),
+        in_state(State.RECEIVED),
+        work.c.ordinal == 0,
+    )
 )
 _CHANGE = (
     update(work)

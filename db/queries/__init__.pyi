@@ -72,7 +72,7 @@ from db.queries.series import (
     studies_with_number,
     unformed_series,
 )
-from db.queries.series_order import StoredOrder, series_order, waiting_slices
+from db.queries.series_order import StoredOrder, series_order, waiting_slices, waiting_slices_of_study
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
@@ -280,6 +280,7 @@ __all__ = [
     "uris_of",
     "violations",
     "waiting_slices",
+    "waiting_slices_of_study",
     "waiting_studies",
     "with_copies",
     "withdrawn",

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, func, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
+from db.ledger.outbox import RERUN
 from db.tables import IN_BATCH, State, bundles, in_state, instances, sources, work
 
 
@@ -51,13 +52,16 @@ def rerun_candidates(database: Database, image_ids: Sequence[int]) -> Iterator[R
 
 
 def unfinished_reruns(database: Database, bundle_ids: Sequence[int]) -> int:
-    """Return the number of rows that wait for these bundles or are in batches for them; it reads partial indexes."""
+    """Return the number of rows that wait for these bundles or are in batches for them.
+
+    It reads partial indexes, and no row of an arrival that waits.
+    """
     with database.read() as connection:
         return sum(
             connection.execute(
                 select(func.count()).where(condition, work.c.ordinal > 0, work.c.bundle_id.in_(bundle_ids))
             ).scalar_one()
-            for condition in (in_state(State.RECEIVED), IN_BATCH)
+            for condition in (in_state(State.RECEIVED) & (work.c.priority == RERUN), IN_BATCH)
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, distinct, func, literal_column, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
@@ -20,6 +20,8 @@ _WAITS: ColumnElement[str] = literal_column(f"'{Reason.AWAITING_SERIES.value}'")
 class StoredOrder:
     """The order of the slices of a series, as it was stored when they were let go."""
 
+    study_instance_uid: str | None
+    """The study of the series; None if the series is not known."""
     stacks: Sequence[Sequence[tuple[int, int]]]
     """For each stack image id and frame of its slices; none if the series was not put in order."""
     left_out: Mapping[int, str]
@@ -31,13 +33,15 @@ class StoredOrder:
 def series_order(database: Database, series_instance_uid: str) -> StoredOrder:
     """Return the stored order of a series; an empty one if there is none."""
     with database.read() as connection:
-        stored = connection.execute(_ORDER, {"uid": series_instance_uid}).scalar_one_or_none() or {}
+        row = connection.execute(_ORDER, {"uid": series_instance_uid}).one_or_none()
+        stored = (row and row.stored_order) or {}
         stacks = [[(image_id, frame) for image_id, frame in stack] for stack in stored.get("stacks", [])]
         wanted = {image_id for stack in stacks for image_id, _ in stack}
         rows = execute_in_chunks(connection, _FILES, "images", wanted)
         files = {claimed.instance_id: claimed for claimed in (Claimed._make(row) for row in rows)}
     left_out = {int(image_id): reason for image_id, reason in stored.get("left_out", {}).items()}
-    return StoredOrder(stacks=stacks, left_out=left_out, files=files)
+    study = row.study_instance_uid if row else None
+    return StoredOrder(study_instance_uid=study, stacks=stacks, left_out=left_out, files=files)
 
 
 def waiting_slices(database: Database) -> int:
@@ -46,6 +50,24 @@ def waiting_slices(database: Database) -> int:
         return connection.execute(_WAITING).scalar_one()
 
 
-_ORDER = select(series.c.stored_order).where(series.c.series_instance_uid == bindparam("uid"))
+def waiting_slices_of_study(database: Database, study_instance_uid: str) -> int:
+    """Return the number of different instances of a study that wait until their series was put in order."""
+    with database.read() as connection:
+        return connection.execute(_WAITING_OF_STUDY, {"study": study_instance_uid}).scalar_one()
+
+
+_ORDER = select(series.c.stored_order, series.c.study_instance_uid).where(
+    series.c.series_instance_uid == bindparam("uid")
+)
 _FILES = SELECT_CLAIMED.where(instances.c.id.in_(bindparam("images", expanding=True)), work.c.ordinal == 0)
 _WAITING = select(func.count()).select_from(work).where(work.c.reason == _WAITS, in_state(State.RECEIVED))
+_WAITING_OF_STUDY = (
+    select(func.count(distinct(instances.c.sop_instance_uid)))
+    .join(work, work.c.instance_id == instances.c.id)
+    .where(
+        instances.c.study_instance_uid == bindparam("study"),
+        work.c.ordinal == 0,
+        work.c.reason.concat("") == _WAITS,  # an expression: the study leads the search
+        in_state(State.RECEIVED),
+    )
+)

@@ -125,7 +125,7 @@ class SeriesScheduler:
         return {each: cause for each, cause in causes.items() if cause is not None}
 
     def _complete(self, collecting: Collection[CollectingSeries], now: datetime) -> set[str]:
-        """Return the studies of which all images are there and have an outcome, among those that are to be counted."""
+        """Return the studies of which all images are there and none is still to be read, among those to be counted."""
         changes: dict[str, datetime] = {}
         for each in collecting:
             study = each.study_instance_uid
@@ -147,8 +147,11 @@ class SeriesScheduler:
 
 
 def _is_complete(database: Database, study_instance_uid: str, now: datetime) -> bool:
+    """Return whether all images are there, and each has an outcome or waits for the order of its series."""
     study = next(queries.studies(database, now=now, study_instance_uid=study_instance_uid), None)
-    return study is not None and study.completeness is queries.Completeness.COMPLETE and not study.unfinished
+    if study is None or study.completeness is not queries.Completeness.COMPLETE:
+        return False
+    return not study.unfinished or study.unfinished == queries.waiting_slices_of_study(database, study_instance_uid)
 
 
 def _last_end(nights: Nights, now: datetime) -> datetime:

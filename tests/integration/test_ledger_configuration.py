@@ -96,6 +96,16 @@ def test_a_bundle_is_known_by_its_digest(ledger_driver: LedgerDriver) -> None:
     assert (one.labels, one.normal_label, two.id) == (["clear", "nodule"], "clear", second)
 
 
+def test_a_bundle_of_series_is_one_although_it_was_registered_without(ledger_driver: LedgerDriver) -> None:
+    """A later registration without it takes nothing back."""
+    known = {"name": "lung", "version": "3", "digest": "1" * 64, "labels": ["clear", "nodule"], "normal_label": None}
+    seen = []
+    for of_series in (False, True, False):
+        ledger.register_bundle(ledger_driver.database, **known, of_series=of_series, now=ledger_driver.clock())
+        seen.append(rows_of(ledger_driver, bundles)[0].of_series)
+    assert seen == [False, True, True]
+
+
 def test_the_codes_of_a_bundle_are_those_of_its_latest_start(ledger_driver: LedgerDriver) -> None:
     """A start without codes says nothing of them; one with an empty list removes them. Another bundle keeps its own."""
     lesion = LabelCode(scheme="SCT", value="27925004", meaning="Nodule")

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from db import ledger, queries
+from db.alarm_tables import rule_actions
 from db.ledger import RERUN, Batch, RerunPlan
+from db.ledger.rule_priorities import keep_priorities
 from db.store_tables import opt_outs
-from db.tables import State, audit, work
+from db.tables import State, audit
 from imaging.facts import Facts
 from nightread.reasons import Reason
 
@@ -235,8 +237,11 @@ def test_a_rule_on_results_does_not_move_a_rerun_forward(
 ) -> None:
     """A priority of an arrival would put the row into a batch of first analyses; such rows are kept apart."""
     ledger_driver.register(build_arrivals(1))
-    ledger_driver.analyse_all(bundle_id=bundle_id)
+    ledger_driver.analyse_all(bundle_id=bundle_id, facts=Facts(study_instance_uid="1.2.3"))
     plan(ledger_driver, trial_id)
-    with ledger_driver.database.writer.begin() as connection:
-        connection.execute(update(work).where(work.c.ordinal == 0).values(priority=0))
+    database, now = ledger_driver.database, ledger_driver.clock()
+    with database.writer.begin() as connection:
+        action = {"rule": "urgent", "kind": "priority", "target": "1", "subject": "1.2.3", "instance_id": 1}
+        connection.execute(rule_actions.insert().values(**action, at=now))
+    assert keep_priorities(database, now) == 0
     assert {row.priority for row in further(ledger_driver)} == {RERUN}

@@ -11,7 +11,9 @@ from series_driver import STUDY, SeriesDriver
 
 from db import ledger
 from db.ledger import CollectingSeries, DueCause, Expected
+from db.tables import State
 from nightread.contract import FORM_SERIES_TASK
+from nightread.reasons import Reason
 from producer.dispatcher.series_schedule import DueRules
 
 
@@ -76,6 +78,25 @@ def test_a_complete_study_needs_no_quiet_time(dispatcher_driver: DispatcherDrive
     assert causes(series_driver) == []
     series_driver.ledger_driver.clock.advance(seconds=1)
     series_driver.record([10])
+    dispatcher_driver.sweep()
+    assert causes(series_driver) == [DueCause.COMPLETE]
+
+
+def test_a_complete_study_whose_slices_wait_for_their_order_needs_no_quiet_time(
+    dispatcher_driver: DispatcherDriver, series_driver: SeriesDriver
+) -> None:
+    """No further image comes, so the order can be made at once."""
+    expect(series_driver, 2)
+    later = series_driver.ledger_driver.clock() + timedelta(minutes=5)
+    for place in (0, 5):
+        series_driver.record(
+            [place],
+            content=f"{place:064x}",
+            state=State.RECEIVED,
+            reason=Reason.AWAITING_SERIES,
+            uncounted=True,
+            not_before=later,
+        )
     dispatcher_driver.sweep()
     assert causes(series_driver) == [DueCause.COMPLETE]
 

@@ -12,7 +12,7 @@ from worker_driver import BUNDLE, Array, FakeNetwork, WorkerDriver
 from db import ledger, queries
 from db.queries import Series
 from imaging.input_channel import InputChannel
-from models.routing import Rule, Rules
+from models.routing import Role, Rule, Rules
 from models.series.spec import SeriesSpec
 from nightread.reasons import Reason
 from worker.context import WorkerContext
@@ -201,3 +201,42 @@ def test_an_image_without_a_series_is_rejected(worker_driver: WorkerDriver) -> N
     context = context_of(worker_driver, NeighbourNetwork())
     worker_driver.put(a=with_values(1, StudyInstanceUID=""))
     assert worker_driver.analyse(context) == {"rejected": 1}
+
+
+def test_an_image_without_a_place_costs_only_the_network_that_needs_one(worker_driver: WorkerDriver) -> None:
+    """A shadow network never changes the result of another one."""
+    models = context_of(worker_driver, NeighbourNetwork()).model_set.models
+    (shadow,) = models
+    plain = LoadedModel(predictor=Predictor(BUNDLE, FakeNetwork()), bundle_id=worker_driver.bundle_id)
+    rules = Rules([Rule(bundle=BUNDLE.reference), Rule(bundle=shadow, role=Role.SHADOW)])
+    context = worker_driver.context(model_set=ModelSet(rules, {BUNDLE.reference: plain, **models}))
+    worker_driver.put(a=with_values(1, StudyInstanceUID=""))
+    assert worker_driver.analyse(context) == {"done": 1}
+    rows = [(row.ordinal, row.state, row.reason) for row in worker_driver.ledger_driver.work()]
+    assert rows == [(0, "done", None), (1, "rejected", Reason.SERIES_RULES)]
+
+
+def test_a_series_of_another_study_with_the_same_uid_is_rejected(worker_driver: WorkerDriver) -> None:
+    """Its slices would wait for ever: the order that is stored is that of the other study."""
+    context = context_of(worker_driver, NeighbourNetwork())
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.analyse(context)
+    own = {"ImagePositionPatient": [0, 0, 10], "ImageOrientationPatient": AXIAL}
+    worker_driver.put(c=with_values(3, StudyInstanceUID="1.2.9", SeriesInstanceUID=SERIES, **own))
+    form(context)
+    assert worker_driver.analyse(context) == {"done": 2, "rejected": 1}
+    assert worker_driver.outcomes()["c"] == ("rejected", Reason.SERIES_RULES)
+
+
+def test_a_rerun_fails_for_a_series_that_was_never_put_in_order(worker_driver: WorkerDriver) -> None:
+    """Otherwise its rows would wait for ever; the first results stay."""
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.analyse(worker_driver.context())
+    context = context_of(worker_driver, NeighbourNetwork())
+    (model,) = context.model_set.models.values()
+    images, now = [row.id for row in worker_driver.ledger_driver.instances()], context.clock()
+    ledger.plan_rerun(context.database, images, [model.bundle_id], shadow=False, actor="ann", now=now)
+    assert worker_driver.analyse(context) == {"failed": 2}
+    rows = [(row.ordinal, row.state, row.reason) for row in worker_driver.ledger_driver.work()]
+    assert rows == [(0, "done", None)] * 2 + [(1, "failed", Reason.AWAITING_SERIES)] * 2
+    assert queries.unfinished_reruns(context.database, [model.bundle_id]) == 0

@@ -12,6 +12,7 @@ from worker_driver import BUNDLE, FakeNetwork, WorkerDriver
 from db import ledger, queries
 from models.routing import Rule, Rules
 from models.series.spec import SeriesSpec
+from worker.analyse import analyse
 from worker.inference.model_set import LoadedModel, ModelSet
 from worker.inference.predictor import Predictor
 from worker.series.form import form_due_series
@@ -68,3 +69,27 @@ def test_images_of_other_bundles_have_no_geometry(worker_driver: WorkerDriver) -
     worker_driver.put(a=scan(1, 10))
     worker_driver.analyse(worker_driver.context())
     assert [row.geometry for row in worker_driver.ledger_driver.instances()] == [None]
+
+
+def test_a_rerun_forms_series(worker_driver: WorkerDriver) -> None:
+    """The first analysis read no geometry. While slices of the re-run wait, the result is partial."""
+    worker_driver.put(a=scan(1, 10), b=scan(2, 0), c=scan(3, 5))
+    worker_driver.analyse(worker_driver.context())
+    context = worker_driver.context(model_set=model_set(worker_driver), model=SLICES.reference)
+    (model,) = context.model_set.models.values()
+    images = [row.id for row in worker_driver.ledger_driver.instances()]
+    again = {"shadow": True, "actor": "ann", "now": context.clock()}
+    ledger.plan_rerun(context.database, images, [model.bundle_id], **again)
+    found = []
+    for count in (1, 9):
+        for batch in worker_driver.ledger_driver.form(count=count, images=1):
+            analyse(context, batch.id)
+        ledger.mark_all_due(context.database)
+        assert form_due_series(context) == {"series": 1, "failed": 0}
+        found += queries.series_list(context.database)
+    assert [(each.label, each.coverage, each.partial, each.shadow, each.revision) for each in found] == [
+        ("clear", "1 of 3", True, True, 1),
+        ("clear", "3 of 3", False, True, 2),
+    ]
+    assert all(row.geometry for row in worker_driver.ledger_driver.instances())
+    assert not list(queries.violations(context.database))

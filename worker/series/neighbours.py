@@ -21,10 +21,12 @@ from worker.context import WorkerContext
 from worker.decode import open_dicom_image
 from worker.fetching.files import fetch, is_in_store
 from worker.inference.predictor import Inputs
+from worker.model_notes import WithNeighbours
 from worker.series.hold import HoldSlice
 from worker.series.slices import SliceKey
 
 _NO_SERIES = "The model needs the neighbouring slices, and the image names no series or no study."
+_OTHER_STUDY = "A series of another study has the same UID, so the neighbouring slices are not known."
 
 
 @dataclass(kw_only=True)
@@ -58,6 +60,17 @@ class NeighbourReader:
         self._own: SliceInputs | None = None
         self._frame: Frame | None = None
 
+    def with_neighbours(self, image: Claimed, facts: Facts, dicom_image: DicomImage, bundle: str) -> WithNeighbours:
+        """Return what prepares the frames of an image. Raises HoldSlice as `inputs` does.
+
+        An image that is part of no stack is refused frame by frame: that concerns the networks that need neighbours,
+        and not the others that analyse the image.
+        """
+        try:
+            return self.inputs(image, facts, dicom_image, bundle).prepare
+        except RejectImage as error:
+            return _refusing(error)
+
     def inputs(self, image: Claimed, facts: Facts, dicom_image: DicomImage, bundle: str) -> SliceInputs:
         """Return what prepares the frames of an image. Raises HoldSlice if its series was not put in order yet.
 
@@ -67,7 +80,7 @@ class NeighbourReader:
             raise RejectImage(Reason.SERIES_RULES, _NO_SERIES)
         places = self._places(facts.series_instance_uid)
         if not any((image.instance_id, frame) in places for frame in range(dicom_image.frame_count)):
-            raise self._left_out(image, facts.series_instance_uid)
+            raise self._left_out(image, facts.series_instance_uid, facts.study_instance_uid)
         spec = self._context.model_set.models[bundle].bundle.series
         stands_in = spec is not None and spec.bad_slice == SLICE
         return SliceInputs(reader=self, image=image, dicom_image=dicom_image, stands_in=stands_in)
@@ -124,10 +137,20 @@ class NeighbourReader:
             }
         return self._stacks[series_instance_uid]
 
-    def _left_out(self, image: Claimed, series_instance_uid: str) -> ImageError:
-        reason = queries.series_order(self._context.database, series_instance_uid).left_out.get(image.instance_id)
+    def _left_out(self, image: Claimed, series_instance_uid: str, study_instance_uid: str) -> ImageError:
+        order = queries.series_order(self._context.database, series_instance_uid)
+        if order.study_instance_uid not in (None, study_instance_uid):
+            return RejectImage(Reason.SERIES_RULES, _OTHER_STUDY)
+        reason = order.left_out.get(image.instance_id)
         if reason is None:
             return HoldSlice()
         if reason == Reason.AMBIGUOUS_SERIES:
             return RejectImage(Reason.AMBIGUOUS_SERIES)
         return RejectImage(Reason.SERIES_RULES, f"The image is part of no stack of its series ({reason}).")
+
+
+def _refusing(refusal: RejectImage) -> WithNeighbours:
+    def refuse(_frame: Frame, _spec: InputSpec, _out: Inputs) -> Inputs:
+        raise refusal
+
+    return refuse

@@ -43,7 +43,7 @@ def counted_slices(slices: SeriesSlices, bundle_id: int, postprocessing: Postpro
     done = {row.image_id: row for row in slices.rows if row.bundle_id == bundle_id and row.state == State.DONE}
     first = {row.image_id: row for row in slices.rows if row.ordinal == 0}
     bad = {row.image_id for row in slices.rows if _counts(row, bundle_id) and is_bad(row)} - done.keys()
-    unfinished = {row.image_id for row in first.values() if row.state in UNFINISHED}
+    unfinished = {row.image_id for row in slices.rows if _counts(row, bundle_id) and row.state in UNFINISHED}
     scores = {image_id: dict(_scores(row, slices)) for image_id, row in done.items()}
     left_out = _less_suspicious(done, scores, postprocessing)
     counted = [row for row in first.values() if row.image_id in scores.keys() | bad | unfinished]

@@ -12,6 +12,7 @@ from ledger_driver import LedgerDriver
 from db import ledger, queries
 from db.engine import Database
 from db.ledger import Arrival, NewRoute
+from db.queries.bundles import bundles_by_id
 from imaging.facts import Facts
 from imaging.patient import PatientHasher
 
@@ -47,6 +48,17 @@ def test_rules_are_put_into_force_and_taken_out(nightread: Nightread) -> None:
     assert (code, [rule["rule"] for rule in json.loads(text)]) == (0, [second["rule"]])
     assert nightread("models", "deactivate", "phantom")[0] == 0
     assert "There are no routing rules" in nightread("models", "route")[1]
+
+
+def test_the_slices_of_a_routed_bundle_of_series_make_series(nightread: Nightread, database: Database) -> None:
+    """So do those of the bundle that takes its place."""
+    for version in ("8", "9"):
+        named = ("phantom", "--version", version, "--aggregate", "max")
+        assert nightread("models", "for-series", *named)[0] == 0
+    assert nightread("models", "activate", "phantom@8")[0] == 0
+    assert nightread("models", "activate", "phantom@9", "--replaces", "phantom@8")[0] == 0
+    with database.read() as connection:
+        assert {bundle.of_series for bundle in bundles_by_id(connection).values()} == {True}
 
 
 @pytest.mark.parametrize(
