@@ -115,7 +115,11 @@ _RESULTS = (
         _number_of(work.c.remarks.contains(Remark.NEAR_DOMAIN_EDGE.value)).label("edge"),
     )
     .join(bundles, bundles.c.id == work.c.bundle_id)
-    .where(*_IN_TIME, work.c.state == State.DONE.value, work.c.score.is_not(None))
+    .where(
+        *_IN_TIME,
+        work.c.state.concat("") == State.DONE.value,  # an expression: the range of times leads the search
+        work.c.score.is_not(None),
+    )
     .group_by(bundles.c.name, bundles.c.version, work.c.label)
 )
 _REJECTED = select(_number_of(work.c.reason == Reason.OUT_OF_DOMAIN.value), func.count()).where(

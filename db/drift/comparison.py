@@ -49,12 +49,13 @@ class NightDrift:
 
 
 def refresh_night(database: Database, nights: Nights, evening: date, *, again: bool = False) -> None:
-    """Count the results of a night if this was not done, or if their number has changed, and compare it.
+    """Count the results of a night if this was not done, or if there are more of them now, and compare it.
 
-    With `again` they are counted in any case. A night whose reference was replaced is compared again from its counts.
+    With `again` they are counted in any case. Fewer results were purged: what was counted before stays. A night whose
+    reference was replaced is compared again from its counts.
     """
     since, until = period(nights, evening)
-    if again or results_in(database, since, until) != _counted(database, evening):
+    if again or results_in(database, since, until) > _counted(database, evening):
         keep_night(database, nights, evening)
     for each in (evening, _before(database, evening)):
         if each is not None:
@@ -84,17 +85,22 @@ def night_drift(database: Database, evening: date) -> list[NightDrift]:
 def _compare(database: Database, evening: date) -> None:
     references, known = references_in_force(database), _results(database, evening)
     for bundle_id, night in kept_night(database, evening).items():
-        reference = references.get(bundle_id)
-        if reference and known[bundle_id].reference_id != reference.id:
-            _keep_comparison(database, evening, night, reference)
+        reference, result = references.get(bundle_id), known.get(bundle_id)
+        if reference and result and result.reference_id != reference.id:
+            _keep_comparison(database, result, night, reference)
 
 
-def _keep_comparison(database: Database, evening: date, night: BundleNight, reference: StoredReference) -> None:
+def _keep_comparison(database: Database, result: Row[Any], night: BundleNight, reference: StoredReference) -> None:
+    """Compare a night, unless it is counted again meanwhile by another process, which compares it then."""
     content = reference_content(database, reference.id)
     comparisons = compare_night(content, of_fields(night, content.fields))
     changed = (
         update(drift_results)
-        .where(drift_results.c.evening == evening.isoformat(), drift_results.c.bundle_id == reference.bundle_id)
+        .where(
+            drift_results.c.evening == result.evening,
+            drift_results.c.bundle_id == result.bundle_id,
+            drift_results.c.images == result.images,
+        )
         .values(reference_id=reference.id, comparisons=[each.to_json() for each in comparisons])
     )
     database.write(lambda connection: connection.execute(changed))

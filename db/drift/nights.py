@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select
 
-from db.drift.results import BinnedResults, binned_results
+from db.drift.lock import lock_drift
+from db.drift.results import IS_RESULT, BinnedResults, binned_results
 from db.drift_tables import drift_nights, drift_results
 from db.engine import Database
-from db.tables import State, work
+from db.tables import work
 from nightread.drift.measures import Counts
 from nightread.drift.reference import Stratum
 from nightread.nights import Nights
@@ -31,12 +32,7 @@ def results_in(database: Database, since: datetime, until: datetime) -> int:
     statement = (
         select(func.count())
         .select_from(work)
-        .where(
-            work.c.finished_at >= since,
-            work.c.finished_at < until,
-            work.c.state.concat("") == State.DONE.value,  # an expression: the range of times leads the search
-            work.c.score.is_not(None),
-        )
+        .where(work.c.finished_at >= since, work.c.finished_at < until, *IS_RESULT)
     )
     with database.read() as connection:
         return connection.execute(statement).scalar_one()
@@ -66,6 +62,7 @@ def keep_night(database: Database, nights: Nights, evening: date) -> None:
     ]
 
     def transaction(connection: Connection) -> None:
+        lock_drift(connection)
         oldest = (evening - timedelta(days=KEPT_NIGHTS)).isoformat()
         for table in (drift_results, drift_nights):
             connection.execute(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, insert, select, update
 
+from db.drift.lock import lock_drift
 from db.drift.nights import period
 from db.drift.results import binned_results
 from db.drift_tables import drift_references
@@ -93,6 +94,7 @@ def set_reference(
     """Compare a bundle with this reference from now on; the audit table says who chose it."""
 
     def transaction(connection: Connection) -> None:
+        lock_drift(connection)
         connection.execute(_END.where(drift_references.c.bundle_id == bundle_id).values(ended_at=now))
         values = _values(bundle_id, reference, span, actor, now)
         (reference_id,) = connection.execute(insert(drift_references).values(**values)).inserted_primary_key or (None,)
@@ -111,6 +113,7 @@ def offer_reference(database: Database, bundle_id: int, content: Mapping[str, An
     reference = DriftReference.from_json(content)
 
     def transaction(connection: Connection) -> None:
+        lock_drift(connection)
         known = select(drift_references.c.id).where(drift_references.c.bundle_id == bundle_id).limit(1)
         if connection.execute(known).first() is None:
             connection.execute(insert(drift_references).values(**_values(bundle_id, reference, None, "bundle", now)))

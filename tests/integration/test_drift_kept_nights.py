@@ -138,6 +138,7 @@ def test_what_is_kept_survives_a_purge_and_names_nobody(compared: LedgerDriver, 
     assert all(row.intensities is None for row in compared.work())
     assert all(row.device_model is None and row.pixel_spacing is None for row in compared.instances())
     assert list(queries.violations(compared.database)) == []
+    refresh_night(compared.database, NIGHTS, evening_of(4))
     assert set(kept_night(compared.database, evening_of(4))[bundle_id]) == set(before[bundle_id])
     with compared.database.read() as connection:
         texts = [

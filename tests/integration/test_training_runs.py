@@ -17,6 +17,7 @@ from imaging.spec import InputSpec, Intensity
 from models.bundle import load_bundle
 from models.datasets.arrays import array_examples, array_frame, array_spec
 from models.datasets.dataset import BY_IMAGE, Dataset, Examples
+from models.drift_reference import DRIFT_FILE, read_reference
 from models.runtimes.keras_network import load_keras_network
 from models.training.checkpoint import FOLDER, Checkpoint
 from models.training.legacy_h5 import CLASSIC_FILE
@@ -103,7 +104,8 @@ def test_a_training_writes_a_complete_bundle(training_request: RequestFactory) -
     assert trained.evaluation.accuracy == 1.0
     written = {path.name for path in folder.iterdir()}
     reports = {"training.json", "training.html", "evaluation.json", "evaluation.html", CURVES_FILE}
-    assert {"bundle.json", "model.keras", "model.onnx", *reports, CLASSIC_FILE} == written
+    assert {"bundle.json", "model.keras", "model.onnx", *reports, DRIFT_FILE, CLASSIC_FILE} == written
+    assert read_reference(folder, trained.bundle.labels) is not None
     record = (folder / "training.json").read_text()
     compared = json.loads(record)["onnx"]["compared"]
     assert compared["frames"] == json.loads(record)["data"]["frames"]["validation"]

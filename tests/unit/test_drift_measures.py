@@ -64,6 +64,14 @@ def test_an_image_has_the_mean_of_its_frames() -> None:
     assert InputLevels().by_image() == {}
 
 
+def test_chunks_of_one_frame_are_frames_of_one_image() -> None:
+    """As many chunks as frames does not mean as many images."""
+    levels = InputLevels()
+    for level in (10, 20):
+        levels.add([(7, 1)], np.array([[level] * 5], np.uint8))
+    assert unpack(list(levels.by_image().values()))[0].tolist() == [[15] * 5]
+
+
 @pytest.mark.parametrize(
     ("measure", "changed", "expected"),
     [

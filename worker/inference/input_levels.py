@@ -25,8 +25,10 @@ class InputLevels:
             return {}
         levels = np.concatenate(self._levels)
         work_ids = [work_id for work_id, _ in self._frames]
-        if len(work_ids) == len(levels):  # one frame each, which is much faster
-            return dict(zip(work_ids, pack(levels), strict=True))
+        if len(work_ids) == len(levels):  # one frame each, which is much faster, unless an image was added in parts
+            found = dict(zip(work_ids, pack(levels), strict=True))
+            if len(found) == len(levels):
+                return found
         of_frames = np.repeat(work_ids, [frames for _, frames in self._frames])
         begins = np.flatnonzero(np.diff(of_frames, prepend=of_frames[0] - 1))
         counts = np.diff(begins, append=len(of_frames))
