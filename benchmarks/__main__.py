@@ -24,11 +24,15 @@ console = Console(width=150 if not sys.stdout.isatty() else None)
 @click.option("--quick", is_flag=True, help="Measure a few images once, to check that the benchmark works.")
 @click.option("--repeat", type=click.IntRange(1), help="Number of repetitions of each row [3; 1 with --quick].")
 @click.option(
+    "--series", type=click.IntRange(1, 4000), help="Number of series of the row series [1000; 2 with --quick]."
+)
+@click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="File for all values as JSON."
 )
-def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, json_file: Path | None) -> None:
+def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, series: int | None, json_file: Path | None) -> None:
     """Measure the rows of the speed budget and print one table. Exit code 1: a row could not be measured."""
-    plan = Plan(processes=slots(load_settings()), repeat=repeat or (1 if quick else 3), quick=quick, log=_log)
+    processes, repeat = slots(load_settings()), repeat or (1 if quick else 3)
+    plan = Plan(processes=processes, repeat=repeat, quick=quick, log=_log, series=series)
     figures: list[Figure] = []
     failed = False
     for name in chosen or ROWS:

@@ -17,6 +17,8 @@ class Plan:
     quick: bool
     """Measure only a few images, to check that the benchmark works; the figures mean nothing."""
     log: Callable[[str], None]
+    series: int | None = None
+    """Number of series for the row `series`; None: 1,000, or a few with `quick`."""
 
     def count(self, full: int, quick: int) -> int:
         """Return the number of images, or other items, for this plan."""

@@ -18,6 +18,7 @@ from benchmarks import (
     pictures,
     saturation,
     scaling,
+    series_rate,
     start_times,
     status_time,
 )
@@ -49,6 +50,7 @@ EXTRA: dict[str, Measure] = {
     "pages-postgresql": partial(page_times.measure, kind="PostgreSQL"),
     "status": partial(status_time.measure, kind="SQLite"),
     "status-postgresql": partial(status_time.measure, kind="PostgreSQL"),
+    "series": series_rate.measure,
     "night": partial(one_night.measure, kind="SQLite"),
     "night-postgresql": partial(one_night.measure, kind="PostgreSQL"),
     "ten-million": partial(large_record.measure, kind="SQLite"),

@@ -16,12 +16,15 @@ from benchmarks.workloads import WARM_UP, write
 from cli.embedded.pipeline import Pipeline, pipeline
 from db import queries
 from db.engine import Database
+from db.series_tables import series_results
 from db.tables import batches, contents, instances, predictions, work
 from nightread.clock import utc_now
 from nightread.settings import Settings, load_settings
 from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
+WriteSome = Callable[[Path, int, int], object]
+"""Writes a new folder with so many images, numbered from the third argument."""
 _FAIL_FAST: dict[str, Any] = {"retry_limit": 1, "breaker_images": 0}
 """Settings with which a failed image ends the measurement instead of pausing it."""
 
@@ -33,7 +36,7 @@ class Run:
     images: int
     seconds: float
     """Time from the start of the scan until the last batch is recorded, without that last commit (about 15 ms) and
-    without start and end of processes."""
+    without start and end of processes; with results of series, until the last of them is formed."""
     cpu: dict[str, float]
     """Processor microseconds per image by part (benchmarks.process_times)."""
     phases: dict[str, float]
@@ -114,15 +117,29 @@ def describe(run: Run) -> str:
     return f"us of CPU per image: {process_times.describe(run.cpu)}; wall-clock us in a worker process: {phases}"
 
 
+def write_warm_up(folder: Path, images: int, first: int) -> None:
+    """Write small films, numbered from `first`."""
+    write(WARM_UP, folder, images, first=first)
+
+
 @contextmanager
 def warm(
-    work_dir: Path, plan: Plan, *, processes: int | None = None, database_url: str | None = None
+    work_dir: Path,
+    plan: Plan,
+    *,
+    processes: int | None = None,
+    database_url: str | None = None,
+    model: str = "phantom",
+    write_some: WriteSome = write_warm_up,
 ) -> Iterator[WarmPipeline]:
-    """Start a pipeline with its state in `work_dir`, and let each of its worker processes analyse a batch."""
+    """Start a pipeline with its state in `work_dir`, and let each of its worker processes analyse a batch.
+
+    `model` may be a bundle in `work_dir`/state/bundles; `write_some` writes images that it can analyse.
+    """
     processes = processes or plan.processes
     settings = load_settings(
         state_dir=work_dir / "state",
-        model="phantom",
+        model=model,
         workers=processes,
         database_url=database_url,
         redis_url=None,
@@ -130,15 +147,16 @@ def warm(
     )
     with pipeline(settings, with_worker=True, report=plan.log) as embedded:
         for number in itertools.count():
-            _analyse_some(embedded, work_dir / "warm-up" / str(number), settings, images=32 * processes, first=number)
+            folder, images = work_dir / "warm-up" / str(number), 32 * processes
+            write_some(folder, images, number * images)
+            _analyse_some(embedded, folder, settings, images)
             if _processes_at_work(embedded.database) == processes:
                 break
         yield WarmPipeline(embedded=embedded, settings=settings)
 
 
-def _analyse_some(embedded: Pipeline, folder: Path, settings: Settings, *, images: int, first: int) -> None:
+def _analyse_some(embedded: Pipeline, folder: Path, settings: Settings, images: int) -> None:
     """Analyse a small folder; after a few calls each process of the pool has analysed a batch."""
-    write(WARM_UP, folder, images, first=first * images)
     intake = Intake(settings, embedded.database, Folder.from_path(folder, settings), lambda _new: None)
     intake.register_all()
     embedded.drain([intake.source_id], lambda _unfinished: None)
@@ -165,8 +183,10 @@ def _batches_since(database: Database, started: datetime) -> tuple[datetime, dic
         rows = connection.execute(
             select(batches.c.finished_at, batches.c.seconds).where(batches.c.created_at >= started)
         ).all()
+        formed = connection.execute(select(func.max(series_results.c.formed_at))).scalar_one()
     phases: dict[str, float] = {}
     for row in rows:
         for phase, seconds in (row.seconds or {}).items():
             phases[phase] = phases.get(phase, 0.0) + seconds
-    return max(row.finished_at for row in rows), phases, len(rows)
+    ended = max(row.finished_at for row in rows)
+    return max(ended, formed or ended), phases, len(rows)

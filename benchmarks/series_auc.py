@@ -5,6 +5,8 @@ head, which is a small network over these scores in their order, trained on the 
 docs/series.md.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +18,33 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from models.bundle import load_bundle
+from models.bundle import Bundle, load_bundle
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset
-from models.evaluation.bootstrap import image_weights, interval, resampling, weighted_figures
+from models.evaluation.bootstrap import interval, resampling, sampled_figures, weighted_figures
+from models.evaluation.matching import PARTS, matched, part_of
 from models.evaluation.predictions import Predictions, image_predictions, stored_predictions
 from models.networks.scoring import Scored, score
 from models.postprocessing import Postprocessing
 from models.runtimes.load import load_network
 
 Sequences = NDArray[np.float32]
+_FIGURE = "macro_roc_auc"
 _ROUNDS = 1000
 _EPOCHS = 60
 _WIDTH = 16
 _SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way from slices to series."""
+
+    bundle: str
+    way: str
+    auc: float
+    rounds: NDArray[np.float64]
+    """(rounds,): the ROC-AUC of each round of the bootstrap. All rows draw the same patients in a round."""
 
 
 def padded(scored: Scored) -> Sequences:
@@ -39,6 +54,22 @@ def padded(scored: Scored) -> Sequences:
     for series, place in zip(np.split(scored.scores, np.cumsum(lengths)[:-1]), sequences, strict=True):
         place[: len(series)] = series
     return sequences
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """Return several parts of one data set as one. They share no patient, so each has its own numbers."""
+    images, patients, image_of, numbers = 0, 0, [], []
+    for part in parts:
+        own = np.arange(len(part.truth)) if part.patients is None else np.unique(part.patients, return_inverse=True)[1]
+        image_of.append(part.image_of + images)
+        numbers.append(own + patients)
+        images, patients = images + len(part.truth), patients + int(own.max()) + 1
+    return Scored(
+        truth=np.concatenate([part.truth for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        image_of=np.concatenate(image_of),
+        patients=np.concatenate(numbers),
+    )
 
 
 def trained_head(sequences: Sequences, truth: NDArray[np.float32], activation: str) -> Any:
@@ -63,43 +94,63 @@ def head_predictions(postprocessing: Postprocessing, train: Scored, test: Scored
     return stored_predictions(postprocessing, truth=test.truth, scores=scores, given=given, patients=test.patients)
 
 
-def auc_text(predictions: Predictions) -> str:
-    """Return the ROC-AUC of the series with its 95 % interval, resampled by patient."""
+def measured(bundle: Bundle, way: str, predictions: Predictions) -> Row:
+    """Return the ROC-AUC of the series, and that of each round in which their patients are drawn again."""
     plan = resampling(predictions, rounds=_ROUNDS, seed=_SEED)
-    once = weighted_figures(predictions, np.ones((1, len(predictions.truth))))["macro_roc_auc"][0]
-    rounds = np.concatenate(
-        [weighted_figures(predictions, weights)["macro_roc_auc"] for weights in image_weights(predictions, plan)]
-    )
-    found = interval(rounds)
-    return f"{once:.3f} ({found.low or 0:.3f} to {found.high or 0:.3f})"
+    once = weighted_figures(predictions, np.ones((1, len(predictions.truth))))[_FIGURE][0]
+    rounds = sampled_figures(predictions, plan)[_FIGURE]
+    return Row(bundle=bundle.reference, way=way, auc=float(once), rounds=rounds)
 
 
-def compared(folder: Path, dataset: Dataset) -> list[tuple[str, str, str]]:
-    """Return bundle, way and AUC for both ways of one bundle."""
+def compared(folder: Path, dataset: Dataset, unseen: Dataset | None) -> Iterator[Row]:
+    """Yield both ways of one bundle, measured on the test part, or on all parts of a data set that is unseen."""
     bundle = load_bundle(folder)
     network = load_network(bundle)
-    train, test = score(network, dataset.train), score(network, dataset.test)
-    by_aggregate = image_predictions(bundle.postprocessing, test)
-    by_head = head_predictions(bundle.postprocessing, train, test)
-    return [
-        (bundle.reference, bundle.postprocessing.aggregate, auc_text(by_aggregate)),
-        (bundle.reference, "sequence head", auc_text(by_head)),
-    ]
+    train = score(network, matched(bundle, dataset, dataset.train))
+    source, parts = (dataset, PARTS[:1]) if unseen is None else (unseen, PARTS)
+    test = joined([score(network, matched(bundle, source, part_of(source, part))) for part in parts])
+    yield measured(bundle, bundle.postprocessing.aggregate, image_predictions(bundle.postprocessing, test))
+    yield measured(bundle, "sequence head", head_predictions(bundle.postprocessing, train, test))
+
+
+def show(rows: Sequence[Row], title: str) -> None:
+    """Print the rows; differences are to the first one, with the same patients in each round."""
+    table = Table("bundle", "series from slices by", "ROC-AUC", "more than the first row", title=title)
+    for row in rows:
+        first = rows[0]
+        difference = "" if row is first else _with_interval(row.auc - first.auc, row.rounds - first.rounds, "+.3f")
+        table.add_row(row.bundle, row.way, _with_interval(row.auc, row.rounds, ".3f"), difference)
+    Console(width=120).print(table)
+
+
+def _with_interval(value: float, rounds: NDArray[np.float64], digits: str) -> str:
+    found = interval(rounds)
+    if found.low is None or found.high is None:
+        return f"{value:{digits}}"
+    return f"{value:{digits}} ({found.low:{digits}} to {found.high:{digits}})"
 
 
 @click.command()
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--data", required=True, help="dicom-series:FOLDER")
+@click.option("--data", required=True, metavar="KIND:PATH", help="Series of the training: dicom-series:FOLDER.")
 @click.option("--labels", "labels_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--seed", default=0, help="Seed of the split: that of the training.")
-def main(bundles: tuple[Path, ...], data: str, labels_file: Path | None, seed: int) -> None:
-    """Print a table of ROC-AUCs."""
+@click.option("--unseen", metavar="KIND:PATH", help="Series of which no network knows any; else the test part is used.")
+@click.option("--unseen-labels", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(
+    bundles: tuple[Path, ...],
+    data: str,
+    labels_file: Path | None,
+    seed: int,
+    unseen: str | None,
+    unseen_labels: Path | None,
+) -> None:
+    """Print a table of ROC-AUCs with 95 % intervals, resampled by patient."""
     dataset = open_dataset(data, labels_file=labels_file, seed=seed)
-    table = Table("bundle", "series from slices by", f"ROC-AUC of {dataset.test.images} test series")
-    for folder in bundles:
-        for row in compared(folder, dataset):
-            table.add_row(*row)
-    Console().print(table)
+    others = None if unseen is None else open_dataset(unseen, labels_file=unseen_labels, seed=seed)
+    rows = [row for folder in bundles for row in compared(folder, dataset, others)]
+    parts = [dataset.test] if others is None else [others.train, others.validation, others.test]
+    show(rows, f"{sum(part.images for part in parts)} series")
 
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ def for_series_command(
 
     \b
     Examples:
-      nightread models for-series ct-nodule@1.0 --version 1.1 --aggregate max --minimum-slices 20
-      nightread models for-series ct-nodule@1.0 --version 1.2 --aggregate run --count 3 --threshold nodule 1
-      nightread models for-series ct-nodule@1.0 --version 1.3 --aggregate head --head head.onnx
+      nightread models for-series ct-nodule --version 1.2 --aggregate max --minimum-slices 20
+      nightread models for-series ct-nodule --version 1.3 --aggregate run --count 3 --threshold nodule 1
+      nightread models for-series ct-nodule --version 1.4 --aggregate head --head head.onnx
     """  # noqa: D301 - click reads the backspace itself
     spec = _spec(options)
     settings = settings_from(**options)

@@ -67,6 +67,18 @@ def test_shipped_bundles_contain_their_evaluation(name: str, goal: float) -> Non
     assert min(measured["evaluation"][figure] for figure in ("macro_precision", "macro_recall", "accuracy")) >= goal
 
 
+def test_the_shipped_bundle_for_series_contains_its_evaluation() -> None:
+    """evaluation.json is about these weights, its ROC-AUC is by series, and all files together have less than 2 MB."""
+    shipped = find_bundle("ct-nodule")
+    measured = json.loads((shipped.path / "evaluation.json").read_text())
+    assert measured["digest"] == shipped.digest
+    assert (measured["data"]["part"], measured["data"]["split"]) == ("test", "patient")
+    assert measured["evaluation"]["macro_roc_auc"] >= 0.9
+    assert shipped.series is not None
+    assert shipped.spec.reach == (-2, 2)
+    assert sum(file.stat().st_size for file in shipped.path.iterdir()) < 2_000_000
+
+
 def test_padded_micro_batches_score_as_unpadded_ones(bundle: Bundle, network: Network, unseen: Examples) -> None:
     """Padding and other images in the batch do not change a score."""
     inputs = unseen.inputs(range(75), bundle.spec)

@@ -82,8 +82,8 @@ def test_a_broken_or_foreign_file_is_refused(tmp_path: Path) -> None:
         read_reference(tmp_path, ("a", "b"))
 
 
-@pytest.mark.parametrize("name", ["phantom", "mnist-cnn"])
+@pytest.mark.parametrize("name", ["phantom", "mnist-cnn", "ct-nodule"])
 def test_shipped_bundles_have_a_reference(name: str) -> None:
     """Made by `nightread models drift-reference` from their validation parts."""
-    labels = LABELS if name == "phantom" else tuple("0123456789")
+    labels = {"phantom": LABELS, "mnist-cnn": tuple("0123456789"), "ct-nodule": (LABELS[1],)}[name]
     assert read_reference(Path(__file__).parents[2] / "models" / "bundles" / name, labels) is not None

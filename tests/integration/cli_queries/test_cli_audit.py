@@ -122,8 +122,12 @@ def test_models_are_listed_and_shown_with_their_digest_verified(nightread: Night
     listed = json.loads(nightread("models", "list", "--json")[1])
     shown = json.loads(nightread("models", "show", "phantom", "--json")[1])
 
-    assert [(model["name"], model["verified"]) for model in listed] == [("mnist-cnn", True), ("phantom", True)]
-    assert shown["digest"] == listed[1]["digest"]
+    assert [(model["name"], model["verified"]) for model in listed] == [
+        ("ct-nodule", True),
+        ("mnist-cnn", True),
+        ("phantom", True),
+    ]
+    assert shown["digest"] == listed[2]["digest"]
     assert shown["evaluation"]["evaluation"]["macro_recall"] > 0.9
     text = nightread("models", "show", "phantom")[1]
     assert "verified" in text
@@ -143,6 +147,7 @@ def test_a_changed_bundle_is_listed_as_not_verified(nightread: Nightread, state_
     assert code == 0
     assert [(model["name"], model["verified"]) for model in json.loads(text)] == [
         ("broken", False),
+        ("ct-nodule", True),
         ("mnist-cnn", True),
         ("phantom", True),
     ]
