@@ -55,7 +55,7 @@ class LedgerDriver:
 
     def register_trial_bundle(self) -> int:
         """Register a bundle named `t`; return its id."""
-        known = {"name": "t", "version": "1", "digest": "t" * 64, "labels": ["a"], "normal_label": None}
+        known = {"name": "t", "version": "1", "digest": "t" * 64, "labels": ["a", "b"], "normal_label": None}
         return ledger.register_bundle(self.database, now=self.clock(), **known)  # type: ignore[arg-type]
 
     def pause_id(self) -> int:
