@@ -74,7 +74,7 @@ def _rounds(plan: Plan, workload: Workload, files: list[Path], work_dir: Path) -
             whole.delete_images()
             done = {}
             for name in _rotated([*turns], number):
-                _warm_page_cache(files)
+                warm_page_cache(files)
                 done[name] = turns[name]()
             yield _log(plan, workload, Round(**done))  # type: ignore[arg-type]
 
@@ -84,7 +84,7 @@ def _rotated(names: list[str], by: int) -> list[str]:
     return names[by % len(names) :] + names[: by % len(names)]
 
 
-def _warm_page_cache(files: Sequence[Path]) -> None:
+def warm_page_cache(files: Sequence[Path]) -> None:
     """Read all files: a virtual machine may drop cached pages within seconds, and then the disk would be measured."""
     for path in files:
         path.read_bytes()

@@ -2,7 +2,7 @@
 
 Such a slice is held back at its first reading, until its series was put in order. At its second reading the files of
 its neighbours are read too. Each process keeps as many slices as the channels reach, so that the slices of a batch,
-which come in about this order, are decoded about once.
+which often come in about this order, are then decoded about once.
 """
 
 from collections.abc import Mapping, Sequence
