@@ -53,9 +53,9 @@ class LedgerDriver:
             now=self.clock(),
         )
 
-    def register_trial_bundle(self) -> int:
-        """Register a bundle named `t`; return its id."""
-        known = {"name": "t", "version": "1", "digest": "t" * 64, "labels": ["a", "b"], "normal_label": None}
+    def register_trial_bundle(self, labels: Sequence[str] = ("a",)) -> int:
+        """Register a bundle named `t` with these labels; return its id."""
+        known = {"name": "t", "version": "1", "digest": "t" * 64, "labels": list(labels), "normal_label": None}
         return ledger.register_bundle(self.database, now=self.clock(), **known)  # type: ignore[arg-type]
 
     def pause_id(self) -> int:

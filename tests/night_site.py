@@ -241,7 +241,7 @@ def night_site(
             store_id=store_id,
             sender_ids=ids,
             disk=disk,
-            bundle_id=driver.register_trial_bundle(),
+            bundle_id=driver.register_trial_bundle(labels=("a", "b")),
         )
 
 
