@@ -170,7 +170,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = (
         "out_of_memory",
         Fault.FAILED,
-        ("The memory was not sufficient for this image, even alone in its batch."),
+        "The memory was not sufficient for this image, even alone in its batch.",
     )
     KILLED_WORKER = "killed_worker", Fault.FAILED, "The worker process died at every attempt to analyse this image."
     BAD_SCORES = "bad_scores", Fault.FAILED, "The model returned scores that are not finite numbers."

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from dicom_files import with_values
 from ledger_driver import LedgerDriver
+from sqlalchemy import select
 from worker_driver import BUNDLE, Array, FakeNetwork, WorkerDriver
 
 from db import ledger, queries
 from db.queries import Series
+from db.tables import instances
 from imaging.input_channel import InputChannel
 from models.routing import Role, Rule, Rules
 from models.series.spec import SeriesSpec
@@ -162,6 +164,27 @@ def test_a_damaged_neighbour_costs_what_the_bundle_says(
     assert worker_driver.analyse(context) == outcomes
     (result,) = form(context)
     assert result.coverage == f"{outcomes['done']} of 3" if cost == "slice" else result.label is None or result.slices
+
+
+def test_a_neighbour_that_changed_leaves_size_and_time_of_the_slice(worker_driver: WorkerDriver) -> None:
+    """The slice is tried again, as the file that it is."""
+    context = context_of(worker_driver, NeighbourNetwork())
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5))
+    worker_driver.analyse(context)
+    form(context)
+    before = _sizes(context)
+    changed = worker_driver.inbox / "b"
+    changed.write_bytes(changed.read_bytes() + bytes(2))
+
+    assert worker_driver.analyse(context) == {"received": 2}
+
+    after = _sizes(context)
+    assert (after["a"], after["b"] - before["b"]) == (before["a"], 2)
+
+
+def _sizes(context: WorkerContext) -> dict[str, int]:
+    with context.database.read() as connection:
+        return {row.uri: row.size for row in connection.execute(select(instances.c.uri, instances.c.size))}
 
 
 def test_a_slice_that_belongs_to_no_stack_is_rejected(worker_driver: WorkerDriver) -> None:

@@ -19,7 +19,7 @@ from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.reasons import Reason
 from worker.context import WorkerContext
 from worker.decode import open_dicom_image
-from worker.fetching.files import fetch, is_in_store
+from worker.fetching.files import FileChangedError, fetch, is_in_store
 from worker.inference.predictor import Inputs
 from worker.model_notes import WithNeighbours
 from worker.series.hold import HoldSlice
@@ -108,6 +108,9 @@ class NeighbourReader:
             return frame if index == frame.index else own.dicom_image.frame(index)
         try:
             return self._other(stack.files.get(image_id), index)
+        except FileChangedError as error:
+            # Its size and time are those of the neighbour, and must not be recorded for this image.
+            raise RetryImage(Reason.STILL_CHANGING, "The file of a neighbouring slice changed.") from error
         except RetryImage:
             raise
         except ImageError:
