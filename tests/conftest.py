@@ -10,6 +10,7 @@ import pytest
 import skip_reasons
 from databases import NewSqlite, sqlite_copy
 from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_outcome
+from logging_state import logging_restored
 from redis import Redis
 from servers import PostgresServer, named_postgres, private_postgres, private_redis
 
@@ -59,6 +60,13 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def usual_logging() -> Iterator[None]:
+    """Restore the logging: commands set it up for their whole process, and some tests call commands in this one."""
+    with logging_restored():
+        yield
 
 
 @pytest.fixture(scope="module")

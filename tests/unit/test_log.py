@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from hostile_texts import HOSTILE, UNSAFE
+from logging_state import logging_restored
 
 from nightread.log import JsonLines, TextLines, set_up_logging
 
@@ -69,19 +70,24 @@ def test_a_value_with_spaces_is_no_second_value() -> None:
 
 def test_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is for results; loggers that quote files write only errors."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        set_up_logging("json", "INFO")
-        logging.getLogger("worker").info("ready")
-        logging.getLogger("pydicom").warning("Invalid value for PatientName")
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    set_up_logging("json", "INFO")
+    logging.getLogger("worker").info("ready")
+    logging.getLogger("pydicom").warning("Invalid value for PatientName")
 
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [json.loads(line)["event"] for line in captured.err.splitlines()] == ["ready"]
+
+
+def test_the_logging_of_one_test_reaches_no_other() -> None:
+    """Neither a handler, whose stream the next test finds closed, nor a level that hides what it waits for."""
+    before = (logging.root.level, logging.getLogger("kombu").level)
+    with logging_restored():
+        set_up_logging("text", "DEBUG")
+        ours = logging.root.handlers[-1]
+
+    assert ours not in logging.root.handlers
+    assert (logging.root.level, logging.getLogger("kombu").level) == before
 
 
 def _record(event: str, **ids: object) -> logging.LogRecord:
