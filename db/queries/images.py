@@ -1,6 +1,7 @@
 """Stream images as dicts."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,7 +74,7 @@ COLUMNS = (
 """Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
 
 
-def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[dict[str, Any]]:
+def images(database: Database, wanted: ImageFilter | None = None) -> Generator[dict[str, Any]]:
     """Stream one dict per arrival or, with `per_frame`, per frame; at most 1,000 rows are in memory.
 
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
@@ -82,13 +83,15 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Iterator[di
     earlier release analysed them. An absent value is None; a purged image has only the values
     that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
-    for values, _ in positioned_images(database, wanted or ImageFilter(), None):
-        yield values
+    # Without `closing`, the end of this generator would not end the other one on Python 3.12: it stays in the frame.
+    with closing(positioned_images(database, wanted or ImageFilter(), None)) as positioned:
+        for values, _ in positioned:
+            yield values
 
 
 def positioned_images(
     database: Database, wanted: ImageFilter, after: Position | None
-) -> Iterator[tuple[dict[str, Any], Position]]:
+) -> Generator[tuple[dict[str, Any], Position]]:
     """Stream the dicts of `images`, each with its position in the order; begin after the position `after`."""
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)

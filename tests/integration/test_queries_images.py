@@ -194,7 +194,7 @@ def test_images_are_streamed(ledger_driver: LedgerDriver, make_arrivals: MakeArr
 
     stream = queries.images(ledger_driver.database)
     first = next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
     assert first["image_id"] == 1
     assert ledger_driver.database.reader.pool.checkedout() == 0  # type: ignore[attr-defined]
