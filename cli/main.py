@@ -41,6 +41,7 @@ class _Commands(LazyGroup):
         "rerun": ("cli.rerun", "Analyse images again with other models, beside their results."),
         "compare": ("cli.compare", "Compare the results of two models for the same images."),
         "retry": ("cli.retry", "Analyse failed and rejected images again."),
+        "cancel": ("cli.cancel", "Give up images that wait, before a worker begins with them."),
         "purge": ("cli.purge", "Remove what nightread holds of a study, a patient, images, or old results."),
         "opt-out": ("cli.opt_out", "List the patients whose images are not analysed, and change the list."),
         "pause": ("cli.pause", "Pause dispatch: form no new batches."),

@@ -94,7 +94,10 @@ REASONS = {
     "key_object": ("The note with the title 113001 rejects 3 images.", "Nothing: the images are marked as withdrawn."),
     "media_file": ("The file was in an archive next to images and is not an image.", "Nothing."),
     "own_result": ("The object is a report that nightread itself made.", "Nothing."),
-    "cancelled": ("A person cancelled the analysis.", "Nothing: `nightread purge` removed it before its analysis."),
+    "cancelled": (
+        "A person cancelled the analysis.",
+        "Nothing. To analyse it after all: `nightread retry`; not if `nightread purge` removed it.",
+    ),
     "opted_out": (
         "The patient opted out: the image was not analysed.",
         "Nothing. If the patient agrees again: `nightread opt-out remove`, then `nightread retry --reason opted_out`.",

@@ -70,7 +70,7 @@ def retry_image(image_id: ImageId, context: Context, services: Services, princip
 )
 def cancel_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:
     """Reject an image with the reason `cancelled`, unless a worker has begun with it; `retry` takes it up again."""
-    if not ledger.cancel(context.database, image_id, actor=principal.name, now=context.clock()):
+    if not ledger.cancel(context.database, [image_id], actor=principal.name, now=context.clock()):
         raise _cannot(context, image_id, "A worker has begun with the image, or it has its outcome.")
     services.wake_waiters()
     return json_response({"image_id": image_id, "state": "rejected", "links": {"self": f"/v1/images/{image_id}"}})

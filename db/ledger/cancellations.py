@@ -1,6 +1,8 @@
 """Cancel images when a person asks for it."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, bindparam, insert, update
 
@@ -8,26 +10,37 @@ from db.engine import Database
 from db.tables import State, audit, in_state, work
 from nightread.reasons import Reason
 
+_IMAGES_AT_ONCE = 1000
 
-def cancel(database: Database, image_id: int, *, actor: str, now: datetime) -> bool:
-    """Reject an image that waits, with the reason `cancelled`; a row of `audit` says who did it.
 
-    Returns False if a worker has begun with the image, or if it has its outcome. `retry` takes it up again.
+def cancel(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> list[int]:
+    """Reject those images that wait, with the reason `cancelled`; rows of `audit` say who did it.
+
+    One transaction per 1,000 images. Returns the ids of the cancelled images, in their order. Images with which a
+    worker has begun, and images with an outcome, stay as they are. `retry` takes a cancelled image up again.
     """
+    cancelled: list[int] = []
+    for start in range(0, len(image_ids), _IMAGES_AT_ONCE):
+        chunk = image_ids[start : start + _IMAGES_AT_ONCE]
+        cancelled += database.write(partial(_cancel, image_ids=chunk, actor=actor, now=now))
+    return sorted(cancelled)
 
-    def transaction(connection: Connection) -> bool:
-        if not connection.execute(_CANCEL, {"image": image_id, "now": now}).rowcount:
-            return False
-        detail = {"images": [image_id]}
+
+def _cancel(connection: Connection, *, image_ids: Sequence[int], actor: str, now: datetime) -> list[int]:
+    cancelled = sorted(connection.execute(_CANCEL, {"images": list(image_ids), "now": now}).scalars())
+    if cancelled:
+        detail = {"images": cancelled}
         connection.execute(insert(audit).values(at=now, actor=actor, action="images.cancel", detail=detail))
-        return True
-
-    return database.write(transaction)
+    return cancelled
 
 
 _CANCEL = (
     update(work)
-    .where(work.c.instance_id == bindparam("image"), work.c.ordinal == 0, in_state(State.RECEIVED, State.QUEUED))
+    .where(
+        work.c.instance_id.in_(bindparam("images", expanding=True)),
+        work.c.ordinal == 0,
+        in_state(State.RECEIVED, State.QUEUED),
+    )
     .values(
         state=State.REJECTED,
         reason=Reason.CANCELLED.value,
@@ -36,4 +49,5 @@ _CANCEL = (
         lease_until=None,
         finished_at=bindparam("now"),
     )
+    .returning(work.c.instance_id)
 )

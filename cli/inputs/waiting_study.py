@@ -1,0 +1,61 @@
+"""Find the images of a study that wait: until a worker has read them, only their files say of which study they are."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import track
+
+from api.stow.identity import instance_identity
+from db import queries
+from db.engine import Database
+from db.queries import ImageFilter, RerunCandidate
+from nightread.paths import root_path
+from nightread.settings import Settings
+from nightread.source_files import NotRegularError, OutsideSourceError, open_source_file
+from nightread.sources import SPOOLED_KINDS
+
+WAITING = ("received", "queued")
+_HEAD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingStudy:
+    """The images of one study that wait."""
+
+    image_ids: list[int]
+    unknown: list[int]
+    """Images that wait and may be of the study: in a store that does not name it, in an archive, or unreadable."""
+
+
+def waiting_study(
+    database: Database, settings: Settings, study: str, sources: Sequence[str], console: Console
+) -> WaitingStudy:
+    """Read the first 64 KiB of each file that waits, with a progress bar on the console.
+
+    Of an image in a DICOMweb store the URL names the study.
+    """
+    waiting = queries.image_ids(database, ImageFilter(states=WAITING, sources=tuple(sources)))
+    found = WaitingStudy(image_ids=[], unknown=[])
+    candidates = queries.rerun_candidates(database, waiting)
+    for image in track(candidates, "reading headers", len(waiting), console=console, transient=True):
+        uid = _study_of(image, settings)
+        if uid is None:
+            found.unknown.append(image.image_id)
+        elif uid == study:
+            found.image_ids.append(image.image_id)
+    return found
+
+
+def _study_of(image: RerunCandidate, settings: Settings) -> str | None:
+    if image.kind not in ("folder", *SPOOLED_KINDS):
+        _, named, path = image.uri.partition("studies/")
+        return path.partition("/")[0] if named else None
+    try:
+        file = open_source_file(settings.roots.get(image.source) or root_path(image.root), image.uri)
+    except (OSError, OutsideSourceError, NotRegularError):
+        return None
+    with os.fdopen(file.descriptor, "rb") as stream:
+        identity = instance_identity(stream.read(_HEAD_BYTES))
+    return identity.study_instance_uid if identity else None
