@@ -196,7 +196,7 @@ def query_command(
                 show_series_of_images(out, database, wanted.series_instance_uid, settings)
             show_images(out, database, wanted, settings)
         else:
-            rows = queries.images(database, wanted)
+            rows: Iterator[dict[str, Any]] = queries.images(database, wanted)
             rows = rows if fills_sha256 is False else _with_sha256(database, settings, rows, is_asked=fills_sha256)
             export(rows, style, output, per_frame=wanted.per_frame)
 
