@@ -62,9 +62,11 @@ from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.series import (
+    FailedSeries,
     Series,
     SeriesCounts,
     SpeakingSlice,
+    failed_series,
     has_unformed_series,
     places_of,
     series_counts,
@@ -123,6 +125,7 @@ __all__ = [
     "DeliveryState",
     "EntryScope",
     "Event",
+    "FailedSeries",
     "FailureGroup",
     "ImageFacts",
     "ImageFilter",
@@ -194,6 +197,7 @@ __all__ = [
     "coverage",
     "deliveries",
     "delivery_counts",
+    "failed_series",
     "failure_examples",
     "failure_groups",
     "finished_among",
