@@ -155,12 +155,11 @@ _COLLECTED: dict[str, Any] = {
 }
 OF_KEYS = tuple_(series.c.study_instance_uid, series.c.series_instance_uid).in_(bindparam("keys", expanding=True))
 _COLLECT = update(series).where(OF_KEYS).values(_COLLECTED)
-_HAS_FAILED = series.c.state == SeriesState.FAILED.value
 _COLLECT_ENDED = (
     update(series)
-    .where(OF_KEYS, (series.c.state == SeriesState.FORMED.value) | _HAS_FAILED)
-    # A slice that only asks again is no new slice: the attempts of a series that failed go on counting.
-    .values({**_COLLECTED, "attempts": case((_HAS_FAILED, series.c.attempts), else_=0)})
+    .where(OF_KEYS, series.c.state.in_((SeriesState.FORMED.value, SeriesState.FAILED.value)))
+    # A slice that only asks again is no new slice: attempts go on counting, or one that always fails would have no end.
+    .values({name: value for name, value in _COLLECTED.items() if name != "attempts"})
 )
 _COLLECT_STUDIES = (
     update(series).where(series.c.study_instance_uid.in_(bindparam("studies", expanding=True))).values(_COLLECTED)

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 from ledger_driver import LedgerDriver
 from series_driver import SERIES, STUDY, SeriesDriver
+from sqlalchemy import update
 
 from cli.main import cli
 from db import ledger, queries
 from db.ledger import SERIES_ATTEMPTS
-from db.tables import State
+from db.tables import State, instances
 from nightread.reasons import Reason
 
 WAITS: dict[str, Any] = {"state": State.RECEIVED, "reason": Reason.AWAITING_SERIES, "uncounted": True}
@@ -61,7 +62,14 @@ def _ask_again(series_driver: SeriesDriver) -> None:
     for batch in driver.form():
         outcomes = [
             series_driver.outcome(
-                each, 0, 0.1, series=SERIES, study=STUDY, content=f"{each.instance_id:064x}", not_before=later, **WAITS
+                each,
+                5.0 * each.instance_id,
+                0.1,
+                series=SERIES,
+                study=STUDY,
+                content=f"{each.instance_id:064x}",
+                not_before=later,
+                **WAITS,
             )
             for each in driver.claim(batch)
         ]
@@ -188,18 +196,17 @@ def test_status_and_query_show_a_series_that_failed_and_retry_forms_it(
     assert [each.series_state for each in series_driver.form()] == ["formed"]
 
 
-def test_a_slice_that_was_withdrawn_while_it_waited_is_let_go(series_driver: SeriesDriver) -> None:
+def test_a_slice_that_was_superseded_while_it_waited_is_let_go(series_driver: SeriesDriver) -> None:
     """So is one without a place: both are left out of the order, and do not ask for ever."""
     driver = series_driver.ledger_driver
-    (old,) = _record_waiting(series_driver, [0], facts={"sop_instance_uid": "1.9.9"})
-    (new,) = _record_waiting(series_driver, [0], facts={"sop_instance_uid": "1.9.9"})
+    old, new = _record_waiting(series_driver, [0, 5])
     (nowhere,) = _record_waiting(series_driver, [0], facts={"geometry": None})
+    with driver.database.writer.begin() as connection:
+        connection.execute(update(instances).where(instances.c.id == old).values(superseded_by=new))
     series_driver.form()
     order = queries.series_order(driver.database, STUDY, SERIES)
-    current = next(row for row in driver.instances() if row.superseded_by is None and row.id in (old, new))
-    other = new if current.id == old else old
-    assert order.stacks == [[(current.id, 0)]]
-    assert order.left_out == {other: "superseded_or_withdrawn", nowhere: "no_geometry"}
+    assert order.stacks == [[(new, 0)]]
+    assert order.left_out == {old: "superseded_or_withdrawn", nowhere: "no_geometry"}
     assert queries.waiting_slices(driver.database) == 0
 
 
