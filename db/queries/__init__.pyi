@@ -76,6 +76,14 @@ from db.queries.series import (
 )
 from db.queries.series_order import StoredOrder, series_order, waiting_slices, waiting_slices_of_study
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
+from db.queries.series_tally import (
+    SeriesLabel,
+    SeriesOutcome,
+    SeriesTally,
+    UnformedSeries,
+    series_tally,
+    unformed_by_state,
+)
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import (
@@ -165,7 +173,10 @@ __all__ = [
     "Sender",
     "Series",
     "SeriesCounts",
+    "SeriesLabel",
+    "SeriesOutcome",
     "SeriesSlices",
+    "SeriesTally",
     "Source",
     "SpeakingImage",
     "SpeakingSlice",
@@ -175,6 +186,7 @@ __all__ = [
     "StudyCounts",
     "StudyResults",
     "Tally",
+    "UnformedSeries",
     "Violation",
     "What",
     "Worker",
@@ -264,6 +276,7 @@ __all__ = [
     "series_list",
     "series_order",
     "series_slices",
+    "series_tally",
     "sources",
     "spooled_at",
     "studies",
@@ -279,6 +292,7 @@ __all__ = [
     "unclaimed_batches",
     "unfinished",
     "unfinished_reruns",
+    "unformed_by_state",
     "unformed_series",
     "unsent_notices",
     "uris_of",
