@@ -146,6 +146,12 @@ REASONS = {
         "The model needs the neighbouring slices: the image waits until those of its series are there.",
         "Nothing: the image goes on by itself ([series_results.md](series_results.md)).",
     ),
+    "series_not_formed": (
+        "All attempts to put the slices of the series in order, or to form its result, failed. Search the worker's log "
+        "for `series not formed`.",
+        "Correct the cause, such as a bundle that is missing or damaged, then run `nightread retry --reason "
+        "series_not_formed` ([series_results.md](series_results.md#a-series-that-cannot-be-formed)).",
+    ),
     "timeout": (
         "Decoding frame 1 took longer than image_timeout_seconds (60 s).",
         "Raise `image_timeout_seconds` for large images, then run `nightread retry`.",

@@ -178,7 +178,7 @@ def read_night(
     night: Annotated[str, Path(max_length=20, description="The date of its evening, such as 2026-11-05, or `last`.")],
     context: Context,
 ) -> Response:
-    """Return the numbers of a night by state, reason and label."""
+    """Return the numbers of a night by state, reason and label, and those of the results of its series."""
     since, until = night_bounds(night, context)
     counts = queries.night_counts(context.database, since, until)
     evening = context.nights.local(since).date().isoformat()
@@ -191,6 +191,7 @@ def read_night(
             **{state.value: counts.states[state] for state in State},
             "reasons": dict(counts.reasons.most_common()),
             "labels": dict(counts.labels.most_common()),
+            "series": queries.series_tally(context.database, since=since, until=until).to_json(),
             "links": {"self": f"/v1/nights/{evening}", "images": f"/v1/results?night={evening}"},
         }
     )
