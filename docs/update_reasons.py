@@ -147,10 +147,8 @@ REASONS = {
         "Nothing: the image goes on by itself ([series_results.md](series_results.md)).",
     ),
     "series_not_formed": (
-        "All attempts to put the slices of the series in order, or to form its result, failed. Search the worker's log "
-        "for `series not formed`.",
-        "Correct the cause, such as a bundle that is missing or damaged, then run `nightread retry --reason "
-        "series_not_formed` ([series_results.md](series_results.md#a-series-that-cannot-be-formed)).",
+        Reason.SERIES_NOT_FORMED.message,
+        "[What to do](series_results.md#a-series-that-cannot-be-formed); then run `nightread retry --failed`.",
     ),
     "timeout": (
         "Decoding frame 1 took longer than image_timeout_seconds (60 s).",
