@@ -6,17 +6,26 @@ from sqlalchemy import text
 from db import schema
 from db.engine import Database
 
-_AT = "'2026-11-05 22:00:00'"
-_SERIES = (
-    "INSERT INTO series (id, series_instance_uid, study_instance_uid, state, began_at, changed_at, attempts) VALUES "
-)
 _ROWS = (
-    f"{_SERIES}(1, '1.1', '1.2', 'formed', {_AT}, {_AT}, 1), (2, '1.3', '1.4', 'collecting', {_AT}, {_AT}, 0)",
-    f"INSERT INTO bundles (id, name, version, digest, labels, registered_at) VALUES (1, 'n', '1', 'd', '[]', {_AT})",
-    "INSERT INTO series_results (series_id, bundle_id, stack, state, slices, of_slices, partial, places, evidence, "
-    f"revision, content, formed_at) VALUES (1, 1, 1, 'done', 1, 1, false, '[[5, 0, 0.5]]', '[1]', 1, 'x', {_AT})",
+    """
+    INSERT INTO series (id, series_instance_uid, study_instance_uid, state, began_at, changed_at, attempts) VALUES
+        (1, '1.1', '1.2', 'formed', '2026-11-05 22:00:00', '2026-11-05 22:00:00', 1),
+        (2, '1.3', '1.4', 'collecting', '2026-11-05 22:00:00', '2026-11-05 22:00:00', 0)
+    """,
+    """
+    INSERT INTO bundles (id, name, version, digest, labels, registered_at)
+    VALUES (1, 'n', '1', 'd', '[]', '2026-11-05 22:00:00')
+    """,
+    """
+    INSERT INTO series_results (series_id, bundle_id, stack, state, slices, of_slices, partial, places, evidence,
+        revision, content, formed_at)
+    VALUES (1, 1, 1, 'done', 1, 1, false, '[[5, 0, 0.5]]', '[1]', 1, 'x', '2026-11-05 22:00:00')
+    """,
 )
-_SECOND_STUDY = f"{_SERIES}(3, '1.1', '1.9', 'formed', {_AT}, {_AT}, 1)"
+_SECOND_STUDY = """
+    INSERT INTO series (id, series_instance_uid, study_instance_uid, state, began_at, changed_at, attempts)
+    VALUES (3, '1.1', '1.9', 'formed', '2026-11-05 22:00:00', '2026-11-05 22:00:00', 1)
+"""
 
 
 def test_series_and_results_survive_the_new_key(empty_database: Database) -> None:
