@@ -42,7 +42,7 @@ def upgrade_command(**options: Any) -> None:
 @click.argument("role")
 @state_options
 def grant_readers_command(role: str, **options: Any) -> None:
-    """Let a role of PostgreSQL read the views v_results, v_studies, v_nights and v_batches, and nothing else.
+    """Let a role of PostgreSQL read the views v_results, v_studies, v_nights, v_batches and v_series, and nothing else.
 
     Create the role first: CREATE ROLE reports LOGIN PASSWORD '...'. A program for reports connects with it.
 

@@ -17,6 +17,7 @@ from cli.output.console import out, print_json
 from cli.output.tables import SENTENCES, make_table, show
 from cli.wording import counted
 from db import ledger, queries
+from db.engine import Database
 from db.queries import ImageFilter, Retriable
 from nightread.clock import utc_now
 from nightread.errors import UsageFault
@@ -59,28 +60,36 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
     Attempts are counted from zero again. The audit table keeps the earlier reasons. Conditions can be combined and mean
     the same as in `nightread query`. The original files are read again from their sources.
 
+    Series of which no result could be formed are formed again, with --failed and --reason if no image or source is
+    named, and with their images. Their time is that of their latest slice.
+
     \b
     Examples: nightread retry 4711 4712
               nightread retry --failed --night last --dry-run
               nightread retry --reason no_model --yes
+              nightread retry --reason series_not_formed
     """  # noqa: D301 - click reads the backspace itself
     settings, wanted = _wanted(image_ids, options)
     with open_existing_database(settings) as database, one_line_errors():
-        plan = _plan(queries.retriable(database, wanted), settings, image_ids)
+        plan = _plan(queries.retriable(database, wanted), settings, image_ids, _failed_series(database, wanted))
         if not as_json:
             _show(plan)
-        again = 0
-        if plan.again and not dry_run:
+        again = series = 0
+        if (plan.again or plan.series) and not dry_run:
             if not (yes or as_json):
-                click.confirm(f"Analyse {counted(len(plan.again), 'image')} again?", abort=True, err=True)
+                click.confirm(f"{plan.question}?", abort=True, err=True)
             again = ledger.retry(database, plan.again, actor=user_name(), now=utc_now())
+            series = ledger.retry_series(database, plan.series, actor=user_name(), now=utc_now())
     if as_json:
-        print_json({**plan.to_json(), "dry_run": dry_run, "retried": again})
+        print_json({**plan.to_json(), "dry_run": dry_run, "retried": again, "series_retried": series})
     elif dry_run:
         out.print("Nothing was changed: this was a dry run.")
-    elif again:
-        number = counted(again, "image is", "images are")
-        out.print(f"{number} waiting to be analysed by a running `nightread up` or `nightread worker`.")
+    elif again or series:
+        number = (
+            counted(again, "image is", "images are") if again else f"{series:,} series {'is' if series == 1 else 'are'}"
+        )
+        what = "analysed" if again else "formed"
+        out.print(f"{number} waiting to be {what} by a running `nightread up` or `nightread worker`.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +109,15 @@ class _Plan:
     """Would become duplicates, if the file has not changed."""
     not_retriable: list[int]
     """Named by id, but neither failed nor rejected, or not in the database."""
+    series: list[int]
+    """Ids of series of which no result could be formed."""
+
+    @property
+    def question(self) -> str:
+        """Return what a person is asked to confirm, without the question mark."""
+        images = f"Analyse {counted(len(self.again), 'image')}" if self.again else ""
+        series = f"{'form' if self.again else 'Form'} {len(self.series):,} series" if self.series else ""
+        return " and ".join(filter(None, (images, series))) + " again"
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for `--json`; its names are stable."""
@@ -115,6 +133,7 @@ class _Plan:
             "file_gone": self.file_gone,
             "copies_done": self.copies_done,
             "not_retriable": self.not_retriable,
+            "series": len(self.series),
         }
 
 
@@ -131,8 +150,25 @@ def _wanted(image_ids: tuple[int, ...], options: dict[str, Any]) -> tuple[Settin
     return settings, ImageFilter(image_ids=image_ids, states=states, since=since, until=until, **options)
 
 
-def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...]) -> _Plan:
-    plan = _Plan(again=[], by_reason=Counter(), replaced=[], purged=[], file_gone=[], copies_done=[], not_retriable=[])
+def _failed_series(database: Database, wanted: ImageFilter) -> list[int]:
+    """Return the ids of the series that could not be formed and that the same conditions name."""
+    if wanted.image_ids or wanted.sources:
+        return []
+    found = queries.failed_series(database, since=wanted.since, until=wanted.until, reasons=wanted.reasons)
+    return [each.id for each in found]
+
+
+def _plan(found: Iterable[Retriable], settings: Settings, named: tuple[int, ...], series: list[int]) -> _Plan:
+    plan = _Plan(
+        again=[],
+        by_reason=Counter(),
+        replaced=[],
+        purged=[],
+        file_gone=[],
+        copies_done=[],
+        not_retriable=[],
+        series=series,
+    )
     found_ids = set()
     for image in found:
         found_ids.add(image.image_id)
@@ -163,6 +199,8 @@ def _show(plan: _Plan) -> None:
             out.print(_SAME_AGAIN)
     else:
         out.print("No failed or rejected image matches.")
+    if plan.series:
+        out.print(f"{len(plan.series):,} series that could not be formed will be formed again.")
     for image_ids, effect, cause in (
         (plan.file_gone, "will fail again", "the file is missing from its folder"),
         (plan.copies_done, "will be recorded as duplicate", "an image with the same bytes is done"),

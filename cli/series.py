@@ -22,6 +22,8 @@ from nightread.settings import Settings
 ALL_SERIES = "*"
 """The value of `--series` without a UID."""
 _MOST_NAMED = 5
+_LISTED = "`nightread query --series`"
+_AGAIN = "the worker's log names the error, and `nightread retry --failed` tries again"
 _FLAT = ("csv", "parquet")
 _LEGEND = "slices: those with a score, of those that arrived. evidence: places of the slices that speak for the label."
 
@@ -89,9 +91,11 @@ def show_series_of_images(console: Console, database: Database, series_instance_
 def series_lines(counts: SeriesCounts) -> Iterator[tuple[str, str]]:
     """Yield the lines about series for `status`, each with its style."""
     if counts.unformed:
-        yield f"Series that wait for slices or are being formed: {counts.unformed:,} (`nightread query --series`).", ""
+        slices = counted(counts.waiting_slices, "slice waits", "slices wait")
+        waiting = f"; {slices} for the order of their series" if counts.waiting_slices else ""
+        yield f"Series that wait for slices or are being formed: {counts.unformed:,}{waiting} ({_LISTED}).", ""
     if counts.failed:
-        yield f"Series that could not be formed: {counts.failed:,}; the worker's log names the error.", "yellow"
+        yield f"Series that could not be formed: {counts.failed:,} ({_LISTED}); {_AGAIN}.", "yellow"
 
 
 def series_words(each: Series) -> str:

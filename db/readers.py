@@ -5,7 +5,7 @@ from sqlalchemy import Connection, text
 from db.engine import Database
 from nightread.errors import UsageFault
 
-VIEWS = ("v_results", "v_studies", "v_nights", "v_batches")
+VIEWS = ("v_results", "v_studies", "v_nights", "v_batches", "v_series")
 """The views for people and their programs (docs/sql.md)."""
 
 

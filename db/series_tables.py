@@ -20,22 +20,24 @@ from db.types import Id, Json, UtcDateTime
 from imaging.facts import TEXT_LENGTH, UID_LENGTH
 
 series = Table(
-    "series",  # one per Series Instance UID with a slice that a bundle of unit `series` analysed
+    "series",  # one per study and Series Instance UID with a slice that a bundle of unit `series` analysed
     metadata,
     Column("id", Id, primary_key=True),
-    Column("series_instance_uid", String(UID_LENGTH), nullable=False, unique=True),
+    Column("series_instance_uid", String(UID_LENGTH), nullable=False),
     Column("study_instance_uid", String(UID_LENGTH), nullable=False),
     Column("state", String(10), nullable=False),  # db.ledger.series_values.SeriesState
     Column("began_at", UtcDateTime, nullable=False),  # when it began to collect
-    Column("changed_at", UtcDateTime, nullable=False),  # the latest outcome of one of its slices
+    Column("changed_at", UtcDateTime, nullable=False),  # the latest outcome of a slice, or attempt that failed
     Column("cause", String(10)),  # why it is due: db.ledger.series_values.DueCause
     Column("claim", String(36)),  # set exactly while it is being formed
     Column("lease_until", UtcDateTime),  # likewise
-    Column("attempts", Integer, nullable=False),  # claims since the latest outcome of a slice
+    Column("attempts", Integer, nullable=False),  # claims since the latest slice
     Column("formed_at", UtcDateTime),
     Column("reason", String(32)),  # why it is failed
     Column("stored_order", Json),  # stacks of slices for networks that need neighbours (db.queries.series_order)
-    Index("ix_series_study_instance_uid", "study_instance_uid"),
+    Column("detail", String(500)),  # a sentence about the reason
+    UniqueConstraint("study_instance_uid", "series_instance_uid"),
+    Index("ix_series_series_instance_uid", "series_instance_uid"),
     Index("ix_series_unformed", "state", "id", **when("state IN ('collecting', 'due', 'forming')")),
     Index("ix_series_changed_at", "changed_at"),
     Index("ix_series_reason", "reason", **when("reason IS NOT NULL")),

@@ -149,6 +149,10 @@ REASONS = {
         "The model needs the neighbouring slices: the image waits until those of its series are there.",
         "Nothing: the image goes on by itself ([series_results.md](series_results.md)).",
     ),
+    "series_not_formed": (
+        Reason.SERIES_NOT_FORMED.message,
+        "[What to do](series_results.md#a-series-that-cannot-be-formed); then run `nightread retry --failed`.",
+    ),
     "timeout": (
         "Decoding frame 1 took longer than image_timeout_seconds (60 s).",
         "Raise `image_timeout_seconds` for large images, then run `nightread retry`.",

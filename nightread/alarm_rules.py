@@ -21,6 +21,7 @@ class AlarmRule(StrEnum):
     SENDERS_REFUSED = "senders_refused"
     DESTINATION_AWAY = "destination_away"
     REPORTS_FAILED = "reports_failed"
+    SERIES_FAILED = "series_failed"
     DISK = "disk"
     OLDEST_WAITING = "oldest_waiting"
     CLOCK = "clock"
@@ -70,6 +71,7 @@ TIMINGS: dict[AlarmRule, AlarmTiming] = {
     ),
     AlarmRule.DESTINATION_AWAY: AlarmTiming(entry="Reports do not reach the PACS"),
     AlarmRule.REPORTS_FAILED: AlarmTiming(entry="Reports do not reach the PACS"),
+    AlarmRule.SERIES_FAILED: AlarmTiming(entry="Series have no result", clear_after=10 * _MINUTE),
     AlarmRule.DISK: AlarmTiming(entry="The disk is full", clear_after=5 * _MINUTE, is_critical=True),
     AlarmRule.OLDEST_WAITING: AlarmTiming(entry="Images wait for too long"),
     AlarmRule.CLOCK: AlarmTiming(entry="A clock is wrong", raise_after=2 * _MINUTE),

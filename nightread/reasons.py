@@ -162,6 +162,14 @@ class Reason(StrEnum):
         Fault.FAILED,
         "The model needs the neighbouring slices: the image waits until those of its series are there.",
     )
+    SERIES_NOT_FORMED = (
+        "series_not_formed",
+        Fault.FAILED,
+        (
+            "All attempts to put the slices of the series in order, or to form its result, failed. Search the worker's "
+            "log for `series not formed`."
+        ),
+    )
     TIMEOUT = (
         "timeout",
         Fault.FAILED,

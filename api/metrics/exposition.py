@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from api.metrics.families import gauge
 from api.metrics.of_condition import condition_metrics
 from api.metrics.of_parts import part_metrics
+from api.metrics.of_series import series_metrics
 from api.metrics.of_work import work_metrics
 from api.status import Status, take_status
 from db import queries
@@ -40,18 +41,19 @@ def metrics_text(database: Database, settings: Settings, nights: Nights, now: da
     """Return all metrics, computed now. Raises errors of the database, because no value is better than an old one."""
     began = time.perf_counter()
     status = take_status(database, settings, nights, now)
-    families = [*_families(database, status)]
+    families = [*_families(database, status, nights)]
     families.append(gauge("metrics_timestamp_seconds", "When these metrics were computed.", now.timestamp()))
     seconds = time.perf_counter() - began
     families.append(gauge("metrics_duration_seconds", "How long it took to compute these metrics.", seconds))
     return generate_latest(_Collected(families=tuple(families)))
 
 
-def _families(database: Database, status: Status) -> Iterator[Metric]:
+def _families(database: Database, status: Status, nights: Nights) -> Iterator[Metric]:
     yield gauge("info", "Release of nightread that computed these metrics.", {(__version__,): 1.0}, labels=("version",))
     yield from condition_metrics(status)
     yield from part_metrics(status)
     yield from work_metrics(database, status)
+    yield from series_metrics(database, nights.bounds(nights.latest(status.at))[0])
     rules = Counter(alarm.rule for alarm in queries.alarms(database, is_open=True))
     found = {(rule.value,): float(rules[rule.value]) for rule in AlarmRule}
     yield gauge("open_alarms", "Open alarms of `nightread watchdog`, by rule.", found, labels=("rule",))

@@ -18,7 +18,7 @@ from db.condition.remaining_work import RemainingWork, remaining_work
 from db.drift.comparison import NightDrift, night_drift
 from db.engine import Database
 from db.ledger.alarms import Alarm
-from db.queries import IncompleteStudy, PeriodCounts, Tally
+from db.queries import IncompleteStudy, PeriodCounts, SeriesOutcome, SeriesTally, Tally
 from db.tables import State
 from nightread.nights import Nights
 from nightread.reasons import Reason
@@ -66,6 +66,8 @@ class NightContent:
     alarms_left_out: int
     drift: Sequence[NightDrift]
     """Of the models that are compared with a reference, if the night was counted."""
+    series: SeriesTally
+    """The series of the period; none unless a bundle with unit `series` analysed an image."""
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
@@ -88,6 +90,11 @@ class NightContent:
     def shares(self) -> list[tuple[str, float]]:
         """Return the share of each state in the arrivals."""
         return [(state, images / self.tally.arrived) for state, images in self.states]
+
+    @property
+    def series_words(self) -> Mapping[SeriesOutcome, str]:
+        """Return what the outcomes of series mean."""
+        return _SERIES_WORDS
 
     @property
     def final_states(self) -> list[str]:
@@ -147,6 +154,7 @@ def night_content(
         alarms=alarms[:_ALARMS],
         alarms_left_out=max(0, len(alarms) - _ALARMS),
         drift=_drift(database, period),
+        series=queries.series_tally(database, since=period.since, until=period.until),
         reasons=list(_reasons(counts)),
         remarks={},
         labels=label_rows(counts.labels, earlier),
@@ -217,4 +225,13 @@ def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
     return queries.most_suspicious(database, since=period.since, until=period.until, limit=_SUSPICIOUS)
 
 
+_SERIES_WORDS: Mapping[SeriesOutcome, str] = {
+    SeriesOutcome.FORMED: "with a result of all slices",
+    SeriesOutcome.PARTIAL: "with a result; slices, or images of the study, are missing",
+    SeriesOutcome.AMBIGUOUS: "nothing tells the stacks of the series apart",
+    SeriesOutcome.REJECTED: "the model takes no such series, or none with a bad slice",
+    SeriesOutcome.FAILED: "no result could be formed; the log of the worker names the error",
+    SeriesOutcome.EMPTY: "no slice has a score, or not yet",
+    SeriesOutcome.WAITING: "waits for slices, or is being formed",
+}
 _REASONS = {reason.value: reason for reason in Reason}

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from api.pages.night_content import NightContent
 from api.pages.rendering import STATIC, render
+from db.queries import SeriesTally
 from nightread import __version__
 from nightread.nights import Nights
 from nightread.settings import Settings
@@ -53,6 +54,8 @@ def report_text(night: NightContent, settings: Settings) -> str:
     lines = [night.period.title, "", night.forecast.text]
     if night.tally.arrived:
         lines.append(f"{counted(night.tally.arrived, 'file')} arrived = {terms}")
+    if night.series.series:
+        lines.append(series_sentence(night.series))
     if night.attention:
         lines += ["", "Needs attention:", *(f"- {item.kind}: {item.text}" for item in night.attention)]
     if open_alarms := [alarm for alarm in night.alarms if alarm.closed_at is None]:
@@ -60,6 +63,13 @@ def report_text(night: NightContent, settings: Settings) -> str:
     lines += ["", "The whole report is attached."]
     lines += ["Not for diagnosis."] if settings.not_for_diagnosis else []
     return "\n".join(lines) + "\n"
+
+
+def series_sentence(tally: SeriesTally) -> str:
+    """Return the results of series in one line, such as `12 series: 10 formed + 2 partial (3 nodule, 9 clear)`."""
+    terms = " + ".join(f"{number:,} {outcome.value}" for outcome, number in tally.outcomes.items() if number)
+    labels = ", ".join(f"{each.results:,} {each.label or 'without a label'}" for each in tally.labels)
+    return f"{tally.series:,} series: {terms}" + (f" ({labels})" if labels else "")
 
 
 def _pictures(night: NightContent, picture_of: PictureOf | None) -> Mapping[int, str]:

@@ -161,11 +161,8 @@ def _series_results(context: ApiContext, series_instance_uid: str) -> list[dict[
     """Return one object per stack and bundle; `places` has all slices of the stack in order."""
     places = queries.places_of(context.database, series_instance_uid)
     found = queries.series_list(context.database, series_instance_uid=series_instance_uid)
-    return [
-        series_row(each)
-        | {"places": _places(places.get((each.model or "", each.model_version or "", each.stack or 0), []))}
-        for each in found
-    ]
+    keys = [(each.study_instance_uid, each.model or "", each.model_version or "", each.stack or 0) for each in found]
+    return [series_row(each) | {"places": _places(places.get(key, []))} for each, key in zip(found, keys, strict=True)]
 
 
 def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
@@ -181,7 +178,7 @@ def read_night(
     night: Annotated[str, Path(max_length=20, description="The date of its evening, such as 2026-11-05, or `last`.")],
     context: Context,
 ) -> Response:
-    """Return the numbers of a night by state, reason and label."""
+    """Return the numbers of a night by state, reason and label, and those of the results of its series."""
     since, until = night_bounds(night, context)
     counts = queries.night_counts(context.database, since, until)
     evening = context.nights.local(since).date().isoformat()
@@ -194,6 +191,7 @@ def read_night(
             **{state.value: counts.states[state] for state in State},
             "reasons": dict(counts.reasons.most_common()),
             "labels": dict(counts.labels.most_common()),
+            "series": queries.series_tally(context.database, since=since, until=until).to_json(),
             "links": {"self": f"/v1/nights/{evening}", "images": f"/v1/results?night={evening}"},
         }
     )

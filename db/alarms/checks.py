@@ -15,6 +15,7 @@ from db.alarms.model_ranges import ModelRanges
 from db.alarms.of_condition import findings_of_condition
 from db.alarms.outcomes import bad_outcomes
 from db.alarms.reports import undelivered_reports
+from db.alarms.series import failed_series
 from db.condition import ConditionProblem, read_condition
 from db.engine import Database
 from db.ledger.alarms import Finding
@@ -65,6 +66,7 @@ class AlarmChecks:
                 {AlarmRule.DESTINATION_AWAY, AlarmRule.REPORTS_FAILED},
                 lambda: undelivered_reports(database, settings, night_began_at=began, now=now),
             ),
+            *self._checked({AlarmRule.SERIES_FAILED}, lambda: failed_series(database, night_began_at=began)),
             *self._checked({AlarmRule.CHANNEL_AWAY}, lambda: channels_away(database, now)),
             *self._of_the_day(database, now),
         ]

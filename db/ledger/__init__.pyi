@@ -54,12 +54,11 @@ from db.ledger.senders import update_trust
 from db.ledger.series import (
     claim_series,
     collecting_series,
-    fail_series,
     mark_all_due,
     mark_due,
-    return_expired_series,
     waiting_series,
 )
+from db.ledger.series_failures import SERIES_ATTEMPTS, fail_series, retry_series, return_expired_series
 from db.ledger.series_results import record_series
 from db.ledger.series_values import (
     PARTIAL_CAUSES,
@@ -95,6 +94,7 @@ __all__ = [
     "ALL_SOURCES",
     "PARTIAL_CAUSES",
     "RERUN",
+    "SERIES_ATTEMPTS",
     "URGENT",
     "Annotations",
     "Arrival",
@@ -203,6 +203,7 @@ __all__ = [
     "requeue_predecessor",
     "reset_unfinished",
     "retry",
+    "retry_series",
     "return_batches",
     "return_expired",
     "return_expired_series",

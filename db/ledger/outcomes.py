@@ -21,7 +21,7 @@ from db.ledger.opt_outs import opted_out_keys, refuse
 from db.ledger.predictions import add_further_predictions, insert_predictions
 from db.ledger.refused_values import REFUSALS, is_refused_value, unstorable
 from db.ledger.replaced import follow_files, unmark_same_bytes
-from db.ledger.series import note_slices
+from db.ledger.series import SeriesKey, note_slices, remove_series
 from db.ledger.values import Conflict, Outcome
 from db.ledger.versions import supersede
 from db.tables import FINAL, IN_BATCH, State, batches, in_state, instances, work
@@ -101,10 +101,18 @@ def _record(
     unmark_same_bytes(connection, held_outcomes)
     conflicts += apply_annotations(connection, held_outcomes, copied, policy, now)
     note_slices(connection, held_outcomes, bundles, frozenset(read_before), now)
+    remove_series(connection, _series_of_opted_out(held_outcomes, held))
     write_audit(connection, conflicts, now)
     counts = Counter(outcome.state.value for outcome in held_outcomes)
     connection.execute(CLOSE_BATCH, {**closing, "batch": batch_id, "now": now, "outcomes": dict(counts)})
     return _Recorded(counts, conflicts)
+
+
+def _series_of_opted_out(outcomes: Sequence[Outcome], held: Mapping[int, Row[Any]]) -> set[SeriesKey]:
+    """Return the series of images that were read before their patient opted out; what they held is no longer stored."""
+    refused = [held[outcome.work_id] for outcome in outcomes if outcome.reason is Reason.OPTED_OUT]
+    known = [row for row in refused if row.study_instance_uid and row.series_instance_uid]
+    return {(row.study_instance_uid, row.series_instance_uid) for row in known}
 
 
 def _must_last(outcome: Outcome) -> bool:
@@ -205,6 +213,8 @@ _HELD = (
         instances.c.sender_id,
         instances.c.parent_id,
         instances.c.content,
+        instances.c.study_instance_uid,
+        instances.c.series_instance_uid,
     )
     .join(instances, instances.c.id == work.c.instance_id)
     .where(work.c.batch_id == bindparam("batch"), IN_BATCH, in_state(State.RUNNING))

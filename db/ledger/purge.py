@@ -132,7 +132,8 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime, *, w
         connection.execute(_END_CONFLICTS, named)
         connection.execute(_ACTIONS_OF_RULES, {"subjects": [f"image {row.id}" for row in rows]})
         forget_occurrences(connection, named["images"])
-        remove_series(connection, {row.series_instance_uid for row in rows} - {None})
+        named_series = [row for row in rows if row.study_instance_uid and row.series_instance_uid]
+        remove_series(connection, {(row.study_instance_uid, row.series_instance_uid) for row in named_series})
         besides = remove_study_rows(
             connection,
             {row.study_instance_uid for row in rows} - {None},

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from db.engine import Database
+from db.ledger.series_failures import collect_failed_series
 from db.tables import State, audit, in_state, instances, work
 from nightread.reasons import Reason
 
@@ -17,6 +18,7 @@ _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
     """Set failed and rejected images to `received`; clear attempts, deaths and reasons. Returns their number.
 
+    Their series, if it could not be formed, is formed again as well.
     Images in other states and purged images stay unchanged. Each thousand images are one transaction with a row of
     `audit`, which keeps their earlier states, reasons and attempts.
     """
@@ -32,6 +34,7 @@ def _retry_some(database: Database, image_ids: Sequence[int], actor: str, now: d
         if not ended:
             return 0
         taken = connection.execute(_AGAIN, {"images": [row.instance_id for row in ended]}).rowcount
+        collect_failed_series(connection, [row.instance_id for row in ended], now)
         detail = {"images": [[row.instance_id, row.state, row.reason, row.attempts] for row in ended]}
         connection.execute(insert(audit).values(at=now, actor=actor, action="images.retry", detail=detail))
         return taken

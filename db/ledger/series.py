@@ -1,11 +1,11 @@
 """Follow each series from its first slice to its result (docs/decisions/0036-series-as-a-unit.md)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, bindparam, case, delete, func, literal, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, tuple_, update
 
 from db.engine import Database
 from db.ledger.bundles import RegisteredBundle
@@ -14,9 +14,12 @@ from db.ledger.upsert import insert_if_absent
 from db.ledger.values import Outcome
 from db.series_tables import is_unformed, series, series_results
 from db.tables import FINAL, State
+from imaging.facts import Facts
 from nightread.reasons import Reason
 
-ATTEMPTS_ALLOWED = 3
+SeriesKey = tuple[str, str]
+"""Study and Series Instance UID: devices exist that give series of several studies the same UID."""
+_KEYS_AT_ONCE = 2000
 
 
 def note_slices(
@@ -34,16 +37,16 @@ def note_slices(
     """
     slices = [outcome for outcome in outcomes if _is_slice(outcome, bundles)]
     if slices:
-        begun = sorted({(each.facts.series_instance_uid, each.facts.study_instance_uid) for each in slices})
-        rows = [(uid, study, SeriesState.COLLECTING.value, now, now, 0) for uid, study in begun]
+        begun = _series_of(each.facts for each in slices)
+        rows = [(study, uid, SeriesState.COLLECTING.value, now, now, 0) for study, uid in begun]
         insert_if_absent(connection, series, _COLUMNS, rows)
     again = [each for each in slices if each.state is State.RECEIVED and each.instance_id in read_before]
     changing = [each for each in slices if not (each.state is State.RECEIVED and each.instance_id in read_before)]
     changing += [each for each in outcomes if each.state in FINAL and each.state is not State.DONE]
-    if changed := _series_of(changing):
-        connection.execute(_COLLECT, {"uids": changed, "now": now})
-    if asked := _series_of(again):
-        connection.execute(_COLLECT_ENDED, {"uids": asked, "now": now})
+    if changed := _series_of(each.facts for each in changing):
+        connection.execute(_COLLECT, {"keys": changed, "now": now})
+    if asked := _series_of(each.facts for each in again):
+        connection.execute(_COLLECT_ENDED, {"keys": asked, "now": now})
     withdrawn = [
         o.annotations.withdrawal.study_instance_uid for o in outcomes if o.annotations and o.annotations.withdrawal
     ]
@@ -96,40 +99,33 @@ def claim_series(database: Database, *, most: int, lease: timedelta, now: dateti
     return database.write(transaction)
 
 
-def fail_series(database: Database, claimed: ClaimedSeries, reason: Reason) -> bool:
-    """End the forming of a series without results. Returns False if another process or a new slice has it now."""
-    values = {"which": claimed.id, "mine": claimed.claim, "why": reason.value}
-    return database.write(lambda connection: connection.execute(_FAIL, values).rowcount) == 1
-
-
-def return_expired_series(database: Database, *, now: datetime) -> int:
-    """Let series with an expired lease be formed again; the third time they are `failed(killed_worker)`."""
-    with database.read() as connection:
-        if not connection.execute(_ANY_EXPIRED, {"now": now}).first():
-            return 0
-    return database.write(lambda connection: connection.execute(_EXPIRE, {"now": now}).rowcount)
-
-
 def return_forming_series(connection: Connection) -> None:
     """Let all series that are being formed be formed again, as part of an embedded start: no process forms any."""
     connection.execute(_RETURN)
 
 
-def remove_series(connection: Connection, series_instance_uids: Collection[str]) -> int:
-    """Remove series and their results, as part of a purge: a result must not outlive what was found in the images.
+def remove_series(connection: Connection, keys: Collection[SeriesKey]) -> int:
+    """Remove series and their results: a result must not outlive what was found in the images.
 
-    A slice of the series that comes later begins it anew.
+    For a purge, and for images of a patient who opted out after they were read. A slice of the series that comes later
+    begins it anew. Returns the number of results.
     """
-    if not series_instance_uids:
-        return 0
-    named = {"uids": sorted(series_instance_uids)}
-    removed = connection.execute(_REMOVE_RESULTS, named).rowcount
-    connection.execute(_REMOVE, named)
+    ordered, removed = sorted(keys), 0
+    for start in range(0, len(ordered), _KEYS_AT_ONCE):
+        named = {"keys": ordered[start : start + _KEYS_AT_ONCE]}
+        removed += connection.execute(_REMOVE_RESULTS, named).rowcount
+        connection.execute(_REMOVE, named)
     return removed
 
 
-def _series_of(outcomes: Sequence[Outcome]) -> list[str]:
-    return sorted({each.facts.series_instance_uid for each in outcomes if each.facts.series_instance_uid})
+def _series_of(facts: Iterable[Facts]) -> list[SeriesKey]:
+    return sorted(
+        {
+            (each.study_instance_uid, each.series_instance_uid)
+            for each in facts
+            if each.study_instance_uid and each.series_instance_uid
+        }
+    )
 
 
 def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool:
@@ -142,7 +138,7 @@ def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool
     return any(bundle_id is not None and bundles[bundle_id].of_series for bundle_id in named)
 
 
-_COLUMNS = ("series_instance_uid", "study_instance_uid", "state", "began_at", "changed_at", "attempts")
+_COLUMNS = ("study_instance_uid", "series_instance_uid", "state", "began_at", "changed_at", "attempts")
 _NOW: Any = bindparam("now", type_=series.c.changed_at.type)
 
 
@@ -155,9 +151,16 @@ _COLLECTED: dict[str, Any] = {
     "lease_until": None,
     "attempts": 0,
     "reason": None,
+    "detail": None,
 }
-_COLLECT = update(series).where(series.c.series_instance_uid.in_(bindparam("uids", expanding=True))).values(_COLLECTED)
-_COLLECT_ENDED = _COLLECT.where(series.c.state.in_((SeriesState.FORMED.value, SeriesState.FAILED.value)))
+OF_KEYS = tuple_(series.c.study_instance_uid, series.c.series_instance_uid).in_(bindparam("keys", expanding=True))
+_COLLECT = update(series).where(OF_KEYS).values(_COLLECTED)
+_COLLECT_ENDED = (
+    update(series)
+    .where(OF_KEYS, series.c.state.in_((SeriesState.FORMED.value, SeriesState.FAILED.value)))
+    # A slice that only asks again is no new slice: attempts go on counting, or one that always fails would have no end.
+    .values({name: value for name, value in _COLLECTED.items() if name != "attempts"})
+)
 _COLLECT_STUDIES = (
     update(series).where(series.c.study_instance_uid.in_(bindparam("studies", expanding=True))).values(_COLLECTED)
 )
@@ -199,31 +202,10 @@ _CLAIM = (
         attempts=series.c.attempts + 1,
     )
 )
-_FAIL = (
-    update(series)
-    .where(
-        series.c.id == bindparam("which"), is_unformed(SeriesState.FORMING.value), series.c.claim == bindparam("mine")
-    )
-    .values(state=SeriesState.FAILED.value, reason=bindparam("why"), claim=None, lease_until=None)
-)
-_IS_EXPIRED = is_unformed(SeriesState.FORMING.value) & (series.c.lease_until < _NOW)
-_ANY_EXPIRED = select(series.c.id).where(_IS_EXPIRED).limit(1)
-_GIVEN_UP = series.c.attempts >= ATTEMPTS_ALLOWED
-_EXPIRE = (
-    update(series)
-    .where(_IS_EXPIRED)
-    .values(
-        state=case((_GIVEN_UP, literal(SeriesState.FAILED.value)), else_=literal(SeriesState.DUE.value)),
-        reason=case((_GIVEN_UP, literal(Reason.KILLED_WORKER.value)), else_=None),
-        claim=None,
-        lease_until=None,
-    )
-)
 _RETURN = (
     update(series)
     .where(is_unformed(SeriesState.FORMING.value))
     .values(state=SeriesState.DUE.value, claim=None, lease_until=None)
 )
-_OF_UIDS = series.c.series_instance_uid.in_(bindparam("uids", expanding=True))
-_REMOVE_RESULTS = delete(series_results).where(series_results.c.series_id.in_(select(series.c.id).where(_OF_UIDS)))
-_REMOVE = delete(series).where(_OF_UIDS)
+_REMOVE_RESULTS = delete(series_results).where(series_results.c.series_id.in_(select(series.c.id).where(OF_KEYS)))
+_REMOVE = delete(series).where(OF_KEYS)

@@ -20,7 +20,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0026');
+INSERT INTO "alembic_version" VALUES('0027');
 CREATE TABLE api_keys (
 	id INTEGER NOT NULL, 
 	name VARCHAR(64) NOT NULL, 
@@ -300,7 +300,7 @@ CREATE TABLE senders (
 	CONSTRAINT fk_senders_source_id FOREIGN KEY(source_id) REFERENCES sources (id), 
 	CONSTRAINT uq_senders_source_id_calling_ae_address UNIQUE (source_id, calling_ae, address)
 );
-CREATE TABLE series (
+CREATE TABLE "series" (
 	id INTEGER NOT NULL, 
 	series_instance_uid VARCHAR(64) NOT NULL, 
 	study_instance_uid VARCHAR(64) NOT NULL, 
@@ -314,8 +314,9 @@ CREATE TABLE series (
 	formed_at DATETIME, 
 	reason VARCHAR(32), 
 	stored_order JSON, 
+	detail VARCHAR(500), 
 	CONSTRAINT pk_series PRIMARY KEY (id), 
-	CONSTRAINT uq_series_series_instance_uid UNIQUE (series_instance_uid)
+	CONSTRAINT uq_series_study_instance_uid_series_instance_uid UNIQUE (study_instance_uid, series_instance_uid)
 );
 CREATE TABLE series_results (
 	id INTEGER NOT NULL, 
@@ -545,10 +546,6 @@ CREATE VIEW v_batches AS
         outcomes, runtime
     FROM batches;
 CREATE UNIQUE INDEX ix_drift_references_in_force ON drift_references (bundle_id) WHERE ended_at IS NULL;
-CREATE INDEX ix_series_study_instance_uid ON series (study_instance_uid);
-CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
-CREATE INDEX ix_series_changed_at ON series (changed_at);
-CREATE INDEX ix_series_reason ON series (reason) WHERE reason IS NOT NULL;
 CREATE INDEX ix_series_results_label ON series_results (label, score) WHERE label IS NOT NULL;
 CREATE VIEW v_studies AS 
     SELECT
@@ -598,3 +595,45 @@ CREATE VIEW v_studies AS
         LEFT JOIN work ON work.instance_id = instances.id AND work.ordinal = 0
         GROUP BY named.study_instance_uid, named.expected, named.reported_by
     ) counted;
+CREATE INDEX ix_series_reason ON series (reason) WHERE reason IS NOT NULL;
+CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
+CREATE INDEX ix_series_changed_at ON series (changed_at);
+CREATE INDEX ix_series_series_instance_uid ON series (series_instance_uid);
+CREATE VIEW v_series AS 
+    SELECT
+        series.series_instance_uid,
+        series.study_instance_uid,
+        series.state AS series_state,
+        series_results.stack,
+        series_results.stack_name,
+        series_results.state,
+        coalesce(series_results.reason, series.reason) AS reason,
+        coalesce(series_results.detail, series.detail) AS detail,
+        bundles.name AS model,
+        bundles.version AS model_version,
+        series_results.label,
+        series_results.score,
+        series_results.suspicion,
+        CASE WHEN series_results.scores IS NOT NULL THEN (
+        SELECT json_group_object(label.value, score.value)
+        FROM json_each(bundles.labels) label JOIN json_each(series_results.scores) score ON score.key = label.key
+    ) END AS scores,
+        series_results.slices,
+        series_results.of_slices,
+        series_results.partial,
+        series_results.remarks,
+        (
+        SELECT json_group_array(json_object(
+            'place', place.value,
+            'image_id', json_extract(series_results.places, '$[' || (place.value - 1) || '][0]'),
+            'frame', json_extract(series_results.places, '$[' || (place.value - 1) || '][1]'),
+            'score', json_extract(series_results.places, '$[' || (place.value - 1) || '][2]')
+        )) FROM json_each(coalesce(series_results.evidence, '[]')) place
+    ) AS evidence,
+        coalesce(series_results.shadow, false) AS shadow,
+        series_results.revision,
+        series.changed_at,
+        series_results.formed_at
+    FROM series
+    LEFT JOIN series_results ON series_results.series_id = series.id
+    LEFT JOIN bundles ON bundles.id = series_results.bundle_id;

@@ -62,9 +62,11 @@ from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
 from db.queries.series import (
+    FailedSeries,
     Series,
     SeriesCounts,
     SpeakingSlice,
+    failed_series,
     has_unformed_series,
     places_of,
     series_counts,
@@ -74,6 +76,14 @@ from db.queries.series import (
 )
 from db.queries.series_order import StoredOrder, series_order, waiting_slices, waiting_slices_of_study
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
+from db.queries.series_tally import (
+    SeriesLabel,
+    SeriesOutcome,
+    SeriesTally,
+    UnformedSeries,
+    series_tally,
+    unformed_by_state,
+)
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
 from db.queries.studies import (
@@ -123,6 +133,7 @@ __all__ = [
     "DeliveryState",
     "EntryScope",
     "Event",
+    "FailedSeries",
     "FailureGroup",
     "ImageFacts",
     "ImageFilter",
@@ -162,7 +173,10 @@ __all__ = [
     "Sender",
     "Series",
     "SeriesCounts",
+    "SeriesLabel",
+    "SeriesOutcome",
     "SeriesSlices",
+    "SeriesTally",
     "Source",
     "SpeakingImage",
     "SpeakingSlice",
@@ -172,6 +186,7 @@ __all__ = [
     "StudyCounts",
     "StudyResults",
     "Tally",
+    "UnformedSeries",
     "Violation",
     "What",
     "Worker",
@@ -194,6 +209,7 @@ __all__ = [
     "coverage",
     "deliveries",
     "delivery_counts",
+    "failed_series",
     "failure_examples",
     "failure_groups",
     "finished_among",
@@ -260,6 +276,7 @@ __all__ = [
     "series_list",
     "series_order",
     "series_slices",
+    "series_tally",
     "sources",
     "spooled_at",
     "studies",
@@ -275,6 +292,7 @@ __all__ = [
     "unclaimed_batches",
     "unfinished",
     "unfinished_reruns",
+    "unformed_by_state",
     "unformed_series",
     "unsent_notices",
     "uris_of",

@@ -58,7 +58,8 @@ def series_rows(connection: Connection, study_instance_uid: str) -> list[SeriesR
 
 def series_without_result(connection: Connection, study_instance_uid: str) -> int:
     """Return the number of stacks and series of a study that have a reason instead of a result."""
-    return connection.execute(_WITHOUT, {"study": study_instance_uid}).scalar_one()
+    named = {"study": study_instance_uid}
+    return sum(connection.execute(statement, named).scalar_one() for statement in (_WITHOUT, _FAILED))
 
 
 def _series_row(row: Row[Any], images: Mapping[int, Row[Any]]) -> SeriesRow | None:
@@ -141,5 +142,14 @@ _WITHOUT = (
         series.c.study_instance_uid == bindparam("study"),
         series_results.c.state != State.DONE.value,
         ~series_results.c.shadow,
+    )
+)
+_FAILED = (
+    select(func.count())
+    .select_from(series.outerjoin(series_results, series_results.c.series_id == series.c.id))
+    .where(
+        series.c.study_instance_uid == bindparam("study"),
+        series.c.reason.is_not(None),
+        series_results.c.id.is_(None),
     )
 )

@@ -9,6 +9,7 @@ from sqlalchemy import Row, Select, bindparam, func, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
+from db.queries.series_order import WAITING_SLICES
 from db.queries.snapshot import snapshot, stream
 from db.series_tables import is_unformed, series, series_results
 from db.store_tables import expected
@@ -88,11 +89,11 @@ def series_list(
             yield _series(row)
 
 
-def places_of(database: Database, series_instance_uid: str) -> dict[tuple[str, str, int], list[list[Any]]]:
-    """Return all places of a series as [image id, frame, score], in order, by model, version and stack."""
+def places_of(database: Database, series_instance_uid: str) -> dict[tuple[str, str, str, int], list[list[Any]]]:
+    """Return all places of a series as [image id, frame, score], in order, by study, model, version and stack."""
     with database.read() as connection:
         rows = connection.execute(_PLACES, {"uid": series_instance_uid})
-        return {(row.name, row.version, row.stack): row.places for row in rows}
+        return {(row.study_instance_uid, row.name, row.version, row.stack): row.places for row in rows}
 
 
 def unformed_series(database: Database) -> int:
@@ -108,14 +109,40 @@ class SeriesCounts:
     unformed: int
     """Series that wait for slices or are being formed."""
     failed: int
+    waiting_slices: int
+    """Slices that are analysed when their series was put in order."""
 
 
 def series_counts(database: Database) -> SeriesCounts:
     """Count the series that are not formed, for `nightread status`."""
     with database.read() as connection:
         return SeriesCounts(
-            unformed=connection.execute(_UNFORMED).scalar_one(), failed=connection.execute(_FAILED).scalar_one()
+            unformed=connection.execute(_UNFORMED).scalar_one(),
+            failed=connection.execute(_FAILED).scalar_one(),
+            waiting_slices=connection.execute(WAITING_SLICES).scalar_one(),
         )
+
+
+class FailedSeries(NamedTuple):
+    """A series of which no result could be formed."""
+
+    id: int
+    reason: str
+
+
+def failed_series(
+    database: Database, *, since: datetime | None, until: datetime | None, reasons: Collection[str] = ()
+) -> list[FailedSeries]:
+    """List series that failed, by the time of their latest slice or attempt, of all reasons or of these."""
+    statement = _LIST_FAILED
+    if since is not None:
+        statement = statement.where(series.c.changed_at >= since)
+    if until is not None:
+        statement = statement.where(series.c.changed_at < until)
+    if reasons:
+        statement = statement.where(series.c.reason.in_(reasons))
+    with database.read() as connection:
+        return [FailedSeries(*row) for row in connection.execute(statement)]
 
 
 def has_unformed_series(database: Database, study_instance_uid: str) -> bool:
@@ -140,7 +167,7 @@ def _series(row: Row[Any]) -> Series:
         stack_name=row.stack_name,
         state=row.state,
         reason=row.reason or row.series_reason,
-        detail=row.detail,
+        detail=row.detail or row.series_detail,
         model=row.name,
         model_version=row.version,
         label=row.label,
@@ -165,6 +192,7 @@ _LIST: Select[Any] = (
         series.c.study_instance_uid,
         series.c.state.label("series_state"),
         series.c.reason.label("series_reason"),
+        series.c.detail.label("series_detail"),
         series.c.changed_at,
         series_results.c.stack,
         series_results.c.stack_name,
@@ -194,13 +222,16 @@ _LIST: Select[Any] = (
     .order_by(series.c.changed_at.desc(), series.c.id.desc(), series_results.c.bundle_id, series_results.c.stack)
 )
 _PLACES = (
-    select(bundles.c.name, bundles.c.version, series_results.c.stack, series_results.c.places)
+    select(
+        series.c.study_instance_uid, bundles.c.name, bundles.c.version, series_results.c.stack, series_results.c.places
+    )
     .select_from(series_results)
     .join(series, series.c.id == series_results.c.series_id)
     .join(bundles, bundles.c.id == series_results.c.bundle_id)
     .where(series.c.series_instance_uid == bindparam("uid"))
 )
 _UNFORMED = select(func.count()).select_from(series).where(is_unformed())
+_LIST_FAILED = select(series.c.id, series.c.reason).where(series.c.reason.is_not(None)).order_by(series.c.id)
 _FAILED = select(func.count()).select_from(series).where(series.c.reason.is_not(None))
 _UNFORMED_OF_STUDY = (
     select(series.c.id).where(series.c.study_instance_uid == bindparam("study"), is_unformed()).limit(1)

@@ -20,8 +20,6 @@ _WAITS: ColumnElement[str] = literal_column(f"'{Reason.AWAITING_SERIES.value}'")
 class StoredOrder:
     """The order of the slices of a series, as it was stored when they were let go."""
 
-    study_instance_uid: str | None
-    """The study of the series; None if the series is not known."""
     stacks: Sequence[Sequence[tuple[int, int]]]
     """For each stack image id and frame of its slices; none if the series was not put in order."""
     left_out: Mapping[int, str]
@@ -30,24 +28,23 @@ class StoredOrder:
     """Where the files of the slices are, by image id."""
 
 
-def series_order(database: Database, series_instance_uid: str) -> StoredOrder:
+def series_order(database: Database, study_instance_uid: str, series_instance_uid: str) -> StoredOrder:
     """Return the stored order of a series; an empty one if there is none."""
     with database.read() as connection:
-        row = connection.execute(_ORDER, {"uid": series_instance_uid}).one_or_none()
-        stored = (row and row.stored_order) or {}
+        named = {"study": study_instance_uid, "series": series_instance_uid}
+        stored = connection.execute(_ORDER, named).scalar() or {}
         stacks = [[(image_id, frame) for image_id, frame in stack] for stack in stored.get("stacks", [])]
         wanted = {image_id for stack in stacks for image_id, _ in stack}
         rows = execute_in_chunks(connection, _FILES, "images", wanted)
         files = {claimed.instance_id: claimed for claimed in (Claimed._make(row) for row in rows)}
     left_out = {int(image_id): reason for image_id, reason in stored.get("left_out", {}).items()}
-    study = row.study_instance_uid if row else None
-    return StoredOrder(study_instance_uid=study, stacks=stacks, left_out=left_out, files=files)
+    return StoredOrder(stacks=stacks, left_out=left_out, files=files)
 
 
 def waiting_slices(database: Database) -> int:
     """Return the number of slices that wait until their series was put in order."""
     with database.read() as connection:
-        return connection.execute(_WAITING).scalar_one()
+        return connection.execute(WAITING_SLICES).scalar_one()
 
 
 def waiting_slices_of_study(database: Database, study_instance_uid: str) -> int:
@@ -56,11 +53,11 @@ def waiting_slices_of_study(database: Database, study_instance_uid: str) -> int:
         return connection.execute(_WAITING_OF_STUDY, {"study": study_instance_uid}).scalar_one()
 
 
-_ORDER = select(series.c.stored_order, series.c.study_instance_uid).where(
-    series.c.series_instance_uid == bindparam("uid")
+_ORDER = select(series.c.stored_order).where(
+    series.c.study_instance_uid == bindparam("study"), series.c.series_instance_uid == bindparam("series")
 )
 _FILES = SELECT_CLAIMED.where(instances.c.id.in_(bindparam("images", expanding=True)), work.c.ordinal == 0)
-_WAITING = select(func.count()).select_from(work).where(work.c.reason == _WAITS, in_state(State.RECEIVED))
+WAITING_SLICES = select(func.count()).select_from(work).where(work.c.reason == _WAITS, in_state(State.RECEIVED))
 _WAITING_OF_STUDY = (
     select(func.count(distinct(instances.c.sop_instance_uid)))
     .join(work, work.c.instance_id == instances.c.id)

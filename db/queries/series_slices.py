@@ -10,7 +10,7 @@ from db.bulk import execute_in_chunks
 from db.engine import Database
 from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.snapshot import snapshot
-from db.tables import State, instances, predictions, work
+from db.tables import UNFINISHED, State, instances, predictions, work
 
 
 class AnalysedSlice(NamedTuple):
@@ -34,6 +34,7 @@ class AnalysedSlice(NamedTuple):
     scores: list[float] | None
     """Of the whole image."""
     shadow: bool
+    is_current: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,19 +47,23 @@ class SeriesSlices:
     """For images of several frames: scores by work id and frame."""
     bundles: Mapping[int, BundleLabels]
     """The bundles whose images make series, by id."""
+    not_current: Sequence[AnalysedSlice] = ()
+    """Slices without an outcome that were superseded or withdrawn."""
 
 
 def series_slices(database: Database, *, study_instance_uid: str, series_instance_uid: str) -> SeriesSlices:
-    """Return the current images of a series that were neither superseded nor withdrawn."""
+    """Return the images of a series; those that were superseded or withdrawn count for no result."""
     named = {"study": study_instance_uid, "series": series_instance_uid}
     with snapshot(database) as connection:
-        rows = [AnalysedSlice(*row) for row in connection.execute(_SLICES, named)]
+        found = [AnalysedSlice(*row) for row in connection.execute(_SLICES, named)]
+        rows = [row for row in found if row.is_current]
         of_series = {number: bundle for number, bundle in bundles_by_id(connection).items() if bundle.of_series}
         many = [row.work_id for row in rows if (row.frames or 1) > 1 and row.bundle_id in of_series]
         frame_scores: dict[int, dict[int, list[float]]] = {}
         for row in execute_in_chunks(connection, _FRAMES, "works", many):
             frame_scores.setdefault(row.work_id, {})[row.frame] = row.scores
-    return SeriesSlices(rows=rows, frame_scores=frame_scores, bundles=of_series)
+    not_current = [row for row in found if not row.is_current and row.state in UNFINISHED]
+    return SeriesSlices(rows=rows, frame_scores=frame_scores, bundles=of_series, not_current=not_current)
 
 
 _SLICES: Select[Any] = (
@@ -79,13 +84,12 @@ _SLICES: Select[Any] = (
         work.c.bundle_id,
         work.c.scores,
         work.c.shadow,
+        (instances.c.superseded_by.is_(None) & instances.c.withdrawn_by.is_(None)).label("is_current"),
     )
     .join(work, work.c.instance_id == instances.c.id)
     .where(
         instances.c.study_instance_uid == bindparam("study"),
         instances.c.series_instance_uid == bindparam("series"),
-        instances.c.superseded_by.is_(None),
-        instances.c.withdrawn_by.is_(None),
         work.c.state != State.DUPLICATE.value,
     )
     .order_by(instances.c.id, work.c.ordinal)

@@ -112,6 +112,7 @@ def test_the_condition_names_every_rule_that_it_checks() -> None:
         AlarmRule.BACKUP,
         AlarmRule.DESTINATION_AWAY,
         AlarmRule.REPORTS_FAILED,
+        AlarmRule.SERIES_FAILED,
         AlarmRule.DATABASE,
         AlarmRule.CHANNEL_AWAY,
         AlarmRule.WATCHDOG,

@@ -11,7 +11,9 @@ from alembic.migration import MigrationContext
 from databases import downgrade
 from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, literal_column, select, text
 
-import db.series_tables  # noqa: F401 - adds its tables to the metadata
+import db.alarm_tables
+import db.drift_tables
+import db.series_tables  # noqa: F401 - they add their tables to the metadata
 from db import schema
 from db.engine import Database, open_database
 from db.readers import VIEWS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ledger_driver import LedgerDriver
-from series_driver import SERIES, SeriesDriver
+from series_driver import SERIES, STUDY, SeriesDriver
 
 from db import ledger, queries
 from db.tables import State
@@ -36,7 +36,7 @@ def test_slices_that_wait_are_let_go_in_order(series_driver: SeriesDriver) -> No
     assert driver.form() == []
     (meanwhile,) = series_driver.form()
     assert (meanwhile.series_state, meanwhile.state) == ("formed", None)
-    order = queries.series_order(driver.database, SERIES)
+    order = queries.series_order(driver.database, STUDY, SERIES)
     assert order.stacks == [[(ids[1], 0), (ids[2], 0), (ids[0], 0)]]
     assert {claimed.uri for claimed in order.files.values()} == {row.uri for row in driver.instances()}
     assert [batch.images for batch in driver.form()] == [3]
@@ -55,7 +55,7 @@ def test_a_claim_that_was_taken_back_lets_nothing_go(series_driver: SeriesDriver
     _waiting_slices(series_driver, [10])
     assert ledger.record_series(driver.database, [formed], now=driver.clock()) == 0
     assert queries.waiting_slices(driver.database) == 3
-    assert queries.series_order(driver.database, SERIES).stacks == []
+    assert queries.series_order(driver.database, STUDY, SERIES).stacks == []
 
 
 def test_versions_that_contest_each_other_have_the_same_neighbours(series_driver: SeriesDriver) -> None:
@@ -68,6 +68,6 @@ def test_versions_that_contest_each_other_have_the_same_neighbours(series_driver
     (newer,) = series_driver.record([5], [0.1], facts=uid)
     _waiting_slices(series_driver, [15])
     series_driver.form()
-    variant, stack = queries.series_order(driver.database, SERIES).stacks
+    variant, stack = queries.series_order(driver.database, STUDY, SERIES).stacks
     assert [key for key, _ in stack][:3] == [first, newer, last]
     assert [key for key, _ in variant][:3] == [first, older, last]

@@ -40,7 +40,12 @@ def test_a_series_has_one_result_with_its_evidence_and_coverage(series_driver: S
     assert [(each.place, each.image_id) for each in result.evidence] == [(3, ids[0]), (2, ids[2])]
     assert (result.partial, result.revision, result.remarks) == (False, 1, [])
     places = queries.places_of(series_driver.ledger_driver.database, SERIES)
-    assert [place[0] for place in places["series", series_driver.bundle.version, 1]] == [ids[1], ids[2], ids[0], ids[3]]
+    assert [place[0] for place in places[STUDY, "series", series_driver.bundle.version, 1]] == [
+        ids[1],
+        ids[2],
+        ids[0],
+        ids[3],
+    ]
 
 
 def test_the_outcome_of_each_file_stays_its_own(series_driver: SeriesDriver) -> None:

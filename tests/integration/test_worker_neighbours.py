@@ -239,16 +239,19 @@ def test_an_image_without_a_place_costs_only_the_network_that_needs_one(worker_d
     assert rows == [(0, "done", None), (1, "rejected", Reason.SERIES_RULES)]
 
 
-def test_a_series_of_another_study_with_the_same_uid_is_rejected(worker_driver: WorkerDriver) -> None:
-    """Its slices would wait for ever: the order that is stored is that of the other study."""
+def test_a_series_of_another_study_with_the_same_uid_has_its_own_order_and_result(worker_driver: WorkerDriver) -> None:
+    """Neighbours never come from another study."""
     context = context_of(worker_driver, NeighbourNetwork())
     worker_driver.put(a=scan(1, 0), b=scan(2, 5))
     worker_driver.analyse(context)
     own = {"ImagePositionPatient": [0, 0, 10], "ImageOrientationPatient": AXIAL}
     worker_driver.put(c=with_values(3, StudyInstanceUID="1.2.9", SeriesInstanceUID=SERIES, **own))
     form(context)
-    assert worker_driver.analyse(context) == {"done": 2, "rejected": 1}
-    assert worker_driver.outcomes()["c"] == ("rejected", Reason.SERIES_RULES)
+    assert worker_driver.analyse(context) == {"done": 2, "received": 1}
+    form(context)
+    assert worker_driver.analyse(context) == {"done": 1}
+    found = {each.study_instance_uid: each.coverage for each in form(context)}
+    assert found == {"1.2.3": "2 of 2", "1.2.9": "1 of 1"}
 
 
 def test_a_rerun_fails_for_a_series_that_was_never_put_in_order(worker_driver: WorkerDriver) -> None:

@@ -31,7 +31,8 @@ _MOST_SECONDS = 20.0
 def form_due_series(context: WorkerContext) -> dict[str, int]:
     """Form series until none is due, for at most 20 s. Returns the number of series, and of those that failed.
 
-    A series that cannot be formed is `failed(internal_error)`; the others go on. Raises errors of the database.
+    A series that cannot be formed is tried again later, and is `failed(series_not_formed)` after the third attempt; the
+    others go on. Raises errors of the database.
     """
     context.reload_routes()
     former = SeriesFormer(context)
@@ -63,9 +64,11 @@ class SeriesFormer:
             return self._form(claimed)
         except (SQLAlchemyError, StopWork):
             raise
-        except Exception:
+        except Exception as error:
             log.exception("series not formed", extra={"series": claimed.id})
-            ledger.fail_series(self._context.database, claimed, Reason.INTERNAL_ERROR)
+            context, name = self._context, type(error).__name__
+            fail = partial(ledger.fail_series, context.database, claimed, error=name, now=context.clock())
+            context.retry_while_unavailable(fail)
             return None
 
     def _form(self, claimed: ClaimedSeries) -> FormedSeries:

@@ -26,7 +26,10 @@ from worker.series.hold import HoldSlice
 from worker.series.slices import SliceKey
 
 _NO_SERIES = "The model needs the neighbouring slices, and the image names no series or no study."
-_OTHER_STUDY = "A series of another study has the same UID, so the neighbouring slices are not known."
+
+
+_SeriesKey = tuple[str, str]
+"""Study and Series Instance UID."""
 
 
 @dataclass(kw_only=True)
@@ -56,7 +59,7 @@ class NeighbourReader:
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
-        self._stacks: dict[str, Mapping[SliceKey, tuple[_OrderedStack, int]]] = {}
+        self._stacks: dict[_SeriesKey, Mapping[SliceKey, tuple[_OrderedStack, int]]] = {}
         self._own: SliceInputs | None = None
         self._frame: Frame | None = None
 
@@ -78,16 +81,18 @@ class NeighbourReader:
         """
         if not facts.series_instance_uid or not facts.study_instance_uid:
             raise RejectImage(Reason.SERIES_RULES, _NO_SERIES)
-        places = self._places(facts.series_instance_uid)
+        key = facts.study_instance_uid, facts.series_instance_uid
+        places = self._places(key)
         if not any((image.instance_id, frame) in places for frame in range(dicom_image.frame_count)):
-            raise self._left_out(image, facts.series_instance_uid, facts.study_instance_uid)
+            raise self._left_out(image, key)
         spec = self._context.model_set.models[bundle].bundle.series
         stands_in = spec is not None and spec.bad_slice == SLICE
         return SliceInputs(reader=self, image=image, dicom_image=dicom_image, stands_in=stands_in)
 
     def prepare(self, own: SliceInputs, frame: Frame, spec: InputSpec, out: Inputs) -> Inputs:
         """Return the input of one frame of an image, with the neighbours that the channels of `spec` show."""
-        places = self._places(own.dicom_image.facts.series_instance_uid or "")
+        facts = own.dicom_image.facts
+        places = self._places((facts.study_instance_uid or "", facts.series_instance_uid or ""))
         found = places.get((own.image.instance_id, frame.index))
         if found is None:
             raise RejectImage(Reason.SERIES_RULES, "A frame of the image is part of no stack of its series.")
@@ -128,23 +133,20 @@ class NeighbourReader:
             file = fetch(image, roots=settings.roots, max_bytes=settings.max_file_bytes)
         return open_dicom_image(self._context, file.data, image.origin).frame(index)
 
-    def _places(self, series_instance_uid: str) -> Mapping[SliceKey, tuple[_OrderedStack, int]]:
+    def _places(self, key: _SeriesKey) -> Mapping[SliceKey, tuple[_OrderedStack, int]]:
         """Return stack and place of each slice of a series; empty if it was not put in order yet."""
-        if series_instance_uid not in self._stacks:
-            order = queries.series_order(self._context.database, series_instance_uid)
-            self._stacks[series_instance_uid] = {
+        if key not in self._stacks:
+            order = queries.series_order(self._context.database, *key)
+            self._stacks[key] = {
                 (image_id, frame): (stack, place)
                 for keys in order.stacks
                 for stack in [_OrderedStack(keys=keys, files=order.files)]
                 for place, (image_id, frame) in enumerate(keys)
             }
-        return self._stacks[series_instance_uid]
+        return self._stacks[key]
 
-    def _left_out(self, image: Claimed, series_instance_uid: str, study_instance_uid: str) -> ImageError:
-        order = queries.series_order(self._context.database, series_instance_uid)
-        if order.study_instance_uid not in (None, study_instance_uid):
-            return RejectImage(Reason.SERIES_RULES, _OTHER_STUDY)
-        reason = order.left_out.get(image.instance_id)
+    def _left_out(self, image: Claimed, key: _SeriesKey) -> ImageError:
+        reason = queries.series_order(self._context.database, *key).left_out.get(image.instance_id)
         if reason is None:
             return HoldSlice()
         if reason == Reason.AMBIGUOUS_SERIES:

@@ -13,16 +13,28 @@ from nightread.reasons import Reason
 from worker.series.slices import SliceKey, is_bad
 
 Stack = list[SliceKey]
+_NOT_CURRENT = "superseded_or_withdrawn"
 
 
 def waiting_images(slices: SeriesSlices) -> list[int]:
     """Return the ids of images that wait until their series was put in order."""
-    awaiting = Reason.AWAITING_SERIES.value
-    return [row.image_id for row in slices.rows if row.state == State.RECEIVED and row.reason == awaiting]
+    return [row.image_id for row in (*slices.rows, *slices.not_current) if _waits(row)]
 
 
 def order_to_store(slices: SeriesSlices) -> dict[str, Any]:
-    """Return the order of all slices of which it is known where they lie, as db.queries.series_order reads it."""
+    """Return the order of all slices of which it is known where they lie, as db.queries.series_order reads it.
+
+    Each slice that waits is in it, or is left out with a reason: it would wait for ever otherwise.
+    """
+    order = _order(slices)
+    placed = {image_id for stack in order["stacks"] for image_id, _ in stack}
+    lost = {row.image_id: LeftOutReason.NO_GEOMETRY.value for row in slices.rows if _waits(row)}
+    lost |= {row.image_id: _NOT_CURRENT for row in slices.not_current if _waits(row)}
+    without_place = {image_id: reason for image_id, reason in lost.items() if image_id not in placed}
+    return {**order, "left_out": without_place | order["left_out"]}
+
+
+def _order(slices: SeriesSlices) -> dict[str, Any]:
     rows = [row for row in slices.rows if row.ordinal == 0 and row.geometry is not None and _is_slice(row)]
     pieces = [piece for row in rows for piece in _pieces(row)]
     order = arrange(pieces, EVERY_SERIES)
@@ -36,6 +48,10 @@ def order_to_store(slices: SeriesSlices) -> dict[str, Any]:
         "stacks": [*variants, *stacks],  # of a slice in several the last one counts
         "left_out": {key: reason for key, reason in left_out.items() if not any(key == image for image, _ in placed)},
     }
+
+
+def _waits(row: AnalysedSlice) -> bool:
+    return row.state == State.RECEIVED and row.reason == Reason.AWAITING_SERIES.value
 
 
 def _is_slice(row: AnalysedSlice) -> bool:
