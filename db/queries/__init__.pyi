@@ -72,7 +72,14 @@ from db.queries.series import (
     studies_with_number,
     unformed_series,
 )
-from db.queries.series_order import StoredOrder, series_order, waiting_slices, waiting_slices_of_study
+from db.queries.series_order import (
+    StackPlace,
+    StoredOrder,
+    series_order,
+    stack_places,
+    waiting_slices,
+    waiting_slices_of_study,
+)
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.sources import Source, missing_from_ledger, sources, uris_of
 from db.queries.spooled import Spooled, all_spooled, spooled_at
@@ -167,6 +174,7 @@ __all__ = [
     "SpeakingImage",
     "SpeakingSlice",
     "Spooled",
+    "StackPlace",
     "StoredOrder",
     "Study",
     "StudyCounts",
@@ -262,6 +270,7 @@ __all__ = [
     "series_slices",
     "sources",
     "spooled_at",
+    "stack_places",
     "studies",
     "studies_with_number",
     "studies_with_outcomes",

@@ -96,7 +96,7 @@ def test_slices_are_analysed_with_their_neighbours(worker_driver: WorkerDriver) 
     form(context)
     assert queries.waiting_slices(context.database) == 0
     assert worker_driver.analyse(context) == {"done": 3}
-    last, first, middle = network.seen
+    first, middle, last = network.seen  # read in the order of the stack
     assert first[0] == first[1] == middle[0]
     assert middle[1] == first[2] == last[0]
     assert last[1] == last[2] == middle[2]
