@@ -108,8 +108,9 @@ def test_the_command_writes_a_bundle_with_a_head_and_its_figures(data: list[str]
     assert {each["figure"] for each in found["comparison"]["differences"]} >= {"macro_roc_auc"}
 
     again = run("evaluate", str(made.path), *data, "--out", str(tmp_path / "evaluation"), "--state", str(tmp_path))
-    assert again["macro_roc_auc"] == found["evaluation"]["macro_roc_auc"]
-    assert again["loss"] == pytest.approx(found["evaluation"]["loss"])
+    assert again["series"] == found["series"]
+    assert again["evaluation"]["macro_roc_auc"] == found["evaluation"]["macro_roc_auc"]
+    assert again["evaluation"]["loss"] == pytest.approx(found["evaluation"]["loss"])
 
 
 @pytest.mark.slow
