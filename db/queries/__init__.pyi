@@ -73,7 +73,7 @@ from db.queries.series import (
     unformed_series,
 )
 from db.queries.series_order import (
-    StackPlace,
+    SlicePlace,
     StoredOrder,
     series_order,
     stack_places,
@@ -170,11 +170,11 @@ __all__ = [
     "Series",
     "SeriesCounts",
     "SeriesSlices",
+    "SlicePlace",
     "Source",
     "SpeakingImage",
     "SpeakingSlice",
     "Spooled",
-    "StackPlace",
     "StoredOrder",
     "Study",
     "StudyCounts",

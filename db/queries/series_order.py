@@ -31,7 +31,7 @@ class StoredOrder:
     """Where the files of the slices are, by image id."""
 
 
-class StackPlace(NamedTuple):
+class SlicePlace(NamedTuple):
     """Where an image lies, for sorting: images of one stack follow each other in its order."""
 
     series: int
@@ -39,17 +39,17 @@ class StackPlace(NamedTuple):
     place: int
 
 
-def stack_places(database: Database, image_ids: Sequence[int]) -> Mapping[int, StackPlace]:
+def stack_places(database: Database, image_ids: Sequence[int]) -> Mapping[int, SlicePlace]:
     """Return the places of those images, by id, whose series was put in order. Of several frames the first counts."""
     with database.read() as connection:
         rows = list(execute_in_chunks(connection, _SERIES_OF_IMAGES, "images", image_ids))
         wanted = {row.series for row in rows}
         orders = {row.id: row.stored_order for row in execute_in_chunks(connection, _ORDERS, "series", wanted)}
-    places: dict[int, StackPlace] = {}
+    places: dict[int, SlicePlace] = {}
     for number, stored in orders.items():
         for stack, keys in enumerate((stored or {}).get("stacks", [])):
             for place, (image_id, _) in enumerate(keys):
-                places.setdefault(image_id, StackPlace(number, stack, place))
+                places.setdefault(image_id, SlicePlace(number, stack, place))
     return {image_id: places[image_id] for image_id in image_ids if image_id in places}
 
 
