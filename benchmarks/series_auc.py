@@ -1,19 +1,15 @@
 """Measure how well series are told apart: `python -m benchmarks.series_auc BUNDLE... --data dicom-series:FOLDER`.
 
 Two ways from the scores of the slices to that of a series are compared for each bundle: its aggregate, and a sequence
-head, which is a small network over these scores in their order, trained on the training part. The figures are in
-docs/series.md.
+head as `nightread models train-head` trains it. The figures are in docs/series.md.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -23,16 +19,17 @@ from models.datasets import open_dataset
 from models.datasets.dataset import Dataset
 from models.evaluation.bootstrap import interval, resampling, sampled_figures, weighted_figures
 from models.evaluation.matching import PARTS, matched, part_of
-from models.evaluation.predictions import Predictions, image_predictions, stored_predictions
+from models.evaluation.predictions import Predictions, image_predictions
+from models.evaluation.series_predictions import series_predictions
 from models.networks.scoring import Scored, score
 from models.postprocessing import Postprocessing
 from models.runtimes.load import load_network
+from models.series.spec import HEAD, SeriesSpec
+from models.training.fit_head import HeadRecipe, fit_head
+from models.training.train_head import head_of
 
-Sequences = NDArray[np.float32]
 _FIGURE = "macro_roc_auc"
 _ROUNDS = 1000
-_EPOCHS = 60
-_WIDTH = 16
 _SEED = 0
 
 
@@ -45,15 +42,6 @@ class Row:
     auc: float
     rounds: NDArray[np.float64]
     """(rounds,): the ROC-AUC of each round of the bootstrap. All rows draw the same patients in a round."""
-
-
-def padded(scored: Scored) -> Sequences:
-    """Return the scores of the slices by series, (series, slices of the longest, labels); 0 behind the last slice."""
-    lengths = np.bincount(scored.image_of)
-    sequences = np.zeros((len(lengths), int(lengths.max()), scored.scores.shape[1]), np.float32)
-    for series, place in zip(np.split(scored.scores, np.cumsum(lengths)[:-1]), sequences, strict=True):
-        place[: len(series)] = series
-    return sequences
 
 
 def joined(parts: Sequence[Scored]) -> Scored:
@@ -72,26 +60,10 @@ def joined(parts: Sequence[Scored]) -> Scored:
     )
 
 
-def trained_head(sequences: Sequences, truth: NDArray[np.float32], activation: str) -> Any:
-    """Return a network from (series, slices, labels) to (series, labels): two convolutions and a global maximum."""
-    keras.utils.set_random_seed(_SEED)
-    inputs = keras.Input((None, sequences.shape[2]))
-    features = layers.Conv1D(_WIDTH, 5, padding="same", activation="relu")(inputs)
-    features = layers.Conv1D(_WIDTH, 3, padding="same", activation="relu")(features)
-    outputs = layers.Dense(truth.shape[1], activation=activation)(layers.GlobalMaxPooling1D()(features))
-    head = keras.Model(inputs, outputs)
-    loss = "binary_crossentropy" if activation == "sigmoid" else "categorical_crossentropy"
-    head.compile(keras.optimizers.Adam(5e-3), loss)
-    head.fit(sequences, truth, epochs=_EPOCHS, batch_size=32, verbose=0)
-    return head
-
-
-def head_predictions(postprocessing: Postprocessing, train: Scored, test: Scored) -> Predictions:
-    """Return the predictions of a sequence head for the test part."""
-    head = trained_head(padded(train), train.truth, postprocessing.activation)
-    scores = head.predict(padded(test), verbose=0)
-    given = [None if result is None else result.label for result in postprocessing.image_results(scores)]
-    return stored_predictions(postprocessing, truth=test.truth, scores=scores, given=given, patients=test.patients)
+def head_predictions(postprocessing: Postprocessing, train: Scored, validation: Scored, test: Scored) -> Predictions:
+    """Return the predictions of a sequence head, trained as `nightread models train-head` trains it, for `test`."""
+    model, _ = fit_head(postprocessing, train, validation, HeadRecipe(seed=_SEED))
+    return series_predictions(postprocessing, SeriesSpec(aggregate=HEAD), test, head_of(model))
 
 
 def measured(bundle: Bundle, way: str, predictions: Predictions) -> Row:
@@ -106,11 +78,11 @@ def compared(folder: Path, dataset: Dataset, unseen: Dataset | None) -> Iterator
     """Yield both ways of one bundle, measured on the test part, or on all parts of a data set that is unseen."""
     bundle = load_bundle(folder)
     network = load_network(bundle)
-    train = score(network, matched(bundle, dataset, dataset.train))
+    train, validation = (score(network, matched(bundle, dataset, part)) for part in (dataset.train, dataset.validation))
     source, parts = (dataset, PARTS[:1]) if unseen is None else (unseen, PARTS)
     test = joined([score(network, matched(bundle, source, part_of(source, part))) for part in parts])
     yield measured(bundle, bundle.postprocessing.aggregate, image_predictions(bundle.postprocessing, test))
-    yield measured(bundle, "sequence head", head_predictions(bundle.postprocessing, train, test))
+    yield measured(bundle, "sequence head", head_predictions(bundle.postprocessing, train, validation, test))
 
 
 def show(rows: Sequence[Row], title: str) -> None:

@@ -79,7 +79,7 @@ class Postprocessing:
         """
         if len(scores) == 0 or not np.isfinite(scores).all():
             raise ImageError(Reason.BAD_SCORES)
-        calibrated = self._calibrate(scores)
+        calibrated = self.calibrated(scores)
         if len(calibrated) == 1:
             return self._results(calibrated)[0]
         if self.aggregate == VOTE:
@@ -90,13 +90,28 @@ class Postprocessing:
         """Return the results of images of one frame each, from (images, labels); None if a score is not finite."""
         finite = np.isfinite(scores).all(axis=1)
         if finite.all():
-            return list(self._results(self._calibrate(scores)))
-        good = iter(self._results(self._calibrate(scores[finite])))
+            return list(self._results(self.calibrated(scores)))
+        good = iter(self._results(self.calibrated(scores[finite])))
         return [next(good) if is_finite else None for is_finite in finite]
 
     def result_of(self, scores: Scores) -> ImageResult:
         """Return the result for scores, (labels,), that were calibrated and aggregated elsewhere."""
         return self._results(scores[None])[0]
+
+    def calibrated(self, scores: NDArray[Any]) -> Scores:
+        """Return the scores of frames, float32 (frames, labels), with the temperature applied.
+
+        It is applied to probabilities instead of logits: p ** (1/T), normalised, is the same.
+        """
+        plain = np.asarray(scores, np.float32)
+        if self.temperature == 1:
+            return plain
+        tiny = np.finfo(np.float32).tiny
+        powers = np.maximum(plain, tiny) ** np.float32(1 / self.temperature)
+        if self.activation == SOFTMAX:
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        complements = np.maximum(1 - plain, tiny) ** np.float32(1 / self.temperature)
+        return np.asarray(powers / (powers + complements), np.float32)
 
     def suspicion(self, scores: NDArray[Any]) -> Scores | None:
         """Return 1 minus the score of `normal_label`, (...) from (..., labels); None without a normal label.
@@ -108,18 +123,6 @@ class Postprocessing:
         if self.normal_label in self.labels:
             return np.asarray(1 - scores[..., self.labels.index(self.normal_label)], np.float32)
         return np.asarray(scores.max(axis=-1), np.float32)
-
-    def _calibrate(self, scores: NDArray[Any]) -> Scores:
-        """Apply the temperature to probabilities instead of logits: p ** (1/T), normalised, is the same."""
-        plain = np.asarray(scores, np.float32)
-        if self.temperature == 1:
-            return plain
-        tiny = np.finfo(np.float32).tiny
-        powers = np.maximum(plain, tiny) ** np.float32(1 / self.temperature)
-        if self.activation == SOFTMAX:
-            return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
-        complements = np.maximum(1 - plain, tiny) ** np.float32(1 / self.temperature)
-        return np.asarray(powers / (powers + complements), np.float32)
 
     def _aggregate(self, scores: Scores) -> Scores:
         if self.aggregate == MEAN:

@@ -1,6 +1,7 @@
 """Make a version of a bundle whose results are about series."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,16 +15,17 @@ _RECORDS = (TRAINING_FILE, "import.json")
 """How the network was made. Its evaluation is not copied: it states the digest of the other version."""
 
 
-def series_version(bundle: Bundle, version: str, spec: SeriesSpec, target: Path, head: Path | None = None) -> Bundle:
+def series_version(bundle: Bundle, version: str, spec: SeriesSpec, target: Path, heads: Sequence[Path] = ()) -> Bundle:
     """Write the bundle as another version with the unit series into the new folder `target`.
 
-    `head` is the file of a sequence head, .keras or .onnx. Raises UsageFault if a value, the head or the folder does
-    not fit, and StopWork if the head cannot be used; then nothing is written.
+    `heads` are the files of a sequence head, .keras or .onnx or one of each. Raises UsageFault if a value, the head or
+    the folder does not fit, and StopWork if the head cannot be used; then nothing is written.
     """
-    if (spec.aggregate == HEAD) != (head is not None):
+    if (spec.aggregate == HEAD) != bool(heads):
         raise UsageFault("--aggregate head and --head FILE belong together: one of them is missing.")
-    if head is not None and f"head{head.suffix}" not in HEAD_FILES:
-        raise UsageFault(f"{head} must be a .keras or an .onnx file.")
+    for head in heads:
+        if f"head{head.suffix}" not in HEAD_FILES:
+            raise UsageFault(f"{head} must be a .keras or an .onnx file.")
     if target.exists():
         raise UsageFault(f"{target} exists already. Choose another folder with --out, or another --version.")
     try:
@@ -37,10 +39,10 @@ def series_version(bundle: Bundle, version: str, spec: SeriesSpec, target: Path,
         for file in (*bundle.files, *_RECORDS):
             if (bundle.path / file).is_file() and file not in HEAD_FILES:
                 shutil.copyfile(bundle.path / file, made / file)
-        if head is not None:
+        for head in heads:
             shutil.copyfile(head, made / f"head{head.suffix}")
         saved = save_bundle(card, made)
-        if head is not None:
+        if heads:
             load_head(saved)
         made.rename(target)
     return load_bundle(target)

@@ -21,6 +21,7 @@ from worker.prepared_image import PreparedImage
 from worker.reading import ImageReader
 from worker.rerunning import analyse_again
 from worker.results import Results
+from worker.series.reading_order import in_reading_order
 
 PHASES = ("claim", "read", "look_up", "predict")
 """The phases of a batch, whose seconds are stored; one that did not run took 0 seconds."""
@@ -40,10 +41,11 @@ def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
         if images[0].rerun_bundle_id is not None:
             return analyse_again(context, batch_id, images, timer)
         results = Results(context, images)
-        with timer.phase("read"), Prefetcher(images, context.stores) as prefetcher:
+        ordered = in_reading_order(context, images)
+        with timer.phase("read"), Prefetcher(ordered, context.stores) as prefetcher:
             reader = ImageReader(context, batch_id, prefetcher, results)
             predictor = BatchPredictor(context, batch_id, results, timer)
-            for part in reader.read_in_parts(images):
+            for part in reader.read_in_parts(ordered):
                 with timer.phase("look_up"):
                     known = context.former_contents.resolved(part, reader.read_again)
                     fresh = _without_duplicates(context, known, results)

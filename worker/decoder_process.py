@@ -84,6 +84,11 @@ class _DecoderContext:
     patient: PatientNumbers = field(default_factory=PatientNumbers)
     former_contents: _UnknownFormerContents = field(default_factory=_UnknownFormerContents)
 
+    @property
+    def database(self) -> NoReturn:
+        """Raise NotPlainError: a slice whose neighbours are needed is read by the worker process, which knows them."""
+        raise NotPlainError
+
     @contextmanager
     def in_flight(self, _image: Claimed) -> Iterator[None]:
         """Do nothing: the request is in flight from its beginning to its end."""

@@ -23,6 +23,7 @@ from worker.context import WorkerContext
 from worker.decode import decode_in_chunks, frames_per_chunk, kind_of, open_dicom_image
 from worker.decoders.decode_ahead import DecodeAhead
 from worker.decoders.messages import DecodedImage, Undecoded, decode_routing
+from worker.decoders.pool import DecodePool
 from worker.fetching.files import Fetched, fetch, is_in_store
 from worker.fetching.prefetch import Prefetcher
 from worker.inference.predictor import Inputs
@@ -52,7 +53,8 @@ class ImageReader:
         """Yield the images that could be read, in parts that fit into memory. Raises BatchError."""
         part: list[PreparedImage] = []
         held_bytes = 0
-        with DecodeAhead(images, self._context.decode_pool) as self._decode_ahead:
+        self._neighbours.opened.expect(image.instance_id for image in images)
+        with DecodeAhead(images, self._decode_pool) as self._decode_ahead:
             for image in images:
                 if prepared := self._read(image):
                     part.append(prepared)
@@ -61,6 +63,11 @@ class ImageReader:
                     yield part
                     part, held_bytes = [], 0
             yield part
+
+    @property
+    def _decode_pool(self) -> DecodePool | None:
+        """Return the decoder processes; None if every network needs neighbours: they would only read headers then."""
+        return None if self._context.model_set.only_neighbours else self._context.decode_pool
 
     def _read(self, image: Claimed) -> PreparedImage | None:
         """Fetch, route and decode one image. Return None if it has its outcome already (error, archive, duplicate)."""
@@ -72,7 +79,7 @@ class ImageReader:
             file = self._prefetcher.take(image, self._keep_lease) if is_in_store(image) else None
             self._trial_read_if_suspicious(image, file, is_suspicious=decoded is Undecoded.SUSPICIOUS)
             with self._context.in_flight(image):
-                file = file or self._fetch(image)
+                file = file or self._neighbours.opened.file_of(image.instance_id) or self._fetch(image)
                 with self._results.capture_errors(image, file):  # from here the outcome also holds the file's identity
                     if (kind := archive_kind(file.data)) is None:
                         return self.prepare(image, file)
@@ -129,7 +136,8 @@ class ImageReader:
         frames of an image that no model analyses are not decoded at all. Raises RejectImage if the patient opted out.
         """
         context = self._context
-        dicom_image = open_dicom_image(context, file.data, image.origin)
+        opened = self._neighbours.opened.take(image.instance_id, file)
+        dicom_image = opened or open_dicom_image(context, file.data, image.origin)
         self._results.keep_header(image, dicom_image)
         if not dicom_image.facts.sop_instance_uid:
             file = context.former_contents.identified(file)

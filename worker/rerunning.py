@@ -20,6 +20,7 @@ from worker.fetching.prefetch import Prefetcher
 from worker.phase_timer import PhaseTimer
 from worker.reading import ImageReader
 from worker.results import Results
+from worker.series.reading_order import in_reading_order
 
 _NO_ORDER = (
     "The order of the slices is not known: a network that needs neighbouring slices can analyse a series again only if "
@@ -75,10 +76,11 @@ def _analyse(context: WorkerContext, batch_id: str, images: Sequence[_Rows], tim
     """Read each image once, as its first row, and give the results of all networks to its rows."""
     firsts = [rows[0] for rows in images]
     results = Results(context, firsts)
-    with timer.phase("read"), Prefetcher(firsts, context.stores) as prefetcher:
+    ordered = in_reading_order(context, firsts)
+    with timer.phase("read"), Prefetcher(ordered, context.stores) as prefetcher:
         reader = ImageReader(context, batch_id, prefetcher, results)
         predictor = BatchPredictor(context, batch_id, results, timer)
-        for part in reader.read_in_parts(firsts):
+        for part in reader.read_in_parts(ordered):
             predictor.add(context.former_contents.resolved(part, reader.read_again))
         predictor.finish()
     return [_outcome(row, of_image) for rows, of_image in zip(images, results.outcomes, strict=True) for row in rows]

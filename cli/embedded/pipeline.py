@@ -138,16 +138,17 @@ class Pipeline:
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
-        count_at, progress = 0.0, _Progress()
+        count_at, progress, was_idle = 0.0, _Progress(), False
         paused: frozenset[int] = frozenset()
 
         def dispatch_and_count() -> float | None:
             """Return the seconds until the next call if no notification comes; None at the end."""
-            nonlocal count_at, paused
+            nonlocal count_at, paused, was_idle
             self._supervise_children()
             self.require_lock()
             wait = min(_LOOK_SECONDS, self.dispatcher.tick())
-            if (began := time.monotonic()) < count_at:
+            became_idle, was_idle = self.dispatcher.is_idle and not was_idle, self.dispatcher.is_idle
+            if (began := time.monotonic()) < count_at and not became_idle:  # else series would wait for the next count
                 return min(wait, count_at - began)
             unfinished = count_unfinished()
             show_unfinished(unfinished)

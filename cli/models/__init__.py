@@ -14,6 +14,7 @@ class _Models(LazyGroup):
         "samples": ("cli.models.samples", "Draw sample images of a data set as the network sees them."),
         "phantom-series": ("cli.models.phantom_series", "Write synthetic CT series with known truth."),
         "train": ("cli.models.train", "Train a network and write it as a bundle."),
+        "train-head": ("cli.models.train_head", "Train a sequence head for a model of slices."),
         "runs": ("cli.models.runs", "List trainings with their figures, recipes and learning curves."),
         "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
         "drift-reference": (

@@ -18,7 +18,7 @@ from models.evaluation.comparison import Agreement, Comparison, compare
 from models.evaluation.matching import matched, part_of
 from models.evaluation.measure import measure_images
 from models.evaluation.page import document
-from models.evaluation.predictions import image_predictions
+from models.evaluation.series_predictions import unit_predictions
 
 
 @click.command("compare")
@@ -42,7 +42,8 @@ def compare_command(
 
     Confidence intervals and a test show whether a difference may be chance. Differences are second minus first.
 
-    BUNDLE is NAME[@VERSION] or the folder of a bundle.
+    BUNDLE is NAME[@VERSION] or the folder of a bundle. For series (--data dicom-series:FOLDER), a bundle with the unit
+    series gives the results that it gives in use, with its aggregate or sequence head.
 
     Example: nightread models compare phantom@1.1 bundles/phantom-2 --data phantom:1000
     """
@@ -51,7 +52,9 @@ def compare_command(
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = _readable_by_both(bundles, part_of(dataset, part))
     before, after = (
-        image_predictions(bundle.postprocessing, score_with_progress(bundle, matched(bundle, dataset, examples)))
+        unit_predictions(
+            bundle, score_with_progress(bundle, matched(bundle, dataset, examples)), of_series=dataset.of_series
+        )
         for bundle in bundles
     )
     figures = measure_images(before, seed=seed), measure_images(after, seed=seed)

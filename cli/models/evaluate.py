@@ -31,8 +31,9 @@ from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import Mistake, worst_mistakes
 from models.evaluation.names import JSON_FILE
 from models.evaluation.page import HEADLINES, Material, document, write_evaluation
-from models.evaluation.predictions import Predictions, image_predictions
+from models.evaluation.predictions import Predictions
 from models.evaluation.requirements import Requirement
+from models.evaluation.series_predictions import unit_predictions
 from models.networks.scoring import Scored
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
@@ -87,7 +88,8 @@ def evaluate_command(
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by comparing its
     results of a night with labels that were imported afterwards (--night). The files that this command writes are not
-    part of the bundle's digest.
+    part of the bundle's digest. Of series (--data dicom-series:FOLDER), a bundle with the unit series gives the results
+    that it gives in use, with its aggregate or sequence head.
 
     A requirement is FIGURE[LABEL]>=NUMBER, also with <=, > or <. Figures are accuracy, auc, recall, precision, f1,
     average_precision, loss, calibration_error and images, and for one label also specificity. With .low or .high the
@@ -161,7 +163,7 @@ def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, par
     _warn_of_foreign_images(bundle, dataset)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
     scored = score_with_progress(bundle, examples)
-    predictions = image_predictions(bundle.postprocessing, scored)
+    predictions = unit_predictions(bundle, scored, of_series=dataset.of_series)
     return _Measured(
         predictions=predictions,
         material=material_of(dataset, part, examples, left_out),

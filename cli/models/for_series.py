@@ -69,7 +69,7 @@ def for_series_command(
     from models.series_version import series_version  # noqa: PLC0415 - the help needs no networks
 
     target = folder or settings.bundle_folders[0] / f"{bundle.name}-{version}"
-    made = series_version(bundle, version, spec, target, head)
+    made = series_version(bundle, version, spec, target, [head] if head else [])
     if as_json:
         print_json({"name": made.name, "version": made.version, "digest": made.digest, "path": str(target)})
         return

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from db.engine import Database
 from db.ledger.series import OF_KEYS, SeriesKey
@@ -91,7 +91,7 @@ def collect_failed_series(connection: Connection, image_ids: Sequence[int], now:
         connection.execute(_COLLECT_FAILED, {"keys": sorted(keys), "now": now})
 
 
-def _fail(connection: Connection, row: Row[Any], reason: Reason, detail: str, now: datetime) -> None:
+def _fail(connection: Connection, row: Any, reason: Reason, detail: str, now: datetime) -> None:
     """Give a series no result, and the slices that wait for it an outcome: nothing else would ever let them go."""
     connection.execute(_FAIL, {"which": row.id, "why": reason.value, "sentence": detail})
     of_series = {"study": row.study_instance_uid, "series": row.series_instance_uid}

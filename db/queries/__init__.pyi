@@ -74,7 +74,14 @@ from db.queries.series import (
     studies_with_number,
     unformed_series,
 )
-from db.queries.series_order import StoredOrder, series_order, waiting_slices, waiting_slices_of_study
+from db.queries.series_order import (
+    SlicePlace,
+    StoredOrder,
+    series_order,
+    stack_places,
+    waiting_slices,
+    waiting_slices_of_study,
+)
 from db.queries.series_slices import AnalysedSlice, SeriesSlices, series_slices
 from db.queries.series_tally import (
     SeriesLabel,
@@ -177,6 +184,7 @@ __all__ = [
     "SeriesOutcome",
     "SeriesSlices",
     "SeriesTally",
+    "SlicePlace",
     "Source",
     "SpeakingImage",
     "SpeakingSlice",
@@ -279,6 +287,7 @@ __all__ = [
     "series_tally",
     "sources",
     "spooled_at",
+    "stack_places",
     "studies",
     "studies_with_number",
     "studies_with_outcomes",

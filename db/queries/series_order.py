@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, distinct, func, literal_column, select
 
@@ -26,6 +27,28 @@ class StoredOrder:
     """Images that are part of no stack, with the reason."""
     files: Mapping[int, Claimed]
     """Where the files of the slices are, by image id."""
+
+
+class SlicePlace(NamedTuple):
+    """Where an image lies, for sorting: images of one stack follow each other in its order."""
+
+    series: int
+    stack: int
+    place: int
+
+
+def stack_places(database: Database, image_ids: Sequence[int]) -> Mapping[int, SlicePlace]:
+    """Return the places of those images, by id, whose series was put in order. Of several frames the first counts."""
+    with database.read() as connection:
+        rows = list(execute_in_chunks(connection, _SERIES_OF_IMAGES, "images", image_ids))
+        wanted = {row.series for row in rows}
+        orders = {row.id: row.stored_order for row in execute_in_chunks(connection, _ORDERS, "series", wanted)}
+    places: dict[int, SlicePlace] = {}
+    for number, stored in orders.items():
+        for stack, keys in enumerate((stored or {}).get("stacks", [])):
+            for place, (image_id, _) in enumerate(keys):
+                places.setdefault(image_id, SlicePlace(number, stack, place))
+    return {image_id: places[image_id] for image_id in image_ids if image_id in places}
 
 
 def series_order(database: Database, study_instance_uid: str, series_instance_uid: str) -> StoredOrder:
@@ -56,6 +79,16 @@ def waiting_slices_of_study(database: Database, study_instance_uid: str) -> int:
 _ORDER = select(series.c.stored_order).where(
     series.c.study_instance_uid == bindparam("study"), series.c.series_instance_uid == bindparam("series")
 )
+_SERIES_OF_IMAGES = (
+    select(instances.c.id, series.c.id.label("series"))
+    .join(
+        series,
+        (series.c.study_instance_uid == instances.c.study_instance_uid)
+        & (series.c.series_instance_uid == instances.c.series_instance_uid),
+    )
+    .where(instances.c.id.in_(bindparam("images", expanding=True)))
+)
+_ORDERS = select(series.c.id, series.c.stored_order).where(series.c.id.in_(bindparam("series", expanding=True)))
 _FILES = SELECT_CLAIMED.where(instances.c.id.in_(bindparam("images", expanding=True)), work.c.ordinal == 0)
 WAITING_SLICES = select(func.count()).select_from(work).where(work.c.reason == _WAITS, in_state(State.RECEIVED))
 _WAITING_OF_STUDY = (

@@ -1,12 +1,14 @@
 """Compute where slices lie along the normal of their common orientation."""
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging.series.rules import AXIAL, CORONAL, OBLIQUE, SAGITTAL
-from imaging.series.slice_geometry import SliceGeometry
+from imaging.series.slice_geometry import Orientation, SliceGeometry
 
 Vectors = NDArray[np.float64]
 
@@ -23,11 +25,16 @@ _AXES = (SAGITTAL, CORONAL, AXIAL)
 
 def has_geometry(piece: SliceGeometry) -> bool:
     """Return whether position and orientation are there, and rows and columns of the image are different directions."""
-    if piece.position is None or piece.orientation is None:
-        return False
-    rows, columns = np.array(piece.orientation[:3]), np.array(piece.orientation[3:])
-    lengths = float(np.linalg.norm(rows)), float(np.linalg.norm(columns))
-    return min(lengths) > _SHORTEST and abs(float(rows @ columns)) < _MOST_PARALLEL * lengths[0] * lengths[1]
+    return piece.position is not None and piece.orientation is not None and _has_plane(piece.orientation)
+
+
+@lru_cache(maxsize=256)
+def _has_plane(orientation: Orientation) -> bool:
+    """Return whether rows and columns are different directions; the slices of a series share few orientations."""
+    rows, columns = orientation[:3], orientation[3:]
+    lengths = math.hypot(*rows), math.hypot(*columns)
+    parallel = abs(math.fsum(row * column for row, column in zip(rows, columns, strict=True)))
+    return min(lengths) > _SHORTEST and parallel < _MOST_PARALLEL * lengths[0] * lengths[1]
 
 
 def by_orientation(slices: Sequence[SliceGeometry]) -> list[list[SliceGeometry]]:

@@ -36,6 +36,10 @@ class PreparedStack:
             return prepare(self._load(index), self._spec, out)
         return join_planes(lambda offset: self._slice(neighbour(index, offset, self._count)), self._spec, out)
 
+    def forget(self, index: int) -> None:
+        """Drop the slice `index`, so that it is loaded again: another one took its place for one input only."""
+        self._planes.pop(index, None)
+
     def _slice(self, index: int) -> Array:
         planes = self._planes.pop(index, None)
         if planes is None:

@@ -55,7 +55,10 @@ class Material:
 def document(
     evaluation: Evaluation, bundle: Bundle, material: Material, requirements: Sequence[RequirementResult] = ()
 ) -> dict[str, Any]:
-    """Return the content of evaluation.json; `requirements` and `passed` are missing if nothing was required."""
+    """Return the content of evaluation.json; `requirements` and `passed` are missing if nothing was required.
+
+    `series` is how a bundle of unit series makes results of series, which a data set of series is measured with.
+    """
     checks = [asdict(result) for result in requirements]
     return {
         "model": bundle.reference,
@@ -64,6 +67,7 @@ def document(
         "data": asdict(material),
         "thresholds": dict(bundle.postprocessing.thresholds),
         "aggregate": bundle.postprocessing.aggregate,
+        **({"series": bundle.series.to_json()} if bundle.series is not None else {}),
         "evaluation": evaluation.to_json(),
         **({"requirements": checks, "passed": all(result.met for result in requirements)} if checks else {}),
     }

@@ -10,7 +10,9 @@ from typing import Any
 from models.onnx_signature import NHWC, OnnxSignature
 from models.runtimes.quiet_keras import captured_stderr
 
-_INPUT, _OUTPUT, _COUNT = "images", "scores", "N"
+_INPUT, _OUTPUT = "images", "scores"
+_FREE = "NSTU"
+"""Names of the sizes that are free: the number of inputs, and further ones."""
 _OPSET = 17
 """The operator set of April 2022: ONNX Runtime 1.12 and all later ones run it, and tf2onnx knows it."""
 _LONGEST_REASON = 300
@@ -20,8 +22,10 @@ class ExportFailedError(Exception):
     """The network could not be exported as ONNX, or the export does not give the same scores."""
 
 
-def export_onnx(model: Any, path: Path, shape: tuple[int, int, int]) -> OnnxSignature:
-    """Write the ONNX file of a Keras network for images of `shape` and return how to run it. Raises ExportFailedError.
+def export_onnx(model: Any, path: Path, shape: tuple[int | None, ...]) -> OnnxSignature:
+    """Write the ONNX file of a Keras network for inputs of `shape` and return how to run it. Raises ExportFailedError.
+
+    None in `shape` is a size that is free, such as the number of slices for a sequence head.
 
     The same network gives the same bytes: what the exporter adds for people is dropped.
     """
@@ -57,7 +61,9 @@ def _tidy(exported: Any) -> None:
             names[:] = [renamed.get(name, name) for name in names]
     for value in (graph.input[0], graph.output[0]):
         value.name = renamed[value.name]
-        value.type.tensor_type.shape.dim[0].dim_param = _COUNT
+        for number, size in enumerate(value.type.tensor_type.shape.dim):
+            if number == 0 or not size.dim_value:
+                size.dim_param = _FREE[number]
     del graph.value_info[:], exported.metadata_props[:]
     exported.doc_string = graph.doc_string = ""
     graph.name = "nightread"

@@ -73,6 +73,8 @@ class Dispatcher:
         self._urgent_in_a_row = 0
         self._swept_at = float("-inf")
         self._redis_unavailable = False
+        self.is_idle = False
+        """Whether the last tick found no image ready, and no batch published or claimed."""
 
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
         """Dispatch until `stop` is set; wait while the database is unavailable.
@@ -113,6 +115,7 @@ class Dispatcher:
     def _dispatch(self, source_filter: SourceFilter) -> float:
         full, least = self._batch_sizes()
         queue_status = ledger.queue_status(self._database, images=full, now=self._clock(), source_filter=source_filter)
+        self.is_idle = not (queue_status.ready or queue_status.waiting or queue_status.running)
         if queue_status.urgent and queue_status.urgent_places > 0:
             return self._seconds_to_next_tick(self._send_before_others(queue_status, full, source_filter))
         if queue_status.free_places <= 0 or queue_status.ready == 0:

@@ -5,6 +5,8 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 
 from nightread.errors import StopWork
@@ -16,6 +18,9 @@ Entry = tuple[bytes, os.stat_result]
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PIECE_BYTES = 4000  # PATH_MAX is 4096 on Linux; deeper folders are opened piece by piece
+_SORTED_NAMES = 5000
+"""Names that are sorted at once, so that memory is bounded for any folder. Names usually count the slices of series, so
+that neighbouring slices come into one batch, although file systems list names in any order."""
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """ELOOP: a link replaced the folder, or a folder above it, after it was listed."""
 
@@ -94,7 +99,7 @@ def _list(
     try:
         visit(folder)
         with os.scandir(folder_fd) as entries:
-            for entry in entries:
+            for entry in _by_name(entries):
                 path = join(folder, os.fsencode(entry.name))
                 try:
                     status = entry.stat(follow_symlinks=False)
@@ -116,6 +121,22 @@ def _list(
                     folders.append(path)
     finally:
         os.close(folder_fd)
+
+
+def _by_name(entries: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
+    """Yield the entries of a folder by name, some thousands at a time. An error is raised after those listed before."""
+    error: OSError | None = None
+    while error is None:
+        some: list[os.DirEntry[str]] = []
+        try:
+            some.extend(islice(entries, _SORTED_NAMES))
+        except OSError as raised:
+            error = raised
+        if not some:
+            break
+        yield from sorted(some, key=attrgetter("name"))
+    if error is not None:
+        raise error
 
 
 def _open_below(root_fd: int, folder: bytes) -> int:

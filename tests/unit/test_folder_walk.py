@@ -1,5 +1,6 @@
 """The walk handles every kind of directory entry, and continues after errors."""
 
+import errno
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import skip_reasons
 
+from producer.folders import walk as walk_module
 from producer.folders.walk import Obstacles, RootMissing, walk
 
 NOBODY = 65534
@@ -210,3 +212,37 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert len(list(descriptors.iterdir())) > before
     entries.close()
     assert len(list(descriptors.iterdir())) == before
+
+
+def test_the_files_of_a_folder_come_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names count the slices of a series; of a large folder some thousands are sorted at a time."""
+    for name in ("s2-1", "s1-2", "s1-1", "s2-2"):
+        put(tmp_path / name)
+    in_order = [path for path, _ in walk(tmp_path, Obstacles(), skip=frozenset(), visit=lambda _folder: None)]
+    assert in_order == [b"s1-1", b"s1-2", b"s2-1", b"s2-2"]
+    monkeypatch.setattr(walk_module, "_SORTED_NAMES", 3)
+    in_parts = [path for path, _ in walk(tmp_path, Obstacles(), skip=frozenset(), visit=lambda _folder: None)]
+    assert in_parts[:3] == sorted(in_parts[:3])
+    assert sorted(in_parts) == in_order
+
+
+def test_files_that_were_listed_before_an_error_are_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage fails in the middle of a folder, which counts as unreadable."""
+    put(tmp_path / "sub" / "a.dcm")
+    put(tmp_path / "b.dcm")
+    scandir = os.scandir
+
+    @contextmanager
+    def failing(folder: int) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        def listed() -> Iterator["os.DirEntry[str]"]:
+            yield from entries
+            if any(name == "a.dcm" for name in os.listdir(folder)):
+                raise OSError(errno.EIO, "failed")
+
+        with scandir(folder) as entries:
+            yield listed()
+
+    monkeypatch.setattr(walk_module.os, "scandir", failing)
+    obstacles = Obstacles()
+    assert walked(tmp_path, obstacles) == [b"b.dcm", b"sub/a.dcm"]
+    assert obstacles.unreadable_folders == 1

@@ -108,6 +108,11 @@ class ModelSet:
         """What runs the networks, with its version, as batches are recorded with it; None without networks."""
         self.of_series = any(model.bundle.series is not None for model in models.values())
         """Whether a bundle has the series as its unit, so that it matters where a damaged slice lies."""
+        needing = [model.bundle.spec.needs_neighbours for model in models.values()]
+        self.needs_neighbours = any(needing)
+        """Whether a network shows neighbouring slices."""
+        self.only_neighbours = self.needs_neighbours and all(needing)
+        """Whether every network does."""
         self._rules = rules
         self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 

@@ -1,17 +1,19 @@
 """Prepare slices for networks whose channels show the neighbouring slices.
 
 Such a slice is held back at its first reading, until its series was put in order. At its second reading the files of
-its neighbours are read too. Each process keeps as many slices as the channels reach, so that the slices of a batch,
-which often come in about this order, are then decoded about once.
+its neighbours are read too. The slices of a batch are read in the order of their stack (worker.series.reading_order).
+As many of them as the channels reach are kept prepared, and the files of those that come later are kept open, so that
+each slice of the batch is read and decoded once.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from db import queries
 from db.ledger import Claimed
 from imaging.dicom_image import DicomImage, Frame
 from imaging.facts import Facts
+from imaging.remarks import Remarks
 from imaging.series.prepared_stack import PreparedStack
 from imaging.spec import InputSpec
 from models.series.spec import SLICE
@@ -23,6 +25,7 @@ from worker.fetching.files import FileChangedError, fetch, is_in_store
 from worker.inference.predictor import Inputs
 from worker.model_notes import WithNeighbours
 from worker.series.hold import HoldSlice
+from worker.series.opened_files import OpenedFiles
 from worker.series.slices import SliceKey
 
 _NO_SERIES = "The model needs the neighbouring slices, and the image names no series or no study."
@@ -36,7 +39,33 @@ _SeriesKey = tuple[str, str]
 class _OrderedStack:
     keys: Sequence[SliceKey]
     files: Mapping[int, Claimed]
-    prepared: dict[InputSpec, PreparedStack] = field(default_factory=dict)
+    shown: dict[InputSpec, "_ShownStack"] = field(default_factory=dict)
+
+
+class _ShownStack:
+    """One stack as the inputs of one spec show it."""
+
+    def __init__(self, load: "_Load", stack: _OrderedStack, spec: InputSpec) -> None:
+        self.remarks: dict[int, Remarks] = {}
+        """By place: the remarks on slices that were prepared as neighbours, until the turn of the slice itself."""
+        self.stood_in: list[int] = []
+        """Places of damaged slices in the present input; another input shows another slice there."""
+        self._prepared = PreparedStack(lambda index: load(stack, self, index), len(stack.keys), spec)
+
+    def prepare(self, place: int, frame: Frame, out: Inputs) -> Inputs:
+        """Return the input of the slice at a place; remarks on the slice itself are added to those of its frame."""
+        try:
+            prepared = self._prepared.prepare(place, out)
+        finally:
+            for index in self.stood_in:
+                self._prepared.forget(index)
+            self.stood_in.clear()
+        for remark, detail in self.remarks.pop(place, ()):
+            frame.remarks.add(remark, detail)
+        return prepared
+
+
+_Load = Callable[[_OrderedStack, _ShownStack, int], Frame]
 
 
 @dataclass(kw_only=True)
@@ -59,6 +88,7 @@ class NeighbourReader:
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
+        self.opened = OpenedFiles()
         self._stacks: dict[_SeriesKey, Mapping[SliceKey, tuple[_OrderedStack, int]]] = {}
         self._own: SliceInputs | None = None
         self._frame: Frame | None = None
@@ -98,21 +128,22 @@ class NeighbourReader:
             raise RejectImage(Reason.SERIES_RULES, "A frame of the image is part of no stack of its series.")
         stack, place = found
         self._own, self._frame = own, frame
-        if spec not in stack.prepared:
-            keys = stack.keys
-            stack.prepared[spec] = PreparedStack(lambda index: self._load(stack, keys[index]), len(keys), spec)
-        return stack.prepared[spec].prepare(place, out)
+        if spec not in stack.shown:
+            stack.shown[spec] = _ShownStack(self._load, stack, spec)
+        return stack.shown[spec].prepare(place, frame, out)
 
-    def _load(self, stack: _OrderedStack, key: SliceKey) -> Frame:
+    def _load(self, stack: _OrderedStack, shown: _ShownStack, place: int) -> Frame:
         """Return the frame at a place of a stack: of the image itself, or of another file."""
         own, frame = self._own, self._frame
         if own is None or frame is None:
             raise RuntimeError("no image is being prepared")
-        image_id, index = key
+        image_id, index = stack.keys[place]
         if image_id == own.image.instance_id:
             return frame if index == frame.index else own.dicom_image.frame(index)
         try:
-            return self._other(stack.files.get(image_id), index)
+            found = self._other(stack.files.get(image_id), index)
+            shown.remarks[place] = Remarks()
+            return replace(found, remarks=shown.remarks[place])
         except FileChangedError as error:
             # Its size and time are those of the neighbour, and must not be recorded for this image.
             raise RetryImage(Reason.STILL_CHANGING, "The file of a neighbouring slice changed.") from error
@@ -120,6 +151,7 @@ class NeighbourReader:
             raise
         except ImageError:
             if own.stands_in:
+                shown.stood_in.append(place)
                 return frame
             raise RejectImage(Reason.BAD_SLICE, "A neighbouring slice cannot be read.") from None
 
@@ -131,7 +163,10 @@ class NeighbourReader:
             file = self._context.stores.fetch(image)
         else:
             file = fetch(image, roots=settings.roots, max_bytes=settings.max_file_bytes)
-        return open_dicom_image(self._context, file.data, image.origin).frame(index)
+        dicom_image = open_dicom_image(self._context, file.data, image.origin)
+        frame = dicom_image.frame(index)
+        self.opened.keep(image.instance_id, file, dicom_image, frame)
+        return frame
 
     def _places(self, key: _SeriesKey) -> Mapping[SliceKey, tuple[_OrderedStack, int]]:
         """Return stack and place of each slice of a series; empty if it was not put in order yet."""

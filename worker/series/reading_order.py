@@ -1,0 +1,27 @@
+"""Sort the images of a batch, so that neighbouring slices are read one after the other."""
+
+from collections.abc import Sequence
+
+from db import queries
+from db.ledger import Claimed
+from worker.context import WorkerContext
+
+
+def in_reading_order(context: WorkerContext, images: Sequence[Claimed]) -> list[Claimed]:
+    """Return the images with the slices of each stack together, in its order; the first one of each keeps its turn.
+
+    This matters only if a network shows neighbouring slices, and for series that were put in order; then each slice of
+    the batch is decoded once. Outcomes do not depend on it.
+    """
+    if not context.model_set.needs_neighbours:
+        return list(images)
+    places = queries.stack_places(context.database, [image.instance_id for image in images])
+    first: dict[tuple[int, int], int] = {}
+    keys: dict[int, tuple[int, int]] = {}
+    for turn, image in enumerate(images):
+        place = places.get(image.instance_id)
+        if place is None:
+            keys[image.work_id] = (turn, 0)
+        else:
+            keys[image.work_id] = (first.setdefault((place.series, place.stack), turn), place.place)
+    return sorted(images, key=lambda image: keys[image.work_id])
