@@ -98,8 +98,11 @@ class NeighbourReader:
             stack.prepared[spec] = PreparedStack(lambda index: self._load(stack, keys[index]), len(keys), spec)
         return stack.prepared[spec].prepare(place, out)
 
-    def _load(self, stack: _OrderedStack, key: SliceKey) -> Frame:
-        """Return the frame at a place of a stack: of the image itself, or of another file."""
+    def _load(self, stack: _OrderedStack, key: SliceKey) -> Frame | None:
+        """Return the frame at a place of a stack: of the image itself, or of another file.
+
+        None if that file is damaged, and the slice that is being prepared stands in for it.
+        """
         own, frame = self._own, self._frame
         if own is None or frame is None:
             raise RuntimeError("no image is being prepared")
@@ -115,7 +118,7 @@ class NeighbourReader:
             raise
         except ImageError:
             if own.stands_in:
-                return frame
+                return None
             raise RejectImage(Reason.BAD_SLICE, "A neighbouring slice cannot be read.") from None
 
     def _other(self, image: Claimed | None, index: int) -> Frame:
