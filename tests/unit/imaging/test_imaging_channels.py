@@ -95,6 +95,13 @@ def test_each_slice_is_decoded_once(spec: InputSpec) -> None:
     assert sorted(decoded) == list(range(50))
 
 
+def test_whole_numbers_make_the_same_digest_as_others() -> None:
+    """A bundle with the window 0..80 could not be loaded after it was saved."""
+    spec = spec_of(InputChannel(window=(0, 80)))
+    written = json.dumps(spec.to_json())
+    assert json.dumps(InputSpec.from_json(json.loads(written)).to_json()) == written
+
+
 def test_a_stack_without_channels_is_prepared_slice_by_slice() -> None:
     """One code for each bundle."""
     np.testing.assert_array_equal(PreparedStack(ct_frame, 3, PLAIN).prepare(2), prepare(ct_frame(2), PLAIN))
