@@ -14,6 +14,7 @@ class NoRegions(StrEnum):
     NOT_INSTALLED = "neither TensorFlow nor ONNX Runtime is installed on the host that made the report"
     NO_BUNDLE = "the host that made the report does not have the model"
     NOT_EXPLAINABLE = "the network has no convolutions"
+    NEEDS_NEIGHBOURS = "the network sees neighbouring slices, which are not read again for regions"
     NO_ORIGINAL = "the original file is gone or was changed"
     NO_HEAT = "no region is evidence for the label"
     FAILED = "the computation failed"

@@ -29,6 +29,8 @@ class InputChannel:
             low, high = self.window
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise ValueError(f"InputChannel: window requires finite numbers low < high, not {low}..{high}")
+            # The digest of a bundle must not depend on whether somebody wrote 1 or 1.0.
+            object.__setattr__(self, "window", (float(low), float(high)))
 
     def __str__(self) -> str:
         """Return the channel as --channel takes it, such as `0:80@-1`."""
@@ -53,4 +55,4 @@ def _channel(*, window: Sequence[float] | None = None, offset: int = 0) -> Input
     if window is None:
         return InputChannel(offset=offset)
     low, high = window
-    return InputChannel(window=(float(low), float(high)), offset=offset)
+    return InputChannel(window=(low, high), offset=offset)

@@ -27,9 +27,16 @@ def device_name(settings: Settings) -> str:
     return f"{count} GPU" if count else f"{len(os.sched_getaffinity(0))} CPU"
 
 
-def quiet_mlflow() -> None:
-    """Tell MLflow not to report its use to its makers. Call this before MLflow is imported."""
+def configure_mlflow() -> None:
+    """Tell MLflow not to report its use to its makers, to print nothing, and to wait at most 40 s for a server.
+
+    By default MLflow would wait 20 minutes for a request, and print addresses between the JSON of a command. Call this
+    before MLflow is imported.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 
 def quiet_tensorflow() -> None:

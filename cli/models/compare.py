@@ -9,7 +9,16 @@ from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import data_options, open_and_describe
-from cli.models.evaluate import figure, material_of, named_bundle, part_option, readable, score_with_progress, span
+from cli.models.evaluate import (
+    figure,
+    loaded_head,
+    material_of,
+    named_bundle,
+    part_option,
+    readable,
+    score_with_progress,
+    span,
+)
 from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from models.bundle import Bundle
@@ -18,7 +27,7 @@ from models.evaluation.comparison import Agreement, Comparison, compare
 from models.evaluation.matching import matched, part_of
 from models.evaluation.measure import measure_images
 from models.evaluation.page import document
-from models.evaluation.series_predictions import unit_predictions
+from models.evaluation.series_predictions import bundle_predictions
 
 
 @click.command("compare")
@@ -52,9 +61,7 @@ def compare_command(
     dataset = open_and_describe(data, labels_file, seed, err)
     examples, left_out = _readable_by_both(bundles, part_of(dataset, part))
     before, after = (
-        unit_predictions(
-            bundle, score_with_progress(bundle, matched(bundle, dataset, examples)), of_series=dataset.of_series
-        )
+        bundle_predictions(bundle, score_with_progress(bundle, matched(bundle, dataset, examples)), loaded_head(bundle))
         for bundle in bundles
     )
     figures = measure_images(before, seed=seed), measure_images(after, seed=seed)

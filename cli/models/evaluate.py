@@ -33,8 +33,9 @@ from models.evaluation.names import JSON_FILE
 from models.evaluation.page import HEADLINES, Material, document, write_evaluation
 from models.evaluation.predictions import Predictions
 from models.evaluation.requirements import Requirement
-from models.evaluation.series_predictions import unit_predictions
+from models.evaluation.series_predictions import bundle_predictions
 from models.networks.scoring import Scored
+from models.series.aggregates import Head
 from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
 
@@ -163,7 +164,7 @@ def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, par
     _warn_of_foreign_images(bundle, dataset)
     examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
     scored = score_with_progress(bundle, examples)
-    predictions = unit_predictions(bundle, scored, of_series=dataset.of_series)
+    predictions = bundle_predictions(bundle, scored, loaded_head(bundle))
     return _Measured(
         predictions=predictions,
         material=material_of(dataset, part, examples, left_out),
@@ -209,6 +210,15 @@ def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
 
     with _progress(f"scoring with {bundle.reference}", len(examples)) as advance:
         return score(load_network(bundle), examples, progress=advance)
+
+
+def loaded_head(bundle: Bundle) -> Head | None:
+    """Return the sequence head of a bundle; None if it has none."""
+    if not bundle.has_head:
+        return None
+    from models.runtimes.sequence_head import load_head  # noqa: PLC0415 - Keras takes seconds to import
+
+    return load_head(bundle)
 
 
 def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) -> Material:

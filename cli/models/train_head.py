@@ -9,7 +9,7 @@ from rich.text import Text
 from cli.inputs.options import settings_from, state_options
 from cli.models.compare import show_comparison
 from cli.models.data_options import data_options, open_and_describe
-from cli.models.evaluate import material_of, named_bundle, readable, score_with_progress
+from cli.models.evaluate import loaded_head, material_of, named_bundle, readable, score_with_progress
 from cli.output.console import err, out, print_json
 from models.bundle import Bundle
 from models.datasets.dataset import Dataset, Examples
@@ -19,7 +19,7 @@ from models.evaluation.measure import Evaluation, measure_images
 from models.evaluation.mistakes import worst_mistakes
 from models.evaluation.operating import YOUDEN, Policy
 from models.evaluation.page import write_evaluation
-from models.evaluation.series_predictions import unit_predictions
+from models.evaluation.series_predictions import bundle_predictions
 from models.networks.scoring import Scored
 from nightread.errors import UsageFault
 
@@ -114,7 +114,7 @@ def train_head_command(
         threshold_policy=policy,
     )
     made, record = train_head(request)
-    before, after = (unit_predictions(each, test, of_series=True) for each in (bundle, made))
+    before, after = (bundle_predictions(each, test, loaded_head(each)) for each in (bundle, made))
     evaluations = measure_images(before, seed=seed), measure_images(after, seed=seed)
     write_evaluation(
         made.path,

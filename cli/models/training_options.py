@@ -113,10 +113,10 @@ def recipe_from(dataset: Dataset, *, network: str, size: int | None, pretrained:
     chosen = {name: options[name] for name in known if options[name] is not None}
     if options["class_weights"] and not dataset.exclusive:
         raise UsageFault("--class-weights needs data with exactly one label per image.")
-    spec = _spec(dataset, size, options)
-    if spec.needs_neighbours and not dataset.of_series:
-        raise UsageFault(f"{dataset.reference} has no neighbouring slices: give --data dicom-series:FOLDER.")
     try:
+        spec = _spec(dataset, size, options)
+        if spec.needs_neighbours and not dataset.of_series:
+            raise UsageFault(f"{dataset.reference} has no neighbouring slices: give --data dicom-series:FOLDER.")
         return Recipe(
             network=network,
             spec=spec,

@@ -15,6 +15,7 @@ from db.queries import ReportableResult, StudyResults
 from delivery.evidence import NO_EVIDENCE, Evidence, NoRegions, StudyEvidence
 from delivery.explaining.messages import KEY_IMAGE, Explained, ExplainRequest
 from delivery.report import Revision
+from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, read_card
 from models.catalogue import entries
 from models.runtimes.load import is_installed
@@ -127,18 +128,23 @@ class Explainer:
         """Return why this host can compute no region for a result; None if it can."""
         if not any(map(is_installed, RUNTIMES)):
             return NoRegions.NOT_INSTALLED
-        return None if self._has_bundle(result) else NoRegions.NO_BUNDLE
+        spec = self._spec_of(result)
+        if spec is None:
+            return NoRegions.NO_BUNDLE
+        return NoRegions.NEEDS_NEIGHBOURS if spec.needs_neighbours else None
 
-    def _has_bundle(self, result: ReportableResult) -> bool:
+    def _spec_of(self, result: ReportableResult) -> InputSpec | None:
+        """Return the input of the bundle of a result; None if this host does not have the bundle."""
         wanted = result.bundle
         for entry in entries(self._settings.bundle_folders):
             if (entry.name, entry.version) == (wanted.name, wanted.version):
                 try:
-                    if read_card(entry.path).get("digest") == wanted.digest:
-                        return True
-                except StopWork:
+                    card = read_card(entry.path)
+                    if card.get("digest") == wanted.digest:
+                        return InputSpec.from_json(card["input"])
+                except (StopWork, KeyError, TypeError, ValueError):
                     log.debug("a %s cannot be read", CARD_FILE)
-        return False
+        return None
 
     def _ask(self, request: ExplainRequest) -> Explained:
         starts = self._process is None

@@ -1,6 +1,5 @@
 """Prepare the slices of a stack in order, each decoded once although several inputs show it."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from imaging.array import Array
@@ -17,14 +16,16 @@ def neighbour(index: int, offset: int, count: int) -> int:
 class PreparedStack:
     """Prepares inputs for one stack. It keeps as many slices in memory as the channels reach, and one more."""
 
-    def __init__(self, load: Callable[[int], Frame], count: int, spec: InputSpec) -> None:
-        """`load` decodes the slice with this index, from 0 to `count` - 1, in the order of the stack."""
+    def __init__(self, load: Callable[[int], Frame | None], count: int, spec: InputSpec) -> None:
+        """`load` decodes the slice with this index, from 0 to `count` - 1, in the order of the stack.
+
+        If it returns None for a neighbour, the slice that is being prepared takes the place of this neighbour.
+        """
         self._load = load
         self._count = count
         self._spec = spec
-        before, after = spec.reach
-        self._most = after - before + 1
-        self._planes: OrderedDict[int, Array] = OrderedDict()
+        self._before, self._after = spec.reach
+        self._planes: dict[int, Array] = {}
 
     def prepare(self, index: int, out: Array | None = None) -> Array:
         """Return the input for the slice `index`, float32 (height, width, channels), written into `out` if given.
@@ -33,18 +34,23 @@ class PreparedStack:
         slice itself and for each neighbour that a channel shows.
         """
         if not self._spec.meanings:
-            return prepare(self._load(index), self._spec, out)
-        return join_planes(lambda offset: self._slice(neighbour(index, offset, self._count)), self._spec, out)
+            return prepare(self._loaded(index), self._spec, out)
+        return join_planes(lambda offset: self._slice(neighbour(index, offset, self._count), index), self._spec, out)
 
-    def forget(self, index: int) -> None:
-        """Drop the slice `index`, so that it is loaded again: another one took its place for one input only."""
-        self._planes.pop(index, None)
+    def _slice(self, index: int, middle: int) -> Array:
+        """Return the slice `index` in each window; `middle` is the slice whose input is being prepared."""
+        if index not in self._planes:
+            frame = self._loaded(index) if index == middle else self._load(index)
+            if frame is None:
+                return self._slice(middle, middle)
+            if len(self._planes) > self._after - self._before:
+                within = range(middle + self._before, middle + self._after + 1)
+                del self._planes[next(kept for kept in self._planes if kept not in within)]
+            self._planes[index] = prepare_planes(frame, self._spec)
+        return self._planes[index]
 
-    def _slice(self, index: int) -> Array:
-        planes = self._planes.pop(index, None)
-        if planes is None:
-            planes = prepare_planes(self._load(index), self._spec)
-        self._planes[index] = planes  # the last used one is at the end
-        while len(self._planes) > self._most:
-            self._planes.popitem(last=False)
-        return planes
+    def _loaded(self, index: int) -> Frame:
+        frame = self._load(index)
+        if frame is None:
+            raise ValueError("only a neighbour can be left out")
+        return frame

@@ -99,9 +99,9 @@ def _discordances(
     if len(given) > 1 or not all(label is not None for label in normal):
         for label in given:
             yield _discordance(label, labels[:, 0] == label, labels[:, 1] == label)
-    known = [result for result in results if result.truth]
-    if known:
-        right = np.array([[_is_right(result, which) for which in (0, 1)] for result in known])
+    judged = [[_is_right(networks[which], result, which) for which in (0, 1)] for result in results if result.truth]
+    right = np.array([pair for pair in judged if None not in pair], bool)
+    if len(right):
         yield _discordance(RIGHT, right[:, 0], right[:, 1])
 
 
@@ -118,10 +118,14 @@ def _discordance(question: str, first: NDArray[np.bool_], second: NDArray[np.boo
     )
 
 
-def _is_right(result: PairedResult, which: int) -> bool:
-    """Return whether the label is true; a label of which nothing is known is right if no known label is true."""
-    label = result.labels[which]
-    return result.truth.get(label or "", not any(result.truth.values()))
+def _is_right(network: NetworkLabels, result: PairedResult, which: int) -> bool | None:
+    """Return whether the label is true; None if that does not follow from the labels whose truth is known."""
+    label, truth = result.labels[which], result.truth
+    if label in truth or any(truth.values()):
+        return truth.get(label or "", False)
+    findings = [name for name in network.labels if name != network.normal_label]
+    says_none = label in (None, network.normal_label)
+    return True if says_none and all(name in truth for name in findings) else None
 
 
 def _kappa(results: Sequence[PairedResult], rounds: int) -> Estimate:

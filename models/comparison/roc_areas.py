@@ -24,7 +24,8 @@ class AreaDifference:
     second: float
     difference: float
     standard_error: float | None
-    """None if there are too few patients; then there is no interval and no test."""
+    """None if there are too few patients; then there is no interval and no test, as for different areas without any
+    variance, of which one separates all images."""
     low: float | None
     high: float | None
     p: float | None
@@ -102,11 +103,11 @@ def _by_patient(values: Floats, of_image: NDArray[np.intp], number: int) -> Floa
 
 
 def _test(difference: float, error: float | None) -> tuple[float | None, float | None, float | None]:
-    if error is None:
+    if error is None or (error == 0 and difference != 0):
         return None, None, None
     reach = float(norm.ppf((1 + _LEVEL) / 2)) * error
     if error == 0:
-        return difference, difference, 1.0 if difference == 0 else 0.0
+        return difference, difference, 1.0
     p = 2 * float(norm.sf(abs(difference) / error))
     return max(-1.0, difference - reach), min(1.0, difference + reach), p
 

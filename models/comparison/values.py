@@ -10,6 +10,7 @@ from models.comparison.roc_areas import AreaDifference
 
 ANY_FINDING = "any finding"
 RIGHT = "right label"
+"""Of the images of which it is known for both networks."""
 STRATA = ("modality", "device", "view")
 
 

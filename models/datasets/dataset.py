@@ -37,6 +37,8 @@ class Examples:
     """Returns what the header of an image says, by its number; None if the images have no headers."""
     slice_truth: NDArray[np.float32] | None = None
     """(frames, labels): the labels of each slice of a series; None if only images or series are labelled."""
+    gap_behind: NDArray[np.bool_] | None = None
+    """(frames,): whether a slice is missing behind this one; None if the images are no stacks of slices."""
 
     def __len__(self) -> int:
         """Return the number of frames; a network takes frames."""

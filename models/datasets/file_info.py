@@ -43,6 +43,7 @@ class FileInfo:
     digest: str | None = None
     """The BLAKE2b digest of the complete content; None if the patient is known."""
     sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     slices: tuple[SliceGeometry, ...] = ()
     """Where its frames lie; empty if the data set is not one of series."""
@@ -87,6 +88,7 @@ def read_dicom_info(path: Path, *, with_slices: bool = False) -> FileInfo:
                 patient=patient,
                 digest=None if patient else blake2b(view).hexdigest(),
                 sop_instance_uid=dicom_image.facts.sop_instance_uid,
+                study_instance_uid=dicom_image.facts.study_instance_uid,
                 series_instance_uid=dicom_image.facts.series_instance_uid,
                 slices=_slices(dicom_image) if with_slices else (),
             )

@@ -26,11 +26,15 @@ class LabelledFile:
     truth: tuple[float, ...]
     patient: str | None
     """The key of the patient: from the CSV file if it has one, otherwise from the header."""
+    study: str | None = None
+    """The Study Instance UID, if files of one study without a patient must be in the same part."""
 
     @property
     def group(self) -> str:
-        """Return the key of files that must be in the same part: those of one patient, else those of equal content."""
-        return f"patient {self.patient}" if self.patient else f"content {self.info.digest}"
+        """Return the key of files that must be in the same part: of one patient, else one study, else equal content."""
+        if self.patient:
+            return f"patient {self.patient}"
+        return f"study {self.study}" if self.study else f"content {self.info.digest}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,7 +59,7 @@ def _open(
         native_spec=native_spec(files),
         unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
         kinds=frozenset(file.info.kind for file in files),
-        leaks=_leaks(files, parts),
+        leaks=leaks_of_files(files, parts),
     )
 
 
@@ -144,7 +144,7 @@ def _check_labels(
         request.refuse(f"{table.labels[0]} is the only class", "Add images of at least one other class.")
 
 
-def _leaks(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
+def leaks_of_files(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
     """Compare the parts by content, and by the patients of the headers, whom a CSV file may call otherwise."""
     infos = [
         [file.info for file, of in zip(files, parts, strict=True) if of == part] for part in (TRAIN, VALIDATION, TEST)

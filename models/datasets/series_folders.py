@@ -14,7 +14,7 @@ from models.datasets.dataset import BY_IMAGE, BY_PATIENT, OFFICIAL, Dataset
 from models.datasets.file_info import read_dicom_info, read_file_infos
 from models.datasets.file_parts import PART_NAMES, split_files
 from models.datasets.files import read_dicom_image
-from models.datasets.folders import labels_of_files, unreadable_files
+from models.datasets.folders import labels_of_files, leaks_of_files, unreadable_files
 from models.datasets.label_table import LabelTable
 from models.datasets.labelled_stacks import LabelledStack, labelled_stacks
 from models.datasets.layout import list_files, read_layout
@@ -39,7 +39,7 @@ def open_dicom_series(request: DatasetRequest) -> Dataset:
     read_info = partial(read_dicom_info, with_slices=True)
     infos = read_file_infos([folder / name for name in names], read_info, request.progress)
     unreadable = unreadable_files(table, names, infos)
-    stacks, refused = labelled_stacks(request, table, names, infos)
+    stacks, refused = labelled_stacks(request, table, layout, names, infos)
     _check_labels(request, table, stacks, refused)
     files = [stack.first for stack in stacks]
     parts = np.array(split_files(request, layout, files, table.labels, unreadable))
@@ -63,6 +63,7 @@ def open_dicom_series(request: DatasetRequest) -> Dataset:
         unreadable=dict(sorted(Counter(file.reason for file in unreadable).items())),
         of_series=True,
         refused_series=dict(sorted(refused.items())),
+        leaks=leaks_of_files(files, parts.tolist()),
     )
 
 
@@ -97,4 +98,5 @@ def _examples(folder: Path, stacks: Sequence[LabelledStack], patients: NDArray[n
         names=[stack.first.name for stack in stacks],
         load=load,
         slice_truth=np.array([truth for truths in by_slice for truth in truths], np.float32) if by_slice else None,
+        gap_behind=np.array([gap for stack in stacks for gap in stack.gap_behind], bool),
     )

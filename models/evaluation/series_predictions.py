@@ -1,4 +1,4 @@
-"""Compute the predictions for stacks of slices, as a bundle with the unit series makes them."""
+"""Compute the predictions of a bundle for a data set: of its images, or of its series if that is the unit."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,15 +15,15 @@ from models.series.spec import SeriesSpec
 from nightread.errors import StopWork
 
 
-def unit_predictions(bundle: Bundle, scored: Scored, *, of_series: bool) -> Predictions:
-    """Return the predictions for a data set: of series if that is the unit of the bundle, else of images.
+def bundle_predictions(bundle: Bundle, scored: Scored, head: Head | None = None) -> Predictions:
+    """Return the predictions for images; for a bundle of unit `series` and stacks of slices, as a worker forms series.
 
-    `of_series` says whether the images of the data set are stacks of slices. Raises StopWork for scores that are not
-    finite, and if the sequence head of the bundle cannot be used.
+    Slices that could not be decoded cost only themselves, and the admission rules of the bundle are not applied. Raises
+    StopWork for scores that are not finite, and ValueError if the aggregate `head` has no `head`.
     """
-    if bundle.series is None or not of_series:
+    if bundle.series is None or scored.gap_behind is None:
         return image_predictions(bundle.postprocessing, scored)
-    return series_predictions(bundle.postprocessing, bundle.series, scored, _head_of(bundle))
+    return series_predictions(bundle.postprocessing, bundle.series, scored, head)
 
 
 def series_predictions(
@@ -31,14 +31,14 @@ def series_predictions(
 ) -> Predictions:
     """Return the predictions for stacks: each image of `scored` is one, and its frames are the slices in order.
 
-    `spec` says how slices become a stack; the aggregate `head` needs a `head`. It is not known where slices are
-    missing, so a gap does not end a run. Raises StopWork for scores that are not finite, ValueError without a `head`.
+    `spec` says how slices become a stack; the aggregate `head` needs a `head`. Raises StopWork for scores that are not
+    finite, ValueError without a `head`.
     """
-    stacks = slice_scores(postprocessing, scored)
-    results = [stack_result(spec, postprocessing, slices, head=head).result for slices in stacks]
+    stacks = zip(slice_scores(postprocessing, scored), _gaps(scored), strict=True)
+    results = [stack_result(spec, postprocessing, slices, gaps, head).result for slices, gaps in stacks]
     levels = {**postprocessing.thresholds, **spec.thresholds}
     return stored_predictions(
-        replace(postprocessing, thresholds=levels, aggregate=MAX),
+        replace(postprocessing, thresholds=levels, aggregate=MAX),  # the frames are no images any more
         truth=scored.truth,
         scores=np.array([result.scores for result in results]).reshape(-1, len(postprocessing.labels)),
         given=[result.label for result in results],
@@ -53,11 +53,16 @@ def slice_scores(postprocessing: Postprocessing, scored: Scored) -> Iterator[NDA
     """
     if not np.isfinite(scored.scores).all():
         raise StopWork("The network returned NaN or infinity. Train it again.")
-    calibrated = postprocessing.calibrated(scored.scores)
-    yield from np.split(calibrated, np.flatnonzero(np.diff(scored.image_of)) + 1)
+    yield from np.split(postprocessing.calibrated(scored.scores), _begins(scored)[1:])
 
 
-def _head_of(bundle: Bundle) -> Head | None:
-    from models.runtimes.sequence_head import load_head  # noqa: PLC0415 - only a bundle with a head needs a runtime
+def _gaps(scored: Scored) -> Iterator[list[int]]:
+    """Yield, for each stack, the indices of the slices behind which another one is missing."""
+    behind = np.zeros(len(scored.scores), bool) if scored.gap_behind is None else scored.gap_behind
+    for of_stack in np.split(behind, _begins(scored)[1:]):
+        yield np.flatnonzero(of_stack).tolist()
 
-    return load_head(bundle) if bundle.has_head else None
+
+def _begins(scored: Scored) -> NDArray[np.int64]:
+    """Return the first slice of each stack."""
+    return np.searchsorted(scored.image_of, np.arange(len(scored.truth)))

@@ -25,6 +25,8 @@ class Scored:
     """(frames,): the index of the image of each frame; frames of one image follow each other."""
     patients: NDArray[np.int64] | None
     """(images,): the same number for images of one patient; None if patients are not known."""
+    gap_behind: NDArray[np.bool_] | None = None
+    """(frames,): whether a slice is missing behind this one; None if the images are no stacks of slices."""
 
 
 def score(network: Network, examples: Examples, *, progress: Callable[[int], object] | None = None) -> Scored:
@@ -36,7 +38,13 @@ def score(network: Network, examples: Examples, *, progress: Callable[[int], obj
         scores[rows] = network.batch_scores(examples.inputs(rows, spec))
         if progress is not None:
             progress(len(rows))
-    return Scored(truth=examples.truth, scores=scores, image_of=examples.image_of, patients=examples.patients)
+    return Scored(
+        truth=examples.truth,
+        scores=scores,
+        image_of=examples.image_of,
+        patients=examples.patients,
+        gap_behind=examples.gap_behind,
+    )
 
 
 def scored_batches(

@@ -9,6 +9,9 @@ from models.training.recipe import Augmentation
 
 Images = NDArray[np.float32]
 
+_AT_ONCE = 4
+"""Channels that OpenCV can fill with different border values in one call."""
+
 
 def augmented(inputs: Images, augmentation: Augmentation, spec: InputSpec, rng: np.random.Generator) -> Images:
     """Return a copy of prepared inputs (n, height, width, channels), each moved at random.
@@ -39,10 +42,19 @@ def darkest(spec: InputSpec) -> tuple[float, ...]:
 
 
 def _moved(image: Images, degrees: float, shift: tuple[float, float], border: tuple[float, ...]) -> Images:
-    height, width = image.shape[:2]
+    height, width, channels = image.shape
     matrix = np.asarray(cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0))
     matrix[:, 2] += np.array(shift)
-    turned = cv2.warpAffine(
-        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=border
-    )
-    return np.asarray(turned, np.float32).reshape(image.shape)
+    turned = np.empty_like(image)
+    for begin in range(0, channels, _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        part = cv2.warpAffine(
+            np.ascontiguousarray(image[..., some]),
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=border[some],
+        )
+        turned[..., some] = part.reshape(turned[..., some].shape)
+    return turned

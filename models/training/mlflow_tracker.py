@@ -16,13 +16,15 @@ from models.training.learning_curves import CURVES_FILE
 from models.training.listener import Listener
 from models.training.runs import FINISHED, TrainingRun, flat_settings, training_runs
 from nightread.errors import StopWork, UsageFault
-from nightread.hardware import quiet_mlflow
+from nightread.hardware import configure_mlflow
 from nightread.plain_text import visible
 
 _STATE_FILE = "mlflow.json"
 _EXPERIMENT = "nightread"
 _ARTIFACTS = (CARD_FILE, TRAINING_FILE, TRAINING_PAGE_FILE, JSON_FILE, CURVES_FILE)
 """Files of the bundle that MLflow gets: no weights, and not evaluation.html, which shows images of patients."""
+_NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers for a run that another server has, and for one that was deleted."""
 _MOST_CHARACTERS = 300
 _LOGIN = re.compile(r"//[^/@\s]*@")
 
@@ -36,7 +38,7 @@ class MlflowTracker(Listener):
 
     def __init__(self, remark: Callable[[str], object]) -> None:
         """Import MLflow. Raises UsageFault if it is not installed, or if no address is set."""
-        quiet_mlflow()
+        configure_mlflow()
         try:
             import mlflow  # noqa: PLC0415 - an optional extra, and slow to import
         except ImportError as error:
@@ -66,6 +68,7 @@ class MlflowTracker(Listener):
         try:
             self._client = self._mlflow.MlflowClient()
             self._run_id = self._continued(folder / _STATE_FILE) or self._created(progress, folder / _STATE_FILE)
+            self._log_missing(progress)
         except Exception as error:
             self._client = None
             raise StopWork(
@@ -79,9 +82,7 @@ class MlflowTracker(Listener):
 
     def end(self, folder: Path) -> None:
         """Send the figures of the test part and the records of the bundle."""
-        run = next(run for run in training_runs([folder]) if run.folder == folder.resolve() and run.state == FINISHED)
-        self._try(lambda: self._log(_test_figures(run), step=run.epochs))
-        self._try(lambda: self._client.set_tag(self._run_id, "nightread.digest", run.digest))
+        self._try(lambda: self._log_results(folder))
         for path in (folder / name for name in _ARTIFACTS):
             if path.is_file():
                 self._try(partial(self._send, path))
@@ -93,20 +94,33 @@ class MlflowTracker(Listener):
         run_id = str(json.loads(file.read_text("utf-8"))["run_id"])
         try:
             self._client.update_run(run_id, status="RUNNING")
-        except self._mlflow.exceptions.MlflowException:
+        except self._mlflow.exceptions.MlflowException as error:
+            if error.error_code not in _NO_SUCH_RUN:
+                raise
             return None
         return run_id
 
     def _created(self, progress: Progress, file: Path) -> str:
         run = self._client.create_run(self._experiment_id(), run_name=progress.model, tags=_tags(progress))
-        self._run_id = str(run.info.run_id)
-        params = {name: value for name, value in flat_settings(progress.plan["recipe"]).items() if value is not None}
-        for name, value in params.items():
-            self._client.log_param(self._run_id, name, value)
-        for number in range(1, progress.epochs + 1):  # those before tracking was asked for
-            self._log({name: values[number - 1] for name, values in progress.history.items()}, step=number)
-        file.write_text(json.dumps({"run_id": self._run_id}), encoding="utf-8")
-        return self._run_id
+        draft = file.with_suffix(".new")  # a training that is killed here must not leave half a file
+        draft.write_text(json.dumps({"run_id": str(run.info.run_id)}), encoding="utf-8")
+        draft.replace(file)
+        return str(run.info.run_id)
+
+    def _log_missing(self, progress: Progress) -> None:
+        """Send the recipe, and the epochs that the run does not have: they ended untracked, or after an error."""
+        settings = flat_settings(progress.plan["recipe"]).items()
+        params = [self._mlflow.entities.Param(name, str(value)) for name, value in settings if value is not None]
+        self._client.log_batch(self._run_id, params=params)
+        sent = {one.step for one in self._client.get_metric_history(self._run_id, "loss")} if progress.epochs else set()
+        for number in range(1, progress.epochs + 1):
+            if number not in sent:
+                self._log({name: values[number - 1] for name, values in progress.history.items()}, step=number)
+
+    def _log_results(self, folder: Path) -> None:
+        run = next(run for run in training_runs([folder]) if run.folder == folder.resolve() and run.state == FINISHED)
+        self._log(_test_figures(run), step=run.epochs)
+        self._client.set_tag(self._run_id, "nightread.digest", run.digest)
 
     def _experiment_id(self) -> str:
         name = self._mlflow.environment_variables.MLFLOW_EXPERIMENT_NAME.get() or _EXPERIMENT

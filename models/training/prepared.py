@@ -94,9 +94,22 @@ def without_frames(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
         load=lambda number: load(int(frames[number])),
         facts=None if facts is None else lambda image: facts(int(images[image])),
         slice_truth=None if examples.slice_truth is None else examples.slice_truth[frames],
+        gap_behind=_gap_behind(examples, left_out),
         whole=examples,
         frames=frames,
     )
+
+
+def _gap_behind(examples: Examples, left_out: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return for each kept frame whether a slice is missing behind it, which may be one of `left_out`."""
+    if examples.gap_behind is None:
+        return None
+    kept = np.flatnonzero(~left_out)
+    following = np.append(kept[1:], len(left_out))
+    is_last = np.append(np.diff(examples.image_of[kept]) > 0, True)
+    gaps = np.array([examples.gap_behind[here:there].any() for here, there in zip(kept, following, strict=True)], bool)
+    behind: NDArray[np.bool_] = (gaps | (following > kept + 1)) & ~is_last
+    return behind
 
 
 def _decodable_frames(

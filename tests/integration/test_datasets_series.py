@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from cli.models.training_options import recipe_from
@@ -168,3 +169,68 @@ def test_neighbours_need_series(by_slice: Dataset) -> None:
     assert recipe.spec.channels == 2
     with pytest.raises(UsageFault, match="dicom-series"):
         recipe_from(replace(by_slice, of_series=False), network="detector", size=None, pretrained=None, **options)
+
+
+def change_files(folder: Path, **values: str) -> None:
+    """Replace header values in all files below a folder."""
+    for path in folder.rglob("*.dcm"):
+        dataset = pydicom.dcmread(path)
+        for name, value in values.items():
+            setattr(dataset, name, value)
+        dataset.save_as(path)
+
+
+def class_folders(folder: Path, habit: SeriesHabit = SeriesHabit.PLAIN, *, seed: int = 0, count: int = 6) -> Path:
+    """Write `count` series, two of each patient, for each of two classes, `a` and `b`."""
+    style = CtStyle(slices=16, size=32, habit=habit)
+    for number, name in enumerate("ab"):
+        list(write_ct_series(folder / name, count=count, seed=2 * seed + number, style=style))
+    return folder
+
+
+def test_series_of_two_patients_with_one_uid_stay_apart(tmp_path: Path) -> None:
+    """Anonymised files may share UIDs; slices of two patients must not become one stack."""
+    shared = class_folders(tmp_path) / "a"
+    change_files(shared / "series-00000", SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2")
+    change_files(shared / "series-00002", SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2")
+    change_files(shared / "series-00003", SeriesInstanceUID="1.2.3", StudyInstanceUID="1.3")
+    data = open_dataset(f"dicom-series:{tmp_path}")
+    parts = (data.train, data.validation, data.test)
+    assert data.refused_series == {}
+    assert sum(part.images for part in parts) == 12
+    assert {int((part.image_of == stack).sum()) for part in parts for stack in range(part.images)} == {16}
+
+
+def test_stacks_of_one_study_are_in_one_part_if_no_patient_is_known(tmp_path: Path) -> None:
+    """They show the same body."""
+    change_files(class_folders(tmp_path, SeriesHabit.TWO_STACKS), PatientID="")
+    data = open_dataset(f"dicom-series:{tmp_path}")
+    assert data.split == "image"
+    series = [{name.rpartition("/")[0] for name in part.names} for part in (data.train, data.validation, data.test)]
+    assert sum(map(len, series)) == 12
+
+
+def test_a_series_in_two_given_parts_is_refused(tmp_path: Path) -> None:
+    """A split by slices would train on the series of the test part."""
+    for seed, part in enumerate(("train", "val", "test")):
+        class_folders(tmp_path / part, seed=seed, count=2)
+    moved = tmp_path / "train" / "a" / "series-00000" / "0003.dcm"
+    moved.rename(tmp_path / "test" / "a" / "moved.dcm")
+    with pytest.raises(UsageFault, match=r"one series, .* are in several of the folders"):
+        open_dataset(f"dicom-series:{tmp_path}")
+
+
+def test_shared_patients_of_given_parts_are_leakage(tmp_path: Path) -> None:
+    """The CSV file tells them apart, and their headers do not."""
+    rows = ["series_instance_uid,label,patient"]
+    for seed, part in enumerate(("train", "val", "test")):
+        style = CtStyle(slices=16, size=32, habit=SeriesHabit.PLAIN)
+        found = list(write_ct_series(tmp_path / part / "x", count=2, seed=seed, style=style))
+        rows += [f"{each.series_instance_uid},{'ab'[number % 2]},{part}{number}" for number, each in enumerate(found)]
+    change_files(tmp_path / "train" / "x" / "series-00000", PatientID="SAME")
+    change_files(tmp_path / "test" / "x" / "series-00000", PatientID="SAME")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    data = open_dataset(f"dicom-series:{tmp_path}", labels_file=tmp_path / "labels.csv")
+    assert [(leak.what, leak.part, leak.seen_in, leak.images) for leak in data.leaks] == [
+        ("patient", "test", "training", 1)
+    ]

@@ -152,6 +152,21 @@ def test_a_host_without_the_bundle_says_so(studies: AnalysedStudies, explainer: 
     assert str(NoRegions.NO_BUNDLE) in comment(sender.reports[-1])
 
 
+def test_a_network_that_sees_neighbours_has_key_images_without_regions(
+    studies: AnalysedStudies, explainer: FakeExplainer
+) -> None:
+    """Its input needs other files; the comment must not say that the original is gone."""
+    known = {name: getattr(find_bundle("ct-nodule"), name) for name in ("name", "version", "digest", "labels")}
+    studies.bundle_id = register_phantom(studies.ledger_driver, **known)
+    studies.add_study()
+    sender = FakeSender()
+    deliver(studies, explainer, sender, "report", "key_image")
+
+    (request,) = explainer.asked
+    assert not request.can_explain
+    assert comment(sender.reports[-1]).endswith(f"for 0 of 1 findings: {NoRegions.NEEDS_NEIGHBOURS} (1).")
+
+
 def test_the_findings_with_the_highest_scores_are_explained(
     studies: AnalysedStudies, explainer: FakeExplainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

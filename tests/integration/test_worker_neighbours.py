@@ -108,6 +108,19 @@ def test_a_damaged_neighbour_costs_what_the_bundle_says(
     assert result.coverage == f"{outcomes['done']} of 3" if cost == "slice" else result.label is None or result.slices
 
 
+def test_each_slice_stands_in_for_a_damaged_neighbour_itself(worker_driver: WorkerDriver) -> None:
+    """Both slices beside the damaged one are in one batch, and neither shows the other."""
+    network = NeighbourNetwork()
+    context = context_of(worker_driver, network)
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5, SamplesPerPixel=3), c=scan(3, 10))
+    worker_driver.analyse(context)
+    form(context)
+    assert worker_driver.analyse(context) == {"done": 2}
+    first, last = network.seen
+    assert first[1] != last[1]
+    assert (first[2], last[0]) == (first[1], last[1])
+
+
 def test_a_neighbour_that_changed_leaves_size_and_time_of_the_slice(worker_driver: WorkerDriver) -> None:
     """The slice is tried again, as the file that it is."""
     context = context_of(worker_driver, NeighbourNetwork())

@@ -6,7 +6,10 @@ from click.testing import CliRunner
 
 from cli.models.card_values import CHANNEL, channel_option
 from cli.models.importing import _card
+from cli.models.training_options import recipe_from
 from imaging.input_channel import InputChannel, channels_from_json
+from models.datasets import open_dataset
+from nightread.errors import UsageFault
 
 
 @pytest.mark.parametrize(
@@ -52,3 +55,11 @@ def test_an_import_takes_them_instead_of_the_number_in_the_size() -> None:
         "meanings": ({"window": [0.0, 80.0], "offset": 0}, {"offset": 1}),
     }
     assert _card(options)["input"]["channels"] == [{"window": [0.0, 80.0], "offset": 0}, {"offset": 1}]
+
+
+def test_a_size_that_no_image_has_is_wrong_usage() -> None:
+    """It is no bug of the command."""
+    names = ("batch_size", "learning_rate", "optimizer", "channels", "intensity", "aspect")
+    options = dict.fromkeys(names) | {"class_weights": False, "threshold_policy": "youden", "meanings": ()}
+    with pytest.raises(UsageFault, match="70000"):
+        recipe_from(open_dataset("phantom:20"), network="detector", size=70_000, pretrained=None, **options)

@@ -135,6 +135,25 @@ def test_what_follows_from_known_labels_is_known(truth: dict[str, bool], expecte
     assert complete_truth(truth, ("clear", "nodule"), "clear") == expected
 
 
+@pytest.mark.parametrize(
+    ("truth", "counts"),
+    [
+        ({"effusion": False}, None),  # of nodule nothing is known, so neither label can be judged
+        ({"effusion": False, "nodule": False}, (1, 0)),
+        ({"effusion": True}, (0, 0)),
+        ({"nodule": True}, (0, 1)),
+    ],
+)
+def test_a_label_is_right_only_if_that_is_known(truth: dict[str, bool], counts: tuple[int, int] | None) -> None:
+    """The old network finds nothing, the new one a nodule."""
+    networks = [network._replace(labels=("effusion", "nodule"), normal_label="none") for network in (OLD, NEW)]
+    scores = ((0.1, 0.2), (0.1, 0.8))
+    pair = result(1, 0.2, 0.8, labels=("none", "nodule"), scores=scores, truth=truth)
+    found = compare_results(networks[0], networks[1], [pair], rounds=200)
+    right = [one.counts for one in found.discordance if one.question == "right label"]
+    assert [(one.only_first, one.only_second) for one in right] == ([] if counts is None else [counts])
+
+
 def page(found: NightComparison, **pictures: FlipPicture) -> str:
     """Render the page; pictures are named `image_ID`."""
     by_id = {int(name.removeprefix("image_")): picture for name, picture in pictures.items()}

@@ -32,6 +32,13 @@ def test_ties_count_half() -> None:
     assert (found.first, found.second, found.difference, found.p) == (0.5, 0.5, 0.0, 1.0)
 
 
+def test_different_areas_without_variance_have_no_interval() -> None:
+    """One score separates six images, the other is constant: this is no proof beyond all doubt."""
+    found = compare_areas(TRUTH, np.zeros(6), TRUTH.astype(float))
+    assert found is not None
+    assert (found.first, found.second, found.low, found.high, found.p) == (0.5, 1.0, None, None, None)
+
+
 def test_copies_of_a_patients_images_add_no_certainty() -> None:
     """With each image twice the error stays as long as both belong to one patient (Obuchowski, 1997)."""
     single = compare_areas(TRUTH, FIRST, SECOND)

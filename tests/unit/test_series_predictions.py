@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.catalogue import find_bundle
 from models.evaluation.predictions import image_predictions
-from models.evaluation.series_predictions import series_predictions, slice_scores, unit_predictions
+from models.evaluation.series_predictions import bundle_predictions, series_predictions, slice_scores
 from models.networks.scoring import Scored
 from models.postprocessing import Postprocessing
 from models.series.spec import HEAD, MAX, RUN, SeriesSpec
@@ -67,8 +67,9 @@ def test_the_unit_of_bundle_and_data_decides() -> None:
     """Images of one frame are images, whatever the bundle is made for."""
     run = SeriesSpec(aggregate=RUN, count=2, thresholds={"nodule": 1})
     bundle = replace(find_bundle("ct-nodule"), postprocessing=ALONE, series=run)
-    assert unit_predictions(bundle, SCORED, of_series=True).scores[:, 0].tolist() == [1, 0.5, 0]
-    of_images = unit_predictions(bundle, SCORED, of_series=False)
+    stacks = replace(SCORED, gap_behind=np.zeros(6, bool))
+    assert bundle_predictions(bundle, stacks).scores[:, 0].tolist() == [1, 0.5, 0]
+    of_images = bundle_predictions(bundle, SCORED)
     assert of_images.scores.tolist() == image_predictions(ALONE, SCORED).scores.tolist()
 
 

@@ -1,8 +1,11 @@
 """Augmentation moves training images and keeps their values and order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from imaging.input_channel import InputChannel
 from imaging.spec import InputSpec, Intensity
 from models.training.augment import augmented, darkest
 from models.training.recipe import Augmentation
@@ -26,6 +29,19 @@ def test_flips_mirror_some_images_and_do_not_change_the_others(images: np.ndarra
     assert 0 < mirrored < 8
     assert (moved[:, 8, 5, 0] == 1).sum() == 8 - mirrored
     np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize("channels", [5, 9])
+def test_any_number_of_channels_moves_together(channels: int) -> None:
+    """Windows and neighbours are channels; OpenCV fills the borders of four at once."""
+    meanings = tuple(InputChannel(offset=number) for number in range(channels))
+    means = tuple(number / 10 for number in range(channels))
+    spec = replace(SPEC, channels=channels, meanings=meanings, mean=means)
+    bright = np.ones((2, 16, 20, channels), np.float32)
+    moved = augmented(bright, Augmentation(rotation_degrees=20, shift_share=0.5), spec, np.random.default_rng(2))
+    np.testing.assert_allclose(moved.min(axis=(0, 1, 2)), darkest(spec), rtol=1e-6)
+    covered = moved == 1
+    assert (covered == covered[..., :1]).all()
 
 
 def test_uncovered_borders_are_darkest(images: np.ndarray) -> None:

@@ -62,8 +62,12 @@ def tracker() -> MlflowTracker:
     return MlflowTracker(REMARKS.append)
 
 
+def only_experiment(client: Any) -> str:
+    return str(client.get_experiment_by_name("chest films").experiment_id)
+
+
 def only_run(client: Any) -> Any:
-    (run,) = client.search_runs([client.get_experiment_by_name("chest films").experiment_id])
+    (run,) = client.search_runs([only_experiment(client)])
     return run
 
 
@@ -116,6 +120,73 @@ def test_epochs_before_tracking_are_sent_later(client: Any, checkpoint: Path) ->
     with tracker() as tracked:
         tracked.begin(progress(epochs=2), checkpoint)
     assert [of.step for of in client.get_metric_history(only_run(client).info.run_id, "loss")] == [1, 2]
+
+
+@needs_mlflow
+def test_epochs_that_were_not_sent_are_sent_when_the_training_is_resumed(client: Any, checkpoint: Path) -> None:
+    """MLflow was away during the second epoch, so the rest of the first attempt was not tracked."""
+    with suppress(KeyboardInterrupt), tracker() as tracked:
+        tracked.begin(progress(), checkpoint)
+        tracked.epoch(1, 4, FIGURES)
+        raise KeyboardInterrupt
+    with tracker() as tracked:
+        tracked.begin(progress(epochs=3), checkpoint)
+    run = only_run(client)
+    assert [of.step for of in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3]
+    assert run.data.params["network"] == "detector"
+
+
+@needs_mlflow
+def test_an_error_on_resuming_makes_no_second_run(
+    client: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the curves of one training would be in two runs. Of a run that is unknown a new one is made."""
+    with tracker() as tracked:
+        tracked.begin(progress(), checkpoint)
+
+    def fail(code: str) -> None:
+        def update_run(*_: Any, **__: Any) -> None:
+            raise mlflow.exceptions.MlflowException("away", getattr(mlflow.exceptions, code))
+
+        monkeypatch.setattr(mlflow.MlflowClient, "update_run", update_run)
+
+    import mlflow  # noqa: PLC0415 - an optional extra
+
+    fail("TEMPORARILY_UNAVAILABLE")
+    with pytest.raises(StopWork, match="away"):
+        tracker().begin(progress(epochs=1), checkpoint)
+    fail("RESOURCE_DOES_NOT_EXIST")
+    tracker().begin(progress(epochs=1), checkpoint)
+    assert len(client.search_runs([only_experiment(client)])) == 2
+
+
+@needs_mlflow
+def test_a_server_that_never_answers_holds_up_no_training(client: Any) -> None:
+    """MLflow itself would try for twenty minutes, in each epoch."""
+    tracker()
+    from mlflow import environment_variables as waits  # noqa: PLC0415
+
+    attempts = 1 + waits.MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
+    assert attempts * waits.MLFLOW_HTTP_REQUEST_TIMEOUT.get() <= 30
+
+
+@needs_mlflow
+def test_mlflow_prints_no_address_between_the_json(client: Any) -> None:
+    """It would do so at the end of a run that a server has."""
+    tracker()
+    from mlflow import environment_variables as printed  # noqa: PLC0415
+
+    assert printed.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
+
+
+@needs_mlflow
+def test_results_that_cannot_be_sent_are_a_remark(client: Any, checkpoint: Path, tmp_path: Path) -> None:
+    """The bundle is complete by then."""
+    with tracker() as tracked:
+        tracked.begin(progress(), checkpoint)
+        tracked.end(tmp_path / "moved away")
+    (remark,) = REMARKS
+    assert remark.startswith("MLflow failed: ")
 
 
 @needs_mlflow

@@ -48,24 +48,17 @@ class _ShownStack:
     def __init__(self, load: "_Load", stack: _OrderedStack, spec: InputSpec) -> None:
         self.remarks: dict[int, Remarks] = {}
         """By place: the remarks on slices that were prepared as neighbours, until the turn of the slice itself."""
-        self.stood_in: list[int] = []
-        """Places of damaged slices in the present input; another input shows another slice there."""
         self._prepared = PreparedStack(lambda index: load(stack, self, index), len(stack.keys), spec)
 
     def prepare(self, place: int, frame: Frame, out: Inputs) -> Inputs:
         """Return the input of the slice at a place; remarks on the slice itself are added to those of its frame."""
-        try:
-            prepared = self._prepared.prepare(place, out)
-        finally:
-            for index in self.stood_in:
-                self._prepared.forget(index)
-            self.stood_in.clear()
+        prepared = self._prepared.prepare(place, out)
         for remark, detail in self.remarks.pop(place, ()):
             frame.remarks.add(remark, detail)
         return prepared
 
 
-_Load = Callable[[_OrderedStack, _ShownStack, int], Frame]
+_Load = Callable[[_OrderedStack, _ShownStack, int], Frame | None]
 
 
 @dataclass(kw_only=True)
@@ -132,8 +125,11 @@ class NeighbourReader:
             stack.shown[spec] = _ShownStack(self._load, stack, spec)
         return stack.shown[spec].prepare(place, frame, out)
 
-    def _load(self, stack: _OrderedStack, shown: _ShownStack, place: int) -> Frame:
-        """Return the frame at a place of a stack: of the image itself, or of another file."""
+    def _load(self, stack: _OrderedStack, shown: _ShownStack, place: int) -> Frame | None:
+        """Return the frame at a place of a stack: of the image itself, or of another file.
+
+        None if that file is damaged, and the slice that is being prepared stands in for it.
+        """
         own, frame = self._own, self._frame
         if own is None or frame is None:
             raise RuntimeError("no image is being prepared")
@@ -151,8 +147,7 @@ class NeighbourReader:
             raise
         except ImageError:
             if own.stands_in:
-                shown.stood_in.append(place)
-                return frame
+                return None
             raise RejectImage(Reason.BAD_SLICE, "A neighbouring slice cannot be read.") from None
 
     def _other(self, image: Claimed | None, index: int) -> Frame:

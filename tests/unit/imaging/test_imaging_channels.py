@@ -24,6 +24,10 @@ def spec_of(*channels: InputChannel, **changes: object) -> InputSpec:
     return replace(PLAIN, channels=len(channels), meanings=channels, **changes)  # type: ignore[arg-type]
 
 
+def _at(offset: int) -> InputChannel:
+    return InputChannel(offset=offset)
+
+
 WINDOWS = spec_of(*(InputChannel(window=window) for window in (BRAIN, SUBDURAL, BONE)))
 NEIGHBOURS = spec_of(*(InputChannel(offset=offset) for offset in (-1, 0, 1)))
 BOTH = spec_of(*(InputChannel(window=window, offset=offset) for window in (BRAIN, BONE) for offset in (-2, 0, 1)))
@@ -72,19 +76,30 @@ def test_neighbours_are_channels_and_the_ends_repeat(spec: InputSpec) -> None:
             np.testing.assert_array_equal(prepared[..., number], alone(ct_frame(shown), channel.window))
 
 
-def test_each_slice_is_decoded_once() -> None:
-    """Though six channels show it, and though it is a neighbour of four."""
+@pytest.mark.parametrize(
+    "spec",
+    [BOTH, spec_of(*map(_at, (0, 1, -1))), spec_of(*map(_at, (2, -2, 0))), spec_of(*map(_at, (0, 3)))],
+    ids=["both", "itself-first", "last-first", "behind"],
+)
+def test_each_slice_is_decoded_once(spec: InputSpec) -> None:
+    """Though several channels show it, and in whatever order they name the neighbours."""
     decoded: list[int] = []
 
     def load(index: int) -> Frame:
         decoded.append(index)
         return ct_frame(index)
 
-    stack = PreparedStack(load, 50, BOTH)
-    out = np.empty((50, *BOTH.shape), np.float32)
+    stack = PreparedStack(load, 50, spec)
     for index in range(50):
-        stack.prepare(index, out[index])
+        stack.prepare(index)
     assert sorted(decoded) == list(range(50))
+
+
+def test_whole_numbers_make_the_same_digest_as_others() -> None:
+    """A bundle with the window 0..80 could not be loaded after it was saved."""
+    spec = spec_of(InputChannel(window=(0, 80)))
+    written = json.dumps(spec.to_json())
+    assert json.dumps(InputSpec.from_json(json.loads(written)).to_json()) == written
 
 
 def test_a_stack_without_channels_is_prepared_slice_by_slice() -> None:
