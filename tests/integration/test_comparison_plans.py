@@ -1,4 +1,4 @@
-"""A comparison of two models reads the rows of the chosen images only, however many nights the database holds."""
+"""Comparisons and counts of re-runs read the rows that they are about, however many nights the database holds."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,10 @@ _NIGHT = 100
 
 
 def _fill(driver: LedgerDriver, bundle_id: int) -> list[int]:
-    """Insert finished images with a result of the bundle; return the ids of the last ones."""
+    """Insert finished images with a result of the bundle, and all but the last ones with one of the next bundle.
+
+    Return the ids of the last ones.
+    """
     now = driver.clock()
     arrivals = [
         {
@@ -36,6 +39,8 @@ def _fill(driver: LedgerDriver, bundle_id: int) -> list[int]:
         done = {"ordinal": 0, "bundle_id": bundle_id, "state": State.DONE.value, "attempts": 1, "deaths": 0}
         kept = {**done, "expiries": 0, "priority": 0, "alone": False, "finished_at": now}
         connection.execute(insert(work), [{"instance_id": each, **kept} for each in ids])
+        further = kept | {"ordinal": 1, "bundle_id": bundle_id + 1}
+        connection.execute(insert(work), [{"instance_id": each, **further} for each in ids[:-_NIGHT]])
     if not driver.database.is_sqlite:
         with driver.database.writer.begin() as connection:
             connection.execute(text("ANALYZE"))
@@ -81,3 +86,18 @@ def test_a_comparison_reads_the_rows_of_its_images_by_their_index(ledger_driver:
         assert any(index in step for step in plan), plan
     for plan in plans.values():
         assert not any(step.startswith(("SCAN work", "SCAN instances", "Seq Scan", "->  Seq Scan")) for step in plan)
+
+
+def test_the_count_of_unfinished_reruns_reads_no_finished_row(ledger_driver: LedgerDriver, bundle_id: int) -> None:
+    """A site with a model on trial has millions of further results; each status would read them."""
+    database = ledger_driver.database
+    trial = ledger_driver.register_trial_bundle()
+    _fill(ledger_driver, bundle_id)
+    with _asked(database) as asked:
+        assert queries.waiting_reruns(database) == []
+        assert queries.unfinished_reruns(database, [trial]) == 0
+    plans = [_plan(database, statement, parameters) for statement, parameters in asked]
+    assert len(plans) == 4
+    for plan, index in zip(plans, ["ix_work_received", "ix_work_batch"] * 2, strict=True):
+        assert any(index in step for step in plan), plan
+        assert not any("ix_work_further" in step or "Seq Scan" in step for step in plan), plan
