@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from api.status_json import condition_json, pause_json, postponed_json, source_json
+from api.status_json import condition_json, pause_json, postponed_json, rerun_json, source_json
 from api.worker_models import worker_model_warnings
 from db import queries
 from db.condition import ConditionProblem, Level, SystemCondition, read_condition
@@ -46,6 +46,8 @@ class Status:
     studies: queries.StudyCounts
     series: queries.SeriesCounts
     """Counts of the current night, or of the last one."""
+    reruns: Sequence[queries.WaitingRerun]
+    """Re-runs with images that wait; counts, pace and deadline leave them out."""
     withdrawn: int
     replaced: int
     disk: DiskSpace
@@ -96,6 +98,7 @@ class Status:
             "worker_warnings": list(worker_model_warnings(self.workers, self.rules)),
             "studies": asdict(self.studies),
             "series": asdict(self.series),
+            "reruns": [rerun_json(each) for each in self.reruns],
             "withdrawn": self.withdrawn,
             "replaced": self.replaced,
             "disk": self.disk.to_json(),
@@ -134,6 +137,7 @@ def take_status(database: Database, settings: Settings, nights: Nights, now: dat
         pauses=left.pauses,
         studies=queries.study_counts(database, since=nights.bounds(nights.latest(now))[0]),
         series=queries.series_counts(database),
+        reruns=queries.waiting_reruns(database),
         withdrawn=queries.withdrawn(database),
         replaced=queries.replaced(database),
         disk=disk_space(settings),

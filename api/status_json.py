@@ -1,4 +1,4 @@
-"""Describe pauses, postponed images and sources for programs."""
+"""Describe pauses, postponed images, re-runs and sources for programs."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from db.condition import Part, SystemCondition, headline
 from db.ledger import Cause
-from db.queries import Pause, Postponed, Source
+from db.queries import Pause, Postponed, Source, WaitingRerun
 from nightread.settings import Settings
 
 
@@ -49,6 +49,11 @@ def postponed_json(group: Postponed) -> dict[str, Any]:
     """Return the object for `status --json`."""
     until = group.until.isoformat() if group.until else None
     return {"reason": group.reason, "images": group.images, "next_at": group.next_at.isoformat(), "until": until}
+
+
+def rerun_json(rerun: WaitingRerun) -> dict[str, Any]:
+    """Return the object for `status --json`."""
+    return {**asdict(rerun), "ordered_at": rerun.ordered_at.isoformat() if rerun.ordered_at else None}
 
 
 def source_json(source: Source) -> dict[str, Any]:

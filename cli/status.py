@@ -20,6 +20,7 @@ from cli.output.condition_lines import check_line, forecast_line, forecast_style
 from cli.output.conflict_lines import conflicts_line
 from cli.output.console import cell, out, print_json
 from cli.output.tables import make_table, show, tally_table
+from cli.reruns.status_line import rerun_line
 from cli.series import series_lines
 from cli.studies import study_lines
 from db import queries
@@ -118,6 +119,7 @@ def _lines(status: Status, first: str, nights: Nights) -> list[RenderableType]:
         lines.append(Text(f"Batches: {status.batches_published} published, {status.batches_claimed} being analysed."))
     lines.extend(Text(line, style=style) for line, style in study_lines(status.studies, status.withdrawn))
     lines.extend(Text(line, style=style) for line, style in series_lines(status.series))
+    lines.extend(Text(rerun_line(each)) for each in status.reruns)
     if status.conflicts:
         lines.append(Text(conflicts_line(status.conflicts), style="bold yellow"))
     if status.replaced:

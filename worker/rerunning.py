@@ -35,15 +35,15 @@ def analyse_again(context: WorkerContext, batch_id: str, rows: Sequence[Claimed]
     outcomes: list[Outcome] = []
     runtimes: set[str] = set()
     for bundle_ids, images in _by_bundles(rows).items():
-        try:
-            models = context.rerun_models.model_set(bundle_ids, context.model_set)
-        except ImageError as error:
-            outcomes += [_failed(row, error) for of_image in images for row in of_image]
+        found = context.rerun_models.model_set(bundle_ids, context.model_set)
+        outcomes += _without_model(images, found.missing)
+        remaining = _with_model(images, found.missing)
+        if not remaining:
             continue
         context.keep_lease(batch_id)
-        runtimes.update(filter(None, [models.runtimes]))
-        with context.only_models(models):
-            outcomes += _analyse(context, batch_id, images, timer)
+        runtimes.update(filter(None, [found.models.runtimes]))
+        with context.only_models(found.models):
+            outcomes += _analyse(context, batch_id, remaining, timer)
     seconds, runtime = timer.seconds, ", ".join(sorted(runtimes)) or None
     context.store_issuers()
     counts = context.retry_while_unavailable(
@@ -108,6 +108,22 @@ def _with_prediction(outcome: Outcome, prediction: FurtherPrediction) -> Outcome
         frames=prediction.frames,
         remarks=prediction.remarks,
     )
+
+
+def _with_model(images: Sequence[_Rows], missing: Mapping[int, ImageError]) -> list[_Rows]:
+    """Return the rows of each image that have a model, without the images that have none."""
+    kept = [[row for row in rows if row.rerun_bundle_id not in missing] for rows in images]
+    return [rows for rows in kept if rows]
+
+
+def _without_model(images: Sequence[_Rows], missing: Mapping[int, ImageError]) -> list[Outcome]:
+    """Return the failures of the rows whose model is missing."""
+    return [
+        _failed(row, missing[row.rerun_bundle_id])
+        for rows in images
+        for row in rows
+        if row.rerun_bundle_id is not None and row.rerun_bundle_id in missing
+    ]
 
 
 def _failed(row: Claimed, error: ImageError) -> Outcome:

@@ -121,8 +121,8 @@ class _Missing:
 
     new: list[tuple[int, int, int]]
     """Image, ordinal and bundle of each row to insert; the rows of an image are neighbours."""
-    failed: list[int]
-    """Ids of the rows to analyse again."""
+    failed: list[tuple[int, int]]
+    """Image and id of each row to analyse again."""
     plan: RerunPlan
 
     @classmethod
@@ -132,7 +132,7 @@ class _Missing:
         for row in rows:
             by_image[row.instance_id].append(row)
         new: list[tuple[int, int, int]] = []
-        failed: list[int] = []
+        failed: list[tuple[int, int]] = []
         counts: Counter[str] = Counter()
         for image_id, of_image in by_image.items():
             if not can_be_analysed(of_image[0].state, of_image[0].reason):
@@ -144,7 +144,7 @@ class _Missing:
                     ordinal += 1
                     new.append((image_id, ordinal, bundle_id))
                 elif isinstance(found, int):
-                    failed.append(found)
+                    failed.append((image_id, found))
                 else:
                     counts[found] += 1
         plan = RerunPlan(added=len(new), again=len(failed), **counts)
@@ -179,9 +179,10 @@ def _plan_some(
         ]
         write_rows(connection, insert(work), _NEW_NAMES, rows)
         note_occurrences(connection, [_waiting(image_id, bundle_id) for image_id, _, bundle_id in missing.new])
-        write_rows(connection, _AGAIN, ("row", "is_shadow"), [(work_id, shadow) for work_id in missing.failed])
+        write_rows(connection, _AGAIN, ("row", "is_shadow"), [(work_id, shadow) for _, work_id in missing.failed])
         if missing.new or missing.failed:
-            detail = {"images": sorted({row[0] for row in missing.new}), "bundles": list(bundle_ids), "shadow": shadow}
+            images = sorted({row[0] for row in (*missing.new, *missing.failed)})
+            detail = {"images": images, "bundles": list(bundle_ids), "shadow": shadow}
             entry = {"at": now, "actor": actor, "action": "images.rerun"}
             connection.execute(insert(audit).values(**entry, detail={**detail, "again": len(missing.failed)}))
         return missing.plan

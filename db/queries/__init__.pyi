@@ -110,6 +110,7 @@ from db.queries.throughput import BatchDuration, Pace, latest_batches, oldest_un
 from db.queries.trace import ImageTrace, trace
 from db.queries.trace_events import Event, What
 from db.queries.volume import bytes_arrived
+from db.queries.waiting_reruns import WaitingRerun, waiting_reruns
 from db.queries.workers import (
     Worker,
     batches_of,
@@ -196,6 +197,7 @@ __all__ = [
     "Tally",
     "UnformedSeries",
     "Violation",
+    "WaitingRerun",
     "What",
     "Worker",
     "WorkerTotals",
@@ -306,6 +308,7 @@ __all__ = [
     "unsent_notices",
     "uris_of",
     "violations",
+    "waiting_reruns",
     "waiting_slices",
     "waiting_slices_of_study",
     "waiting_studies",

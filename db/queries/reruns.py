@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
@@ -58,11 +58,15 @@ def unfinished_reruns(database: Database, bundle_ids: Sequence[int]) -> int:
     """
     with database.read() as connection:
         return sum(
-            connection.execute(
-                select(func.count()).where(condition, work.c.ordinal > 0, work.c.bundle_id.in_(bundle_ids))
-            ).scalar_one()
-            for condition in (in_state(State.RECEIVED) & (work.c.priority == RERUN), IN_BATCH)
+            connection.execute(select(func.count()).where(condition, work.c.bundle_id.in_(bundle_ids))).scalar_one()
+            for condition in UNFINISHED_RERUNS
         )
+
+
+# A sum, because SQLite would read the index of all further rows instead of the small ones of unfinished rows.
+_IS_FURTHER = work.c.ordinal + 0 > 0
+UNFINISHED_RERUNS = (and_(in_state(State.RECEIVED), work.c.priority == RERUN, _IS_FURTHER), and_(IN_BATCH, _IS_FURTHER))
+"""The conditions on rows that wait for a re-run, and on those in batches; each is answered by one partial index."""
 
 
 def rerun_counts(database: Database, image_ids: Sequence[int], bundle_ids: Sequence[int]) -> list[RerunCount]:

@@ -43,9 +43,9 @@ class PairedCounts:
 def difference_interval(counts: PairedCounts, *, level: float = LEVEL) -> tuple[float, float] | None:
     """Return the interval of `counts.difference`, or None without images.
 
-    Square-and-add of the two Wilson intervals with their correlation, continuity-corrected: method 10 of Newcombe,
-    Statistics in Medicine 17 (1998), 2635-2650. Unlike the interval of Wald it keeps its level for few images and for
-    shares near 0 and 1, and has no width of 0.
+    Square-and-add of the two Wilson intervals with their correlation, which is continuity-corrected: method 10 of
+    Newcombe, Statistics in Medicine 17 (1998), 2635-2650, whose published examples are tests. Unlike the interval of
+    Wald it keeps its level for few images and for shares near 0 and 1, and has no width of 0.
     """
     n = counts.images
     if n == 0:

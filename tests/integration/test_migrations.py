@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from databases import downgrade
@@ -127,16 +128,17 @@ def test_rows_survive_an_upgrade_and_adowngrade(empty_database: Database) -> Non
         }
 
 
-def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_database: Database) -> None:
-    """Each table of schema 0001 has rows with a value in each column, and they are the same afterwards."""
+@pytest.mark.parametrize(("revision", "number"), [("0001", 9), ("0023", 28)])
+def test_an_upgrade_loses_no_row_and_no_value(empty_database: Database, revision: str, number: int) -> None:
+    """Each table of an old schema has rows with a value in each column, and they are the same afterwards."""
     schema.upgrade(empty_database)
-    downgrade(empty_database, "0001")
+    downgrade(empty_database, revision)
     old = MetaData()
     with empty_database.read() as connection:
         old.reflect(connection)
     tables = [table for table in old.sorted_tables if table.name != "alembic_version"]
     for table in tables:
-        rows = [{column.name: _value(column, number) for column in table.columns} for number in (1, 2, 3)]
+        rows = [{column.name: _value(column, row) for column in table.columns} for row in (1, 2, 3)]
         empty_database.write(lambda connection, table=table, rows=rows: connection.execute(insert(table), rows))
     before = {table.name: _rows(empty_database, table) for table in tables}
 
@@ -144,7 +146,7 @@ def test_an_upgrade_from_the_first_schema_loses_no_row_and_no_value(empty_databa
 
     assert {table.name: _rows(empty_database, table) for table in tables} == before
     assert {name: len(rows) for name, rows in before.items()} == dict.fromkeys(before, 3)
-    assert len(before) == 9
+    assert len(before) == number
 
 
 def test_an_upgrade_finds_the_copies_that_other_sources_sent(empty_database: Database) -> None:

@@ -139,10 +139,30 @@ def test_a_model_without_results_is_refused_with_those_that_have_some(
     """The message says which models have results, and how to make some."""
     analyse(ledger_driver, build_arrivals(1), bundle_id=bundle_id)
     assert trial_id
-    with pytest.raises(UsageFault, match=r"trial has no results here; models with results: phantom@1\. .*rerun"):
+    with pytest.raises(UsageFault, match=r"trial has no results for .*; models .* them: phantom@1\. .*rerun"):
         compare_stored(ledger_driver.database, EVERYTHING, "phantom", "trial")
     with pytest.raises(UsageFault, match="are the same model"):
         compare_stored(ledger_driver.database, EVERYTHING, "phantom", "phantom@1")
+    with pytest.raises(UsageFault, match="No image matches"):
+        compare_stored(ledger_driver.database, ImageFilter(states=("failed",)), "phantom", "trial")
+
+
+def test_of_several_versions_the_newest_with_results_in_the_night_is_compared(
+    ledger_driver: LedgerDriver, bundle_id: int, trial_id: int
+) -> None:
+    """A version that was registered later, and analysed images of another night only, does not count."""
+    database = ledger_driver.database
+    analyse(ledger_driver, build_arrivals(2), bundle_id=bundle_id)
+    rerun(ledger_driver, trial_id, [0.9, 0.1])
+    ledger_driver.clock.advance(days=1)
+    later = {"name": "trial", "version": "3", "digest": "u" * 64, "labels": ["normal", "nodule"]}
+    known = {**later, "normal_label": "normal", "now": ledger_driver.clock()}
+    newest = ledger.register_bundle(database, **known)  # type: ignore[arg-type]
+    analyse(ledger_driver, build_arrivals(1), bundle_id=newest)
+    assert queries.results_of_bundles(database, [1, 2], [bundle_id, trial_id, newest]) == {bundle_id: 2, trial_id: 2}
+    assert queries.results_of_bundles(database, [3], [bundle_id, trial_id, newest]) == {newest: 1}
+    first_night = ImageFilter(until=ledger_driver.clock())
+    assert compare_stored(database, first_night, "phantom", "trial").comparison.second.reference == "trial@2"
 
 
 def test_a_promotion_is_found_with_its_evidence(ledger_driver: LedgerDriver, bundle_id: int, trial_id: int) -> None:

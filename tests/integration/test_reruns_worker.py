@@ -227,8 +227,8 @@ def test_a_network_of_a_rerun_is_dropped_after_ten_minutes(worker_driver: Worker
     worker_driver.analyse(context)
     models = context.rerun_models
     bundle_id = trials.register("new")
-    first = models.model_set([bundle_id], context.model_set).models
-    assert models.model_set([bundle_id], context.model_set).models == first
+    first = models.model_set([bundle_id], context.model_set).models.models
+    assert models.model_set([bundle_id], context.model_set).models.models == first
     worker_driver.ledger_driver.clock.advance(minutes=11)
     models.drop_unused()
-    assert models.model_set([bundle_id], context.model_set).models != first
+    assert models.model_set([bundle_id], context.model_set).models.models != first

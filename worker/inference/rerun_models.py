@@ -1,15 +1,18 @@
 """Load the networks of re-runs, which no routing rule needs to name."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import Database
 from db.queries import bundle_by_id
-from models.catalogue import bundle_of_result
+from models.catalogue import bundle_of_result, entries
 from models.routing import Role, Rule, Rules
 from nightread.clock import Clock
-from nightread.errors import ImageError, StopWork, UsageFault
+from nightread.errors import ImageError
 from nightread.gc_freeze import freeze_gc
 from nightread.reasons import Reason
 from nightread.settings import Settings
@@ -19,6 +22,24 @@ log = logging.getLogger(__name__)
 
 _KEPT = timedelta(minutes=10)
 """A network that no batch has used for this time is dropped: its memory belongs to the networks of arrivals."""
+_NO_FOLDER = "The worker's host does not have the model {0}."
+_OTHER_DIGEST = (
+    "The folder of {0} on the worker's host does not hold the model of this re-run: its digest is another one."
+)
+_NOT_LOADED = "The worker cannot load the model {0}. Its log says why."
+_TWO = "Two models that are named {0} were to analyse this image at the same time, and this one was not used."
+_COPY = "Copy the folder of the model there, and give the command `nightread rerun --model {0}` again."
+_AGAIN = "Give the command `nightread rerun --model {0}` again."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RerunModelSet:
+    """The models of a re-run that this host has, and why it does not have the others."""
+
+    models: ModelSet
+    """One rule for each model, which takes every image."""
+    missing: Mapping[int, ImageError]
+    """Id of a bundle without a usable model -> the error (model_missing) of its rows."""
 
 
 class RerunModels:
@@ -31,19 +52,28 @@ class RerunModels:
         self._loaded: dict[int, LoadedModel] = {}
         self._used_at: dict[int, datetime] = {}
 
-    def model_set(self, bundle_ids: Sequence[int], routed: ModelSet) -> ModelSet:
-        """Return the models of these bundles, with one rule for each that takes every image.
+    def model_set(self, bundle_ids: Sequence[int], routed: ModelSet) -> RerunModelSet:
+        """Return the models of these bundles. One that cannot be loaded, for whatever reason, leaves the others.
 
         Models of the `routed` set are used and not loaded twice. All rules are shadow rules, so that a network that
-        fails costs its own results only. Raises ImageError(model_missing) if one of them cannot be loaded.
+        fails costs its own results only.
         """
-        models = {}
+        models: dict[str, LoadedModel] = {}
+        missing = {}
         for bundle_id in bundle_ids:
-            model = self._find(bundle_id, routed)
-            models[model.bundle.reference] = model
+            try:
+                model = self._find(bundle_id, routed)
+            except ImageError as error:
+                missing[bundle_id] = error
+                continue
+            reference = model.bundle.reference
+            if reference in models:  # a worker that loaded one of them before its folder was replaced has both
+                missing[bundle_id] = _missing(_TWO, reference, _AGAIN)
+                continue
+            models[reference] = model
             self._used_at[bundle_id] = self._clock()
         rules = Rules([Rule(bundle=reference, role=Role.SHADOW) for reference in models])
-        return ModelSet(rules, models, any_domain=self._settings.any_domain)
+        return RerunModelSet(models=ModelSet(rules, models, any_domain=self._settings.any_domain), missing=missing)
 
     def drop_unused(self) -> None:
         """Drop the networks that were not used for ten minutes."""
@@ -65,10 +95,19 @@ class RerunModels:
     def _load(self, bundle_id: int) -> LoadedModel:
         known = bundle_by_id(self._database, bundle_id)
         reference = f"{known.name}@{known.version}" if known else "unknown"
+        folders = self._settings.bundle_folders
         try:
-            found = bundle_of_result(reference, known.digest if known else "", self._settings.bundle_folders)
+            found = bundle_of_result(reference, known.digest if known else "", folders)
             if found is not None:
                 return load_model(found, self._settings, self._database)
-        except (StopWork, UsageFault) as error:
+            is_other = any(entry.reference == reference for entry in entries(folders))
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
             log.warning("the model of a re-run cannot be loaded: %s", error, extra={"bundle": bundle_id})
-        raise ImageError(Reason.MODEL_MISSING)
+            raise _missing(_NOT_LOADED, reference) from error
+        raise _missing(_OTHER_DIGEST if is_other else _NO_FOLDER, reference)
+
+
+def _missing(why: str, reference: str, remedy: str = _COPY) -> ImageError:
+    return ImageError(Reason.MODEL_MISSING, f"{why} {remedy}".format(reference))
