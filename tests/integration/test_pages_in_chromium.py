@@ -33,7 +33,7 @@ PAGES = (
     "/images/120?overlay=1",
     "/images?sort=suspicion&night=2026-11-05",
     "/studies",
-    f"/studies/{UID}.136",
+    f"/studies/{UID}.9",
     "/failures",
     "/batches",
     "/models",
