@@ -34,6 +34,11 @@ def study_uid(image: int) -> str:
     return f"1.2.826.0.1.3680043.10.999.2.{image // 50}"
 
 
+def series_uid(image: int) -> str:
+    """Return the Series Instance UID of this image: each study has one series."""
+    return f"1.2.826.0.1.3680043.10.999.3.{image // 50}"
+
+
 def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR, waiting: int = WAITING) -> None:
     """Insert rows of `instances`, `work`, `contents` and `predictions` for images 1 to `images`.
 
@@ -108,7 +113,7 @@ def _arrival(number: int, source: int, per_hour: int) -> dict[str, Any]:
         "arrived_at": BEGAN + timedelta(seconds=number * 3600 / per_hour),
         "content": f"blake3:{number:064x}",
         "sop_instance_uid": f"1.2.826.0.1.3680043.10.999.1.{number}",
-        "series_instance_uid": f"1.2.826.0.1.3680043.10.999.3.{number // 50}",
+        "series_instance_uid": series_uid(number),
         "study_instance_uid": study_uid(number),
         "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
         "transfer_syntax": "1.2.840.10008.1.2.1",

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 
 from benchmarks.figures import Figure, Target, median
-from benchmarks.filled_database import BEGAN, IMAGES_PER_HOUR, fill, patient_key, study_uid
+from benchmarks.filled_database import BEGAN, IMAGES_PER_HOUR, fill, patient_key, series_uid, study_uid
 from benchmarks.plan import Plan, scratch
 from benchmarks.servers import MissingServerError, database_url_for
 from db import queries, schema
@@ -117,6 +117,7 @@ def _filters(images: int) -> dict[str, ImageFilter]:
             "--patient": {"patient_keys": (patient_key(middle),)},
             "--patient --label nodule": {"patient_keys": (patient_key(middle),), "labels": ("nodule",)},
             "--study": {"study_instance_uid": study_uid(middle)},
+            "--series": {"series_instance_uid": series_uid(middle)},
             "--content": {"contents": (f"blake3:{middle:064x}",)},
             "--night last": {"since": last_night},
             "--night last --label nodule": {"since": last_night, "labels": ("nodule",)},

@@ -19,6 +19,10 @@ _MOST_HOURS = 7
 """Largest number of hours on the axis: they fit beside each other on a phone."""
 _EDGE = 4.0
 """Percent of the width at both ends, where text would be cut if it were centred."""
+_NEAR = 26.0
+"""Percent of the width that the words of two markers take on a phone."""
+_WORD_HEIGHTS = (12, 27)
+"""Where the words of markers stand: beside the label of the highest line, or below it if there is no room."""
 STACK = ("done", "expanded", "duplicate", "rejected", "failed")
 """Final states from the bottom of a column to its top."""
 
@@ -211,7 +215,7 @@ def _chart(axis: Axis, scale: _Scale, parts: Iterable[Markup], *, title: str, ma
         '<svg x="0" y="{}" width="100%" height="{}" viewBox="0 0 1000 100" preserveAspectRatio="none">{}</svg>'
     ).format(_PLOT_TOP, _PLOT_HEIGHT, Markup("").join(parts))
     return Markup('<svg class="chart" role="img" aria-label="{}" width="100%" height="{}">{}{}{}{}</svg>').format(
-        title, height, _grid(scale), plot, _hours(axis), Markup("").join(_marker(axis, marker) for marker in markers)
+        title, height, _grid(scale), plot, _hours(axis), Markup("").join(_markers(axis, list(markers)))
     )
 
 
@@ -242,14 +246,20 @@ def _hours(axis: Axis) -> Markup:
     )
 
 
-def _marker(axis: Axis, marker: Marker) -> Markup:
-    x = axis.percent(marker.at)
-    if not 0 <= x <= 100:  # noqa: PLR2004 - percent
-        return Markup("")
+def _markers(axis: Axis, markers: Sequence[Marker]) -> Iterable[Markup]:
+    """Draw markers; a word goes down where the label of the highest line, or the word of the next marker, stands."""
+    places = [axis.percent(marker.at) for marker in markers]
+    for number, (marker, x) in enumerate(zip(markers, places, strict=True)):
+        if 0 <= x <= 100:  # noqa: PLR2004 - percent
+            crowded = x < _NEAR or any(abs(x - other) < _NEAR for other in places[number + 1 :])
+            yield _marker(marker, x, _WORD_HEIGHTS[crowded])
+
+
+def _marker(marker: Marker, x: float, height: int) -> Markup:
     anchor = "end" if x > 50 else "start"  # noqa: PLR2004 - the word stands on the side with more room
     return Markup(
         '<line class="marker {kind}" x1="{x}%" x2="{x}%" y1="{top}" y2="{bottom}"/>'
-        '<text class="marker {kind}" text-anchor="{anchor}" dx="{dx}" x="{x}%" y="12">{text}</text>'
+        '<text class="marker {kind}" text-anchor="{anchor}" dx="{dx}" x="{x}%" y="{height}">{text}</text>'
     ).format(
         kind=marker.kind,
         x=_number(x),
@@ -257,6 +267,7 @@ def _marker(axis: Axis, marker: Marker) -> Markup:
         bottom=_PLOT_TOP + _PLOT_HEIGHT,
         anchor=anchor,
         dx=-4 if anchor == "end" else 4,
+        height=height,
         text=marker.text,
     )
 

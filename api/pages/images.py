@@ -133,11 +133,16 @@ def _found(context: ApiContext, searched: str) -> Response:
 
 
 def _of_uid(context: ApiContext, uid: str) -> str:
-    """Return the study if the UID is that of a study, else the images of the series or the versions of the image."""
-    for name, field in (("sop", "sop_instance_uid"), ("series", "series_instance_uid")):
+    """Return the study if the UID is that of a study, else the versions of the image or the images of the series.
+
+    The series comes last, because no index has it.
+    """
+    links = {"sop_instance_uid": images_link(sop=uid), "study_instance_uid": study_link(uid)}
+    links["series_instance_uid"] = images_link(series=uid)
+    for field, link in links.items():
         wanted = queries.ImageFilter(**{field: uid}, limit=1)  # type: ignore[arg-type]
         if queries.image_ids(context.database, wanted):
-            return images_link(**{name: uid})
+            return link
     return study_link(uid)
 
 

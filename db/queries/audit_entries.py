@@ -121,7 +121,8 @@ _SENTENCES = {
     "images.compare": "{actor} looked at it on a page that compares two models.",
     "images.rerun": "{actor} let other models analyse it again.",
     "images.cancel": "{actor} cancelled it.",
+    "result.rule": "The rule {rule} matched its result or that of its study: {kind} {target}.",
     IMAGE_READ: "{actor} looked at it.",
     STUDY_READ: "{actor} looked at its study.",
 }
-_NAMES = ("model", "frame", "cause")
+_NAMES = ("model", "frame", "cause", "rule", "kind", "target")

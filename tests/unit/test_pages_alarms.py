@@ -81,6 +81,9 @@ def test_tags_are_shown_wherever_the_study_is(pages: PagesClient) -> None:
     image, uid = _tag(pages)
     for path in ("/nights/2026-11-05", f"/images/{image}", f"/studies/{uid}", "/studies"):
         assert "call the night doctor" in pages.text(path), path
+    assert "The rule urgent matched its result or that of its study: tag call the night doctor." in pages.text(
+        f"/images/{image}"
+    )
     assert pages.client.get(f"/v1/studies/{uid}").json()["tags"] == ["call the night doctor"]
     other = next(study for study in queries.studies(pages.database, now=MORNING) if study.study_instance_uid != uid)
     assert pages.client.get(f"/v1/studies/{other.study_instance_uid}").json()["tags"] == []

@@ -87,6 +87,29 @@ def test_several_issuers_of_a_number_are_not_one_list_without_a_warning(pages: P
     assert pages.post("/images/find", number="54321", kind="patient").status_code == 404
 
 
+def test_a_study_is_found_without_a_search_for_series(shown: PagesClient) -> None:
+    """No index has series: the search reads every image."""
+    found: list[str] = []
+    event.listen(shown.database.reader, "after_cursor_execute", lambda *call: found.append(str(call[2])))
+
+    response = shown.client.get("/images", params={"q": shown.night.incomplete}, follow_redirects=False)
+
+    assert response.headers["location"] == f"/studies/{shown.night.incomplete}"
+    assert not any("series_instance_uid = " in statement for statement in found)
+
+
+def test_a_list_by_suspicion_shows_it(shown: PagesClient) -> None:
+    """As a table and as pictures, in falling order; other lists show the score."""
+    rows = shown.sql("SELECT suspicion FROM work WHERE suspicion IS NOT NULL ORDER BY suspicion DESC, id DESC")
+    wanted = [f"{suspicion:.3f}" for (suspicion,) in rows]
+
+    table, pictures = (shown.get(f"/images?sort=suspicion{view}") for view in ("", "&view=pictures"))
+
+    assert re.findall(r'</td><td class="number">([\d.]+)</td><td class="number">[\d.]+</td><td>', table) == wanted
+    assert re.findall(r'<span class="figure">([\d.]+)</span>', pictures) == wanted[:60]
+    assert "suspicion</th>" not in shown.get("/images")
+
+
 @pytest.mark.parametrize("path", ["/images?manufacture=GE", "/studies?source=inbox", "/failures?reason=truncated"])
 def test_a_filter_that_a_list_does_not_know_is_refused(shown: PagesClient, path: str) -> None:
     """Otherwise all images would be shown as if they matched."""
