@@ -55,7 +55,8 @@ def refresh_night(database: Database, nights: Nights, evening: date, *, again: b
     reference was replaced is compared again from its counts.
     """
     since, until = period(nights, evening)
-    if again or results_in(database, since, until) > _counted(database, evening):
+    counted = _counted(database, evening)
+    if again or not counted or results_in(database, since, until) > counted:
         keep_night(database, nights, evening)
     for each in (evening, _before(database, evening)):
         if each is not None:
