@@ -48,7 +48,8 @@ def _of_worker(images: int) -> dict[str, float]:
         levels.by_image()
 
     return {
-        "percentiles of the input (the check of the domain needs them too)": _microseconds(measure, rounds) / _MICRO_BATCH,
+        "percentiles of the input (the check of the domain needs them too)": _microseconds(measure, rounds)
+        / _MICRO_BATCH,
         "levels of the input": _microseconds(collect, rounds) / _MICRO_BATCH,
     }
 

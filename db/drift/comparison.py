@@ -39,8 +39,13 @@ class NightDrift:
 
     @property
     def largest(self) -> DriftComparison:
-        """Return the largest difference in terms of its limit, those beyond it first. Raises ValueError for none."""
-        return max(self.comparisons, key=lambda each: (each.exceeds, each.distance / each.limit))
+        """Return the largest difference in terms of its limit, judged ones first. Raises ValueError for none."""
+        return max(self.comparisons, key=lambda each: (each.exceeds, each.is_judged, each.distance / each.limit))
+
+    @property
+    def is_judged(self) -> bool:
+        """Return whether the reference has enough studies of any group of these images for an alarm."""
+        return any(each.is_judged for each in self.comparisons)
 
     @property
     def alarming(self) -> list[DriftComparison]:
