@@ -175,6 +175,9 @@ def _outcome(image: Claimed, bundle: int) -> Outcome:
         accession_key="b" * 64,
         key_id="0" * 8,
         decoder="native",
+        device_model=f"Scanner {image.work_id % 3}",
+        photometric="MONOCHROME2",
+        pixel_spacing=0.703125,
     )
     return Outcome(
         work_id=image.work_id,
@@ -189,6 +192,7 @@ def _outcome(image: Claimed, bundle: int) -> Outcome:
         score=score,
         scores=scores,
         frames=(FramePrediction(frame=0, label=label, score=score, scores=scores),),
+        intensities=image.work_id * _SPREAD % 2**40,
     )
 
 

@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from api.export import export_rows
-from api.pages.drift_page import drift_page, verdict_of
+from api.pages.drift_page import drift_page, unjudged_note, verdict_of
 from cli.inputs.existing_database import one_line_errors, open_existing_database
 from cli.inputs.options import settings_from, state_options
 from cli.inputs.user import user_name
@@ -29,7 +29,7 @@ from nightread.nights import Nights, evening_named, nights_of
 
 COLUMNS = (
     *("night", "model", "reference", "results", "all_images", *FIELDS, "is_new"),
-    *("measure", "images", "distance", "limit", "p_value", "exceeds", "alarm"),
+    *("measure", "images", "distance", "limit", "p_value", "exceeds", "alarm", "is_judged"),
 )
 """Stable column names, in this order."""
 VALIDATION = "validation"
@@ -155,6 +155,7 @@ def _rows(found: Sequence[NightDrift]) -> Iterator[dict[str, Any]]:
                 "p_value": each.p_value,
                 "exceeds": each.exceeds,
                 "alarm": each.key in alarming,
+                "is_judged": each.is_judged,
             }
 
 
@@ -171,6 +172,8 @@ def _show(found: Sequence[NightDrift], evening: date, *, every: bool) -> None:
         shown = [each for each in drift.comparisons if every or each.exceeds]
         if shown:
             _show_table(drift, shown)
+        if note := unjudged_note(drift):
+            out.print(note, markup=False)
 
 
 def _show_table(drift: NightDrift, shown: Sequence[DriftComparison]) -> None:
@@ -185,6 +188,6 @@ def _show_table(drift: NightDrift, shown: Sequence[DriftComparison]) -> None:
             f"{each.images:,}",
             f"{each.distance:.2f}",
             f"{each.limit:.2f}",
-            state if each.exceeds else "",
+            state if each.exceeds else "" if each.is_judged else Text("not judged", style="dim"),
         )
     show(out, table)

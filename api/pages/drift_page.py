@@ -12,10 +12,11 @@ from db.drift.comparison import NightDrift
 from db.drift.plots import MeasurePlot, measure_plots
 from db.engine import Database
 from nightread import __version__
-from nightread.drift.judgement import DriftComparison
+from nightread.drift.judgement import FEWEST_STUDIES, DriftComparison
 from nightread.drift.measures import LABEL, PHOTOMETRIC
 from nightread.nights import Nights
 from nightread.settings import Settings
+from nightread.wording import counted
 
 _MOST_GROUPS = 4
 _NAMED = (LABEL, PHOTOMETRIC)
@@ -57,6 +58,7 @@ def drift_page(
         histogram=histogram,
         history_line=history_line,
         shown_bins=shown_bins,
+        unjudged_note=unjudged_note,
         named=_NAMED,
         not_for_diagnosis=settings.not_for_diagnosis,
         version=__version__,
@@ -94,7 +96,20 @@ def verdict_of(drift: NightDrift) -> tuple[str, str]:
         return "late", "alarm"
     if any(each.exceeds for each in drift.comparisons):
         return "unfinished", "beyond a limit in this night"
+    if not drift.is_judged:
+        return "empty", "too few studies in the reference"
     return "complete", "as the reference"
+
+
+def unjudged_note(drift: NightDrift) -> str | None:
+    """Return a sentence on the groups of images whose differences are not judged; None if there are none."""
+    groups = len({each.stratum for each in drift.comparisons if not each.is_judged})
+    if not groups:
+        return None
+    return (
+        f"{counted(groups, 'group')} of images cannot raise an alarm, because the reference has fewer than "
+        f"{FEWEST_STUDIES} studies of them: choose more nights as the reference."
+    )
 
 
 def _excess(comparison: DriftComparison) -> float:

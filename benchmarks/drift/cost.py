@@ -48,8 +48,9 @@ def _of_worker(images: int) -> dict[str, float]:
         levels.by_image()
 
     return {
-        "percentiles of the input (the check of the domain needs them too)": _seconds(measure, rounds) / _MICRO_BATCH,
-        "levels of the input": _seconds(collect, rounds) / _MICRO_BATCH,
+        "percentiles of the input (the check of the domain needs them too)": _microseconds(measure, rounds)
+        / _MICRO_BATCH,
+        "levels of the input": _microseconds(collect, rounds) / _MICRO_BATCH,
     }
 
 
@@ -63,13 +64,13 @@ def _of_night(database: Database, images: int) -> float:
     with tempfile.TemporaryDirectory() as state:
         nights = nights_of(load_settings(None, state_dir=Path(state)))
     evening: date = nights.latest(utc_now())
-    return _seconds(lambda: keep_night(database, nights, evening), 3) / images
+    return _microseconds(lambda: keep_night(database, nights, evening), 1, rounds=20) / images
 
 
-def _seconds(call: Callable[[], object], times: int) -> float:
-    """Return microseconds of processor time of one call, the best of some rounds."""
+def _microseconds(call: Callable[[], object], times: int, *, rounds: int = 5) -> float:
+    """Return microseconds of processor time of one call, the best of some rounds: other processes only add to it."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(rounds):
         began = time.process_time()
         for _ in range(times):
             call()

@@ -39,8 +39,13 @@ class NightDrift:
 
     @property
     def largest(self) -> DriftComparison:
-        """Return the largest difference in terms of its limit, those beyond it first. Raises ValueError for none."""
-        return max(self.comparisons, key=lambda each: (each.exceeds, each.distance / each.limit))
+        """Return the largest difference in terms of its limit, judged ones first. Raises ValueError for none."""
+        return max(self.comparisons, key=lambda each: (each.exceeds, each.is_judged, each.distance / each.limit))
+
+    @property
+    def is_judged(self) -> bool:
+        """Return whether the reference has enough studies of any group of these images for an alarm."""
+        return any(each.is_judged for each in self.comparisons)
 
     @property
     def alarming(self) -> list[DriftComparison]:
@@ -55,7 +60,8 @@ def refresh_night(database: Database, nights: Nights, evening: date, *, again: b
     reference was replaced is compared again from its counts.
     """
     since, until = period(nights, evening)
-    if again or results_in(database, since, until) > _counted(database, evening):
+    counted = _counted(database, evening)
+    if again or not counted or results_in(database, since, until) > counted:
         keep_night(database, nights, evening)
     for each in (evening, _before(database, evening)):
         if each is not None:

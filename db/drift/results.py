@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
-from sqlalchemy import ColumnElement, Connection, Text, bindparam, cast, literal, select
+from sqlalchemy import Connection, Select, Text, bindparam, cast, func, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -20,9 +20,12 @@ from db.tables import State, instances, sources, work
 from nightread.drift.measures import Codes, DriftMeasures, HeaderValues, ResultValues
 from nightread.drift.reference import Stratum
 
-_CHUNK = 20_000
-_SEPARATOR = "\x1f"
-"""No header value contains it: imaging.facts replaces control characters."""
+_PART = 20_000
+"""Images that are sorted at once; those that were recorded together stay together."""
+_GROUPS = 20
+"""Groups that are fetched at once, each of the images that were recorded together, usually up to 1,024."""
+_FIELD, _SUBFIELD = "\x1f", "\x1e"
+"""No header value and no label contains them: imaging.facts and models.postprocessing see to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +47,15 @@ def binned_results(
     database: Database, *, since: datetime, until: datetime, bundle_id: int | None = None, with_studies: bool = False
 ) -> Iterator[BinnedResults]:
     """Yield the results of a time in parts; of all bundles, or of one."""
-    statement = _RESULTS if bundle_id is None else _RESULTS.where(work.c.bundle_id == bundle_id)
-    if with_studies:
-        statement = statement.add_columns(instances.c.study_instance_uid)
-    named = {"since": since, "until": until}
+    width, statement = _results(with_studies=with_studies)
+    if bundle_id is not None:
+        statement = statement.where(work.c.bundle_id == bundle_id)
     with database.read() as connection:
         bundles, names = bundles_by_id(connection), _source_names(connection)
-        found = connection.execute(statement, named, execution_options={"yield_per": _CHUNK})
-        for rows in found.partitions():
-            present = sorted({row[0] for row in rows})
-            for which in present:
-                own = rows if len(present) == 1 else [row for row in rows if row[0] == which]
-                yield _binned(which, measures_of(bundles[which]), own, names)
+        for text in _parts(connection, statement, {"since": since, "until": until}):
+            fields = text.split(_FIELD)
+            for which, *values in _by_bundle([fields[place::width] for place in range(width)]):
+                yield _binned(which, measures_of(bundles[which]), values, names)
 
 
 def measures_of(bundle: BundleLabels) -> DriftMeasures:
@@ -63,28 +63,58 @@ def measures_of(bundle: BundleLabels) -> DriftMeasures:
     return DriftMeasures(labels=bundle.labels, normal_label=bundle.normal_label)
 
 
+def _parts(connection: Connection, statement: Select[Any], named: Mapping[str, datetime]) -> Iterator[str]:
+    """Yield the fields of all results, of about 20,000 at a time, as one text."""
+    texts: list[str] = []
+    images = 0
+    for number, text in connection.execute(statement, named, execution_options={"yield_per": _GROUPS}):
+        texts.append(text)
+        images += number
+        if images >= _PART:
+            yield _FIELD.join(texts)
+            texts, images = [], 0
+    if texts:
+        yield _FIELD.join(texts)
+
+
+def _by_bundle(columns: Sequence[Sequence[str]]) -> Iterator[tuple[int, *tuple[Sequence[str], ...]]]:
+    """Yield the columns of the results of each bundle, whose id is the first column."""
+    ids, *others = columns
+    present = sorted(set(ids))
+    if len(present) == 1:
+        yield int(present[0]), *others
+        return
+    for which in present:
+        own = [place for place, each in enumerate(ids) if each == which]
+        yield int(which), *([column[place] for place in own] for column in others)
+
+
 def _source_names(connection: Connection) -> dict[str, str]:
     return {str(row.id): row.name for row in connection.execute(select(sources.c.id, sources.c.name))}
 
 
 def _binned(
-    bundle_id: int, measures: DriftMeasures, rows: Sequence[Sequence[Any]], sources_by_id: Mapping[str, str]
+    bundle_id: int, measures: DriftMeasures, columns: Sequence[Sequence[str]], sources_by_id: Mapping[str, str]
 ) -> BinnedResults:
-    _, headers, labels, scores, intensities, *studies = zip(*rows, strict=True)
+    headers, labels, scores, intensities, *studies = columns
     places: dict[str, int] = {}
     header = np.array([places.setdefault(each, len(places)) for each in headers], np.int64)
-    fields = [each.split(_SEPARATOR) for each in places]
+    fields = [each.split(_SUBFIELD) for each in places]
     strata = [Stratum(each[0], each[1], each[2], sources_by_id.get(each[3], "")) for each in fields]
     distinct = {stratum: place for place, stratum in enumerate(dict.fromkeys(strata))}
     in_header = measures.header_codes(_header_values(fields))
-    results = ResultValues(labels=labels, scores=_scores(scores, len(measures.labels)), intensities=intensities)
+    results = ResultValues(
+        labels=[label or None for label in labels],
+        scores=_scores(scores, len(measures.labels)),
+        intensities=_numbers(intensities, "null"),
+    )
     return BinnedResults(
         bundle_id=bundle_id,
         measures=measures,
         strata=list(distinct),
         stratum=np.array([distinct[stratum] for stratum in strata], np.int64)[header],
         codes={**measures.result_codes(results), **{name: codes[header] for name, codes in in_header.items()}},
-        studies=studies[0] if studies else (),
+        studies=[study or None for study in studies[0]] if studies else (),
     )
 
 
@@ -96,22 +126,23 @@ def _header_values(fields: Sequence[Sequence[str]]) -> HeaderValues:
     )
 
 
-def _scores(texts: Sequence[str | None], labels: int) -> NDArray[np.float64]:
-    """Return (images, labels) from the JSON texts of the database, which are parsed together."""
-    empty = "[" + ",".join(["0"] * labels) + "]"
-    rows = from_json(f"[{','.join([text or empty for text in texts])}]")
+def _scores(texts: Sequence[str], labels: int) -> NDArray[np.float64]:
+    """Return (images, labels)."""
+    rows = _numbers(texts, "[" + ",".join(["0"] * labels) + "]")
     return np.array(rows, np.float64).reshape(len(texts), labels)
 
 
+def _numbers(texts: Sequence[str], empty: str) -> list[Any]:
+    """Parse JSON texts, which is faster for all of them together; an empty one stands for `empty`."""
+    found: list[Any] = from_json(f"[{','.join([text or empty for text in texts])}]")
+    return found
+
+
 class _Joined(FunctionElement[str]):
-    """Several columns as one text, with nothing for a null: fewer values per row are fetched in less time."""
+    """Several columns as one text, as a template says; with nothing for a null."""
 
     inherit_cache = True
     type = Text()
-
-
-def _joined(*columns: ColumnElement[Any]) -> _Joined:
-    return _Joined(literal(_SEPARATOR.join(["%s"] * len(columns))), *columns)
 
 
 @compiles(_Joined)
@@ -130,27 +161,36 @@ IS_RESULT = (
     work.c.priority < RERUN,  # a re-run concerns images of any night
 )
 """The conditions of a result that counts in the night in which it was recorded."""
-_RESULTS = (
-    select(
-        work.c.bundle_id,
-        _joined(
-            instances.c.modality,
-            instances.c.device_model,
-            instances.c.view_position,
-            instances.c.source_id,
-            instances.c.rows,
-            instances.c.columns,
-            instances.c.photometric,
-            instances.c.pixel_spacing,
-        ),
-        work.c.label,
-        cast(work.c.scores, Text),
-        work.c.intensities,
-    )
-    .join(instances, instances.c.id == work.c.instance_id)
-    .where(
-        work.c.finished_at >= bindparam("since", type_=work.c.finished_at.type),
-        work.c.finished_at < bindparam("until", type_=work.c.finished_at.type),
-        *IS_RESULT,
-    )
+_HEADER = (
+    instances.c.modality,
+    instances.c.device_model,
+    instances.c.view_position,
+    instances.c.source_id,
+    instances.c.rows,
+    instances.c.columns,
+    instances.c.photometric,
+    instances.c.pixel_spacing,
 )
+_OTHERS = (work.c.label, cast(work.c.scores, Text), work.c.intensities)
+
+
+def _results(*, with_studies: bool) -> tuple[int, Select[Any]]:
+    """Return the number of fields of a result, and the query of number and fields of those that were recorded together.
+
+    To fetch a row for each result takes longer than all the rest; and an index has the order of these groups.
+    """
+    others = (*_OTHERS, instances.c.study_instance_uid) if with_studies else _OTHERS
+    fields = ("%s", _SUBFIELD.join(["%s"] * len(_HEADER)), *["%s"] * len(others))
+    text = _Joined(literal(_FIELD.join(fields)), work.c.bundle_id, *_HEADER, *others)
+    statement = (
+        select(func.count(), func.aggregate_strings(text, _FIELD))
+        .select_from(work)
+        .join(instances, instances.c.id == work.c.instance_id)
+        .where(
+            work.c.finished_at >= bindparam("since", type_=work.c.finished_at.type),
+            work.c.finished_at < bindparam("until", type_=work.c.finished_at.type),
+            *IS_RESULT,
+        )
+        .group_by(work.c.finished_at)
+    )
+    return len(fields), statement

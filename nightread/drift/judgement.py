@@ -20,6 +20,8 @@ LEVEL = 0.995
 FEWEST_IMAGES = 50
 """A stratum with fewer images, in the night or in the reference, is compared only together with the others."""
 FEWEST_FOR_ONE_NIGHT = 200
+FEWEST_STUDIES = 30
+"""Nights drawn from fewer studies are too much alike: their limits are too low for an alarm (docs/drift.md)."""
 MOST_STRATA = 24
 """The largest strata are compared; the others only together with all."""
 _FEWEST_DRAWS = 1000
@@ -44,12 +46,14 @@ class DriftComparison:
     distance: float
     limit: float
     p_value: float
-    """Share of redrawn nights that differ as much, adjusted for the number of strata."""
+    """Share of redrawn nights that differ as much; of strata, adjusted for their number."""
+    is_judged: bool = True
+    """False: the reference has so few studies of these images that a difference is not judged."""
 
     @property
     def exceeds(self) -> bool:
         """Return whether the distance is beyond its limit."""
-        return self.distance > self.limit and self.p_value <= 1 - LEVEL
+        return self.is_judged and self.distance > self.limit and self.p_value <= 1 - LEVEL
 
     @property
     def is_alarming_alone(self) -> bool:
@@ -76,6 +80,7 @@ class DriftComparison:
             "distance": round(self.distance, 4),
             "limit": round(self.limit, 4),
             "p_value": round(self.p_value, 5),
+            "is_judged": self.is_judged,
         }
 
     @classmethod
@@ -98,12 +103,16 @@ def compare_night(reference: DriftReference, night: Night) -> list[DriftComparis
     redrawn = {each: redraw(reference, each, _images(night[each]), times, rng) for each in sorted(known)}
     found: list[DriftComparison] = []
     for stratum in own:
-        if stratum in known:
-            found += _compared(stratum, night[stratum], expected_counts(reference, night, stratum), redrawn[stratum])
-        else:
-            drawn = redraw(reference, None, _images(night[stratum]), times, rng)
-            expected = expected_counts(reference, night, stratum)
-            found += _compared(stratum, night[stratum], expected, drawn, is_new=True)
+        is_new = stratum not in known
+        drawn = redraw(reference, None, _images(night[stratum]), times, rng) if is_new else redrawn[stratum]
+        found += _compared(
+            stratum,
+            night[stratum],
+            expected_counts(reference, night, stratum),
+            drawn,
+            is_new=is_new,
+            is_judged=reference.studies(None if is_new else stratum) >= FEWEST_STUDIES,
+        )
     if sum(_images(night[each]) for each in known) >= FEWEST_IMAGES:
         found += _of_all(reference, night, redrawn)
     return list(_adjusted(found))
@@ -165,7 +174,13 @@ def _of_all(reference: DriftReference, night: Night, redrawn: Mapping[Stratum, R
         },
     )
     counts, expected = night_counts_of(reference, night, None), expected_counts(reference, night, None)
-    return _compared(None, counts, expected, together)
+    return _compared(None, counts, expected, together, is_judged=_mean_studies(reference, night) >= FEWEST_STUDIES)
+
+
+def _mean_studies(reference: DriftReference, night: Night) -> int:
+    """Return the harmonic mean of the studies of the strata, weighted by images: few studies of many images count."""
+    images = {each: _images(night[each]) for each in known_strata(reference, night)}
+    return round(sum(images.values()) / sum(number / reference.studies(each) for each, number in images.items()))
 
 
 def _sum(arrays: Iterator[NDArray[Any]]) -> NDArray[Any]:
@@ -183,6 +198,7 @@ def _compared(
     drawn: Redrawn,
     *,
     is_new: bool = False,
+    is_judged: bool,
 ) -> Iterator[DriftComparison]:
     for name, found in counts.items():
         distance = float(js_distances(found, expected[name]))
@@ -195,14 +211,16 @@ def _compared(
             distance=distance,
             limit=max(FLOOR, float(np.quantile(usual, LEVEL))),
             p_value=(1 + int((usual >= distance).sum())) / (len(usual) + 1),
+            is_judged=is_judged,
         )
 
 
 def _adjusted(found: Sequence[DriftComparison]) -> Iterator[DriftComparison]:
-    """Yield the comparisons with p-values adjusted for the strata of the same measure."""
-    measures = dict.fromkeys(each.measure for each in found)
-    for measure in measures:
-        of_measure = [each for each in found if each.measure == measure]
+    """Yield the comparisons with p-values adjusted for the strata of the same measure; all images are no stratum."""
+    yield from (each for each in found if each.stratum is None)
+    of_strata = [each for each in found if each.stratum is not None]
+    for measure in dict.fromkeys(each.measure for each in of_strata):
+        of_measure = [each for each in of_strata if each.measure == measure]
         adjusted = holm([each.p_value for each in of_measure])
         for each, p_value in zip(of_measure, adjusted, strict=True):
             yield replace(each, p_value=p_value)

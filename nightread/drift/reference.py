@@ -92,6 +92,10 @@ class DriftReference:
             return np.arange(self.images)
         return np.flatnonzero(self.stratum == self.strata.index(stratum)) if stratum in self.strata else np.arange(0)
 
+    def studies(self, stratum: Stratum | None = None) -> int:
+        """Return the number of studies of a stratum, or of all."""
+        return len(np.unique(self.block[self.of_stratum(stratum)]))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values, two characters per image and measure."""
         return {

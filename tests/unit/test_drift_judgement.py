@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from nightread.drift.judgement import FLOOR, DriftComparison, alarming, compare_night
+from nightread.drift.judgement import FEWEST_STUDIES, FLOOR, DriftComparison, alarming, compare_night
 from nightread.drift.levels import pack
 from nightread.drift.measures import Counts, DriftMeasures, HeaderValues, ResultValues
 from nightread.drift.reference import DriftReference, Stratum
@@ -131,6 +131,46 @@ def test_small_strata_have_wide_limits(reference: DriftReference) -> None:
         found = compare_night(reference, night(303, images=images))
         limits[images] = {each.measure: each.limit for each in found if each.stratum is None}
     assert limits[200]["score of nodule"] > 1.2 * limits[2000]["score of nodule"] >= FLOOR
+
+
+def in_studies(images: int, studies: int) -> DriftReference:
+    """Return a reference of the first scanner, whose images are of a few large studies."""
+    strata, _, codes = draw(np.random.default_rng(2), images, scanners=("Alpha",))
+    return DriftReference.of_images(MEASURES, strata, [place % studies for place in range(images)], codes)
+
+
+@pytest.mark.parametrize(
+    ("studies", "is_judged"), [(FEWEST_STUDIES - 1, False), (FEWEST_STUDIES, True)], ids=["too few", "enough"]
+)
+def test_a_reference_of_few_studies_raises_no_alarm(studies: int, is_judged: bool) -> None:
+    """Whatever the difference: nights drawn from few studies are too much alike. The distances are shown."""
+    found = compare_night(in_studies(600, studies), night(306, brightness={"Alpha": 60}, scanners=("Alpha",)))
+    assert {each.is_judged for each in found} == {is_judged}
+    assert max(each.distance for each in found) > 2 * FLOOR
+    assert bool(alarming(found, found)) is is_judged
+
+
+def test_a_large_stratum_of_few_studies_spoils_all_images() -> None:
+    """A small one does not: its images weigh little."""
+    strata, studies, codes = draw(np.random.default_rng(3), 1200, scanners=("Alpha", "Beta"))
+    of_beta = [stratum.device_model == "Beta" for stratum in strata]
+    few = [
+        f"beta {place % 8}" if beta else study for place, (beta, study) in enumerate(zip(of_beta, studies, strict=True))
+    ]
+    found = DriftReference.of_images(MEASURES, strata, few, codes)
+    alpha, beta = sorted(night(307, scanners=("Alpha", "Beta")).items())
+    small = {name: numbers // 4 for name, numbers in beta[1].items()}
+    for counts, is_judged in ((beta[1], False), (small, True)):
+        compared_night = compare_night(found, {alpha[0]: alpha[1], beta[0]: counts})
+        assert {each.is_judged for each in compared_night if each.stratum is None} == {is_judged}
+
+
+def test_all_images_are_no_stratum_of_holm(reference: DriftReference) -> None:
+    """Their p-values are those of one comparison; the smallest of three strata is multiplied by three."""
+    found = [each for each in compare_night(reference, night(308, prevalence=0.6)) if each.measure == "label"]
+    (of_all,) = [each for each in found if each.stratum is None]
+    assert of_all.p_value == pytest.approx(1 / 1001)
+    assert min(each.p_value for each in found if each.stratum) == pytest.approx(3 / 1001)
 
 
 def test_the_same_night_is_judged_alike_each_time(reference: DriftReference) -> None:
