@@ -44,6 +44,7 @@ class FakeContext:
         self.decode_pool = None
         self.model_set = self
         self.specs = ("spec",)
+        self.only_neighbours = False
         self._cautious = cautious
 
     def is_cautious(self) -> bool:
