@@ -124,7 +124,7 @@ def test_remarks_stay_with_their_slice(worker_driver: WorkerDriver) -> None:
     worker_driver.put(a=scan(1, 0), b=scan(2, 5, WindowWidth="0"), c=scan(3, 10))
     assert analyse_twice(worker_driver, context) == {"done": 3, "with_remark": 1}
     remarks = {name: found[2] for name, found in scores(worker_driver).items()}
-    assert remarks == {"a": None, "b": ["voi_not_used"], "c": None}
+    assert remarks == {"a": None, "b": "voi_not_used", "c": None}
 
 
 def test_each_slice_beside_a_damaged_one_stands_in_for_it_itself(worker_driver: WorkerDriver) -> None:
