@@ -174,7 +174,7 @@ _HEADER = (
 _OTHERS = (work.c.label, cast(work.c.scores, Text), work.c.intensities)
 
 
-def _results(*, with_studies: bool) -> tuple[int, Select[int, str]]:
+def _results(*, with_studies: bool) -> tuple[int, Select[Any]]:
     """Return the number of fields of a result, and the query of number and fields of those that were recorded together.
 
     To fetch a row for each result takes longer than all the rest; and an index has the order of these groups.
