@@ -48,7 +48,13 @@ def _moved(image: Images, degrees: float, shift: tuple[float, float], border: tu
     turned = np.empty_like(image)
     for begin in range(0, channels, _AT_ONCE):
         some = slice(begin, begin + _AT_ONCE)
-        how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_CONSTANT, "borderValue": border[some]}
-        part = cv2.warpAffine(np.ascontiguousarray(image[..., some]), matrix, (width, height), **how)
-        turned[..., some] = part.reshape(turned[..., some].shape)
+        part = cv2.warpAffine(
+            np.ascontiguousarray(image[..., some]),
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=border[some],
+        )
+        turned[..., some] = np.asarray(part).reshape(turned[..., some].shape)
     return turned
