@@ -56,5 +56,5 @@ def _moved(image: Images, degrees: float, shift: tuple[float, float], border: tu
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=border[some],
         )
-        turned[..., some] = part.reshape(turned[..., some].shape)
+        turned[..., some] = np.asarray(part).reshape(turned[..., some].shape)
     return turned

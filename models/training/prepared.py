@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -105,11 +106,11 @@ def _gap_behind(examples: Examples, left_out: NDArray[np.bool_]) -> NDArray[np.b
     if examples.gap_behind is None:
         return None
     kept = np.flatnonzero(~left_out)
-    following = np.append(kept[1:], len(left_out))
-    is_last = np.append(np.diff(examples.image_of[kept]) > 0, True)
-    gaps = np.array([examples.gap_behind[here:there].any() for here, there in zip(kept, following, strict=True)], bool)
-    behind: NDArray[np.bool_] = (gaps | (following > kept + 1)) & ~is_last
-    return behind
+    gaps = np.zeros(len(kept), bool)
+    for place, (here, behind) in enumerate(pairwise(kept)):
+        same_stack = examples.image_of[here] == examples.image_of[behind]
+        gaps[place] = same_stack and (behind > here + 1 or examples.gap_behind[here])
+    return gaps
 
 
 def _decodable_frames(

@@ -79,3 +79,6 @@ def test_a_slice_that_cannot_be_decoded_is_a_gap() -> None:
     kept = without_frames(examples, np.array([False, True, False, False, False, True]))
     assert kept.gap_behind is not None
     assert kept.gap_behind.tolist() == [True, False, False, False]
+    nothing = without_frames(examples, np.ones(6, bool)).gap_behind
+    assert nothing is not None
+    assert nothing.tolist() == []
