@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from db.engine import Database
 from db.ledger.series import OF_KEYS, SeriesKey
@@ -102,14 +102,14 @@ _NOW: Any = bindparam("now", type_=series.c.changed_at.type)
 _WHICH = series.c.id == bindparam("which")
 _NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 _KEY_COLUMNS = (series.c.id, series.c.study_instance_uid, series.c.series_instance_uid, series.c.attempts)
-_HELD = (
+_HELD: Select[Any] = (
     select(*_KEY_COLUMNS)
     .where(_WHICH, is_unformed(SeriesState.FORMING.value), series.c.claim == bindparam("mine"))
     .with_for_update()
 )
 _IS_EXPIRED = is_unformed(SeriesState.FORMING.value) & (series.c.lease_until < _NOW)
 _ANY_EXPIRED = select(series.c.id).where(_IS_EXPIRED).limit(1)
-_EXPIRED = select(*_KEY_COLUMNS).where(_IS_EXPIRED).order_by(series.c.id).with_for_update()
+_EXPIRED: Select[Any] = select(*_KEY_COLUMNS).where(_IS_EXPIRED).order_by(series.c.id).with_for_update()
 _DUE_AGAIN = update(series).where(_WHICH).values(state=SeriesState.DUE.value, **_NO_CLAIM)
 _AGAIN_LATER = (
     update(series).where(_WHICH).values(state=SeriesState.COLLECTING.value, changed_at=_NOW, cause=None, **_NO_CLAIM)
