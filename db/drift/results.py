@@ -63,7 +63,7 @@ def measures_of(bundle: BundleLabels) -> DriftMeasures:
     return DriftMeasures(labels=bundle.labels, normal_label=bundle.normal_label)
 
 
-def _parts(connection: Connection, statement: Select[Any], named: Mapping[str, datetime]) -> Iterator[str]:
+def _parts(connection: Connection, statement: Select[int, str], named: Mapping[str, datetime]) -> Iterator[str]:
     """Yield the fields of all results, of about 20,000 at a time, as one text."""
     texts: list[str] = []
     images = 0
@@ -174,7 +174,7 @@ _HEADER = (
 _OTHERS = (work.c.label, cast(work.c.scores, Text), work.c.intensities)
 
 
-def _results(*, with_studies: bool) -> tuple[int, Select[Any]]:
+def _results(*, with_studies: bool) -> tuple[int, Select[int, str]]:
     """Return the number of fields of a result, and the query of number and fields of those that were recorded together.
 
     To fetch a row for each result takes longer than all the rest; and an index has the order of these groups.

@@ -14,6 +14,7 @@ from db import ledger
 from db.alarms.model_ranges import ModelRanges
 from db.drift import nights as drift_nights
 from db.drift.comparison import night_drift, refresh_night
+from db.drift.nights import kept_night
 from db.drift.results import BinnedResults
 
 
@@ -29,6 +30,21 @@ def test_a_rerun_does_not_count(ledger_driver: LedgerDriver, bundle_id: int) -> 
         ledger.record_rerun(database, batch.id, outcomes, seconds={}, release="test", now=now)
     refresh_night(database, NIGHTS, evening_of(0))
     assert [(each.bundle.name, each.images) for each in night_drift(database, evening_of(0))] == [("phantom", 60)]
+
+
+def test_bundles_that_record_at_the_same_moment_are_told_apart(ledger_driver: LedgerDriver, bundle_id: int) -> None:
+    """Their results come from the database as one text; one has labels that the other lacks."""
+    trial = ledger_driver.register_trial_bundle(["nodule", "fracture"])
+    for bundle, images in ((bundle_id, 60), (trial, 70)):
+        fill_night(ledger_driver, bundle, evening_of(0), images=images)
+    refresh_night(ledger_driver.database, NIGHTS, evening_of(0))
+    night = kept_night(ledger_driver.database, evening_of(0))
+    assert {which: sum(int(counts["label"].sum()) for counts in night[which].values()) for which in night} == {
+        bundle_id: 60,
+        trial: 70,
+    }
+    assert all("score of fracture" in counts for counts in night[trial].values())
+    assert not any("score of fracture" in counts for counts in night[bundle_id].values())
 
 
 def test_two_watchdogs_count_a_night_at_once(
