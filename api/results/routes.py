@@ -161,8 +161,15 @@ def _series_results(context: ApiContext, series_instance_uid: str) -> list[dict[
     """Return one object per stack and bundle; `places` has all slices of the stack in order."""
     places = queries.places_of(context.database, series_instance_uid)
     found = queries.series_list(context.database, series_instance_uid=series_instance_uid)
-    keys = [(each.study_instance_uid, each.model or "", each.model_version or "", each.stack or 0) for each in found]
-    return [series_row(each) | {"places": _places(places.get(key, []))} for each, key in zip(found, keys, strict=True)]
+    return [
+        series_row(each)
+        | {
+            "places": _places(
+                places.get((each.study_instance_uid, each.model or "", each.model_version or "", each.stack or 0), [])
+            )
+        }
+        for each in found
+    ]
 
 
 def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
