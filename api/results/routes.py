@@ -160,9 +160,16 @@ def _series_of_study(context: ApiContext, study_instance_uid: str) -> Iterator[S
 def _series_results(context: ApiContext, series_instance_uid: str) -> list[dict[str, Any]]:
     """Return one object per stack and bundle; `places` has all slices of the stack in order."""
     places = queries.places_of(context.database, series_instance_uid)
-    found = list(queries.series_list(context.database, series_instance_uid=series_instance_uid))
-    keys = [(each.study_instance_uid, each.model or "", each.model_version or "", each.stack or 0) for each in found]
-    return [series_row(each) | {"places": _places(places.get(key, []))} for each, key in zip(found, keys, strict=True)]
+    found = queries.series_list(context.database, series_instance_uid=series_instance_uid)
+    return [
+        series_row(each)
+        | {
+            "places": _places(
+                places.get((each.study_instance_uid, each.model or "", each.model_version or "", each.stack or 0), [])
+            )
+        }
+        for each in found
+    ]
 
 
 def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
