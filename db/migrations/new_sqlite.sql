@@ -596,8 +596,8 @@ CREATE VIEW v_studies AS
         GROUP BY named.study_instance_uid, named.expected, named.reported_by
     ) counted;
 CREATE INDEX ix_series_changed_at ON series (changed_at);
-CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
 CREATE INDEX ix_series_reason ON series (reason) WHERE reason IS NOT NULL;
+CREATE INDEX ix_series_unformed ON series (state, id) WHERE state IN ('collecting', 'due', 'forming');
 CREATE INDEX ix_series_series_instance_uid ON series (series_instance_uid);
 CREATE VIEW v_series AS 
     SELECT

@@ -37,8 +37,14 @@ def downgrade() -> None:
 
 
 def _change_key(*, before: str, after: str, columns: list[str]) -> None:
-    """Replace the unique constraint. SQLite writes the table anew, to which no result may refer meanwhile."""
+    """Replace the unique constraint. SQLite writes the table anew, to which no result may refer meanwhile.
+
+    Its indexes are made by hand, because alembic makes them in no fixed order.
+    """
     is_sqlite = op.get_bind().dialect.name == "sqlite"
+    indexes = op.get_bind().execute(sa.text(_INDEXES)).all() if is_sqlite else []
+    for name, _ in indexes:
+        op.drop_index(name, "series")
     if is_sqlite:
         op.execute("CREATE TEMPORARY TABLE kept_results AS SELECT * FROM series_results")
         op.execute("DELETE FROM series_results")
@@ -48,8 +54,13 @@ def _change_key(*, before: str, after: str, columns: list[str]) -> None:
     if is_sqlite:
         op.execute("INSERT INTO series_results SELECT * FROM kept_results")
         op.execute("DROP TABLE kept_results")
+    for _, statement in indexes:
+        op.execute(statement)
 
 
+_INDEXES = """
+    SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'series' AND sql IS NOT NULL ORDER BY name
+"""
 _SQLITE = {
     "scores": """(
         SELECT json_group_object(label.value, score.value)
