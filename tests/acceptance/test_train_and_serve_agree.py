@@ -65,6 +65,6 @@ def test_ten_thousand_digits_get_the_scores_of_the_arrays(tmp_path: Path, runtim
     np.testing.assert_allclose(scores, [result.scores for result in expected], atol=1e-4)
     library = "keras" if runtime == KERAS else "onnxruntime"
     with database_of(tmp_path / "state") as database:
-        assert {(record.runtime or "").split()[0] for record in queries.batch_records(database, limit=1000)} == {
-            library
-        }
+        records = queries.batch_records(database, limit=1000)
+        # On a busy machine a batch may be taken back before a worker has begun with it: it has no outcomes.
+        assert {(record.runtime or "none").split()[0] for record in records if record.outcomes.get("done")} == {library}
