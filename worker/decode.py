@@ -66,6 +66,12 @@ def _timed(dicom_image: DicomImage, seconds: float) -> Iterator[Frame]:
         yield frame
 
 
+def timed_frame(dicom_image: DicomImage, index: int, seconds: float) -> Frame:
+    """Decode one frame. Raises RejectImage, and ImageError(timeout) as `decode_in_chunks` does."""
+    with _FrameLimit(dicom_image, seconds):
+        return dicom_image.frame(index)
+
+
 def frames_per_chunk(frame_bytes: int) -> int:
     """Return the number of frames in a chunk: at most 64, at most 64 MiB of prepared frames, at least 1.
 

@@ -54,8 +54,9 @@ def _study_of(image: RerunCandidate, settings: Settings) -> str | None:
         return path.partition("/")[0] if named else None
     try:
         file = open_source_file(settings.roots.get(image.source) or root_path(image.root), image.uri)
+        with os.fdopen(file.descriptor, "rb") as stream:
+            head = stream.read(_HEAD_BYTES)
     except (OSError, OutsideSourceError, NotRegularError):
         return None
-    with os.fdopen(file.descriptor, "rb") as stream:
-        identity = instance_identity(stream.read(_HEAD_BYTES))
+    identity = instance_identity(head)
     return identity.study_instance_uid if identity else None

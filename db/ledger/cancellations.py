@@ -7,6 +7,7 @@ from functools import partial
 from sqlalchemy import Connection, bindparam, insert, update
 
 from db.engine import Database
+from db.ledger.series_failures import collect_series_of
 from db.tables import State, audit, in_state, work
 from nightread.reasons import Reason
 
@@ -29,6 +30,7 @@ def cancel(database: Database, image_ids: Sequence[int], *, actor: str, now: dat
 def _cancel(connection: Connection, *, image_ids: Sequence[int], actor: str, now: datetime) -> list[int]:
     cancelled = sorted(connection.execute(_CANCEL, {"images": list(image_ids), "now": now}).scalars())
     if cancelled:
+        collect_series_of(connection, cancelled, now)
         detail = {"images": cancelled}
         connection.execute(insert(audit).values(at=now, actor=actor, action="images.cancel", detail=detail))
     return cancelled
@@ -44,6 +46,7 @@ _CANCEL = (
     .values(
         state=State.REJECTED,
         reason=Reason.CANCELLED.value,
+        detail=Reason.CANCELLED.message,
         batch_id=None,
         not_before=None,
         lease_until=None,

@@ -44,7 +44,7 @@ def note_slices(
     changing = [each for each in slices if not (each.state is State.RECEIVED and each.instance_id in read_before)]
     changing += [each for each in outcomes if each.state in FINAL and each.state is not State.DONE]
     if changed := _series_of(each.facts for each in changing):
-        connection.execute(_COLLECT, {"keys": changed, "now": now})
+        connection.execute(COLLECT, {"keys": changed, "now": now})
     if asked := _series_of(each.facts for each in again):
         connection.execute(_COLLECT_ENDED, {"keys": asked, "now": now})
     withdrawn = [
@@ -154,7 +154,7 @@ _COLLECTED: dict[str, Any] = {
     "detail": None,
 }
 OF_KEYS = tuple_(series.c.study_instance_uid, series.c.series_instance_uid).in_(bindparam("keys", expanding=True))
-_COLLECT = update(series).where(OF_KEYS).values(_COLLECTED)
+COLLECT = update(series).where(OF_KEYS).values(_COLLECTED)
 _COLLECT_ENDED = (
     update(series)
     .where(OF_KEYS, series.c.state.in_((SeriesState.FORMED.value, SeriesState.FAILED.value)))

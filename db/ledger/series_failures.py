@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from db.engine import Database
-from db.ledger.series import OF_KEYS, SeriesKey
+from db.ledger.series import COLLECT, OF_KEYS, SeriesKey
 from db.ledger.series_values import ClaimedSeries, DueCause, SeriesState
 from db.series_tables import is_unformed, series
 from db.tables import State, audit, in_state, instances, work
@@ -66,6 +66,8 @@ def return_expired_series(database: Database, *, now: datetime) -> int:
 def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, now: datetime) -> int:
     """Let failed series be formed again, with all attempts; others stay as they are. Returns their number.
 
+    Their slices that failed for want of an order wait for it again.
+
     Each thousand series are one transaction with a row of `audit`, which keeps their earlier reasons.
     """
 
@@ -74,6 +76,7 @@ def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, n
             failed = connection.execute(_FAILED, {"ids": ids}).all()
             if failed:
                 connection.execute(_ASK, {"ids": [row.id for row in failed]})
+                connection.execute(_WAIT_AGAIN, {"ids": [row.id for row in failed]})
                 detail = {"series": [[row.id, row.reason] for row in failed]}
                 connection.execute(insert(audit).values(at=now, actor=actor, action="series.retry", detail=detail))
             return len(failed)
@@ -91,9 +94,16 @@ def collect_failed_series(connection: Connection, image_ids: Sequence[int], now:
         connection.execute(_COLLECT_FAILED, {"keys": sorted(keys), "now": now})
 
 
+def collect_series_of(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
+    """Let the series of these images be formed again, as when a slice of them gets its outcome."""
+    keys: set[SeriesKey] = {tuple(row) for row in connection.execute(_KEYS_OF_IMAGES, {"images": image_ids})}
+    if keys:
+        connection.execute(COLLECT, {"keys": sorted(keys), "now": now})
+
+
 def _fail(connection: Connection, row: Any, reason: Reason, detail: str, now: datetime) -> None:
     """Give a series no result, and the slices that wait for it an outcome: nothing else would ever let them go."""
-    connection.execute(_FAIL, {"which": row.id, "why": reason.value, "sentence": detail})
+    connection.execute(_FAIL, {"which": row.id, "why": reason.value, "sentence": detail, "now": now})
     of_series = {"study": row.study_instance_uid, "series": row.series_instance_uid}
     connection.execute(_END_SLICES, {**of_series, "now": now})
 
@@ -117,7 +127,13 @@ _AGAIN_LATER = (
 _FAIL = (
     update(series)
     .where(_WHICH)
-    .values(state=SeriesState.FAILED.value, reason=bindparam("why"), detail=bindparam("sentence"), **_NO_CLAIM)
+    .values(
+        state=SeriesState.FAILED.value,
+        reason=bindparam("why"),
+        detail=bindparam("sentence"),
+        changed_at=_NOW,
+        **_NO_CLAIM,
+    )
 )
 _END_SLICES = (
     update(work)
@@ -138,6 +154,31 @@ _END_SLICES = (
         detail=Reason.SERIES_NOT_FORMED.message,
         not_before=None,
         finished_at=bindparam("now", type_=work.c.finished_at.type),
+    )
+)
+_WAIT_AGAIN = (
+    update(work)
+    .where(
+        work.c.instance_id.in_(
+            select(instances.c.id)
+            .join(
+                series,
+                (series.c.study_instance_uid == instances.c.study_instance_uid)
+                & (series.c.series_instance_uid == instances.c.series_instance_uid),
+            )
+            .where(series.c.id.in_(bindparam("ids", expanding=True)))
+        ),
+        work.c.ordinal == 0,
+        in_state(State.FAILED),
+        work.c.reason == Reason.SERIES_NOT_FORMED.value,
+    )
+    .values(
+        state=State.RECEIVED,
+        reason=Reason.AWAITING_SERIES.value,
+        detail=None,
+        finished_at=None,
+        attempts=0,
+        tried_since=None,
     )
 )
 _HAS_FAILED = series.c.state == SeriesState.FAILED.value

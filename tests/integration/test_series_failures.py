@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,17 @@ def _ask_again(series_driver: SeriesDriver) -> None:
         driver.record(batch, outcomes)
 
 
+def _kill_all_attempts(series_driver: SeriesDriver) -> datetime:
+    """Let the process that forms the series die each time; return when its last lease expired."""
+    driver = series_driver.ledger_driver
+    ledger.mark_all_due(driver.database)
+    for _ in range(SERIES_ATTEMPTS):
+        lease = timedelta(seconds=60)
+        assert ledger.claim_series(driver.database, most=9, lease=lease, now=driver.clock())
+        assert ledger.return_expired_series(driver.database, now=driver.clock.advance(seconds=61)) == 1
+    return driver.clock()
+
+
 def _run(series_driver: SeriesDriver, *arguments: str) -> Result:
     url = series_driver.ledger_driver.database.writer.url.render_as_string(hide_password=False)
     return CliRunner().invoke(cli, [*arguments, "--database-url", url], catch_exceptions=False)
@@ -142,15 +153,41 @@ def test_a_series_that_kills_its_processes_fails_with_its_slices(series_driver: 
     """The detail says so."""
     driver = series_driver.ledger_driver
     _record_waiting(series_driver, [0, 5])
-    ledger.mark_all_due(driver.database)
-    for _ in range(SERIES_ATTEMPTS):
-        lease = timedelta(seconds=60)
-        assert ledger.claim_series(driver.database, most=9, lease=lease, now=driver.clock())
-        assert ledger.return_expired_series(driver.database, now=driver.clock.advance(seconds=61)) == 1
+    _kill_all_attempts(series_driver)
     (failed,) = series_driver.results()
     assert (failed.series_state, failed.reason) == ("failed", "killed_worker")
     assert failed.detail == "The worker process died in 3 of 3 attempts to form the series."
     assert [row.reason for row in driver.work()] == ["series_not_formed"] * 2
+
+
+def test_a_retry_of_a_series_takes_its_slices_up_again(series_driver: SeriesDriver) -> None:
+    """The reasons of series and slices differ: a series without its slices would be formed without a result."""
+    driver = series_driver.ledger_driver
+    _record_waiting(series_driver, [0, 5])
+    last = _kill_all_attempts(series_driver)
+    assert [each.changed_at for each in series_driver.results()] == [last]
+
+    assert "1 series" in _run(series_driver, "retry", "--reason", "killed_worker", "--yes").stdout
+    series_driver.form()
+
+    assert [(row.state, row.reason) for row in driver.work()] == [("received", None)] * 2
+    assert list(queries.violations(driver.database)) == []
+
+
+def test_a_cancelled_slice_is_not_waited_for(series_driver: SeriesDriver) -> None:
+    """The series had a partial result without it, which is formed again."""
+    driver = series_driver.ledger_driver
+    series_driver.record([0, 5])
+    retried = {"state": State.RECEIVED, "reason": Reason.IO_ERROR, "not_before": driver.clock() + timedelta(hours=1)}
+    (waiting,) = series_driver.record([10], content="c" * 64, **retried)
+    (before,) = series_driver.form()
+    assert (before.slices, before.of_slices, before.partial) == (2, 3, True)
+
+    assert ledger.cancel(driver.database, [waiting], actor="ann", now=driver.clock()) == [waiting]
+    (after,) = series_driver.form()
+
+    assert (after.slices, after.of_slices, after.partial) == (2, 2, False)
+    assert list(queries.violations(driver.database)) == []
 
 
 def test_a_retry_of_the_slices_takes_the_series_up_again(

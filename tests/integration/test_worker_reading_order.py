@@ -1,6 +1,7 @@
 """The slices of a batch are read in the order of their stack, each once, and every result stays the same."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,22 @@ def test_each_slice_beside_a_damaged_one_stands_in_for_it_itself(worker_driver: 
     assert analyse_twice(worker_driver, context) == {"done": 2}
     assert [len(set(means)) for means in network.seen] == [1, 1]
     assert network.seen[0] != network.seen[1]
+
+
+def test_the_time_limit_of_a_slice_is_not_spent_on_fetching_its_neighbours(
+    worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow share, a healthy neighbour would count as damaged."""
+    left: list[float] = []
+
+    def fetch_and_look(*image: Any, **how: Any) -> Any:
+        left.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        return fetch(*image, **how)
+
+    monkeypatch.setattr("worker.series.neighbours.fetch", fetch_and_look)
+    worker_driver.put(a=scan(1, 0), b=scan(2, 5), c=scan(3, 10))
+    assert analyse_twice(worker_driver, context_of(worker_driver, NeighbourNetwork())) == {"done": 3}
+    assert set(left) == {0.0}
 
 
 def test_images_without_a_place_keep_their_turn(worker_driver: WorkerDriver) -> None:

@@ -66,12 +66,12 @@ class RerunModels:
             except ImageError as error:
                 missing[bundle_id] = error
                 continue
+            self._used_at[bundle_id] = self._clock()
             reference = model.bundle.reference
             if reference in models:  # a worker that loaded one of them before its folder was replaced has both
                 missing[bundle_id] = _missing(_TWO, reference, _AGAIN)
                 continue
             models[reference] = model
-            self._used_at[bundle_id] = self._clock()
         rules = Rules([Rule(bundle=reference, role=Role.SHADOW) for reference in models])
         return RerunModelSet(models=ModelSet(rules, models, any_domain=self._settings.any_domain), missing=missing)
 

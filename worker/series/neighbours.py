@@ -20,7 +20,7 @@ from models.series.spec import SLICE
 from nightread.errors import ImageError, RejectImage, RetryImage
 from nightread.reasons import Reason
 from worker.context import WorkerContext
-from worker.decode import open_dicom_image
+from worker.decode import open_dicom_image, stop_timers, timed_frame
 from worker.fetching.files import FileChangedError, fetch, is_in_store
 from worker.inference.predictor import Inputs
 from worker.model_notes import WithNeighbours
@@ -154,12 +154,13 @@ class NeighbourReader:
         if image is None:
             raise RejectImage(Reason.BAD_SLICE)
         settings = self._context.settings
+        stop_timers()  # of the slice itself: to fetch a file has no such limit, and each neighbour has its own
         if is_in_store(image):
             file = self._context.stores.fetch(image)
         else:
             file = fetch(image, roots=settings.roots, max_bytes=settings.max_file_bytes)
         dicom_image = open_dicom_image(self._context, file.data, image.origin)
-        frame = dicom_image.frame(index)
+        frame = timed_frame(dicom_image, index, settings.image_timeout_seconds)
         self.opened.keep(image.instance_id, file, dicom_image, frame)
         return frame
 
