@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, insert, select, update
 
 from db.engine import Database
 from db.ledger.series import COLLECT, OF_KEYS, SeriesKey
@@ -66,9 +66,8 @@ def return_expired_series(database: Database, *, now: datetime) -> int:
 def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, now: datetime) -> int:
     """Let failed series be formed again, with all attempts; others stay as they are. Returns their number.
 
-    Their slices that failed for want of an order wait for it again.
-
-    Each thousand series are one transaction with a row of `audit`, which keeps their earlier reasons.
+    Their slices that failed for want of an order wait for it again. Each thousand series are one transaction with a row
+    of `audit`, which keeps their earlier reasons.
     """
 
     def retry_some(ids: Sequence[int]) -> int:
@@ -89,16 +88,18 @@ def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, n
 
 def collect_failed_series(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
     """Give the failed series of these images all attempts again, as part of a retry of the images."""
-    keys: set[SeriesKey] = {tuple(row) for row in connection.execute(_KEYS_OF_IMAGES, {"images": image_ids})}
-    if keys:
-        connection.execute(_COLLECT_FAILED, {"keys": sorted(keys), "now": now})
+    _change_series_of(connection, image_ids, _COLLECT_FAILED, now)
 
 
 def collect_series_of(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
     """Let the series of these images be formed again, as when a slice of them gets its outcome."""
+    _change_series_of(connection, image_ids, COLLECT, now)
+
+
+def _change_series_of(connection: Connection, image_ids: Sequence[int], change: Update, now: datetime) -> None:
     keys: set[SeriesKey] = {tuple(row) for row in connection.execute(_KEYS_OF_IMAGES, {"images": image_ids})}
     if keys:
-        connection.execute(COLLECT, {"keys": sorted(keys), "now": now})
+        connection.execute(change, {"keys": sorted(keys), "now": now})
 
 
 def _fail(connection: Connection, row: Any, reason: Reason, detail: str, now: datetime) -> None:
@@ -178,6 +179,8 @@ _WAIT_AGAIN = (
         detail=None,
         finished_at=None,
         attempts=0,
+        deaths=0,
+        expiries=0,
         tried_since=None,
     )
 )
