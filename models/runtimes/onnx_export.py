@@ -72,8 +72,16 @@ def _tidy(exported: Any) -> None:
 
 
 def _number(graph: Any) -> None:
-    """Number the nodes, the weights and the values between the nodes: the exporter's names differ in each process."""
+    """Number nodes, weights and the values between the nodes, weights in the order in which the nodes read them.
+
+    The exporter's names differ in each process, and its order of the weights in each call.
+    """
     names = {"": "", _INPUT: _INPUT, _OUTPUT: _OUTPUT}
+    read = dict.fromkeys(name for node in graph.node for name in node.input)
+    order = {name: number for number, name in enumerate(read)}
+    weights = sorted(graph.initializer, key=lambda weight: order.get(weight.name, len(order)))
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
     for number, weight in enumerate(graph.initializer):
         weight.name = names.setdefault(weight.name, f"weight_{number}")
     for number, node in enumerate(graph.node):
