@@ -88,6 +88,18 @@ def test_a_cancelled_image_can_be_retried(images: LedgerDriver) -> None:
     assert [state for state, _ in _states(images)][2:] == ["done", "done", "rejected"]
 
 
+def test_a_waiting_rerun_is_not_cancelled(images: LedgerDriver) -> None:
+    """Its image has an outcome; the row of the re-run waits on."""
+    now, trial_id = images.clock(), images.register_trial_bundle()
+    ledger.plan_rerun(images.database, [1], [trial_id], shadow=False, actor="ann", now=now)
+    before = images.work()
+
+    assert ledger.cancel(images.database, [1], actor="ann", now=now) == []
+
+    assert [(row.ordinal, row.state) for row in before if row.instance_id == 1] == [(0, "done"), (1, "received")]
+    assert images.work() == before
+
+
 def test_the_command_names_what_it_leaves(images: LedgerDriver) -> None:
     """Images of a worker, and ids that do not wait."""
     result = _cancel(images, "1", "2", "3", "99", "--yes")
