@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+THREAD_NAME = "group"
+"""The name of each thread of a group."""
+
 
 class ThreadGroup:
     """Threads of one task: the first error stops them all and is raised when the group ends.
@@ -29,7 +32,7 @@ class ThreadGroup:
                 self._failures.append(error)
                 self._stop.set()
 
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=run, name=THREAD_NAME, daemon=True)
         thread.start()
         self._members.append((thread, on_stop))
 

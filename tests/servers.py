@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import skip_reasons
+from databases import wait_for_thread_groups
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.engine import make_url
@@ -53,6 +54,7 @@ class PostgresServer:
         database = open_database(self.url(name))
         try:
             yield database
+            wait_for_thread_groups()
         finally:
             database.close()
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
