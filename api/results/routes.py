@@ -132,18 +132,23 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
     responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},
 )
 def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
-    """Return the results of a series, and its first 1,000 current images; `links.images` has all of them."""
+    """Return the results of a series, and its first 1,000 current images; `links.images` has all of them.
+
+    A sender may use one Series Instance UID in several studies, so there is a list of them.
+    """
     wanted = ImageFilter(series_instance_uid=series_instance_uid, current=True, limit=_MOST_IMAGES)
     found = [with_links(row) for row in queries.images(context.database, wanted)]
     if not found:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this Series Instance UID.")
-    if found[0]["study_instance_uid"]:
-        note_read(context, principal, "study", found[0]["study_instance_uid"])
+    results = _series_results(context, series_instance_uid)
+    studies = sorted({row["study_instance_uid"] for row in (*results, *found) if row["study_instance_uid"]})
+    for study in studies:
+        note_read(context, principal, "study", study)
     return json_response(
         {
             "series_instance_uid": series_instance_uid,
-            "study_instance_uid": found[0]["study_instance_uid"],
-            "results": _series_results(context, series_instance_uid),
+            "study_instance_uids": studies,
+            "results": results,
             "images": found,
             "links": {
                 "self": f"/v1/series/{series_instance_uid}",

@@ -43,6 +43,21 @@ def test_reads_are_audited_once_a_minute_by_key_and_object(new_sqlite: NewSqlite
         ]
 
 
+def test_reading_a_series_of_two_studies_is_a_read_of_both(new_sqlite: NewSqlite, tmp_path: Path) -> None:
+    """A sender may use one Series Instance UID in two studies."""
+    with api_driver(new_sqlite, tmp_path) as api:
+        for study in ("1.2", "1.3"):
+            api.ledger_driver.register(build_arrivals(1))
+            api.analyse(
+                facts=Facts(study_instance_uid=study, series_instance_uid="1.2.3", sop_instance_uid=f"{study}.4")
+            )
+
+        found = api.client.get("/v1/series/1.2.3", headers=api.add_key("ann", "read")).json()
+
+        assert found["study_instance_uids"] == ["1.2", "1.3"]
+        assert reads(api) == [("ann", "study.read", {"study": "1.2"}), ("ann", "study.read", {"study": "1.3"})]
+
+
 def test_a_sender_who_gets_its_result_reads_nothing(new_sqlite: NewSqlite, tmp_path: Path) -> None:
     """The response to a sent image costs no row."""
     with api_driver(new_sqlite, tmp_path) as api:

@@ -187,7 +187,7 @@ def test_a_study_and_a_series_list_their_images(api: ApiDriver) -> None:
     assert [image["image_id"] for image in study["images"]] == [1, 2, 3, 4, 5]
     assert [image["image_id"] for image in series["images"]] == [1, 2, 3, 4, 5]
     assert study["links"]["images"] == f"/v1/results?study={STUDY}"
-    assert series["study_instance_uid"] == STUDY
+    assert series["study_instance_uids"] == [STUDY]
 
 
 def test_unknown_studies_and_series_are_not_found(api: ApiDriver) -> None:
