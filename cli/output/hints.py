@@ -15,8 +15,8 @@ def has_result(tally: Tally) -> bool:
     return tally.done + tally.duplicate > 0
 
 
-def hints(tally: Tally, reasons: Reasons, pictures: int, settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each kind of image without a result that another setting or command would change.
+def hints(tally: Tally, reasons: Reasons, pictures: int, failed_series: int, settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each kind of image or series without a result that a setting or command would change.
 
     `pictures` is the number of images that were rejected because they are PNG or JPEG files.
     """
@@ -30,6 +30,12 @@ def hints(tally: Tally, reasons: Reasons, pictures: int, settings: Settings) -> 
         state = "failed" if tally.failed else "rejected"
         nothing = "" if has_result(tally) else "No image has a result. "
         yield f"{nothing}`nightread query{_state(settings)} --in-state {state}` lists the reasons."
+    if failed_series:
+        yield (
+            f"No result for {counted(failed_series, 'series', 'series')}: "
+            f"`nightread query{_state(settings)} --series` lists the reasons, and "
+            f"`nightread retry{_state(settings)} --failed` tries again."
+        )
 
 
 def _no_model(images: int, settings: Settings) -> str:

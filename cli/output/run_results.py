@@ -1,12 +1,16 @@
-"""Print the results of the images of one run."""
+"""Print the results of the images and series of one run."""
 
 import json
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 
 from api.export import json_line
+from api.series_rows import series_row
 from cli.output.image_table import show_images
+from cli.output.series_table import show_series
 from cli.output.summary import Summary
 from db import queries
 from db.engine import Database
@@ -14,22 +18,35 @@ from db.queries import ImageFilter
 from nightread.settings import Settings
 
 _MOST_SHOWN = 20
-"""Up to this many images are printed as a table; for more, the tally is easier to read, and `query` filters them."""
+"""Up to this many images are printed as a table; for more, the tally is easier to read, and `query` filters them.
+
+Of series there are at most as many rows.
+"""
 
 
 def show_results(console: Console, summary: Summary, database: Database, settings: Settings) -> None:
-    """Print one line per image, if the run has at most _MOST_SHOWN images."""
+    """Print one line per image, if the run has at most _MOST_SHOWN images, and the first lines about its series."""
     if 0 < summary.tally.arrived <= _MOST_SHOWN:
         show_images(console, database, ImageFilter(scope=summary.scope), settings)
+        console.print()
+    found = list(queries.series_list(database, scope=summary.scope, limit=_MOST_SHOWN + 1))
+    if found:
+        show_series(console, iter(found), _MOST_SHOWN, settings, all_by="`nightread query --series`")
         console.print()
 
 
 def print_results_json(summary: Summary, database: Database) -> None:
-    """Write the summary to standard output, with all images under `images`; they are streamed, one per line."""
-    document = json.dumps(summary.to_json(), indent=2)
-    sys.stdout.write(document.removesuffix("\n}") + ',\n  "images": [')
+    """Write the summary to standard output, with all `series` and all `images`; they are streamed, one per line."""
+    sys.stdout.write(json.dumps(summary.to_json(), indent=2).removesuffix("\n}"))
+    _write_list("series", (series_row(each) for each in queries.series_list(database, scope=summary.scope)))
+    _write_list("images", queries.images(database, ImageFilter(scope=summary.scope)))
+    sys.stdout.write("\n}\n")
+
+
+def _write_list(name: str, rows: Iterable[dict[str, Any]]) -> None:
+    sys.stdout.write(f',\n  "{name}": [')
     separator = "\n    "
-    for image in queries.images(database, ImageFilter(scope=summary.scope)):
-        sys.stdout.write(separator + json_line(image))
+    for row in rows:
+        sys.stdout.write(separator + json_line(row))
         separator = ",\n    "
-    sys.stdout.write("\n  ]\n}\n")
+    sys.stdout.write("\n  ]")

@@ -28,6 +28,8 @@ class Summary:
     """(state, reason, class, images)."""
     image_remarks: Mapping[str, int]
     """Number of done images by remark."""
+    failed_series: int
+    """Series with images of the run that could not be formed, or have a result that failed."""
     new: int
     """Files that were not registered before, or not in this version."""
     rate_per_second: float | None
@@ -38,12 +40,13 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 if the counts add up, nothing failed and at least one image has a result, else 1.
+        """Return 0 if the counts add up, no image and no series failed and at least one image has a result, else 1.
 
         A run without any file is no error.
         """
         without_result = self.tally.arrived > 0 and not has_result(self.tally)
-        return 0 if self.tally.adds_up and self.tally.failed == 0 and not without_result else 1
+        nothing_failed = self.tally.failed == self.failed_series == 0
+        return 0 if self.tally.adds_up and nothing_failed and not without_result else 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for `--json`; its names are stable."""
@@ -55,6 +58,7 @@ class Summary:
             "remarks": list(self.remarks),
             "hints": list(self.hints),
             "image_remarks": dict(self.image_remarks),
+            "failed_series": self.failed_series,
             "reasons": [
                 {"state": state, "reason": reason, "class": fault, "images": images}
                 for state, reason, fault, images in self.reasons
@@ -73,15 +77,17 @@ def summarise(
 ) -> Summary:
     """Read the summary from the database, so that only committed outcomes are printed."""
     tally, reasons = queries.tally(database, scope), queries.reasons(database, scope)
+    failed_series = queries.failed_series_of(database, scope)
     return Summary(
         scope=scope,
         tally=tally,
         reasons=reasons,
         image_remarks=queries.remarks(database, scope),
+        failed_series=failed_series,
         new=new,
         rate_per_second=queries.rate(database, since=since),
         remarks=remarks,
-        hints=tuple(hints(tally, reasons, _pictures(database, scope, reasons), settings)),
+        hints=tuple(hints(tally, reasons, _pictures(database, scope, reasons), failed_series, settings)),
     )
 
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
+from db.queries.scope import ArrivalScope
 from db.queries.series_order import WAITING_SLICES
 from db.queries.snapshot import snapshot, stream
 from db.series_tables import is_unformed, series, series_results
 from db.store_tables import expected
-from db.tables import bundles
+from db.tables import State, bundles, instances
 
 
 class SpeakingSlice(NamedTuple):
@@ -68,14 +69,20 @@ class Series:
 def series_list(
     database: Database,
     *,
+    scope: ArrivalScope | None = None,
     study_instance_uid: str | None = None,
     series_instance_uid: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
 ) -> Iterator[Series]:
-    """Stream series of which a slice got an outcome in this time (the latest one counts), the latest first."""
+    """Stream series of which a slice got an outcome in this time (the latest one counts), the latest first.
+
+    With `scope`, those of which at least one image is in it.
+    """
     statement = _LIST.limit(limit)
+    if scope is not None:
+        statement = statement.where(_has_image_in(scope))
     if study_instance_uid is not None:
         statement = statement.where(series.c.study_instance_uid == study_instance_uid)
     if series_instance_uid is not None:
@@ -87,6 +94,14 @@ def series_list(
     with snapshot(database) as connection:
         for row in stream(connection, statement):
             yield _series(row)
+
+
+def failed_series_of(database: Database, scope: ArrivalScope) -> int:
+    """Return how many series failed of which an image is in the scope: none or not all of their results exist."""
+    is_failed = or_(series.c.reason.is_not(None), _FAILED_RESULT.exists())
+    statement = select(func.count()).select_from(series).where(is_failed, _has_image_in(scope))
+    with database.read() as connection:
+        return int(connection.execute(statement).scalar_one())
 
 
 def places_of(database: Database, series_instance_uid: str) -> dict[tuple[str, str, str, int], list[list[Any]]]:
@@ -157,6 +172,14 @@ def studies_with_number(database: Database, studies: Collection[str]) -> frozens
         return frozenset(row[0] for row in execute_in_chunks(connection, _NUMBERED, "studies", studies))
 
 
+def _has_image_in(scope: ArrivalScope) -> ColumnElement[bool]:
+    of_series = (
+        instances.c.study_instance_uid == series.c.study_instance_uid,
+        instances.c.series_instance_uid == series.c.series_instance_uid,
+    )
+    return select(instances.c.id).where(*of_series, scope.of_instances()).exists()
+
+
 def _series(row: Row[Any]) -> Series:
     labels = row.labels or []
     return Series(
@@ -220,6 +243,9 @@ _LIST: Select[Any] = (
     .outerjoin(series_results, series_results.c.series_id == series.c.id)
     .outerjoin(bundles, bundles.c.id == series_results.c.bundle_id)
     .order_by(series.c.changed_at.desc(), series.c.id.desc(), series_results.c.bundle_id, series_results.c.stack)
+)
+_FAILED_RESULT = select(series_results.c.id).where(
+    series_results.c.series_id == series.c.id, series_results.c.state == State.FAILED, ~series_results.c.shadow
 )
 _PLACES = (
     select(

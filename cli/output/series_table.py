@@ -1,0 +1,59 @@
+"""Show series with their results as a table."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.output.tables import COLOURS, make_table, show
+from cli.wording import counted
+from db.queries import Series
+from db.tables import State
+from nightread.settings import Settings
+
+_MOST_NAMED = 5
+_LEGEND = "slices: those with a score, of those that arrived. evidence: places of the slices that speak for the label."
+
+
+def show_series(
+    console: Console, found: Iterator[Series], limit: int | None, settings: Settings, *, all_by: str = "--limit 0"
+) -> None:
+    """Print a table of series, or a line if there is none. `all_by` shows what is beyond the limit."""
+    right = ("score", "slices", "revision")
+    headings = ("series", "stack", "result", "score", "slices", "evidence", "model", "revision", "remarks")
+    table = make_table(console, *headings, right=right)
+    for each in islice(found, limit):
+        table.add_row(*_cells(each))
+    if not table.row_count:
+        console.print(
+            "No series matches. A series is listed when a bundle with unit series analysed one of its images."
+        )
+        return
+    show(console, table)
+    console.print(_LEGEND, style="dim")
+    if settings.not_for_diagnosis:
+        console.print("Not for diagnosis.", style="dim")
+    if next(found, None) is not None:
+        console.print(f"The latest {counted(table.row_count, 'row')} of a longer list: {all_by} shows all.")
+
+
+def _cells(each: Series) -> Iterator[str | Text]:
+    state = each.state or each.series_state
+    yield each.series_instance_uid
+    yield each.stack_name or ("" if not each.stack else str(each.stack))
+    without_label = "no label" if state == State.DONE else state
+    yield Text(each.label or each.reason or without_label, style=COLOURS.get(state, ""))
+    yield "" if each.score is None else f"{each.score:.4f}"
+    yield each.coverage + (" partial" if each.partial else "")
+    yield _evidence(each)
+    yield f"{each.model}@{each.model_version}" if each.model else ""
+    yield "" if each.revision is None else str(each.revision)
+    changing = [each.series_state] if each.state and each.series_state != "formed" else []
+    yield " ".join([*changing, *(["shadow"] if each.shadow else []), *each.remarks])
+
+
+def _evidence(each: Series) -> str:
+    named = [str(speaking.place) for speaking in each.evidence[:_MOST_NAMED]]
+    more = len(each.evidence) - len(named)
+    return " ".join(named) + (f" +{more}" if more else "")
