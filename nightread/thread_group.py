@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-THREAD_NAME = "group"
+THREAD_NAME = "thread-group"
 """The name of each thread of a group."""
 
 

@@ -36,7 +36,10 @@ def sqlite_copy(
 
 
 def wait_for_thread_groups() -> None:
-    """Wait for threads that have outlived the end of their group, so that none of them uses a closed database."""
+    """Wait for threads that have outlived the end of their group, so that none of them uses a closed database.
+
+    These are the threads of this whole process: a test may not close one database while a group uses another.
+    """
     give_up_at = time.monotonic() + _THREADS_END_SECONDS
     for thread in threading.enumerate():
         if thread.name == THREAD_NAME:

@@ -134,7 +134,8 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
 def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
     """Return the results of a series, and its first 1,000 current images; `links.images` has all of them.
 
-    A sender may use one Series Instance UID in several studies, so there is a list of them.
+    `study_instance_uids` has the studies of these results and images, because a sender may use one Series Instance UID
+    in several studies.
     """
     wanted = ImageFilter(series_instance_uid=series_instance_uid, current=True, limit=_MOST_IMAGES)
     found = [with_links(row) for row in queries.images(context.database, wanted)]

@@ -1,4 +1,4 @@
-"""Say what to do about images without a result."""
+"""Say what to do about images and series without a result."""
 
 import shlex
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ def hints(tally: Tally, reasons: Reasons, pictures: int, failed_series: int, set
     if tally.failed or (tally.arrived and not has_result(tally)):
         state = "failed" if tally.failed else "rejected"
         nothing = "" if has_result(tally) else "No image has a result. "
-        yield f"{nothing}`nightread query{_state(settings)} --in-state {state}` lists the reasons."
+        yield f"{nothing}`nightread query{state_option(settings)} --in-state {state}` lists the reasons."
     if failed_series:
         yield (
-            f"No result for {counted(failed_series, 'series', 'series')}: "
-            f"`nightread query{_state(settings)} --series` lists the reasons, and "
-            f"`nightread retry{_state(settings)} --failed` tries again."
+            f"{failed_series:,} series could not be formed. "
+            f"`nightread query{state_option(settings)} --series --limit 0` lists the reasons. "
+            f"Then: `nightread retry{state_option(settings)} --failed`, and run this command again."
         )
 
 
@@ -60,9 +60,9 @@ def _pictures(images: int, settings: Settings) -> str:
 
 
 def _retry(reason: Reason, settings: Settings) -> str:
-    return f"`nightread retry{_state(settings)} --reason {reason.value}`, and run this command again."
+    return f"`nightread retry{state_option(settings)} --reason {reason.value}`, and run this command again."
 
 
-def _state(settings: Settings) -> str:
+def state_option(settings: Settings) -> str:
     """Return the option --state if the state folder is not the default one, so that the command can be pasted."""
     return f" --state {shlex.quote(str(settings.state_dir))}" if "state_dir" in settings.model_fields_set else ""

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from api.export import json_line
 from api.series_rows import series_row
+from cli.output.hints import state_option
 from cli.output.image_table import show_images
 from cli.output.series_table import show_series
 from cli.output.summary import Summary
@@ -20,18 +21,19 @@ from nightread.settings import Settings
 _MOST_SHOWN = 20
 """Up to this many images are printed as a table; for more, the tally is easier to read, and `query` filters them.
 
-Of series there are at most as many rows.
+At most this many results of series are printed.
 """
 
 
 def show_results(console: Console, summary: Summary, database: Database, settings: Settings) -> None:
-    """Print one line per image, if the run has at most _MOST_SHOWN images, and the first lines about its series."""
+    """Print one line per image, if there are at most _MOST_SHOWN, and as many results of series at most."""
     if 0 < summary.tally.arrived <= _MOST_SHOWN:
         show_images(console, database, ImageFilter(scope=summary.scope), settings)
         console.print()
     found = list(queries.series_list(database, scope=summary.scope, limit=_MOST_SHOWN + 1))
     if found:
-        show_series(console, iter(found), _MOST_SHOWN, settings, all_by="`nightread query --series`")
+        listed = f"`nightread query{state_option(settings)} --series --limit 0`"
+        show_series(console, iter(found), _MOST_SHOWN, settings, shows_all=listed)
         console.print()
 
 

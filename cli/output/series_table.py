@@ -8,6 +8,7 @@ from rich.text import Text
 
 from cli.output.tables import COLOURS, make_table, show
 from cli.wording import counted
+from db.ledger.series_values import SeriesState
 from db.queries import Series
 from db.tables import State
 from nightread.settings import Settings
@@ -17,9 +18,12 @@ _LEGEND = "slices: those with a score, of those that arrived. evidence: places o
 
 
 def show_series(
-    console: Console, found: Iterator[Series], limit: int | None, settings: Settings, *, all_by: str = "--limit 0"
+    console: Console, found: Iterator[Series], limit: int | None, settings: Settings, *, shows_all: str = "--limit 0"
 ) -> None:
-    """Print a table of series, or a line if there is none. `all_by` shows what is beyond the limit."""
+    """Print a table of series, or a line if there is none.
+
+    `shows_all` is the option or command that prints all rows.
+    """
     right = ("score", "slices", "revision")
     headings = ("series", "stack", "result", "score", "slices", "evidence", "model", "revision", "remarks")
     table = make_table(console, *headings, right=right)
@@ -35,7 +39,7 @@ def show_series(
     if settings.not_for_diagnosis:
         console.print("Not for diagnosis.", style="dim")
     if next(found, None) is not None:
-        console.print(f"The latest {counted(table.row_count, 'row')} of a longer list: {all_by} shows all.")
+        console.print(f"The latest {counted(table.row_count, 'row')} of a longer list: {shows_all} shows all.")
 
 
 def _cells(each: Series) -> Iterator[str | Text]:
@@ -49,11 +53,18 @@ def _cells(each: Series) -> Iterator[str | Text]:
     yield _evidence(each)
     yield f"{each.model}@{each.model_version}" if each.model else ""
     yield "" if each.revision is None else str(each.revision)
-    changing = [each.series_state] if each.state and each.series_state != "formed" else []
-    yield " ".join([*changing, *(["shadow"] if each.shadow else []), *each.remarks])
+    yield " ".join([*_changes(each), *(["shadow"] if each.shadow else []), *each.remarks])
 
 
 def _evidence(each: Series) -> str:
     named = [str(speaking.place) for speaking in each.evidence[:_MOST_NAMED]]
     more = len(each.evidence) - len(named)
     return " ".join(named) + (f" +{more}" if more else "")
+
+
+def _changes(each: Series) -> list[str]:
+    """Return why a result is that of an earlier revision: its series changes, or could not be formed again."""
+    if not each.state or each.series_state == SeriesState.FORMED:
+        return []
+    is_failed = each.series_state == SeriesState.FAILED
+    return [each.reason if is_failed and each.label and each.reason else each.series_state]

@@ -29,14 +29,14 @@ class Summary:
     image_remarks: Mapping[str, int]
     """Number of done images by remark."""
     failed_series: int
-    """Series with images of the run that could not be formed, or have a result that failed."""
+    """Series with images of the run that could not be formed."""
     new: int
     """Files that were not registered before, or not in this version."""
     rate_per_second: float | None
     remarks: Sequence[str]
     """Sentences about skipped files and folders, which have no row."""
     hints: Sequence[str]
-    """What to do about images without a result."""
+    """What to do about images and series without a result."""
 
     @property
     def exit_code(self) -> int:
@@ -77,7 +77,7 @@ def summarise(
 ) -> Summary:
     """Read the summary from the database, so that only committed outcomes are printed."""
     tally, reasons = queries.tally(database, scope), queries.reasons(database, scope)
-    failed_series = queries.failed_series_of(database, scope)
+    failed_series = queries.count_failed_series(database, scope)
     return Summary(
         scope=scope,
         tally=tally,

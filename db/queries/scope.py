@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, or_, select
 
 from db.engine import Database
 from db.ledger.arrivals import uri_key
 from db.ledger.origins import origin_id
-from db.tables import instances, work
+from db.tables import instances, sources, work
+from nightread.sources import ARCHIVES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,12 @@ class ArrivalScope:
             _member.c.parent_id.in_(select(inner.c.id).where(inner.c.parent_id.in_(self.image_ids))),
         )
         return select(_member.c.id).where(or_(_member.c.id.in_(self.image_ids), archives))
+
+
+def unless_all(connection: Connection, scope: ArrivalScope) -> ArrivalScope | None:
+    """Return the scope; None if it holds all sources, so that the source of each arrival need not be looked up."""
+    known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())
+    return None if known <= set(scope.source_ids) else scope
 
 
 def newest_at(database: Database, source_id: int, uris: Sequence[str]) -> tuple[int, ...]:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, tuple_
 
 from db.bulk import execute_in_chunks
 from db.engine import Database
-from db.queries.scope import ArrivalScope
+from db.queries.scope import ArrivalScope, unless_all
 from db.queries.series_order import WAITING_SLICES
 from db.queries.snapshot import snapshot, stream
 from db.series_tables import is_unformed, series, series_results
 from db.store_tables import expected
-from db.tables import State, bundles, instances
+from db.tables import bundles, instances
 
 
 class SpeakingSlice(NamedTuple):
@@ -78,11 +78,9 @@ def series_list(
 ) -> Iterator[Series]:
     """Stream series of which a slice got an outcome in this time (the latest one counts), the latest first.
 
-    With `scope`, those of which at least one image is in it.
+    With `scope`, only series with at least one image in it.
     """
     statement = _LIST.limit(limit)
-    if scope is not None:
-        statement = statement.where(_has_image_in(scope))
     if study_instance_uid is not None:
         statement = statement.where(series.c.study_instance_uid == study_instance_uid)
     if series_instance_uid is not None:
@@ -92,16 +90,14 @@ def series_list(
     if until is not None:
         statement = statement.where(series.c.changed_at < until)
     with snapshot(database) as connection:
-        for row in stream(connection, statement):
+        for row in stream(connection, _within(statement, connection, scope)):
             yield _series(row)
 
 
-def failed_series_of(database: Database, scope: ArrivalScope) -> int:
-    """Return how many series failed of which an image is in the scope: none or not all of their results exist."""
-    is_failed = or_(series.c.reason.is_not(None), _FAILED_RESULT.exists())
-    statement = select(func.count()).select_from(series).where(is_failed, _has_image_in(scope))
-    with database.read() as connection:
-        return int(connection.execute(statement).scalar_one())
+def count_failed_series(database: Database, scope: ArrivalScope) -> int:
+    """Count the series with an image in the scope that could not be formed."""
+    with snapshot(database) as connection:
+        return int(connection.execute(_within(_FAILED, connection, scope)).scalar_one())
 
 
 def places_of(database: Database, series_instance_uid: str) -> dict[tuple[str, str, str, int], list[list[Any]]]:
@@ -172,12 +168,16 @@ def studies_with_number(database: Database, studies: Collection[str]) -> frozens
         return frozenset(row[0] for row in execute_in_chunks(connection, _NUMBERED, "studies", studies))
 
 
-def _has_image_in(scope: ArrivalScope) -> ColumnElement[bool]:
-    of_series = (
-        instances.c.study_instance_uid == series.c.study_instance_uid,
-        instances.c.series_instance_uid == series.c.series_instance_uid,
-    )
-    return select(instances.c.id).where(*of_series, scope.of_instances()).exists()
+def _within(statement: Select[Any], connection: Connection, scope: ArrivalScope | None) -> Select[Any]:
+    """Restrict a statement about series to those with an image in the scope."""
+    chosen = None if scope is None else unless_all(connection, scope)
+    if chosen is None:
+        return statement
+    # Not EXISTS: for each series outside of the scope it would read all images of the study.
+    keys = (instances.c.study_instance_uid, instances.c.series_instance_uid)
+    known = (key.is_not(None) for key in keys)
+    of_scope = select(*keys).where(*known, chosen.of_instances())
+    return statement.where(tuple_(series.c.study_instance_uid, series.c.series_instance_uid).in_(of_scope))
 
 
 def _series(row: Row[Any]) -> Series:
@@ -243,9 +243,6 @@ _LIST: Select[Any] = (
     .outerjoin(series_results, series_results.c.series_id == series.c.id)
     .outerjoin(bundles, bundles.c.id == series_results.c.bundle_id)
     .order_by(series.c.changed_at.desc(), series.c.id.desc(), series_results.c.bundle_id, series_results.c.stack)
-)
-_FAILED_RESULT = select(series_results.c.id).where(
-    series_results.c.series_id == series.c.id, series_results.c.state == State.FAILED, ~series_results.c.shadow
 )
 _PLACES = (
     select(

@@ -9,11 +9,10 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func
 
 from db.engine import Database
 from db.ledger.outbox import RERUN
-from db.queries.scope import ArrivalScope
+from db.queries.scope import ArrivalScope, unless_all
 from db.queries.snapshot import snapshot
-from db.tables import IN_BATCH, State, in_state, instances, sources, work
+from db.tables import IN_BATCH, State, in_state, instances, work
 from nightread.reasons import Reason
-from nightread.sources import ARCHIVES
 
 Counted = Sequence[int] | ArrivalScope | None
 """What is counted: the arrivals of sources with these ids and the members of their archives, or a scope, or all."""
@@ -142,12 +141,10 @@ def _count_states(connection: Connection, chosen: ArrivalScope | None) -> Counte
 
 
 def _scope(connection: Connection, counted: Counted) -> ArrivalScope | None:
-    """Return the scope; None if it holds all sources, so that the source of each arrival need not be looked up."""
     if counted is None:
         return None
     scope = counted if isinstance(counted, ArrivalScope) else ArrivalScope(source_ids=tuple(counted))
-    known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())
-    return None if known <= set(scope.source_ids) else scope
+    return unless_all(connection, scope)
 
 
 def _within(statement: Select[Any], table: FromClause, scope: ArrivalScope | None) -> Select[Any]:

@@ -79,9 +79,7 @@ def _number(graph: Any) -> None:
     names = {"": "", _INPUT: _INPUT, _OUTPUT: _OUTPUT}
     read = dict.fromkeys(name for node in graph.node for name in node.input)
     order = {name: number for number, name in enumerate(read)}
-    weights = sorted(graph.initializer, key=lambda weight: order.get(weight.name, len(order)))
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
+    graph.initializer.sort(key=lambda weight: order.get(weight.name, len(order)))
     for number, weight in enumerate(graph.initializer):
         weight.name = names.setdefault(weight.name, f"weight_{number}")
     for number, node in enumerate(graph.node):

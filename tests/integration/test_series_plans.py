@@ -16,6 +16,7 @@ from sqlalchemy import event
 from db import ledger, queries
 from db.engine import Database
 from db.ledger import DueCause
+from db.queries import ArrivalScope
 
 WHOLE_TABLE = re.compile(r"SCAN (work|instances|contents|predictions|batches|series|series_results)\b(?!.* INDEX)")
 
@@ -47,6 +48,10 @@ def test_every_statement_finds_its_rows_by_an_index(series_driver: SeriesDriver)
         queries.studies_with_number(database, [STUDY])
         list(queries.series_list(database, study_instance_uid=STUDY))
         list(queries.series_list(database, since=clock()))
+        ledger.ensure_source(database, name="other", kind="folder", root="/other", now=clock())
+        for scope in (ArrivalScope(image_ids=tuple(ids)), ArrivalScope(source_ids=(1,))):
+            list(queries.series_list(database, scope=scope, limit=21))
+            queries.count_failed_series(database, scope)
         ledger.reset_unfinished(database, now=clock())
         ledger.purge(database, ids, cause="image", actor="ann", now=clock())
     assert len(statements) > 30

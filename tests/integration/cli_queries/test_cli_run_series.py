@@ -9,12 +9,14 @@ import pytest
 from ledger_driver import LedgerDriver
 from rich.console import Console
 from series_driver import SeriesDriver
+from sqlalchemy import update
 
 from cli.output.run_results import print_results_json, show_results
 from cli.output.summary import Summary, show_summary, summarise
 from db import ledger
 from db.ledger import SERIES_ATTEMPTS
-from db.queries import ArrivalScope
+from db.queries import ArrivalScope, series_list
+from db.series_tables import series_results
 from nightread.settings import Settings, load_settings
 
 
@@ -77,7 +79,10 @@ def test_of_many_series_the_latest_twenty_are_shown(series_driver: SeriesDriver,
     shown = _shown(series_driver, settings, _summary(series_driver, settings))
 
     assert shown.count("1 of 1") == 20
-    assert "The latest 20 rows of a longer list: `nightread query --series` shows all." in shown
+    assert "1.2.3.120" in shown
+    assert "1.2.3.100" not in shown
+    listed = f"`nightread query --state {settings.state_dir} --series --limit 0`"
+    assert f"The latest 20 rows of a longer list: {listed} shows all." in shown
 
 
 def test_without_series_there_is_no_table_of_them(ledger_driver: LedgerDriver, settings: Settings) -> None:
@@ -95,11 +100,60 @@ def test_a_series_that_failed_ends_with_1_and_says_what_to_do(series_driver: Ser
 
     assert (summary.tally.failed, summary.failed_series, summary.exit_code) == (0, 1, 1)
     hint = (
-        f"No result for 1 series: `nightread query --state {settings.state_dir} --series` lists the reasons, and "
-        f"`nightread retry --state {settings.state_dir} --failed` tries again."
+        f"1 series could not be formed. `nightread query --state {settings.state_dir} --series --limit 0` lists the "
+        f"reasons. Then: `nightread retry --state {settings.state_dir} --failed`, and run this command again."
     )
     assert summary.hints == (hint,)
     assert "killed_worker" in _shown(series_driver, settings, summary)
+
+
+def test_a_failed_series_of_another_source_is_no_failure_of_the_run(
+    series_driver: SeriesDriver, settings: Settings
+) -> None:
+    """Nor is it shown; a run over all sources has it."""
+    driver = series_driver.ledger_driver
+    inbox = driver.source_id
+    series_driver.record([0, 5], series="1.2.3.4")
+    driver.source_id = ledger.ensure_source(
+        driver.database, name="other", kind="folder", root="/other", now=driver.clock()
+    )
+    series_driver.record([0, 5], series="1.2.3.5")
+    _kill_all_attempts(series_driver)
+
+    def failed(*source_ids: int) -> int:
+        scope = ArrivalScope(source_ids=source_ids)
+        return summarise(driver.database, scope, new=1, since=driver.clock(), settings=settings).failed_series
+
+    both = [inbox, driver.source_id]
+    assert [failed(inbox), failed(driver.source_id), failed(*both)] == [1, 1, 2]
+    only = ArrivalScope(source_ids=(inbox,))
+    assert [each.series_instance_uid for each in series_list(driver.database, scope=only)] == ["1.2.3.4"]
+
+
+def test_a_result_of_before_says_why_there_is_no_newer_one(series_driver: SeriesDriver, settings: Settings) -> None:
+    """A later slice could not be put in order: the earlier result stays, with the reason beside it."""
+    series_driver.record([0, 5], [0.1, 0.9])
+    series_driver.form()
+    series_driver.record([10])
+    _kill_all_attempts(series_driver)
+
+    shown = _shown(series_driver, settings, _summary(series_driver, settings))
+
+    (row,) = [line for line in shown.splitlines() if line.startswith("1.2.3.4 ") and "2 of 2" in line]
+    assert "nodule" in row
+    assert row.rstrip().endswith("killed_worker")
+
+
+def test_a_series_without_a_finding_has_no_label(series_driver: SeriesDriver, settings: Settings) -> None:
+    """A bundle without a normal label gives none to a series below all thresholds."""
+    (image,) = series_driver.record([0])
+    series_driver.form()
+    database = series_driver.ledger_driver.database
+    database.write(lambda connection: connection.execute(update(series_results).values(label=None)))
+
+    shown = _shown(series_driver, settings, _summary(series_driver, settings, image))
+
+    assert "no label" in shown
 
 
 def test_json_has_all_series(
