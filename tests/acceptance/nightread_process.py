@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,18 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
+def _zone_where_it_is_night() -> str:
+    """Return a POSIX time zone in which it is about midnight: what arrives now belongs to the last night.
+
+    By day, `--night last` selects nothing that a test brings.
+    """
+    hours_east = -datetime.now(UTC).hour % 24
+    return f"NIGHT{-hours_east if hours_east <= 12 else 24 - hours_east:+d}"
+
+
+_NIGHT_ZONE = _zone_where_it_is_night()
+
+
 def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return environment and options without the NIGHTREAD_ settings of the machine that runs the tests."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
@@ -103,6 +116,7 @@ def _split(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
         inherited["NIGHTREAD_RUNTIME"] = os.environ["NIGHTREAD_RUNTIME"]
     if "pythonpath" in options:
         inherited["PYTHONPATH"] = str(options.pop("pythonpath"))
+    inherited["TZ"] = _NIGHT_ZONE
     settings = {f"NIGHTREAD_{name}": str(value) for name, value in options.items() if name.isupper()}
     inherited["NIGHTREAD_API_PORT"] = "0"  # several tests at once would want the same port
     return inherited | settings, {name: value for name, value in options.items() if not name.isupper()}
