@@ -1,4 +1,4 @@
-"""Measure the time from POST to its answer: idle, while a night runs, and with 50 clients at once.
+"""Measure the time from POST to its answer: idle, without pauses, while a night runs, and with 50 clients at once.
 
 All processes run as an operator starts them. Each client has one connection, as a program that sends many images would.
 """
@@ -8,10 +8,11 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.client import HTTPConnection
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import select
@@ -33,12 +34,18 @@ _HEADERS = {"Content-Type": "application/dicom", "Prefer": f"wait={_WAIT_SECONDS
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Measure the three situations in one run of `nightread up`. `--repeat` has no effect."""
+    """Measure the four situations in one run of `nightread up`. `--repeat` has no effect."""
     with scratch() as work_dir:
         (work_dir / "inbox").mkdir()
         port = free_port()
-        warm_up, idle, during = 4 * plan.processes, plan.count(200, 5), plan.count(100, 3)
-        files = [path.read_bytes() for path in write(WORKLOADS["ct"], work_dir / "ready", warm_up + idle + during)]
+        warm_up, idle, following, during = (
+            4 * plan.processes,
+            plan.count(200, 5),
+            plan.count(100, 3),
+            plan.count(100, 3),
+        )
+        count = warm_up + idle + following + during
+        ready = iter([path.read_bytes() for path in write(WORKLOADS["ct"], work_dir / "ready", count)])
         night = work_dir / "night"
         write(WORKLOADS["28x28-8"], night, plan.count(20_000, 200))
         with running_up(work_dir, plan.processes, api_port=port):
@@ -46,11 +53,13 @@ def measure(plan: Plan) -> Iterator[Figure]:
             wait_for_api(port)
             database = open_database(f"sqlite:///{work_dir / 'state' / 'nightread.sqlite3'}")
             client = Client(port)
-            client.send_all(files[:warm_up])
+            client.send_all(islice(ready, warm_up))
             client.sent.clear()
-            yield from _idle(client.send_all(files[warm_up : warm_up + idle]), _stages(database, client.sent))
+            milliseconds = client.send_all(islice(ready, idle))
+            yield from _idle(milliseconds, _stages(database, client.sent))
+            yield _without_pauses(client.send_all(islice(ready, following), pauses=False))
             night.rename(work_dir / "inbox" / "night")
-            yield _during_a_night(client, files[warm_up + idle :], database)
+            yield _during_a_night(client, ready, database)
             yield from _many_clients(plan, port, database, work_dir)
             database.close()
 
@@ -80,11 +89,12 @@ class Client:
         self.sent.append((answer["image_id"], began_at, began_at + timedelta(seconds=seconds)))
         return seconds, response.status
 
-    def send_all(self, bodies: list[bytes]) -> list[float]:
-        """Send images one after the other, with pauses; return the milliseconds of each."""
+    def send_all(self, bodies: Iterable[bytes], *, pauses: bool = True) -> list[float]:
+        """Send images one after the other; return the milliseconds of each."""
         found = []
         for body in bodies:
-            time.sleep(random.uniform(*_PAUSES_SECONDS))  # not in step with a timer of the pipeline
+            if pauses:
+                time.sleep(random.uniform(*_PAUSES_SECONDS))  # not in step with a timer of the pipeline
             seconds, status = self.send(body)
             if status != 200:
                 raise RuntimeError(f"an image has no result after {_WAIT_SECONDS} s")
@@ -146,7 +156,17 @@ def _idle(milliseconds: list[float], stages: str) -> Iterator[Figure]:
         )
 
 
-def _during_a_night(client: Client, bodies: list[bytes], database: Database) -> Figure:
+def _without_pauses(milliseconds: list[float]) -> Figure:
+    """Show what a client waits that sends the next image as soon as it has the result of the last one."""
+    return Figure(
+        name="POST of a 512x512 image -> answer, the next one at once, p50",
+        values=(_percentile(milliseconds, 50),),
+        unit="ms",
+        note=f"{len(milliseconds)} images on one connection",
+    )
+
+
+def _during_a_night(client: Client, bodies: Iterable[bytes], database: Database) -> Figure:
     """Send images until the night is done, or all are sent; images sent after its end do not count."""
     found: list[float] = []
     while queries.tally(database).arrived < len(client.acknowledged) + 1:

@@ -1,5 +1,6 @@
 """The API starts completely or says why not, stops when a part of it ended, and keeps no client waiting at its end."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_an_api_of_which_a_part_ended_fails(
         pytest.raises(StopWork, match="part of the API ended"),
     ):
         serve(context_of(database))
+
+
+def test_a_response_does_not_wait_for_an_acknowledgement(new_sqlite: NewSqlite, tmp_path: Path) -> None:
+    """Nagle's algorithm is off on each connection: it would hold every body back until the client acknowledges."""
+    with (
+        new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database,
+        running_api(database, tmp_path) as api,
+        api.connect() as client,
+    ):
+        client.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert client.recv(1024).startswith(b"HTTP/1.1 200")
+        (connection,) = api.server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_clients_that_wait_are_answered_when_the_api_stops(new_sqlite: NewSqlite, tmp_path: Path) -> None:
