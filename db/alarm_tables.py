@@ -36,7 +36,7 @@ notices = Table(
     Column("id", Id, primary_key=True),
     Column("alarm_id", Id, ForeignKey("alarms.id")),  # null: a rule on results wrote this notice
     Column("channel", String(64), nullable=False),
-    Column("body", Json, nullable=False),  # what is sent (docs/alarms.md): nothing of a patient
+    Column("body", Json, nullable=False),  # the message (docs/alarms.md), which identifies no patient
     Column("created_at", UtcDateTime, nullable=False),
     Column("not_before", UtcDateTime),  # time of the next attempt; null: the notice was sent or given up
     Column("attempts", Integer, nullable=False),

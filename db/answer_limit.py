@@ -1,4 +1,4 @@
-"""Limit the time for which a process waits for an answer of PostgreSQL, because the server may hang.
+"""Limit the time for which a process waits for an answer from PostgreSQL, because the server may hang.
 
 A server that is stopped (SIGSTOP), or whose disk hangs, does not answer but keeps its connections open. TCP timeouts do
 not end these connections. `statement_timeout` does not help either, because the server itself enforces it.

@@ -20,7 +20,7 @@ _LENGTH = struct.Struct(">i")
 _NULL = _LENGTH.pack(-1)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_HEADER, _EMPTY = struct.Struct(">iiIii"), struct.Struct(">iiI")  # dimensions, has NULL, type, length, first index
+_HEADER, _EMPTY = struct.Struct(">iiIii"), struct.Struct(">iiI")  # dimensions, NULL flag, type, length, first index
 _BIG_INTEGER, _INTEGER, _FLOAT = (struct.Struct(f">i{code}").pack for code in "qid")
 
 

@@ -1,4 +1,4 @@
-"""Check that the clocks of this host and of the database agree, as leases and heartbeats require."""
+"""Check that the clocks of this host and of the database agree, because leases and heartbeats need this."""
 
 from datetime import datetime
 

@@ -26,14 +26,14 @@ drift_references = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
-    Column("kind", String(10), nullable=False),  # db.ledger.drift.ReferenceKind
+    Column("kind", String(10), nullable=False),  # db.drift.references.ReferenceKind
     Column("first_evening", String(10)),  # null: the reference was not made from nights
     Column("last_evening", String(10)),
     Column("images", Integer, nullable=False),
     Column("content", Json, nullable=False),  # nightread.drift.reference
     Column("made_at", UtcDateTime, nullable=False),
     Column("made_by", String(100), nullable=False),
-    Column("ended_at", UtcDateTime),  # null: in force
+    Column("ended_at", UtcDateTime),  # null while the reference is in force
     Index("ix_drift_references_in_force", "bundle_id", unique=True, **when("ended_at IS NULL")),
 )
 

@@ -179,7 +179,7 @@ def open_database(
         json_serializer=json_text,
         connect_args={
             "connect_timeout": 5,
-            # Without these four, a process waits about 15 minutes for TCP after the network was cut.
+            # Without these four options, a process waits about 15 minutes for TCP after the network was cut.
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,

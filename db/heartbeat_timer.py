@@ -26,7 +26,7 @@ from nightread.errors import StopWork, UsageFault
 log = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 0.5
-"""How long the end waits for the thread. If the thread still waits for the database then, it ends with the process."""
+"""Longest wait for the thread at its end. A thread that still waits for the database then ends with the process."""
 
 
 class HeartbeatTimer:

@@ -49,7 +49,7 @@ def newest() -> str:
 
 
 def is_known(revision: str) -> bool:
-    """Return whether this release has this revision; only a newer release has a revision that this one lacks."""
+    """Return whether this release knows this revision; it does not know the revisions of newer releases."""
     return revision in _revisions()
 
 

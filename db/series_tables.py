@@ -20,7 +20,7 @@ from db.types import Id, Json, UtcDateTime
 from imaging.facts import TEXT_LENGTH, UID_LENGTH
 
 series = Table(
-    "series",  # one row per study and Series Instance UID; a bundle of unit `series` analysed at least one slice
+    "series",  # one row per study and Series Instance UID with a slice for a bundle of unit `series`
     metadata,
     Column("id", Id, primary_key=True),
     Column("series_instance_uid", String(UID_LENGTH), nullable=False),

@@ -11,7 +11,7 @@ KEY_NAME_LENGTH = 64
 NODE_LENGTH = 200
 
 receipts = Table(
-    "receipts",  # one per association of a C-STORE receiver
+    "receipts",  # one row per association of a C-STORE receiver
     metadata,
     Column("id", Id, primary_key=True),
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
@@ -28,7 +28,7 @@ receipts = Table(
 )
 
 senders = Table(
-    "senders",  # who sent images to a receiver: AE title and address
+    "senders",  # who sent images to a receiver or to the HTTP API
     metadata,
     Column("id", Id, primary_key=True),
     Column("source_id", Id, ForeignKey("sources.id"), nullable=False),
@@ -43,7 +43,7 @@ copies = Table(
     metadata,
     # Without foreign keys, as in docs/decisions/0012-cost-of-recording-an-outcome.md.
     Column("original_id", Id, primary_key=True, autoincrement=False),  # instances.id
-    Column("source_id", Id, primary_key=True, autoincrement=False),  # sources.id; for members, of the outermost archive
+    Column("source_id", Id, primary_key=True, autoincrement=False),  # sources.id; of the outermost archive for members
     Column("sender_id", Id, primary_key=True, autoincrement=False),  # senders.id; 0: none
     Column("first_id", Id, nullable=False),  # instances.id of the first duplicate from this source and sender
     sqlite_with_rowid=False,
@@ -112,12 +112,12 @@ api_keys = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("name", String(KEY_NAME_LENGTH), nullable=False),
-    Column("token_hash", String(64), nullable=False, unique=True),  # SHA-256 of the token of 256 random bits
+    Column("token_hash", String(64), nullable=False, unique=True),  # SHA-256 of the token, which has 256 random bits
     Column("scopes", String(100), nullable=False),  # words of api.access.Permission, separated by spaces
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", String(100), nullable=False),
-    Column("expires_at", UtcDateTime),  # null: never
-    Column("revoked_at", UtcDateTime),  # null: not revoked
+    Column("expires_at", UtcDateTime),  # null: the key never expires
+    Column("revoked_at", UtcDateTime),  # null while the key is not revoked
     Column("last_used_at", UtcDateTime),  # written at most once a minute
     Index("ix_api_keys_name", "name", unique=True, **when("revoked_at IS NULL")),
 )
@@ -142,7 +142,7 @@ routes = Table(
     Column("role", String(8), nullable=False),  # answer, further or shadow (models.routing.Role)
     Column("conditions", Json, nullable=False),  # texts that models.routing.Condition parses
     Column("began_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),  # null: active; rows stay, because results name their rule
+    Column("ended_at", UtcDateTime),  # null while the rule is active; rows stay, because results name their rule
     Index("ix_routes_in_force", "position", **when("ended_at IS NULL")),
 )
 
@@ -192,7 +192,7 @@ pauses = Table(
     Column("began_at", UtcDateTime, nullable=False),
     Column("probe_batch", String(36)),  # batch that is sent during the pause, to test whether to end the pause
     Column("probed_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),  # null: active
+    Column("ended_at", UtcDateTime),  # null while the pause is active
     Column("ended_by", String(100)),
     Index("ix_pauses_in_force", "cause", unique=True, **when("ended_at IS NULL AND source_id IS NULL")),
     Index("ix_pauses_source", "cause", "source_id", unique=True, **when("ended_at IS NULL AND source_id IS NOT NULL")),

@@ -132,7 +132,7 @@ instances = Table(
     Column("member_name", Text),  # name inside its archive, as readable text
     Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
     Column("withdrawn_code", String(CODE_LENGTH)),  # title of the note: 113001, 113037 or 113038 (DICOM CID 7010)
-    Column("sender_id", Id),  # senders.id; null unless it came to a receiver
+    Column("sender_id", Id),  # senders.id; null unless it came to a receiver or the API
     # Id of another current version or of a key object note; its source may neither replace nor withdraw this image.
     Column("conflict_with", Id),
     Column("purged_at", UtcDateTime),  # after this time `uri` is empty, and no column identifies the image
@@ -191,8 +191,8 @@ work = Table(
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),
     Column("attempts", Integer, nullable=False),
-    # How often the worker process died while this image was in flight, or while it was alone in its batch and the
-    # parent process lived.
+    # How often the worker process died while this image was in flight, or while this image was alone in its batch and
+    # the parent process lived.
     Column("deaths", Integer, nullable=False),
     Column("expiries", Integer, nullable=False),  # how many of its leases expired
     Column("lease_until", UtcDateTime),
@@ -205,14 +205,14 @@ work = Table(
     Column("label", String(100)),
     Column("score", Float),
     Column("suspicion", Float),  # computed from the scores (db.ledger.bundles); null without a normal label
-    Column("scores", Json),  # of the whole image, in the order of the bundle's labels
+    Column("scores", Json),  # scores of the whole image, in the order of the bundle's labels
     Column("finished_at", UtcDateTime),
     Column("route_id", Id),  # rule that chose the bundle; null: --model chose the bundle
     Column("matched", Json),  # header values that the rule matched, by field
-    Column("shadow", Boolean, nullable=False, server_default=false()),  # shown only on request
+    Column("shadow", Boolean, nullable=False, server_default=false()),  # true: shown only on request
     Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
     Column("remarks", String(200)),  # words of imaging.remarks, separated by spaces; `detail` holds their sentences
-    Column("intensities", BigInteger),  # of the prepared input: five percentiles (nightread.drift.levels)
+    Column("intensities", BigInteger),  # five percentiles of the prepared input (nightread.drift.levels)
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),

@@ -122,7 +122,7 @@ def offer_reference(database: Database, bundle_id: int, content: Mapping[str, An
 
 
 def take_offered(database: Database, bundle_id: int, *, actor: str, now: datetime) -> bool:
-    """Make the reference that a bundle contained its reference in force again. Returns False if it contained none."""
+    """Put the reference that the bundle contained in force again. Returns False if the bundle contained none."""
     statement = (
         select(drift_references.c.content)
         .where(drift_references.c.bundle_id == bundle_id, drift_references.c.kind == ReferenceKind.VALIDATION.value)

@@ -215,7 +215,7 @@ def _keep(
 
 
 def _is_due(alarm: Alarm, now: datetime, repeat_after: timedelta | None) -> bool:
-    """Return whether a notice of an open alarm is due. If the alarm opened while silenced, it is due afterwards."""
+    """Return whether an open alarm needs a notice; if it opened while silenced, it needs one after the silence."""
     if alarm.acknowledged_at is not None or alarm.is_silent(now):
         return False
     if alarm.notified_at is None:
@@ -237,7 +237,7 @@ def _end(connection: Connection, alarm: Alarm, now: datetime) -> list[tuple[Alar
         connection.execute(delete(alarms).where(this))
         return []
     connection.execute(update(alarms).where(this).values(closed_at=now))
-    was_told = alarm.notified_at is not None  # not if it opened and ended while it was silenced
+    was_told = alarm.notified_at is not None  # false if it opened and ended while it was silenced
     return [(AlarmEvent.CLOSED, replace(alarm, closed_at=now))] if was_told else []
 
 

@@ -20,8 +20,8 @@ def claim(
 ) -> list[Claimed]:
     """Take over a batch: its `queued` images become `running`, each with one more attempt and a lease.
 
-    The list is empty at a second delivery of the message. It is also empty if the batch has lost its images; then the
-    batch is closed.
+    Returns the claimed images. A second delivery of the message claims none. If the batch has lost its images, it is
+    closed and none are claimed either.
     """
 
     def transaction(connection: Connection) -> list[Claimed]:
@@ -39,7 +39,7 @@ def claim(
 
 
 def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime) -> int:
-    """Prolong the lease after progress. Returns the number of images still held; 0 if they were taken back."""
+    """Prolong the lease of a batch after progress. Returns the number of images held; 0 if they were taken back."""
     return database.write(
         lambda connection: connection.execute(_RENEW, {"batch": batch_id, "until": now + lease}).rowcount
     )

@@ -1,4 +1,4 @@
-"""Store which other sources and senders sent the bytes of an image or archive: its results are theirs as well."""
+"""Store which other sources and senders sent the bytes of an image or archive: its results count for all of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -15,7 +15,8 @@ _SHA256_LENGTH = 64
 def has_former_contents(database: Database) -> bool:
     """Return whether any content with a result is identified by its SHA-256.
 
-    Reads only the smallest and the largest key: all BLAKE3-256 have the same prefix, so a SHA-256 is one of the two.
+    Reads only the smallest and the largest key. All BLAKE3-256 have the same prefix, so if any key is a SHA-256, one of
+    these two is a SHA-256.
     """
     with database.read() as connection:
         ends = connection.execute(_ENDS).one()

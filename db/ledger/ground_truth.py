@@ -1,4 +1,4 @@
-"""Store ground truth: labels that are known after the analysis."""
+"""Store ground truth: labels that become known after the analysis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ _OTHER_IMAGES = 0x6E696768  # "nigh"; before schema 0021 it was held during the 
 
 
 def begin_recording(connection: Connection) -> None:
-    """Wait while another transaction holds `stop_recording`; later calls of it wait until this transaction ends."""
+    """Wait while another transaction has stopped recording; then `stop_recording` waits until this transaction ends."""
     _execute(connection, _SHARE, _RECORDING)
 
 

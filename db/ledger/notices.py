@@ -32,7 +32,7 @@ class Notice:
 
 
 def waiting_notices(database: Database, *, now: datetime) -> list[Notice]:
-    """Return the notices that are due, oldest first. Of one alarm and channel, only the oldest unsent can be due."""
+    """Return the notices that are due, oldest first: of each alarm and channel, only the oldest unsent notice."""
     columns = [notices.c[name] for name in Notice.__slots__]
     statement = select(*columns).where(notices.c.not_before.is_not(None)).order_by(notices.c.id)
     with database.read() as connection:

@@ -55,7 +55,8 @@ def purge(database: Database, image_ids: Sequence[int], *, cause: str, actor: st
     """Purge these images, in audited transactions of 200 images, so that other writers do not wait long.
 
     `cause` is a word for the audit table, which otherwise gets only ids and numbers. Images that were purged before
-    stay as they are. List duplicates before their originals (`queries.with_copies`), so that none is left without one.
+    stay as they are. List duplicates before their originals (`queries.with_copies`), so that no duplicate loses its
+    original first.
     """
     purged = Purged()
     for start in range(0, len(image_ids), IMAGES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Store who sent images to a receiver."""
+"""Store who sent images to a receiver or to the HTTP API."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ _FURTHER = "further titles of "
 def sender_ids(
     connection: Connection, source_id: int, named: Collection[CallingEntity]
 ) -> dict[CallingEntity | None, int]:
-    """Return the ids of these senders of a receiver; insert new ones, and store trust groups that changed.
+    """Return the ids of these senders of a source; insert new senders, and store changed trust groups.
 
     All titles of a host beyond MOST_TITLES are stored as one sender. Without this limit each of them would be a trust
     domain with its own current version of an image, and every new version is compared with all current versions.

@@ -29,7 +29,7 @@ def record_series(database: Database, formed: Sequence[FormedSeries], *, now: da
     """
 
     def transaction(connection: Connection) -> int:
-        begin_recording(connection)  # a purge waits, or has removed its series before this
+        begin_recording(connection)  # a purge waits, or has already removed its series
         held = _end_held(connection, formed, now)
         for each in held:
             if each.stored_order is not None:
@@ -76,7 +76,7 @@ def _write_results(
                 revised.append((before.id, before.revision + 1, now, content, *values))
     write_rows(connection, insert(series_results), _NEW_NAMES, new)
     write_rows(connection, _REVISE, _REVISED_NAMES, revised)
-    if known:  # results that were not formed again: other stacks, or no slices of a bundle
+    if known:  # stored results of stacks or bundles that the series no longer has
         connection.execute(_REMOVE, {"ids": [row.id for row in known.values()]})
 
 

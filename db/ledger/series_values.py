@@ -58,7 +58,7 @@ class ClaimedSeries(NamedTuple):
 
 
 class StackPlace(NamedTuple):
-    """One place of a stack: a slice, and its score for the label of the stack; the score is None if it has none."""
+    """One place of a stack: a frame of a slice, and its score for the label of the stack, if it has a score."""
 
     image_id: int
     frame: int

@@ -1,4 +1,4 @@
-"""Take back lost work; only the dispatcher does this. A false alarm costs one empty claim."""
+"""Take back lost work; only the dispatcher does this. If a batch was not lost, its message causes an empty claim."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

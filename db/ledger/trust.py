@@ -54,7 +54,7 @@ class Trust:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """For each of some arrivals, the domains from which its bytes arrived."""
+    """The domains from which the bytes of some arrivals came, by id of the arrival."""
 
     trust: Trust
     domains: Mapping[int, dict[Domain, int]]

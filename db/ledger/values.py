@@ -11,7 +11,7 @@ from nightread.reasons import Fault, Reason
 
 
 class CallingEntity(NamedTuple):
-    """Who sent an image to a receiver."""
+    """Who sent an image to a receiver or to the HTTP API."""
 
     calling_ae: str
     address: str
@@ -43,7 +43,7 @@ class Arrival:
     member_name: str | None = None
     """Its name inside the archive from which it was unpacked, as readable text."""
     sender: CallingEntity | None = None
-    """None except for images of a receiver."""
+    """None except for images of a receiver or of the HTTP API."""
     priority: int | None = None
     """The priority of this image; None if it has the priority of all images that are registered together."""
 

@@ -85,7 +85,7 @@ def _settle(
         notes = by_image[row.id]
         if held.domains[row.id].keys() <= notes.keys():
             marks.append((row.id, *notes[held.own(row)]))
-            if row.conflict_with is not None:  # another version may name this one
+            if row.conflict_with is not None:  # a conflict of another version may end
                 changed.add(row.sop_instance_uid)
             continue
         if row.withdrawn_by is not None:  # its bytes arrived again from a domain without a note
