@@ -11,7 +11,10 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 _GRACE_SECONDS = 5.0
-"""The client waits this much longer than the server: a working server ends the statement, and the connection stays."""
+"""The client waits this much longer than the server, so that a working server ends the statement first.
+
+Then the connection stays open.
+"""
 
 
 def statement_timeout(seconds: float | None) -> str:

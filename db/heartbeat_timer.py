@@ -26,7 +26,7 @@ from nightread.errors import StopWork, UsageFault
 log = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 0.5
-"""Longest wait for the thread at its end. A thread that still waits for the database then ends with the process."""
+"""Longest wait for the thread to end. If the thread still waits for the database, it ends with the process."""
 
 
 class HeartbeatTimer:

@@ -119,7 +119,7 @@ def acknowledge(database: Database, ids: Sequence[int], *, actor: str, now: date
 
 
 def silence(database: Database, ids: Sequence[int], *, until: datetime, actor: str, now: datetime) -> list[int]:
-    """Send no notices of these alarms until a time, even if they close and open again. Returns the changed ids."""
+    """Send no notices of these alarms until a time, even if they close and open again. Returns changed ids."""
     values = {"silenced_until": until, "silenced_by": actor}
     detail = {"until": until.isoformat()}
     return _change(database, ids, "alarm.silence", values, detail, actor=actor, now=now)

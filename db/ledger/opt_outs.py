@@ -23,7 +23,7 @@ def add_opt_out(
     actor: str,
     now: datetime,
 ) -> int:
-    """Add the keys of one patient; after the commit, no result of the patient is recorded. Returns how many were new.
+    """Add the keys of one patient. After the commit, no result of the patient is recorded. Returns the number added.
 
     If the patient opts out for all issuers, `number_key` is the key of the PatientID without an issuer, and must be one
     of `patient_keys`.

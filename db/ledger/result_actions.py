@@ -17,7 +17,7 @@ from nightread.result_rules import ResultRule
 ACTOR = "nightread"
 _MARK = "result_rules"
 _OVERLAP = timedelta(minutes=5)
-"""Results of this time before the mark are examined again: the clock of a worker's host may be behind."""
+"""Results up to this long before the mark are examined again, because the clock of a worker's host may be behind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
