@@ -10,17 +10,17 @@ SUBJECT_LENGTH = 250
 TEXT_LENGTH = 500
 
 alarms = Table(
-    "alarms",  # one row per rule and subject from its first sight until it is closed
+    "alarms",  # one row per alarm; of each rule and subject, at most one row is not closed
     metadata,
     Column("id", Id, primary_key=True),
     Column("rule", String(24), nullable=False),  # nightread.alarm_rules.AlarmRule
-    Column("subject", String(SUBJECT_LENGTH), nullable=False),  # the part, source, sender or model; empty: the whole
-    Column("night", String(10), nullable=False),  # local date of the evening of the night in which it was first seen
-    Column("text", String(TEXT_LENGTH), nullable=False),  # the sentence of the latest sight
+    Column("subject", String(SUBJECT_LENGTH), nullable=False),  # part, source, sender or model concerned; or empty
+    Column("night", String(10), nullable=False),  # evening (local date) of the night in which it was first seen
+    Column("text", String(TEXT_LENGTH), nullable=False),  # sentence of the latest check that found it
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
-    Column("opened_at", UtcDateTime),  # null: the condition has not lasted long enough; nobody was told
-    Column("notified_at", UtcDateTime),  # when the channels last got it
+    Column("opened_at", UtcDateTime),  # null: the condition has not lasted long enough; no notice was sent
+    Column("notified_at", UtcDateTime),  # when its latest notice was written
     Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_by", String(100)),
     Column("silenced_until", UtcDateTime),
@@ -31,14 +31,14 @@ alarms = Table(
 )
 
 notices = Table(
-    "notices",  # one message for one channel; a row stays until it is old, so that a person sees what was sent
+    "notices",  # one message for one channel; sent messages stay for a time, so that a person can look them up
     metadata,
     Column("id", Id, primary_key=True),
-    Column("alarm_id", Id, ForeignKey("alarms.id")),  # null: the notice of a rule on results
+    Column("alarm_id", Id, ForeignKey("alarms.id")),  # null: a rule on results wrote this notice
     Column("channel", String(64), nullable=False),
-    Column("body", Json, nullable=False),  # what is sent (docs/alarms.md): nothing of a patient
+    Column("body", Json, nullable=False),  # the message (docs/alarms.md), which identifies no patient
     Column("created_at", UtcDateTime, nullable=False),
-    Column("not_before", UtcDateTime),  # time of the next attempt; null: sent or given up
+    Column("not_before", UtcDateTime),  # time of the next attempt; null: the notice was sent or given up
     Column("attempts", Integer, nullable=False),
     Column("sent_at", UtcDateTime),
     Column("detail", String(100)),  # why the latest attempt failed
@@ -47,7 +47,7 @@ notices = Table(
 )
 
 rule_actions = Table(
-    "rule_actions",  # the actions of rules on results, once per study
+    "rule_actions",  # actions that rules on results took; each is taken once per study
     metadata,
     Column("id", Id, primary_key=True),
     Column("rule", String(64), nullable=False),
@@ -61,7 +61,7 @@ rule_actions = Table(
 )
 
 watchdog_marks = Table(
-    "watchdog_marks",  # how far the watchdog has read
+    "watchdog_marks",  # times up to which the watchdog has read new results
     metadata,
     Column("name", String(32), primary_key=True),
     Column("at", UtcDateTime, nullable=False),

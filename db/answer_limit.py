@@ -1,7 +1,7 @@
-"""Limit the time for which a process waits for an answer of PostgreSQL, whose server may hang instead of ending.
+"""Limit the time for which a process waits for an answer from PostgreSQL, because the server may hang.
 
-A server that is stopped (SIGSTOP), or whose disk hangs, keeps its connections open and answers nothing. The limits of
-TCP do not end them, and neither does `statement_timeout`, which the server itself enforces.
+A server that is stopped (SIGSTOP), or whose disk hangs, does not answer but keeps its connections open. TCP timeouts do
+not end these connections. `statement_timeout` does not help either, because the server itself enforces it.
 """
 
 import time
@@ -11,18 +11,21 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 _GRACE_SECONDS = 5.0
-"""A working server ends the statement itself, this much earlier, and the connection stays open."""
+"""The client waits this much longer than the server, so that a working server ends the statement first.
+
+Then the connection stays open.
+"""
 
 
 def statement_timeout(seconds: float | None) -> str:
-    """Return the option of libpq that lets the server end statements after `seconds`; empty for no limit."""
+    """Return the option of libpq that makes the server end statements after `seconds`; an empty text if it is None."""
     return "" if seconds is None else f" -c statement_timeout={round(seconds * 1000)}"
 
 
 def limit_answers(engine: Engine, seconds: float) -> None:
-    """Let each wait on this engine fail if the server has not answered after `seconds` and five more.
+    """Make each wait for the server on this engine fail after `seconds` plus _GRACE_SECONDS.
 
-    The error is an sqlalchemy.exc.OperationalError; the connection is closed and leaves the pool.
+    The error is an sqlalchemy.exc.OperationalError. The connection is closed and leaves the pool.
     """
     connect: Callable[..., Any] | None = None
 
@@ -40,7 +43,7 @@ def _connect_function(seconds: float) -> Callable[..., Any]:
     class NoAnswerError(psycopg.OperationalError):
         """The server did not answer in time."""
 
-        sqlstate = "57014"  # query_canceled: what a server says that enforces statement_timeout
+        sqlstate = "57014"  # query_canceled, the code of a server that enforces statement_timeout
 
     class LimitedConnection(psycopg.Connection[Any]):
         """A connection that waits for each answer for a limited time."""
@@ -50,7 +53,7 @@ def _connect_function(seconds: float) -> Callable[..., Any]:
             return super().wait(self._limited(gen), *arguments, **options)
 
         def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
-            """Pass on what the generator yields and receives: psycopg sends 0 every 0.1 s while nothing has arrived."""
+            """Pass on what the generator yields and receives; psycopg sends 0 every 0.1 s while no data arrives."""
             deadline = time.monotonic() + seconds
             try:
                 wanted = next(gen)

@@ -1,8 +1,8 @@
 """Send lists of values to PostgreSQL as arrays in its binary format.
 
-psycopg encodes lists in Python, value by value: 0.5 us each. A batch has 45 columns, and in most of them the same few
-objects occur for all images; here each object is encoded once (`python -m benchmarks.ledger`). The format is that of
-`array_recv` (PostgreSQL, src/backend/utils/adt/arrayfuncs.c) and of the `recv` function of each type of elements.
+psycopg encodes lists in Python, value by value, at 0.5 us per value (`python -m benchmarks.ledger`). A batch has 45
+columns, and most columns have the same few objects for all images: this module encodes each object once. PostgreSQL
+reads the format with `array_recv` (src/backend/utils/adt/arrayfuncs.c) and the `recv` function of the element type.
 """
 
 import struct
@@ -20,28 +20,28 @@ _LENGTH = struct.Struct(">i")
 _NULL = _LENGTH.pack(-1)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_HEADER, _EMPTY = struct.Struct(">iiIii"), struct.Struct(">iiI")  # dimensions, has NULL, type, length, first index
+_HEADER, _EMPTY = struct.Struct(">iiIii"), struct.Struct(">iiI")  # dimensions, NULL flag, type, length, first index
 _BIG_INTEGER, _INTEGER, _FLOAT = (struct.Struct(f">i{code}").pack for code in "qid")
 
 
 class EncodedArray(bytes):
-    """The binary form of an array, for which `register_arrays` has an adapter."""
+    """The binary form of an array; `register_arrays` makes psycopg send it as it is."""
 
     __slots__ = ()
 
 
 class ArrayOf(UserDefinedType[Sequence[Any]]):
-    """The type of a parameter with an array of values of another type; only PostgreSQL has it."""
+    """The type of a parameter that is an array of values of `item_type`; only PostgreSQL has arrays."""
 
     cache_ok = True
     render_bind_cast = True
 
     def __init__(self, item_type: TypeEngine[Any]) -> None:
-        """Take the type of the elements, which must be one that the tables of nightread use."""
+        """`item_type` is the type of the elements; `_ELEMENTS` must have it."""
         self.item_type = item_type
 
     def get_col_spec(self, **_: object) -> str:
-        """Return the type's name in SQL. It has no length: a cast to a length would cut text that is too long."""
+        """Return the type's name in SQL, without a length: a cast to VARCHAR(n) would cut longer text silently."""
         return f"{_element_of(self.item_type).sql_type}[]"
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Iterable[Any] | None], EncodedArray | None]:  # noqa: ARG002
@@ -51,7 +51,7 @@ class ArrayOf(UserDefinedType[Sequence[Any]]):
 
 
 def register_arrays(connection: Any) -> None:
-    """Let this connection of psycopg send EncodedArray as it is; the type comes from the cast in the statement."""
+    """Make this connection of psycopg send EncodedArray as it is; the cast in the statement gives its type."""
     from psycopg.adapt import Dumper  # noqa: PLC0415 - psycopg is installed only where PostgreSQL is used
     from psycopg.pq import Format  # noqa: PLC0415
 
@@ -68,19 +68,19 @@ _Values = Sequence[Any]
 
 
 class _Element(NamedTuple):
-    """How one type of elements is written."""
+    """How the values of one element type are encoded."""
 
     sql_type: str
     oid: int
-    """Its number in PostgreSQL's `pg_type`, which is the same in all versions."""
+    """Number of the type in PostgreSQL's `pg_type`; it is the same in all versions."""
     encode: Callable[[Any], bytes]
     """Returns the length and the bytes of a value."""
     encode_all: Callable[["_Element", _Values], bytes]
-    """Returns the lengths and the bytes of several values, of which some may be None."""
+    """Returns the lengths and the bytes of several values; some values may be None."""
 
 
 def _encode(element: _Element, values: _Values) -> EncodedArray | None:
-    """Return the array, or None if all values are None: `unnest` fills shorter arrays with NULL."""
+    """Return the encoded array. Return None if all values are None: `unnest` fills a missing array with NULL."""
     if not values:
         return EncodedArray(_EMPTY.pack(0, 0, element.oid))
     if values.count(None) == len(values):
@@ -97,20 +97,20 @@ def _element_of(type_: TypeEngine[Any]) -> _Element:
 
 
 def _by_object(element: _Element, values: _Values) -> bytes:
-    """Encode each object once, however often it occurs. Equal times may be different ones in the hour that repeats."""
+    """Encode each object once. Objects are compared by identity: in the repeated hour two different times are equal."""
     distinct = {id(value): value for value in values}
     encoded = {key: _NULL if value is None else element.encode(value) for key, value in distinct.items()}
     return b"".join([encoded[id(value)] for value in values])
 
 
 def _by_value(element: _Element, values: _Values) -> bytes:
-    """Encode equal values once; most columns of a batch have a few values, in strings of different headers."""
+    """Encode equal values once: most columns have few values, but each header has its own string objects."""
     encoded = {value: _NULL if value is None else element.encode(value) for value in set(values)}
     return b"".join(map(encoded.__getitem__, values))
 
 
 def _each(element: _Element, values: _Values) -> bytes:
-    """Encode numbers, which differ from image to image."""
+    """Encode each value by itself, because numbers differ from image to image."""
     return b"".join([_NULL if value is None else element.encode(value) for value in values])
 
 
@@ -142,4 +142,4 @@ _ELEMENTS: tuple[tuple[type[TypeEngine[Any]], _Element], ...] = (
     (Boolean, _Element("BOOLEAN", 16, _boolean, _by_value)),
     (String, _Element("VARCHAR", 1043, _text, _by_value)),
 )
-"""In this order, because BigInteger is an Integer."""
+"""The first match counts: BigInteger is before Integer, because it is a subclass of Integer."""

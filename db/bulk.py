@@ -1,7 +1,7 @@
 """Run one statement for many rows, at a lower cost per row than SQLAlchemy's own executemany.
 
-What differs between SQLite and PostgreSQL is here: SQLite runs a statement once per row, at 2 us each. PostgreSQL would
-plan and start each of them, at 30 to 120 us, so it gets all rows as arrays in one statement.
+SQLite runs the statement once per row, at 2 us per row. PostgreSQL would plan and start the statement for each row, at
+30 to 120 us per row, so it gets all rows as arrays in one statement.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,21 +38,22 @@ _CHUNK = 5000
 
 
 def execute_many(connection: Connection, statement: Executable, names: tuple[str, ...], rows: Sequence[Row]) -> int:
-    """Run the statement once per row; `names` lists the parameter or column of each value of a row.
+    """Run the statement once per row; `names` lists the parameter or column for each value of a row.
 
     Returns the number of rows that were written. Raises StatementError for a value that its column's type refuses.
 
-    `connection.execute` repeats work for each row that is the same for all rows: 8 us per row instead of 2 us
-    (`python -m benchmarks.ledger`). As in `connection.execute`, the types of the columns convert the values.
+    `connection.execute` takes 8 us per row instead of 2 us, because for each row it repeats work that is the same for
+    all rows (`python -m benchmarks.ledger`). As in `connection.execute`, the types of the columns convert the values.
     """
     return _run(connection, _prepared(statement, connection.dialect, names), rows) if rows else 0
 
 
 def write_rows(connection: Connection, statement: Executable, names: tuple[str, ...], rows: Sequence[Row]) -> int:
-    """Run an INSERT or UPDATE for rows that concern different rows of the table; like `execute_many` otherwise.
+    """Run an INSERT or UPDATE as `execute_many` does; each of `rows` must concern a different row of the table.
 
-    PostgreSQL runs one statement: INSERT ... SELECT FROM unnest(...), or UPDATE ... FROM unnest(...). It applies only
-    one of several updates of the same row, and not in the order of `rows`; `execute_many` applies all, in their order.
+    PostgreSQL runs one statement: INSERT ... SELECT FROM unnest(...), or UPDATE ... FROM unnest(...). If several of
+    `rows` update the same row of the table, PostgreSQL applies one of them, not always the last. `execute_many` applies
+    all of them in order.
     """
     if not rows:
         return 0
@@ -63,26 +64,26 @@ def write_rows(connection: Connection, statement: Executable, names: tuple[str, 
 class is_any_of(FunctionElement[bool]):  # noqa: N801 - a function of SQL, like those of sqlalchemy.func
     """The condition that a column has one of the values of the list parameter `name`.
 
-    SQLite gets IN with a parameter per value; PostgreSQL gets one array, since each parameter costs it and the client
-    10 us.
+    SQLite gets IN with one parameter per value. PostgreSQL gets one array, because each parameter costs 10 us in server
+    and client together.
     """
 
     inherit_cache = True
     type = Boolean()
 
     def __init__(self, of: ColumnElement[Any], name: str) -> None:
-        """Take the column, and the name of the parameter."""
+        """`of` is the column, and `name` the name of the parameter."""
         super().__init__(of, bindparam(name, expanding=True, type_=of.type))
 
     def self_group(self, against: object = None) -> "is_any_of":  # noqa: ARG002
-        """Return the condition itself; otherwise SQLite gets `IN (...) = 1`, which no index serves."""
+        """Return the condition itself; otherwise SQLite gets `IN (...) = 1`, for which it uses no index."""
         return self
 
 
 def execute_in_chunks(
     connection: Connection, statement: Executable, name: str, values: Iterable[Any], **others: Any
 ) -> Iterator[ResultRow[Any]]:
-    """Run a query for all values of its expanding parameter, however many there are, and yield its rows.
+    """Run a query for any number of values of its expanding parameter `name`, in chunks, and yield its rows.
 
     Databases limit the number of parameters of a statement: SQLite to 32,766, and PostgreSQL to 65,535.
     """
@@ -137,7 +138,7 @@ def _binder(
     names: tuple[str, ...],
     places: Sequence[str] | None,
 ) -> _Bind:
-    """Return the function that turns rows into parameters: in the order of `places`, or by name if that is None.
+    """Return the function that turns rows into parameters: in the order of `places`, or by name if `places` is None.
 
     A row has its values in the order of `names`. The function converts column by column and leaves columns without a
     converter untouched, because a loop over all values in Python is slow.
@@ -184,7 +185,7 @@ def _prepared_for_arrays(statement: Any, dialect: Dialect, names: tuple[str, ...
 
 
 def _types(statement: Any, names: tuple[str, ...]) -> dict[str, TypeEngine[Any]]:
-    """Return the type of each name: of the column of an INSERT, or of the column that an UPDATE compares or sets."""
+    """Return the type of each name: the type of the column that an INSERT fills, or that an UPDATE compares or sets."""
     columns = statement.table.c
     if statement.is_insert:
         return {name: columns[name].type for name in names}

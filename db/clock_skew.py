@@ -1,4 +1,4 @@
-"""Check that the clocks of this host and of the database agree, as leases and heartbeats require."""
+"""Check that the clocks of this host and of the database agree, because leases and heartbeats need this."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ TOLERATED_SECONDS = 10.0
 
 
 def require_clock_agreement(database: Database, clock: Clock = utc_now) -> None:
-    """Raise StopWork if the two clocks differ by more than TOLERATED_SECONDS; SQLite has no clock of its own."""
+    """Raise StopWork if the clocks of this host and of the database differ by more than TOLERATED_SECONDS."""
     ahead = seconds_ahead(database, clock)
     if abs(ahead) > TOLERATED_SECONDS:
         raise StopWork(

@@ -1,4 +1,4 @@
-"""Define the tables of drift: what nights looked like, and what they are compared with. They hold no patient."""
+"""Define the tables of drift: counts of nights, references and comparisons. The tables identify no patient."""
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
 
@@ -9,7 +9,7 @@ from imaging.facts import CODE_LENGTH, TEXT_LENGTH
 SOURCE_LENGTH = 200
 
 drift_nights = Table(
-    "drift_nights",  # numbers of images by bin, of one bundle, night and stratum; an unknown field is empty
+    "drift_nights",  # histograms of one night, bundle and stratum (modality to source); an unknown field is empty
     metadata,
     Column("evening", String(10), primary_key=True),  # local date on which the night begins
     Column("bundle_id", Id, ForeignKey("bundles.id"), primary_key=True),
@@ -18,31 +18,31 @@ drift_nights = Table(
     Column("view", String(CODE_LENGTH), primary_key=True),
     Column("source", String(SOURCE_LENGTH), primary_key=True),
     Column("images", Integer, nullable=False),
-    Column("counts", Json, nullable=False),  # by measure (nightread.drift.measures)
+    Column("counts", Json, nullable=False),  # number of images by measure and bin (nightread.drift.measures)
 )
 
 drift_references = Table(
-    "drift_references",  # rows stay, because the audit table and results name them
+    "drift_references",  # what nights are compared with; rows stay, because the audit table and results name them
     metadata,
     Column("id", Id, primary_key=True),
     Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
-    Column("kind", String(10), nullable=False),  # db.ledger.drift.ReferenceKind
-    Column("first_evening", String(10)),  # null: not of nights
+    Column("kind", String(10), nullable=False),  # db.drift.references.ReferenceKind
+    Column("first_evening", String(10)),  # null: the reference was not made from nights
     Column("last_evening", String(10)),
     Column("images", Integer, nullable=False),
     Column("content", Json, nullable=False),  # nightread.drift.reference
     Column("made_at", UtcDateTime, nullable=False),
     Column("made_by", String(100), nullable=False),
-    Column("ended_at", UtcDateTime),  # null: in force
+    Column("ended_at", UtcDateTime),  # null while the reference is in force
     Index("ix_drift_references_in_force", "bundle_id", unique=True, **when("ended_at IS NULL")),
 )
 
 drift_results = Table(
-    "drift_results",  # one bundle in one night that was counted, and its comparison with the reference in force
+    "drift_results",  # one row per counted night and bundle: its comparison with the reference in force
     metadata,
     Column("evening", String(10), primary_key=True),
     Column("bundle_id", Id, ForeignKey("bundles.id"), primary_key=True),
-    Column("reference_id", Id, ForeignKey("drift_references.id")),  # null: not compared, since there was none
-    Column("images", Integer, nullable=False),  # results of the night when they were counted
+    Column("reference_id", Id, ForeignKey("drift_references.id")),  # null: there was no reference
+    Column("images", Integer, nullable=False),  # number of results when the night was counted
     Column("comparisons", Json, nullable=False),  # nightread.drift.judgement.DriftComparison
 )

@@ -26,7 +26,7 @@ _LONG_PAUSES_AFTER_SECONDS = 0.1
 _SERIALIZATION_CODES = frozenset({"40001", "40P01"})
 _TRIES = 5
 
-# For a thousand keys the planner would read all of a small table; at 30,000 images that takes 10 to 70 us for each key.
+# For a thousand keys the planner would scan a small table completely: with 30,000 images, 10 to 70 us per key.
 _BULK = "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 _BULK_ASYNCHRONOUS = f"{_BULK}, set_config('synchronous_commit', 'off', true)"
 
@@ -37,19 +37,19 @@ T = TypeVar("T")
 class DatabaseFile:
     """The file of an SQLite database, identified by device and inode.
 
-    SQLite continues to write to an open file after it was removed or replaced, and no other process reads that file.
+    If an open file is removed or replaced, SQLite continues to write to it, but no other process sees these changes.
     """
 
     path: Path
     _identity: tuple[int, int] | None = field(default=None, init=False)
 
     def remember(self) -> None:
-        """At the first connection, store device and inode of the file, which SQLite has created if it was missing."""
+        """Store device and inode of the file at the first connection. If it was missing, SQLite has just created it."""
         if self._identity is None:
             self._identity = self._read_identity()
 
     def require_same(self) -> None:
-        """Raise StopWork if the path now has another file or no file."""
+        """Raise StopWork if the file was removed, or replaced by another file."""
         if self._identity is not None and self._read_identity() != self._identity:
             raise StopWork(
                 f"The database file {self.path} was removed or replaced while it was in use: "
@@ -58,11 +58,11 @@ class DatabaseFile:
 
     def _read_identity(self) -> tuple[int, int] | None:
         try:
-            status = os.stat(self.path)  # noqa: PTH116 - before each transaction: twice as fast as Path.stat
+            status = os.stat(self.path)  # noqa: PTH116 - twice as fast as Path.stat; this runs before each transaction
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:
-            return self._identity  # the next statement fails with the reason of the disk error
+            return self._identity  # a disk error: the next statement fails with its reason
         return status.st_dev, status.st_ino
 
 
@@ -82,7 +82,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Yield a connection for reading. On PostgreSQL each statement sees what was committed before it.
+        """Yield a connection for reading. On PostgreSQL each statement sees what was committed before it began.
 
         Raises StopWork if SQLite's file was removed or replaced.
         """
@@ -91,19 +91,18 @@ class Database:
             yield connection
 
     def write(self, transaction: Callable[[Connection], T]) -> T:
-        """Run `transaction` in one transaction, up to five times if PostgreSQL ends it for a deadlock or a conflict.
+        """Run `transaction` in one transaction; repeat it up to four times after a deadlock or conflict on PostgreSQL.
 
         Raises StopWork if SQLite's file was removed or replaced, and the errors of SQLAlchemy.
         """
         return self._write(transaction, None)
 
     def write_bulk(self, transaction: Callable[[Connection], T], *, wait_for_disk: bool = True) -> T:
-        """Run a transaction as `write` does, for many rows that its statements name by their keys.
+        """Run a transaction as `write` does, with query plans for many rows that its statements name by their keys.
 
         With `wait_for_disk` False, PostgreSQL confirms the commit before it is on disk. If its server crashes within
-        the next 0.6 s (three times `wal_writer_delay`), this commit and all later ones may be undone, but no earlier
-        one; a commit that waits writes all earlier ones too. On SQLite only the option `durable` of `open_database`
-        decides this.
+        the next 0.6 s (three times `wal_writer_delay`), this commit may be lost, unless a later commit has waited for
+        the disk. On SQLite only the option `durable` of `open_database` decides whether commits wait.
         """
         return self._write(transaction, None if self.is_sqlite else (_BULK if wait_for_disk else _BULK_ASYNCHRONOUS))
 
@@ -123,7 +122,7 @@ class Database:
     def empty_log(self) -> bool:
         """Empty SQLite's write-ahead log, which has earlier versions of pages. Returns False if readers prevented it.
 
-        Waits for readers for a second at most, because writers wait meanwhile. PostgreSQL has no such file.
+        Waits one second at most for readers, because writers wait meanwhile. Does nothing on PostgreSQL.
         """
         if not self.is_sqlite:
             return True
@@ -155,12 +154,12 @@ def open_database(
     """Create the engines for this URL without connecting. Error messages do not contain values of rows.
 
     With `durable`, every commit survives a loss of power. Without it SQLite may lose its latest commits. A folder
-    watcher finds its files again, but a C-STORE sender may delete an image once it was confirmed.
+    watcher finds its files again, but a C-STORE sender may delete an image after nightread has confirmed it.
 
-    `connections` is the largest number of connections of this process, for one with many threads. By default it is
-    four on PostgreSQL, where a site has many processes. On SQLite there may be as many for reading and for writing.
+    `connections` limits the connections of this process; processes with many threads set it. On PostgreSQL the default
+    is four, because a site has many processes. On SQLite the limit holds for reading and for writing separately.
 
-    With `answer_seconds`, a statement fails that takes longer on PostgreSQL, also if the server hangs.
+    With `answer_seconds`, a statement on PostgreSQL that takes longer fails, even if the server hangs.
 
     Raises StopWork if the URL names another kind of database, or SQLite's folder does not exist.
     """
@@ -180,17 +179,17 @@ def open_database(
         json_serializer=json_text,
         connect_args={
             "connect_timeout": 5,
-            # Without these, a process waits about 15 minutes for TCP after the network was cut.
+            # Without these four options, a process waits about 15 minutes for TCP after the network was cut.
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
             "tcp_user_timeout": 30_000,
             "application_name": "nightread",
-            # A plan cached while the tables were small reads them completely when they are large: 35 times slower.
-            # A plan for the first tenth of a cursor reads all arrivals for rows that are at their end: 30 times slower.
-            # Compiling a statement takes longer than running it: 1.0 s of 1.1 for incomplete studies.
+            # A plan that was cached while the tables were small scans them when they are large: 35 times slower.
+            # A plan for the first tenth of a cursor scans all arrivals to find recent rows: 30 times slower.
+            # JIT takes longer than the statement itself: 1.0 of 1.1 s for incomplete studies.
             "options": f"{url.query.get('options', '')} -c plan_cache_mode=force_custom_plan -c cursor_tuple_fraction=1"
-            # A further process takes 10 to 70 ms to start: it helps where a million rows are read.
+            # A parallel process takes 10 to 70 ms to start: it pays only where a million rows are read.
             " -c jit=off -c parallel_setup_cost=20000"
             + (" -c synchronous_commit=on" if durable else "")
             + statement_timeout(answer_seconds),
@@ -204,7 +203,7 @@ def open_database(
 
 
 def _pool(connections: int | None) -> dict[str, Any]:
-    """Return the options of a pool that keeps its connections, and takes the latest one first: the others rest."""
+    """Return the options of a pool that keeps its connections and reuses the latest one first; empty for None."""
     return {} if connections is None else {"pool_size": connections, "max_overflow": 0, "pool_use_lifo": True}
 
 
@@ -234,7 +233,7 @@ def _open_sqlite(sql_url: str, path: Path, *, durable: bool, connections: int | 
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any, *, synchronous: str) -> None:
-    # The driver's own BEGIN is deferred: of two such writers one fails with "database is locked" despite the timeout.
+    # The driver's own BEGIN is deferred: if two such transactions write, one fails with "database is locked" at once.
     connection.isolation_level = None
     timeout = f"busy_timeout={BUSY_SECONDS * 1000}"
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", timeout):
@@ -244,8 +243,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any, *, synchronous
 def _statement_journal_in_memory(connection: sqlite3.Connection, _record: Any) -> None:
     """Keep the statement journal in memory; by default SQLite writes it to a file beyond 64 KiB.
 
-    A thousand updates in one transaction exceed that: in memory they take 13 us per row instead of 22 us
-    (`python -m benchmarks.ledger`). This is for the writer only, because a reader may sort a million rows.
+    A thousand updates in one transaction exceed 64 KiB: with the journal in memory they take 13 us per row instead of
+    22 us (`python -m benchmarks.ledger`). Readers do not use this setting, because it also keeps sorted rows in memory,
+    and a reader may sort a million rows.
     """
     connection.execute("PRAGMA temp_store=MEMORY")
 
@@ -268,10 +268,10 @@ def statement_journal_on_disk(connection: Connection) -> Iterator[None]:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """Wait for the writer's lock by trying often.
+    """Begin a transaction of the writer; try every few milliseconds until SQLite's write lock is free.
 
-    SQLite's own busy handler sleeps up to 0.1 s at a time although the lock is free: with it, two processes that write
-    in turn reach 0.4 of the throughput of one, and sixteen reach 0.25 (`python -m benchmarks --only saturation`).
+    SQLite's own busy handler sleeps up to 0.1 s at a time, even if the lock becomes free. With it, two processes that
+    write in turn reach 0.4 of the throughput of one, and sixteen reach 0.25 (`python -m benchmarks --only saturation`).
     """
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     started = time.monotonic()

@@ -1,6 +1,6 @@
 """Explain database errors without the driver's text, which may quote values, paths or the password.
 
-Each message continues a sentence that begins with "The database".
+In each message, `its` means the database: callers put the message after words such as "The database failed:".
 """
 
 import sqlite3
@@ -13,14 +13,14 @@ _FULL = "its disk is full: free some space on it"
 _READ_ONLY = "it is read-only: check that its disk is mounted for writing, and that this user may write to its file"
 _LOCKED = "another program holds its lock: wait for that program, or end it"
 _CANNOT_OPEN = (
-    "its file cannot be opened: check that its folder exists, is mounted for writing, and may be written by this user"
+    "its file cannot be opened: check that its folder exists, is mounted for writing, and gives this user write access"
 )
 _UNREACHABLE = "its server cannot be reached: check that it runs, and that NIGHTREAD_DATABASE_URL has its host and port"
 _REFUSED = "its server refuses the user name or the password: correct NIGHTREAD_DATABASE_URL"
 _NO_SUCH_DATABASE = "its server has no database with this name: create it, or correct NIGHTREAD_DATABASE_URL"
 _TOO_MANY_CONNECTIONS = "all its connections are in use: raise max_connections, or end other clients"
 _STOPPING = "its server is starting or stopping: wait until it runs, or start it"
-_NO_ANSWER = "its server did not answer in time: check that it is not stopped, its load, its disk, and its locks"
+_NO_ANSWER = "its server did not answer in time: check whether it is stopped, and check its load, disk and locks"
 _OTHER_SCHEMA = (
     "its tables do not match this release: run `nightread db upgrade`, or install the newer release on this host"
 )
@@ -76,11 +76,11 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("shutting down", _STOPPING),
     ("terminating connection", _STOPPING),
 )
-"""Messages by part of the driver's text, for errors without a code: SQLITE_ERROR, and libpq while it connects."""
+"""Messages by a part of the driver's text, for errors without a specific code: SQLITE_ERROR, and failed connections."""
 
 
 def describe(error: SQLAlchemyError) -> str:
-    """Return what is wrong and what to do, in one sentence; for an unknown error, the name of its class."""
+    """Return what is wrong and what to do, in one sentence; for an unknown error, it has the name of the class."""
     if isinstance(error, PoolTimeoutError):
         return _TOO_MANY_CONNECTIONS
     cause = error.orig if isinstance(error, DBAPIError) else None
@@ -97,7 +97,7 @@ def _by_code(cause: BaseException) -> str | None:
 
 
 def _by_text(cause: BaseException) -> str | None:
-    """Search the driver's text, which is never shown."""
+    """Find the message by the driver's text; the text itself is never shown."""
     text = str(cause)
     known = next((message for part, message in _BY_TEXT if part in text), None)
     if known or isinstance(cause, sqlite3.Error):

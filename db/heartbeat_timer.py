@@ -26,11 +26,11 @@ from nightread.errors import StopWork, UsageFault
 log = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 0.5
-"""A thread that waits for the database at the end is left behind: the process ends it."""
+"""Longest wait for the thread to end. If the thread still waits for the database, it ends with the process."""
 
 
 class HeartbeatTimer:
-    """Writes the heartbeat of one part, and of those that it sees: Redis and Flower have no access to the database."""
+    """Writes the heartbeat of one part, and heartbeats for parts without access to the database: Redis and Flower."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class HeartbeatTimer:
         clock: Clock = utc_now,
         ahead: Callable[[Database], float] = seconds_ahead,
     ) -> None:
-        """`serves` tells this part from others of its kind on the same host.
+        """`serves` distinguishes this part from other parts of the same kind on this host.
 
         `seen` is called before each heartbeat and returns the heartbeats of other parts; it must not raise.
         """
@@ -60,16 +60,16 @@ class HeartbeatTimer:
         self._due = float("-inf")
 
     def note_work(self) -> None:
-        """Note that the main loop begins a round; this costs less than a microsecond and no access to the database."""
+        """Note that the main loop begins a round. This takes less than 1 us and does not access the database."""
         self._worked_at = self._clock()
 
     def send_if_due(self) -> None:
-        """Send a heartbeat if the last one was ten seconds ago, for a process that has a loop and no thread."""
+        """Send a heartbeat if the last one was ten seconds ago. A process without a thread calls this in its loop."""
         if time.monotonic() >= self._due:
             self.send()
 
     def send(self) -> None:
-        """Send one heartbeat; an unavailable database is logged."""
+        """Send one heartbeat; log a warning if the database is unavailable."""
         self._due = time.monotonic() + HEARTBEAT_SECONDS
         own = Heartbeat(
             part=self._part,
@@ -99,7 +99,7 @@ class HeartbeatTimer:
             stop.wait(HEARTBEAT_SECONDS)
 
     def record_stop(self) -> None:
-        """Store that this part was stopped on purpose; an unavailable database is logged."""
+        """Store that this part was stopped on purpose; log a warning if the database is unavailable."""
         try:
             ledger.record_stop(self._database, part=self._part, boot_id=self._boot_id, now=self._clock())
         except SQLAlchemyError as error:
@@ -110,10 +110,9 @@ class HeartbeatTimer:
 
 @contextmanager
 def sent_heartbeats(timer: HeartbeatTimer) -> Iterator[HeartbeatTimer]:
-    """Send heartbeats from a thread until the end of the context, and record a stop on purpose.
+    """Send heartbeats from a thread until the context ends, then store that the part was stopped on purpose.
 
-    An error that ends the context counts as a crash, unless a person called the command in a wrong way or ended it with
-    Ctrl-C.
+    If an error ends the context, no stop is stored, and the part counts as crashed. UsageFault and Ctrl-C are no crash.
     """
     stop = threading.Event()
     thread = threading.Thread(target=timer.send_until, args=(stop,), name="heartbeat", daemon=True)
@@ -131,7 +130,7 @@ def sent_heartbeats(timer: HeartbeatTimer) -> Iterator[HeartbeatTimer]:
 
 
 def node_name(serves: Sequence[object] = ()) -> str:
-    """Return the name of this host, followed by a digest of what the part serves, if it serves something."""
+    """Return the name of this host; a digest of `serves` follows unless `serves` is empty."""
     host = socket.gethostname()
     if not serves:
         return host

@@ -1,4 +1,4 @@
-"""Run the migrations with Alembic. Only a database that is not up to date needs this import, which takes 0.15 s."""
+"""Run the migrations with Alembic. Import this only for a database that is not up to date: it takes 0.15 s."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def migrate(connection: Connection, revision: str = "head") -> None:
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Return the configuration with which Alembic works on this connection (db/migrations/env.py)."""
+    """Return a configuration of Alembic that uses this connection (db/migrations/env.py)."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection

@@ -10,7 +10,7 @@ VIEWS = ("v_results", "v_studies", "v_nights", "v_batches", "v_series")
 
 
 def grant_readers(database: Database, role: str) -> bool:
-    """Grant SELECT on the views to an existing role. Returns False if the role may read the tables by other rights.
+    """Grant SELECT on the views to an existing role. Returns False if the role has other rights to read the tables.
 
     The views run with the rights of their owner, so the role needs no right on the tables, which hold the keyed hashes
     of patient numbers. Raises UsageFault on SQLite and for an unknown role.

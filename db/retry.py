@@ -18,10 +18,10 @@ FAILED = "the database failed, trying again"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """The errors that are worth another attempt, the pauses between attempts, and the time to give up."""
+    """Which errors lead to another attempt, how long to pause before it, and when to give up."""
 
     errors: tuple[type[SQLAlchemyError], ...] = (OperationalError, InterfaceError)
-    """By default errors of a lost connection or a held lock, and no error that the statement itself causes."""
+    """By default the error classes of lost connections and of held locks."""
     pause_seconds: float = 1.0
     longest_pause_seconds: float = 0.0
     """The pause doubles up to this value; if this value is smaller than the pause, the pause stays the same."""
@@ -69,7 +69,7 @@ def retry_while_unavailable(
     """Repeat the operation until it succeeds, and return its result; `on_failure` runs after each failure.
 
     `wait` pauses for a number of seconds; by default it ends early when `stop` is set. Raises the operation's last
-    error when `stop` is set or the policy gives up, and raises an error that the policy does not list at once.
+    error when `stop` is set or the policy gives up. An error that the policy does not list is raised at once.
     """
     wait = wait or (stop.wait if stop else time.sleep)
     give_up_at = clock() + policy.give_up_after_seconds

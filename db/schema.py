@@ -1,4 +1,4 @@
-"""Upgrade the schema of the database, and refuse to work with any other version."""
+"""Upgrade the schema of the database, and check that it has the version of this release."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from nightread.errors import StopWork
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 NEW_SQLITE = _MIGRATIONS / "new_sqlite.sql"
-"""The schema of a new SQLite database, which `python tools/update_schema.py` writes by running all migrations: to
-execute this text takes 20 ms, to import Alembic and to run the migrations 400 ms (processor time)."""
+"""The schema of a new SQLite database; `python tools/update_schema.py` writes this file by running all migrations.
+Executing the file takes 20 ms of processor time; importing Alembic and running the migrations takes 400 ms."""
 _UPGRADE_LOCK = 0x75706772  # "upgr"; the lock is needed because several hosts may start at the same time
 
 
@@ -49,13 +49,13 @@ def newest() -> str:
 
 
 def is_known(revision: str) -> bool:
-    """Return whether this release can upgrade a schema of this revision; it cannot if the revision is newer."""
+    """Return whether this release knows this revision; it does not know the revisions of newer releases."""
     return revision in _revisions()
 
 
 @cache
 def _revisions() -> frozenset[str]:
-    """Return the revisions of all migrations, with which the names of their files begin: `0001_first_schema.py`."""
+    """Return the revisions of all migrations, from their file names: `0001` of `0001_first_schema.py`."""
     return frozenset(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
@@ -67,7 +67,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Split a script into its statements, because SQLite's own function commits the open transaction first."""
+    """Split a script into its statements; `executescript` of sqlite3 would commit the open transaction first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

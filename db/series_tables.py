@@ -20,20 +20,20 @@ from db.types import Id, Json, UtcDateTime
 from imaging.facts import TEXT_LENGTH, UID_LENGTH
 
 series = Table(
-    "series",  # one per study and Series Instance UID with a slice that a bundle of unit `series` analysed
+    "series",  # one row per study and Series Instance UID with a slice for a bundle of unit `series`
     metadata,
     Column("id", Id, primary_key=True),
     Column("series_instance_uid", String(UID_LENGTH), nullable=False),
     Column("study_instance_uid", String(UID_LENGTH), nullable=False),
     Column("state", String(10), nullable=False),  # db.ledger.series_values.SeriesState
-    Column("began_at", UtcDateTime, nullable=False),  # when it began to collect
-    Column("changed_at", UtcDateTime, nullable=False),  # the latest outcome of a slice, or attempt that failed
+    Column("began_at", UtcDateTime, nullable=False),  # when it last began to collect slices
+    Column("changed_at", UtcDateTime, nullable=False),  # time of the latest outcome of a slice or failed attempt
     Column("cause", String(10)),  # why it is due: db.ledger.series_values.DueCause
-    Column("claim", String(36)),  # set exactly while it is being formed
-    Column("lease_until", UtcDateTime),  # likewise
-    Column("attempts", Integer, nullable=False),  # claims since the latest slice
+    Column("claim", String(36)),  # id of the claim; null unless the state is forming
+    Column("lease_until", UtcDateTime),  # null unless the state is forming
+    Column("attempts", Integer, nullable=False),  # number of claims since the latest slice
     Column("formed_at", UtcDateTime),
-    Column("reason", String(32)),  # why it is failed
+    Column("reason", String(32)),  # why it failed
     Column("stored_order", Json),  # stacks of slices for networks that need neighbours (db.queries.series_order)
     Column("detail", String(500)),  # a sentence about the reason
     UniqueConstraint("study_instance_uid", "series_instance_uid"),
@@ -49,8 +49,8 @@ series_results = Table(
     Column("id", Id, primary_key=True),
     Column("series_id", Id, ForeignKey("series.id"), nullable=False),
     Column("bundle_id", Id, ForeignKey("bundles.id"), nullable=False),
-    Column("stack", Integer, nullable=False),  # from 1, the largest first; 0: the series as a whole has no result
-    Column("stack_name", String(TEXT_LENGTH)),  # what tells it from other stacks, such as `echo_number 2`
+    Column("stack", Integer, nullable=False),  # from 1 for the largest stack; 0: the series as a whole has no result
+    Column("stack_name", String(TEXT_LENGTH)),  # distinguishes it from other stacks, such as `echo_number 2`
     Column("state", String(10), nullable=False),  # done, rejected or failed
     Column("reason", String(32)),
     Column("detail", String(500)),
@@ -60,13 +60,13 @@ series_results = Table(
     Column("scores", Json),  # in the order of the bundle's labels
     Column("slices", Integer, nullable=False),  # slices with a score
     Column("of_slices", Integer, nullable=False),  # slices that arrived, without localizers and duplicates
-    Column("partial", Boolean, nullable=False),  # slices are unfinished, or images of the study are missing
+    Column("partial", Boolean, nullable=False),  # true: slices are unfinished, or images of the study are missing
     Column("remarks", String(200)),  # words of models.series.remarks; `detail` holds their sentences
     Column("places", Json, nullable=False),  # [image id, frame, score] for each place of the stack, in order
-    Column("evidence", Json, nullable=False),  # numbers, from 1, of the places that speak for the label
+    Column("evidence", Json, nullable=False),  # numbers (from 1) of the places that support the label
     Column("shadow", Boolean, nullable=False, server_default=false()),
     Column("revision", Integer, nullable=False),  # 1 for the first result
-    Column("content", String(64), nullable=False),  # digest: the same content is no revision
+    Column("content", String(64), nullable=False),  # digest; an equal digest makes no revision
     Column("formed_at", UtcDateTime, nullable=False),
     UniqueConstraint("series_id", "bundle_id", "stack"),
     Index("ix_series_results_label", "label", "score", **when("label IS NOT NULL")),
@@ -74,9 +74,9 @@ series_results = Table(
 
 
 def is_unformed(*states: str) -> ColumnElement[bool]:
-    """Return the condition that a series is in one of these states, by default in any in which it is not formed yet.
+    """Return the condition that a series is in one of these unformed states; without `states`, in any unformed state.
 
-    As in db.tables.in_state the states are constants. SQLite needs the condition of the index word for word.
+    The states are constants, as in db.tables.in_state. SQLite uses the index only if its condition is repeated exactly.
     """
     unformed = series.c.state.in_([literal_column(f"'{state}'") for state in ("collecting", "due", "forming")])
     return unformed if not states else unformed & series.c.state.in_([literal_column(f"'{state}'") for state in states])

@@ -1,6 +1,7 @@
-"""Close cursors on the server of PostgreSQL also where its connection was lost.
+"""Close server-side cursors of psycopg even if the connection was lost.
 
-`ServerCursor.close` of psycopg 3 sends CLOSE first. If that fails, the object stays open, and warns when it is deleted.
+`ServerCursor.close` of psycopg 3 sends CLOSE first. If CLOSE fails, the Python object stays open, and its deletion
+causes a ResourceWarning.
 """
 
 from functools import cache
@@ -8,7 +9,7 @@ from typing import Any
 
 
 def use_closing_cursors(connection: Any) -> None:
-    """Let every named cursor of this connection of psycopg be closed by `close`, whether or not CLOSE succeeds."""
+    """Make `close` close every named cursor of this connection of psycopg, even if CLOSE fails."""
     connection.server_cursor_factory = _closing_cursor()
 
 
@@ -17,7 +18,7 @@ def _closing_cursor() -> type:
     from psycopg import Cursor, ServerCursor  # noqa: PLC0415 - psycopg is installed only where PostgreSQL is used
 
     class ClosingCursor(ServerCursor[Any]):
-        """A cursor that is closed after `close`, also if that raised an error."""
+        """A server-side cursor that is closed after `close`, even if `close` raised an error."""
 
         def close(self) -> None:
             """Close the cursor. Raises psycopg.OperationalError if the connection was lost."""

@@ -59,7 +59,7 @@ metadata = MetaData(
 
 
 def when(condition: str) -> dict[str, Any]:
-    """Return the arguments of a partial index; such an index is small, because nearly all work is final."""
+    """Return the arguments that limit an index to the rows with this condition (a partial index)."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
@@ -69,11 +69,11 @@ sources = Table(
     Column("id", Id, primary_key=True),
     Column("name", String(200), nullable=False, unique=True),
     Column("kind", String(16), nullable=False),
-    Column("root", Text, nullable=False),  # path on the host of the producer; settings.roots may map it to another
+    Column("root", Text, nullable=False),  # path on the producer's host; the setting `roots` may map it to another
     Column("created_at", UtcDateTime, nullable=False),
-    Column("report", Json),  # counts of the latest pass over the folder (producer.folders.report)
+    Column("report", Json),  # counts of the latest scan of the folder (producer.folders.report)
     Column("reported_at", UtcDateTime),
-    Column("marked", Boolean, nullable=False, server_default=false()),  # folder once had nightread.paths.ROOT_MARKER
+    Column("marked", Boolean, nullable=False, server_default=false()),  # true: its folder has had the file ROOT_MARKER
     Column("cursor", Json),  # how far a store was read (producer.stores.orthanc, producer.stores.dicomweb)
     Column("trust", String(NAME_LENGTH)),  # group of sources that may replace and withdraw each other's results
 )
@@ -89,7 +89,7 @@ bundles = Table(
     Column("normal_label", String(100)),
     Column("registered_at", UtcDateTime, nullable=False),
     Column("codes", Json),  # codes of standard terminologies by label (nightread.label_codes); null: none
-    Column("of_series", Boolean, nullable=False, server_default=false()),  # its slices make series (db.series_tables)
+    Column("of_series", Boolean, nullable=False, server_default=false()),  # true: unit `series` (db.series_tables)
 )
 
 instances = Table(
@@ -126,20 +126,20 @@ instances = Table(
     Column("accession_key", String(KEY_LENGTH)),
     Column("key_id", String(8)),
     Column("decoder", String(TEXT_LENGTH)),
-    Column("geometry", Text),  # where its slices lie (imaging.series), as JSON; null unless a bundle asks for series
+    Column("geometry", Text),  # position of its slices (imaging.series), as JSON; null unless a bundle needs series
     Column("superseded_by", Id, ForeignKey("instances.id")),
-    Column("replaced_by", Id),  # the next arrival at the same place, whose bytes are others
+    Column("replaced_by", Id),  # the arrival whose file replaced this file at the same place
     Column("member_name", Text),  # name inside its archive, as readable text
     Column("withdrawn_by", Id),  # the instance id of the key object note that rejects it
-    Column("withdrawn_code", String(CODE_LENGTH)),  # its title: 113001, 113037 or 113038 (DICOM PS3.16, CID 7010)
-    Column("sender_id", Id),  # senders.id; null unless it came to a receiver
-    # Another current version or a key object note, from a source that may neither replace nor withdraw this image.
+    Column("withdrawn_code", String(CODE_LENGTH)),  # title of the note: 113001, 113037 or 113038 (DICOM CID 7010)
+    Column("sender_id", Id),  # senders.id; null unless it came to a receiver or the API
+    # Id of another current version or of a key object note; its source may neither replace nor withdraw this image.
     Column("conflict_with", Id),
-    Column("purged_at", UtcDateTime),  # from then on `uri` is empty, and nothing else identifies the image
+    Column("purged_at", UtcDateTime),  # after this time `uri` is empty, and no column identifies the image
     Column("device_model", String(TEXT_LENGTH)),
     Column("photometric", String(CODE_LENGTH)),
     Column("pixel_spacing", Float),  # millimetres between rows
-    Column("unowned", Boolean),  # true: `contents` may not lead here: no result, or that of another image
+    Column("unowned", Boolean),  # true: `contents` may not name this image; then searches read `content`
     UniqueConstraint("source_id", "uri_key", "size", "mtime_ns"),
     Index(
         "ix_instances_sop_instance_uid",
@@ -185,14 +185,14 @@ work = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("instance_id", Id, ForeignKey("instances.id"), nullable=False),
-    Column("ordinal", Integer, nullable=False),  # 0: the first row, which is counted; others: further bundles
+    Column("ordinal", Integer, nullable=False),  # 0: the first row, which the tally counts; from 1: further results
     # bundle_id and duplicate_of have no foreign key: see docs/decisions/0012-cost-of-recording-an-outcome.md.
     Column("bundle_id", Id),  # bundles.id
     Column("state", String(10), nullable=False),
     Column("batch_id", String(36)),
     Column("attempts", Integer, nullable=False),
-    # How often the worker process died while this image was in flight, or while it was alone in its batch and the
-    # parent process lived.
+    # How often the worker process died while this image was in flight, or while this image was alone in its batch and
+    # the parent process lived.
     Column("deaths", Integer, nullable=False),
     Column("expiries", Integer, nullable=False),  # how many of its leases expired
     Column("lease_until", UtcDateTime),
@@ -205,14 +205,14 @@ work = Table(
     Column("label", String(100)),
     Column("score", Float),
     Column("suspicion", Float),  # computed from the scores (db.ledger.bundles); null without a normal label
-    Column("scores", Json),  # of the whole image, in the order of the bundle's labels
+    Column("scores", Json),  # scores of the whole image, in the order of the bundle's labels
     Column("finished_at", UtcDateTime),
-    Column("route_id", Id),  # the rule that chose the bundle; null: --model chose it
+    Column("route_id", Id),  # rule that chose the bundle; null: --model chose the bundle
     Column("matched", Json),  # header values that the rule matched, by field
-    Column("shadow", Boolean, nullable=False, server_default=false()),  # shown only on request
+    Column("shadow", Boolean, nullable=False, server_default=false()),  # true: shown only on request
     Column("tried_since", UtcDateTime),  # time of the first claim; reset if the file changes and by retry
     Column("remarks", String(200)),  # words of imaging.remarks, separated by spaces; `detail` holds their sentences
-    Column("intensities", BigInteger),  # of the prepared input: five percentiles (nightread.drift.levels)
+    Column("intensities", BigInteger),  # five percentiles of the prepared input (nightread.drift.levels)
     UniqueConstraint("instance_id", "ordinal"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     Index("ix_work_received", "priority", "id", **when("state = 'received'")),
@@ -222,7 +222,7 @@ work = Table(
     Index("ix_work_reason", "reason", "instance_id", **when("reason IS NOT NULL")),
     Index("ix_work_remarks", "remarks", "instance_id", **when("remarks IS NOT NULL")),
     Index("ix_work_label", "label", "instance_id", **when("label IS NOT NULL")),
-    # A search by label, by time or by pages reads only the index: it needs no row that does not match.
+    # These two also contain image and label, so that filters on label, time and page need no row that does not match.
     Index("ix_work_score", "score", "instance_id", "label", **when("score IS NOT NULL")),
     Index("ix_work_suspicion", "suspicion", "instance_id", "label", **when("suspicion IS NOT NULL")),
     Index("ix_work_further", "bundle_id", "instance_id", **when("ordinal > 0")),
@@ -254,16 +254,16 @@ workers = Table(
     Column("node", String(200), primary_key=True),
     Column("boot_id", String(36), nullable=False),
     Column("slots", Integer, nullable=False),
-    Column("starting", Integer, nullable=False, server_default="0"),  # how many of the slots still load their models
+    Column("starting", Integer, nullable=False, server_default="0"),  # number of slots that still load models
     Column("model", String(MODEL_LENGTH)),  # NAME@VERSION that analyses every image; null: the routing rules decide
     Column("device", String(100), nullable=False),
     Column("release", String(50), nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),  # by the clock of its host
-    Column("ahead_seconds", Float, nullable=False, server_default="0"),  # how far it is ahead of the database's clock
-    Column("crashed_at", UtcDateTime),  # last heartbeat before it died; it runs again since then
-    Column("first_started_at", UtcDateTime),  # its first start with this name; null: before schema 0022
-    Column("draining_at", UtcDateTime),  # since then it takes no more batches
+    Column("ahead_seconds", Float, nullable=False, server_default="0"),  # lead of that clock over the database's clock
+    Column("crashed_at", UtcDateTime),  # last heartbeat before the crash that preceded the present start
+    Column("first_started_at", UtcDateTime),  # first start with this name; null: it was before schema 0022
+    Column("draining_at", UtcDateTime),  # from this time on it takes no more batches
 )
 
 audit = Table(

@@ -1,4 +1,4 @@
-"""Find out what is wrong now, as the rules of the alarms define it (docs/alarms.md)."""
+"""Find the conditions that are alarms by the rules in docs/alarms.md."""
 
 from db.alarms.checks import AlarmChecks
 

@@ -29,7 +29,7 @@ def old_waiting(database: Database, settings: Settings, now: datetime) -> Iterat
 
 
 def old_backup(database: Database, settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Yield a finding if the latest backup is older than `backup_alarm_days`, or the data if there is no backup."""
+    """Yield a finding if the latest backup (if there is none, the first arrival) is older than `backup_alarm_days`."""
     if not settings.backup_alarm_days:
         return
     limit = now - timedelta(days=settings.backup_alarm_days)

@@ -17,16 +17,19 @@ from nightread.wording import duration
 def silent_senders(
     database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
 ) -> Iterator[Finding]:
-    """Yield a finding for each source and sender that is silent when it usually sends, or by `alarm_arrivals_by`."""
+    """Yield a finding for each source or sender that is silent when it usually sends.
+
+    Also yield a finding for each source without any arrival in this night until the time of `alarm_arrivals_by`.
+    """
     late = dict.fromkeys(_late_sources(database, settings, nights, habits, now), "by the time of alarm_arrivals_by")
     silent = list(habits.silent(database, now))
     only = Counter(source for (source, sender), _, _ in silent if sender)
     for (source, sender), since, gap in silent:
         if not sender and (source in late or only[source] == 1):
-            continue  # it is said of the source already, or of its only sender
-        usual = "by now on such a day" if gap is None else f"with pauses of less than {duration(gap.total_seconds())}"
+            continue  # another finding reports the source, or its only sender
+        usual = "has sent by now" if gap is None else f"pauses for less than {duration(gap.total_seconds())}"
         since_when = f"since {nights.local(since):%a %H:%M}"
-        text = f"nothing arrived from {_named((source, sender))} {since_when}, which usually sends {usual}"
+        text = f"nothing arrived from {_named((source, sender))} {since_when}; on comparable days it usually {usual}"
         yield Finding(rule=AlarmRule.NO_ARRIVALS, subject=_subject((source, sender)), text=text)
     for source, why in late.items():
         text = f"nothing arrived from the source {source} in this night {why}"
@@ -36,7 +39,7 @@ def silent_senders(
 def _late_sources(
     database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
 ) -> Iterator[str]:
-    """Yield the sources of the settings that sent nothing until the time of `alarm_arrivals_by`."""
+    """After the time of `alarm_arrivals_by`, yield the sources of the settings that have sent nothing in this night."""
     if settings.alarm_arrivals_by is None:
         return
     start, _ = nights.bounds(nights.latest(now))

@@ -31,7 +31,7 @@ _SLOW_CHECKS = timedelta(minutes=1)
 
 
 class AlarmChecks:
-    """Checks the rules of all alarms, and keeps what was learnt from earlier nights."""
+    """Checks the rules of all alarms, and remembers what it has read about earlier nights."""
 
     def __init__(self, settings: Settings, nights: Nights) -> None:
         self._settings = settings
@@ -51,7 +51,7 @@ class AlarmChecks:
     def findings(self, database: Database, now: datetime, *, further: Sequence[ConditionProblem] = ()) -> list[Finding]:
         """Return everything that is wrong now; `further` are problems that the caller found on this host.
 
-        A check that fails is a finding itself, and the others go on. Raises errors of the database.
+        A check that fails is a finding itself, and the other checks go on. Raises SQLAlchemyError and StopWork.
         """
         settings = self._settings
 
@@ -72,7 +72,7 @@ class AlarmChecks:
         ]
 
     def _of_the_day(self, database: Database, now: datetime) -> Sequence[Finding]:
-        """Return the findings of the slow checks; a clock that was set back makes them run at once."""
+        """Return the findings of the slow checks. Run them if _SLOW_CHECKS has passed, or the clock was set back."""
         if self._slow_at is None or not timedelta(0) <= now - self._slow_at < _SLOW_CHECKS:
             self._slow = list(self._run_slow(database, now))
             self._slow_at = now
@@ -91,7 +91,7 @@ class AlarmChecks:
             yield from self._checked({rule}, check)
 
     def _checked(self, rules: Collection[AlarmRule], check: Callable[[], Iterable[Finding]]) -> list[Finding]:
-        """Return the findings of a check, or that it failed: one faulty check must not silence all others."""
+        """Return the findings of a check, or one finding if the check fails, so that the other checks still run."""
         try:
             found = list(check())
         except (SQLAlchemyError, StopWork):

@@ -14,7 +14,7 @@ _DAY = timedelta(days=1)
 
 
 class DriftAlarms:
-    """Counts each night when it has ended, and again at the start of the next one if results came meanwhile."""
+    """Counts a night when it has ended, and again when the next night begins if results were added meanwhile."""
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
@@ -39,7 +39,7 @@ def last_ended(nights: Nights, now: datetime) -> date:
 
 
 def _text(drift: NightDrift) -> str:
-    """Describe the largest differences by their measures: names of devices come from headers and stay here."""
+    """Describe the largest differences by measure, without names of devices, because these come from headers."""
     largest = {each.measure: each for each in reversed(drift.alarming)}
     named = sorted(largest.values(), key=lambda each: each.distance, reverse=True)[:_NAMED]
     found = "; ".join(f"{each.measure} (distance {each.distance:.2f}, limit {each.limit:.2f})" for each in named)

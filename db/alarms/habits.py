@@ -18,18 +18,18 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingLimit:
-    """The time from which the silence of a source or sender is unusual, on a day like today."""
+    """When the silence of a source or sender is unusual on a day like today."""
 
     first_by: timedelta
     """The first image should have arrived by this time after the start of the night."""
     longest_gap: timedelta
     until: timedelta
-    """Before this time, silence is unusual if it is longer than `longest_gap`: on every such day, something still
-    arrived later."""
+    """Only before this time, silence is unusual if it is longer than `longest_gap`: on every comparable day, images
+    arrived until this time."""
 
 
 class Habits:
-    """The days on which each source and sender sent; each past day is read once."""
+    """Knows when each source and sender sent on past days; each past day is read once."""
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
@@ -39,8 +39,8 @@ class Habits:
     def silent(self, database: Database, now: datetime) -> Iterator[tuple[SenderKey, datetime, timedelta | None]]:
         """Yield each source or sender that is silent for longer than on any comparable day.
 
-        Each comes with the time since when it is silent, and with the longest pause of such days; None: nothing came
-        since the start of the night.
+        Each comes with the start of its silence, and with the limit that this silence exceeds. The limit is None if
+        nothing has arrived since the start of the night.
         """
         evening = self._nights.latest(now)
         self._learn(database, evening)
@@ -73,9 +73,10 @@ class Habits:
                 yield key, self._limit(compared, evening)
 
     def _comparable(self, key: SenderKey, evening: date) -> dict[date, SendingDay]:
-        """Return the same weekday of the last weeks if it always sent then, else the last seven days if it always did.
+        """Return past days that are comparable with this day: those on which the source or sender always sent.
 
-        Days before its first image do not count.
+        These are the same weekdays of the last four weeks (at least three, none before its first image), or else the
+        last seven days. If it did not send on all days of either group, the result is empty.
         """
         first = min(day for day, sent in self._days.items() if key in sent)
         weeks = [evening - timedelta(days=days) for days in _WEEKS if evening - timedelta(days=days) >= first]
@@ -91,7 +92,7 @@ class Habits:
         firsts = [day.first for day in days]
         spread = (max(firsts) - min(firsts)) / 2
         offsets = {self._utc_offset(day) for day in (*compared, evening, evening + timedelta(days=1))}
-        grace = _GRACE + (_HOUR if len(offsets) > 1 else timedelta(0))  # a sender may keep another local time
+        grace = _GRACE + (_HOUR if len(offsets) > 1 else timedelta(0))  # a clock changed; the sender's may not
         gap = max(2 * max(day.longest_gap for day in days), _GRACE)
         return SendingLimit(
             first_by=max(firsts) + spread + grace,

@@ -1,4 +1,4 @@
-"""Find models whose inputs or scores differ from those of the nights before."""
+"""Find models whose inputs or scores differ from those of earlier nights."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,30 +19,30 @@ REMEMBERED_NIGHTS = 14
 _FEWEST_NIGHTS = 5
 _FEWEST_IMAGES = 100
 _ERRORS = 5
-"""Standard errors by which a share may lie outside of what was seen before."""
+"""Number of standard errors by which a share may lie outside of its earlier range."""
 _MARGIN = 0.05
 _INPUTS = "inputs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NightShares:
-    """The images of one model in one night, and shares of them by name; the mean score is one of these."""
+    """The number of images of one model in one night, and their shares by name; one name is `mean score`."""
 
     images: int
     shares: Mapping[str, float]
     same_score: bool = False
-    """All results have the same score."""
+    """True if all results have the same score."""
 
 
 class ModelRanges:
-    """Compares the present night of each model with its last nights; each of these is read once."""
+    """Compares the present night of each model with its last nights; each earlier night is read once."""
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
         self._known: dict[date, Mapping[str, NightShares]] = {}
 
     def findings(self, database: Database, now: datetime) -> Iterator[Finding]:
-        """Yield a finding for each model of which a share or the mean score lies outside of its range."""
+        """Yield a finding for each model if a share of its images or its mean score is outside of its range."""
         evening = self._nights.latest(now)
         self._learn(database, evening)
         for model, tonight in _read(database, self._nights, evening).items():
@@ -51,7 +51,7 @@ class ModelRanges:
             earlier = [known[model] for known in self._known.values() if model in known]
             earlier = [night for night in earlier if night.images >= _FEWEST_IMAGES]
             if texts := list(_differences(tonight, earlier)):
-                of = "the images that no model takes" if model == _INPUTS else f"the results of {model}"
+                of = "the incoming images" if model == _INPUTS else f"the results of {model}"
                 text = f"{of} differ from those of the last nights: {'; '.join(texts[:3])}"
                 yield Finding(rule=AlarmRule.MODEL_RANGE, subject=model, text=text)
 
@@ -117,7 +117,7 @@ _RESULTS = (
     .join(bundles, bundles.c.id == work.c.bundle_id)
     .where(
         *_IN_TIME,
-        work.c.state.concat("") == State.DONE.value,  # an expression: the range of times leads the search
+        work.c.state.concat("") == State.DONE.value,  # an expression, so that SQLite searches by the times instead
         work.c.score.is_not(None),
     )
     .group_by(bundles.c.name, bundles.c.version, work.c.label)

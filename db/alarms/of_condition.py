@@ -1,4 +1,4 @@
-"""Turn what `nightread status` finds into findings of the rules."""
+"""Turn the problems that `nightread status` shows into findings of the rules of alarms."""
 
 import re
 from collections.abc import Container, Iterator
@@ -26,7 +26,7 @@ _RULES = {
 
 
 def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
-    """Yield a finding for each part that does not work, each pause, each unavailable source, each further problem."""
+    """Yield a finding for each part that does not work, each pause, each unavailable source and each other problem."""
     yield from _parts(condition)
     for pause in condition.left.pauses:
         yield from _pause(pause, condition.at)
@@ -44,12 +44,15 @@ def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
 
 
 def _subject(problem: ConditionProblem) -> str:
-    """Return the subject; that the night may be late and that it will be late is one alarm."""
+    """Return the subject. It is empty for `deadline`, so that "may be late" and "will be late" are one alarm."""
     return "" if problem.kind == "deadline" else problem.subject
 
 
 def _parts(condition: SystemCondition) -> Iterator[Finding]:
-    """Yield the parts that are out; the parts of a `nightread up` that is out are out with it."""
+    """Yield a finding for each part that restarts or does not work.
+
+    Parts that a `nightread up` starts have no finding of their own if this `nightread up` does not work itself.
+    """
     ups = [part for part in condition.parts if part.kind is PartKind.SUPERVISOR and part.state in _OUT]
     for part in condition.parts:
         if part.state is PartState.RESTARTED:
@@ -63,7 +66,7 @@ def _parts(condition: SystemCondition) -> Iterator[Finding]:
 
 
 def _is_started_by(up: Part, part: Part) -> bool:
-    """Return whether `nightread up` starts this part, which runs on its host; one that was never seen has no host."""
+    """Return whether this `nightread up` starts such parts, and the part runs on its host or was never seen."""
     if part.kind.value not in up.detail.get("parts", ()):
         return False
     host = re.escape(up.node or "")
@@ -88,7 +91,7 @@ def _pause(pause: Pause, now: datetime) -> Iterator[Finding]:
 
 
 def _unserved_sources(condition: SystemCondition, served: Container[str]) -> Iterator[Finding]:
-    """Yield the sources of the settings that have a problem and that no known part looks at."""
+    """Yield a finding for each source of the settings that has a problem and that no known part serves."""
     texts: dict[str, list[str]] = {}
     for problem in condition.problems:
         if problem.kind == "source" and problem.subject not in served:
@@ -105,5 +108,5 @@ def _source(source: Source, now: datetime) -> Iterator[Finding]:
         text = f"the source {source.name}: {'; '.join(refused)}"
         yield Finding(rule=AlarmRule.SENDERS_REFUSED, subject=source.name, text=text)
     if (source.report or {}).get("disk_short") or (source.report or {}).get("disk_low"):
-        text = f"the source {source.name} takes no more images soon, because a disk is nearly full"
+        text = f"the source {source.name} takes no images, or will soon take none, because a disk is nearly full"
         yield Finding(rule=AlarmRule.DISK, subject=source.name, text=text)

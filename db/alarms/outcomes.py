@@ -18,7 +18,7 @@ _BAD = frozenset(reason.value for reason in Reason if reason.fault is not Fault.
 
 
 def bad_outcomes(database: Database, settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each source of which too many outcomes of the last hour are defective or failed."""
+    """Yield a finding for each source with too many defective or failed outcomes in the last hour."""
     total, bad = Counter[str](), Counter[str]()
     worst: dict[str, Counter[str]] = {}
     with database.read() as connection:
@@ -31,8 +31,8 @@ def bad_outcomes(database: Database, settings: Settings, now: datetime) -> Itera
         if total[source] >= settings.alarm_bad_images and bad[source] >= settings.alarm_bad_share * total[source]:
             (reason, _), *_ = worst[source].most_common(1)
             text = (
-                f"{bad[source]:,} of the {total[source]:,} outcomes of the last hour of the source {source} are "
-                f"defective or failed, most of them with reason {reason}"
+                f"in the last hour, {bad[source]:,} of {total[source]:,} outcomes of the source {source} were "
+                f"defective or failed; the most frequent reason is {reason}"
             )
             yield Finding(rule=AlarmRule.BAD_OUTCOMES, subject=source, text=text)
 

@@ -17,7 +17,7 @@ from nightread.wording import counted
 def undelivered_reports(
     database: Database, settings: Settings, *, night_began_at: datetime, now: datetime
 ) -> Iterator[Finding]:
-    """Yield a finding for each destination with reports that wait for too long, or that failed since this night."""
+    """Yield a finding for each destination with reports that wait for too long, or have failed in this night."""
     waiting = (
         deliveries.c.state == DeliveryState.WAITING,
         deliveries.c.created_at < now - timedelta(minutes=settings.alarm_delivery_minutes),

@@ -1,4 +1,4 @@
-"""Read when each source and each sender sent in one day, which lasts from the start of a night to that of the next."""
+"""Read when each source and sender sent on one day: from the start of a night to the start of the next night."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -15,14 +15,14 @@ from nightread.nights import Nights
 from nightread.sources import API, ARCHIVES
 
 _LATEST_COMMIT = timedelta(minutes=10)
-"""An arrival is committed at most this long after its time."""
+"""An arrival is committed at most this long after its `arrived_at`."""
 SenderKey = tuple[str, str]
 """Name of the source, and AE title of the sender; the latter is empty for the source as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingDay:
-    """When a source or sender sent in one day, in local time since the start of the night."""
+    """When a source or sender sent on one day; `first` and `last` are in local time since the start of the night."""
 
     first: timedelta
     last: timedelta
@@ -37,13 +37,13 @@ class _Seen:
     longest_gap: timedelta = timedelta(0)
 
     def add(self, moment: datetime) -> None:
-        """Note an arrival, in the order of time."""
+        """Note an arrival, which must not be earlier than the arrival before."""
         self.longest_gap = max(self.longest_gap, moment - self.last)
         self.last = moment
 
 
 class SendingDays:
-    """Reads the days of one database. The day that is not over yet is read once: later calls read what is new."""
+    """Reads the days of one database. Of the present day, later calls read only what is new."""
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
@@ -52,7 +52,7 @@ class SendingDays:
         self._seen: dict[SenderKey, _Seen] = {}
 
     def past(self, database: Database, evening: date) -> Mapping[SenderKey, SendingDay]:
-        """Return when each source and sender sent in a day that is over."""
+        """Return when each source and sender sent on a day that is over."""
         start, end = self._bounds(evening)
         return self._days(start, _read(database, {}, start, end))
 
@@ -82,7 +82,7 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the difference in local time: senders follow it, also in the nights in which clocks change."""
+    """Return the difference in local time, because senders follow local time even when the clocks change."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 

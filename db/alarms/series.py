@@ -1,4 +1,4 @@
-"""Find series of which no result can be formed."""
+"""Find series that could not be formed."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Copy the whole database while it is in use, and put a copy back."""
+"""Copy the whole database while it is in use, and restore a copy."""

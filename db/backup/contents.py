@@ -1,4 +1,4 @@
-"""Describe what a copy of the database holds, so that it can be compared after it was put back."""
+"""Describe the contents of a copy of the database, so that a restored database can be compared with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from db.tables import instances
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseContents:
-    """What a database holds at one moment."""
+    """The contents of a database at one moment."""
 
     schema: str
     """Revision of the schema, such as `0015`."""
     rows: Mapping[str, int]
     """Number of rows by table."""
     site_keys: tuple[str, ...]
-    """Ids of the site keys with which patients are hashed: that of the latest image, and those of opt-outs."""
+    """Ids of the site keys with which the latest image and the opt-outs were hashed."""
 
 
 def read_contents(connection: Connection) -> DatabaseContents:
@@ -40,7 +40,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
 def site_keys(connection: Connection) -> tuple[str, ...]:
     """Return the ids of the site keys with which the latest image and the opt-outs were hashed."""
     found: set[str] = set()
-    if inspect(connection).has_table(opt_outs.name):  # older schemas have none
+    if inspect(connection).has_table(opt_outs.name):  # older schemas lack this table
         found.update(connection.execute(select(opt_outs.c.key_id).distinct()).scalars())
     has_key = instances.c.key_id.is_not(None)
     latest = select(instances.c.key_id).where(has_key).order_by(instances.c.id.desc()).limit(1)

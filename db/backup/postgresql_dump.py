@@ -1,4 +1,4 @@
-"""Dump a PostgreSQL database with pg_dump while it is in use, and put a dump back with pg_restore."""
+"""Dump a PostgreSQL database with pg_dump while it is in use, and restore a dump with pg_restore."""
 
 import shutil
 import subprocess
@@ -14,14 +14,14 @@ from nightread.environment import foreign_variables
 from nightread.errors import StopWork
 
 _LOCK_MILLISECONDS = 60_000
-"""pg_dump waits for a lock as long as this; only an upgrade of the schema holds one that it has to wait for."""
+"""Longest time for which pg_dump waits for a lock; only an upgrade of the schema holds a lock that blocks pg_dump."""
 _VERSION_NUMBER = 10_000
 
 
 def dump_postgresql(database: Database, sql_url: str, target: Path) -> DatabaseContents:
-    """Write a dump in the custom format of pg_dump to `target`; return what it holds.
+    """Write a dump in the custom format of pg_dump to `target`; return its contents.
 
-    The rows are counted in the snapshot of the dump. Writers do not wait. The password is passed by environment.
+    The rows are counted in the snapshot of the dump. Writers do not wait. The password is passed in the environment.
 
     Raises SQLAlchemyError, and StopWork if pg_dump is missing, is older than the server or fails.
     """
@@ -36,9 +36,9 @@ def dump_postgresql(database: Database, sql_url: str, target: Path) -> DatabaseC
 
 
 def restore_postgresql(sql_url: str, dump: Path) -> None:
-    """Put a dump into an empty database, in one transaction; the user of the URL becomes the owner.
+    """Restore a dump into an empty database, in one transaction; the user of the URL becomes the owner.
 
-    Raises StopWork if pg_restore is missing or fails; the database is then as empty as before.
+    Raises StopWork if pg_restore is missing or fails; then the database stays empty.
     """
     options = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
     _run([_find("pg_restore"), *options, str(dump)], sql_url)
@@ -75,7 +75,7 @@ def _require_version(program: str, connection: Connection) -> None:
 def _run(command: list[str], sql_url: str) -> None:
     """Run a program of PostgreSQL on the database of the URL.
 
-    What it writes may quote rows, so it is not shown. Raises StopWork if it fails.
+    The output of the program is not shown, because it may quote rows. Raises StopWork if the program fails.
     """
     conninfo, password = _connection(sql_url)
     environment = foreign_variables() | ({} if password is None else {"PGPASSWORD": password})
@@ -90,7 +90,7 @@ def _run(command: list[str], sql_url: str) -> None:
 
 
 def _connection(sql_url: str) -> tuple[str, str | None]:
-    """Return what libpq needs to connect, without the password, and the password."""
+    """Return the connection string for libpq without the password, and the password."""
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - an optional extra
 
     url = make_url(sql_url).set(drivername="postgresql+psycopg")

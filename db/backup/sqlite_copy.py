@@ -20,10 +20,10 @@ _PAGES = 4096
 def copy_sqlite(
     database: Database, target: Path, on_progress: Callable[[float], object] = lambda _share: None
 ) -> DatabaseContents:
-    """Write a copy of the database to the new file `target`, which only its owner can read; return what it holds.
+    """Write a copy of the database to the new file `target`, which only its owner can read; return its contents.
 
-    The copy is made by SQLite's online backup (https://sqlite.org/backup.html) within one read transaction. It holds
-    what was committed when it began, writers do not wait for it, and their commits do not restart it. The write-ahead
+    The copy is made by SQLite's online backup (https://sqlite.org/backup.html) within one read transaction. It contains
+    what was committed when it began. Writers do not wait for it, and their commits do not restart it. The write-ahead
     log grows meanwhile. `on_progress` is called with the share that is done, from 0 to 1.
 
     Raises FileExistsError, SQLAlchemyError, and StopWork if the database file is damaged.
@@ -38,7 +38,7 @@ def copy_sqlite(
 
 
 def inspect_sqlite(path: Path) -> DatabaseContents:
-    """Return what the file of a copy holds. Raises StopWork if it is damaged, SQLAlchemyError."""
+    """Return the contents of the file of a copy. Raises SQLAlchemyError, and StopWork if the file is damaged."""
     engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool, hide_parameters=True)
     with engine.connect() as connection:
         # Without a write-ahead log, the copy is one file.

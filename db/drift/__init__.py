@@ -1,1 +1,1 @@
-"""Count by bins what a night looked like, and compare it with the reference of its model (docs/drift.md)."""
+"""Count the results of each night in bins, and compare them with the reference of the model (docs/drift.md)."""

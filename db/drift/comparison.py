@@ -1,4 +1,4 @@
-"""Compare kept nights with the references in force, and keep the result."""
+"""Compare the stored counts of nights with the references in force, and store the comparisons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nightread.drift.judgement import DriftComparison, alarming, compare_night
 from nightread.nights import Nights
 
 _RUNNING = timedelta(days=7)
-"""The night before is the last one with results, at most so long ago: some sites send nothing at weekends."""
+"""The night before is the last night with results within this time: some sites send nothing at weekends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +27,10 @@ class NightDrift:
     bundle: BundleLabels
     images: int
     reference: StoredReference | None
-    """None: the bundle has none, so there is nothing to compare with."""
+    """None if the bundle has no reference; then there are no comparisons."""
     comparisons: Sequence[DriftComparison] = ()
     before: Sequence[DriftComparison] = ()
-    """Those of the night before."""
+    """The comparisons of the night before."""
 
     @property
     def model(self) -> str:
@@ -39,25 +39,28 @@ class NightDrift:
 
     @property
     def largest(self) -> DriftComparison:
-        """Return the largest difference in terms of its limit, judged ones first. Raises ValueError for none."""
+        """Return the comparison with the largest distance in proportion to its limit.
+
+        Comparisons that exceed their limit are preferred, then judged comparisons. Raises ValueError if there are none.
+        """
         return max(self.comparisons, key=lambda each: (each.exceeds, each.is_judged, each.distance / each.limit))
 
     @property
     def is_judged(self) -> bool:
-        """Return whether the reference has enough studies of any group of these images for an alarm."""
+        """Return whether the reference has enough studies for an alarm about at least one group of these images."""
         return any(each.is_judged for each in self.comparisons)
 
     @property
     def alarming(self) -> list[DriftComparison]:
-        """Return the differences that are an alarm, the largest first."""
+        """Return the comparisons that give alarm, the largest difference first."""
         return alarming(self.comparisons, self.before)
 
 
 def refresh_night(database: Database, nights: Nights, evening: date, *, again: bool = False) -> None:
-    """Count the results of a night if this was not done, or if there are more of them now, and compare it.
+    """Count the results of a night if it was not counted or has more results now; compare it and the night before.
 
-    With `again` they are counted in any case. Fewer results were purged: what was counted before stays. A night whose
-    reference was replaced is compared again from its counts.
+    With `again` the results are counted in any case. If there are fewer results now, some were purged, and the earlier
+    counts stay. A night whose reference was replaced is compared again from its counts.
     """
     since, until = period(nights, evening)
     counted = _counted(database, evening)
@@ -69,7 +72,7 @@ def refresh_night(database: Database, nights: Nights, evening: date, *, again: b
 
 
 def night_drift(database: Database, evening: date) -> list[NightDrift]:
-    """Return what is kept of a night, for each bundle with results in it."""
+    """Return the stored comparisons of a night for each bundle with results in this night."""
     references = references_in_force(database)
     found, before = _results(database, evening), _before(database, evening)
     earlier = {} if before is None else _results(database, before)
@@ -97,7 +100,7 @@ def _compare(database: Database, evening: date) -> None:
 
 
 def _keep_comparison(database: Database, result: Row[Any], night: BundleNight, reference: StoredReference) -> None:
-    """Compare a night, unless it is counted again meanwhile by another process, which compares it then."""
+    """Compare a night. If another process has counted it again meanwhile, leave the comparison to that process."""
     content = reference_content(database, reference.id)
     comparisons = compare_night(content, of_fields(night, content.fields))
     changed = (
@@ -121,7 +124,7 @@ def _results(database: Database, evening: date) -> dict[int, Row[Any]]:
 def _of_reference(
     results: dict[int, Row[Any]], bundle_id: int, references: dict[int, StoredReference]
 ) -> list[DriftComparison]:
-    """Return comparisons with the reference in force; those with an earlier one do not count."""
+    """Return the comparisons with the reference in force; comparisons with earlier references are left out."""
     row, reference = results.get(bundle_id), references.get(bundle_id)
     if row is None or reference is None or row.reference_id != reference.id:
         return []
@@ -135,7 +138,7 @@ def _counted(database: Database, evening: date) -> int:
 
 
 def _before(database: Database, evening: date) -> date | None:
-    """Return the last night with results before this one, if it is recent."""
+    """Return the last night with results before this night, if it lies within _RUNNING."""
     statement = select(func.max(drift_results.c.evening)).where(
         drift_results.c.evening < evening.isoformat(), drift_results.c.evening >= (evening - _RUNNING).isoformat()
     )

@@ -1,4 +1,4 @@
-"""Let one process at a time change what is kept of drift, on PostgreSQL; SQLite has one writer."""
+"""Let one transaction at a time change the tables of drift on PostgreSQL; SQLite has only one writer."""
 
 from sqlalchemy import Connection, text
 
@@ -7,6 +7,6 @@ _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 def lock_drift(connection: Connection) -> None:
-    """Wait for the other transaction: two that insert the same night or reference would break a unique key."""
+    """Wait for other holders of the lock: two inserts of the same night or reference would violate a unique key."""
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"key": _KEY})

@@ -1,4 +1,4 @@
-"""Keep what each night looked like, as numbers of images by bin, from the results of the night."""
+"""Count the results of each night by bin, and store the counts."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -16,19 +16,19 @@ from nightread.drift.reference import Stratum
 from nightread.nights import Nights
 
 FEWEST_KEPT = 5
-"""The numbers of fewer images would nearly be the images themselves, so they are not kept."""
+"""The counts of a stratum with fewer images are not stored, because they would nearly describe single images."""
 KEPT_NIGHTS = 400
 
 BundleNight = dict[Stratum, Counts]
 
 
 def period(nights: Nights, evening: date) -> tuple[datetime, datetime]:
-    """Return the begin of a night and that of the next one: results of the day between belong to the night."""
+    """Return the start of a night and the start of the next night; results of the day between belong to the night."""
     return nights.bounds(evening)[0], nights.bounds(evening + timedelta(days=1))[0]
 
 
 def results_in(database: Database, since: datetime, until: datetime) -> int:
-    """Count the results of a time."""
+    """Count the results from `since` to before `until`."""
     statement = (
         select(func.count())
         .select_from(work)
@@ -39,7 +39,7 @@ def results_in(database: Database, since: datetime, until: datetime) -> int:
 
 
 def keep_night(database: Database, nights: Nights, evening: date) -> None:
-    """Count the results of a night and replace what was kept of it. Nights before the last 400 are removed."""
+    """Count the results of a night and replace its stored counts. Nights more than 400 days older are removed."""
     since, until = period(nights, evening)
     found: dict[int, BundleNight] = {}
     for binned in binned_results(database, since=since, until=until):
@@ -77,7 +77,7 @@ def keep_night(database: Database, nights: Nights, evening: date) -> None:
 
 
 def kept_night(database: Database, evening: date) -> dict[int, BundleNight]:
-    """Return what was kept of a night, by bundle."""
+    """Return the stored counts of a night, by bundle id."""
     statement = select(drift_nights).where(drift_nights.c.evening == evening.isoformat())
     found: dict[int, BundleNight] = {}
     with database.read() as connection:
@@ -88,7 +88,7 @@ def kept_night(database: Database, evening: date) -> dict[int, BundleNight]:
 
 
 def of_fields(night: Mapping[Stratum, Counts], fields: tuple[str, ...]) -> BundleNight:
-    """Return the night with strata of these fields only: those that differ in another one are added up."""
+    """Return the night with strata of these fields only; strata that differ only in other fields are added up."""
     merged: BundleNight = {}
     for stratum, counts in night.items():
         _merge(merged, stratum.of_fields(fields), counts)
@@ -96,7 +96,7 @@ def of_fields(night: Mapping[Stratum, Counts], fields: tuple[str, ...]) -> Bundl
 
 
 def images_of(counts: Counts) -> int:
-    """Return the number of images."""
+    """Return the number of images of these counts."""
     return int(next(iter(counts.values())).sum())
 
 

@@ -1,4 +1,4 @@
-"""Read what the plots of drift show: the bins of a night beside those of the reference, and the last nights."""
+"""Read the data of drift plots: the bins of a night and of its reference, and the distances of the last nights."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class NightDistance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasurePlot:
-    """One measure of one group of images."""
+    """The plot of one measure for one group of images."""
 
     comparison: DriftComparison
     bins: Sequence[str]
@@ -35,7 +35,7 @@ class MeasurePlot:
     """Share of each bin in the images of the night."""
     reference: Sequence[float]
     history: Sequence[NightDistance]
-    """The last nights with results, the oldest first; the last one is this night."""
+    """The last nights with results, the oldest first, up to this night."""
 
 
 def measure_plots(database: Database, drift: NightDrift, chosen: Sequence[DriftComparison]) -> Iterator[MeasurePlot]:

@@ -1,4 +1,4 @@
-"""Keep the references of models: the validation part of the bundle, or a span of nights that a person chose."""
+"""Store the references of models: the validation part of the bundle, or a span of nights that a person chose."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class StoredReference:
 
     @property
     def name(self) -> str:
-        """Return what it is, for people."""
+        """Return a name of the reference for people."""
         if self.first_evening is None or self.last_evening is None:
             return "validation part of the bundle"
         return f"nights {self.first_evening} to {self.last_evening}"
@@ -65,9 +65,9 @@ def reference_content(database: Database, reference_id: int) -> DriftReference:
 def reference_of_nights(
     database: Database, nights: Nights, bundle_id: int, first: date, last: date
 ) -> DriftReference | None:
-    """Return the results of a bundle in a span of nights as a reference; None if there are none.
+    """Return the results of a bundle in a span of nights as a reference; None if the database has no such results.
 
-    The results must still be in the database; those of purged images are not.
+    Results of purged images are no longer in the database.
     """
     since, until = period(nights, first)[0], period(nights, last)[1]
     parts = list(binned_results(database, since=since, until=until, bundle_id=bundle_id, with_studies=True))
@@ -91,7 +91,7 @@ def set_reference(
     actor: str,
     now: datetime,
 ) -> None:
-    """Compare a bundle with this reference from now on; the audit table says who chose it."""
+    """Make this the reference in force of a bundle; the audit table says who chose it."""
 
     def transaction(connection: Connection) -> None:
         lock_drift(connection)
@@ -106,7 +106,7 @@ def set_reference(
 
 
 def offer_reference(database: Database, bundle_id: int, content: Mapping[str, Any], *, now: datetime) -> None:
-    """Take the reference that a bundle brought along, unless the bundle ever had one here.
+    """Store the reference that a bundle contains, unless the bundle has ever had a reference in this database.
 
     Raises ValueError, KeyError or TypeError for content that is no reference.
     """
@@ -122,7 +122,7 @@ def offer_reference(database: Database, bundle_id: int, content: Mapping[str, An
 
 
 def take_offered(database: Database, bundle_id: int, *, actor: str, now: datetime) -> bool:
-    """Compare a bundle again with the reference that it brought along. Returns False if it brought none."""
+    """Put the reference that the bundle contained in force again. Returns False if the bundle contained none."""
     statement = (
         select(drift_references.c.content)
         .where(drift_references.c.bundle_id == bundle_id, drift_references.c.kind == ReferenceKind.VALIDATION.value)

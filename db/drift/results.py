@@ -1,4 +1,4 @@
-"""Read results of a time and sort them into bins; an image takes a few microseconds (`python -m benchmarks.drift`)."""
+"""Read results of a time range and sort them into bins; one image takes a few us (`python -m benchmarks.drift`)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from nightread.drift.measures import Codes, DriftMeasures, HeaderValues, ResultV
 from nightread.drift.reference import Stratum
 
 _PART = 20_000
-"""Images that are sorted at once; those that were recorded together stay together."""
+"""Number of results that are sorted at once; results that were recorded together stay together."""
 _GROUPS = 20
-"""Groups that are fetched at once, each of the images that were recorded together, usually up to 1,024."""
+"""Number of groups that are fetched at once; results that were recorded together (mostly up to 1,024) are a group."""
 _FIELD, _SUBFIELD = "\x1f", "\x1e"
-"""No header value and no label contains them: imaging.facts and models.postprocessing see to it."""
+"""No header value and no label contains these characters: imaging.facts and models.postprocessing ensure this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class BinnedResults:
 def binned_results(
     database: Database, *, since: datetime, until: datetime, bundle_id: int | None = None, with_studies: bool = False
 ) -> Iterator[BinnedResults]:
-    """Yield the results of a time in parts; of all bundles, or of one."""
+    """Yield the results from `since` to before `until` in parts, for all bundles or for one."""
     width, statement = _results(with_studies=with_studies)
     if bundle_id is not None:
         statement = statement.where(work.c.bundle_id == bundle_id)
@@ -64,7 +64,7 @@ def measures_of(bundle: BundleLabels) -> DriftMeasures:
 
 
 def _parts(connection: Connection, statement: Select[int, str], named: Mapping[str, datetime]) -> Iterator[str]:
-    """Yield the fields of all results, of about 20,000 at a time, as one text."""
+    """Yield the fields of all results as texts; each text has about 20,000 results."""
     texts: list[str] = []
     images = 0
     for number, text in connection.execute(statement, named, execution_options={"yield_per": _GROUPS}):
@@ -78,7 +78,7 @@ def _parts(connection: Connection, statement: Select[int, str], named: Mapping[s
 
 
 def _by_bundle(columns: Sequence[Sequence[str]]) -> Iterator[tuple[int, *tuple[Sequence[str], ...]]]:
-    """Yield the columns of the results of each bundle, whose id is the first column."""
+    """Yield each bundle id with the columns of its results; the first of `columns` has the bundle ids."""
     ids, *others = columns
     present = sorted(set(ids))
     if len(present) == 1:
@@ -127,19 +127,19 @@ def _header_values(fields: Sequence[Sequence[str]]) -> HeaderValues:
 
 
 def _scores(texts: Sequence[str], labels: int) -> NDArray[np.float64]:
-    """Return (images, labels)."""
+    """Return the scores in the shape (images, labels)."""
     rows = _numbers(texts, "[" + ",".join(["0"] * labels) + "]")
     return np.array(rows, np.float64).reshape(len(texts), labels)
 
 
 def _numbers(texts: Sequence[str], empty: str) -> list[Any]:
-    """Parse JSON texts, which is faster for all of them together; an empty one stands for `empty`."""
+    """Parse all JSON texts at once, which is faster than one by one; an empty text is parsed as `empty`."""
     found: list[Any] = from_json(f"[{','.join([text or empty for text in texts])}]")
     return found
 
 
 class _Joined(FunctionElement[str]):
-    """Several columns as one text, as a template says; with nothing for a null."""
+    """A function of SQL that joins columns to one text by a template; NULL becomes an empty text."""
 
     inherit_cache = True
     type = Text()
@@ -156,11 +156,11 @@ def _format(element: _Joined, compiler: SQLCompiler, **options: Any) -> str:
 
 
 IS_RESULT = (
-    work.c.state.concat("") == State.DONE.value,  # an expression: the range of times leads the search
+    work.c.state.concat("") == State.DONE.value,  # an expression, so that SQLite searches by the times instead
     work.c.score.is_not(None),
-    work.c.priority < RERUN,  # a re-run concerns images of any night
+    work.c.priority < RERUN,  # a re-run may analyse images of any night
 )
-"""The conditions of a result that counts in the night in which it was recorded."""
+"""The conditions under which a result counts in the night in which it was recorded."""
 _HEADER = (
     instances.c.modality,
     instances.c.device_model,
@@ -175,9 +175,10 @@ _OTHERS = (work.c.label, cast(work.c.scores, Text), work.c.intensities)
 
 
 def _results(*, with_studies: bool) -> tuple[int, Select[int, str]]:
-    """Return the number of fields of a result, and the query of number and fields of those that were recorded together.
+    """Return the number of fields of a result, and a query with one row per group of results recorded together.
 
-    To fetch a row for each result takes longer than all the rest; and an index has the order of these groups.
+    A row has the number of results and their joined fields. Fetching a row per result would take longer than all other
+    steps; and an index has the order of these groups.
     """
     others = (*_OTHERS, instances.c.study_instance_uid) if with_studies else _OTHERS
     fields = ("%s", _SUBFIELD.join(["%s"] * len(_HEADER)), *["%s"] * len(others))

@@ -1,6 +1,7 @@
 """Provide the ledger, the only writer of work: register, dispatch, claim, record, sweep (docs/ledger.md).
 
-`__init__.pyi` lists the names and their modules; each is imported when it is first used (nightread.lazy_exports).
+`__init__.pyi` lists the names and their modules; a module is imported when a name of it is first used
+(nightread.lazy_exports).
 """
 
 from nightread.lazy_exports import export_lazily

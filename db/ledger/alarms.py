@@ -16,15 +16,15 @@ from nightread.alarm_rules import TIMINGS, AlarmRule
 from nightread.plain_text import visible
 
 FORGET_PENDING_AFTER = timedelta(minutes=10)
-"""A condition that was not checked for this long, because the watchdog did not run, counts as a new one."""
+"""If the watchdog did not run for this long, a condition whose alarm is not open yet counts as new."""
 PENDING_GAP = timedelta(minutes=1)
-"""A condition that is gone for less than this, before anybody was told of it, counts as lasting: a worker that cannot
-load its model is alive for a second at each of its starts."""
+"""A condition whose alarm is not open yet may disappear for less than this time and still count as continuous: a worker
+that cannot load its model is alive for a second at each start."""
 LONGEST_SILENCE = timedelta(days=31)
 
 
 class AlarmEvent(StrEnum):
-    """What happened to an alarm that the channels are told of."""
+    """A change of an alarm; the channels get a notice of each change."""
 
     OPENED = "opened"
     REPEATED = "repeated"
@@ -33,22 +33,22 @@ class AlarmEvent(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One condition that a rule found now."""
+    """One condition that a rule finds now."""
 
     rule: AlarmRule
     subject: str
-    """The part, source, sender, destination or model that it is about; empty if there is only one."""
+    """The part, source, sender, destination or model concerned; empty if the rule has only one subject."""
     text: str
-    """A sentence for people, without a full stop and without any word of a patient."""
+    """A sentence for people, without a full stop; it identifies no patient."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alarm:
-    """One alarm, as the database has it."""
+    """One row of the table `alarms`."""
 
     id: int
     rule: str
-    """The word of an AlarmRule; a newer release may have more of them."""
+    """The value of an AlarmRule, or of a rule that only a newer release has."""
     subject: str
     night: str
     text: str
@@ -68,12 +68,12 @@ class Alarm:
         return cls(**row._mapping)  # noqa: SLF001 - public in SQLAlchemy
 
     def is_silent(self, now: datetime) -> bool:
-        """Return whether a person silenced it until a later time."""
+        """Return whether a person silenced the alarm until a time after `now`."""
         return self.silenced_until is not None and self.silenced_until > now
 
 
 Notices = Callable[[AlarmEvent, Alarm], Iterable[tuple[str, Mapping[str, Any]]]]
-"""Returns the name of each channel that is told, and what it is told."""
+"""Returns the notices of an event: for each, the name of the channel and the body."""
 
 
 def note_findings(
@@ -88,9 +88,9 @@ def note_findings(
 ) -> list[tuple[AlarmEvent, Alarm]]:
     """Open, keep or close alarms, and write the notices for the channels, in one transaction.
 
-    `findings` is everything that is wrong now; alarms of the `unchecked` rules stay as they are. Alarms that are open
-    for longer than `repeat_after` since their last notice, and not acknowledged, are repeated. If two watchdogs run at
-    the same time, each alarm is still opened and sent once.
+    `findings` are all conditions that hold now; alarms of the `unchecked` rules stay as they are. An open alarm that
+    nobody acknowledged is repeated when its last notice is older than `repeat_after`. If two watchdogs run at the same
+    time, each alarm is still opened and sent once. Returns the events for which notices were written.
     """
     found = {(finding.rule.value, finding.subject[:SUBJECT_LENGTH]): finding for finding in findings}
 
@@ -113,20 +113,23 @@ def note_findings(
 
 
 def acknowledge(database: Database, ids: Sequence[int], *, actor: str, now: datetime) -> list[int]:
-    """Note that a person knows of these alarms, so that they are not repeated; returns those that changed."""
+    """Note that a person knows of these alarms, so that they are not repeated. Returns the ids of changed alarms."""
     values = {"acknowledged_at": now, "acknowledged_by": actor}
     return _change(database, ids, "alarm.acknowledge", values, {}, actor=actor, now=now)
 
 
 def silence(database: Database, ids: Sequence[int], *, until: datetime, actor: str, now: datetime) -> list[int]:
-    """Send nothing about these alarms until a time, even if they close and open again; returns those that changed."""
+    """Send no notices of these alarms until a time, even if they close and open again. Returns changed ids."""
     values = {"silenced_until": until, "silenced_by": actor}
     detail = {"until": until.isoformat()}
     return _change(database, ids, "alarm.silence", values, detail, actor=actor, now=now)
 
 
 def remove_old_alarms(database: Database, *, before: datetime) -> int:
-    """Remove alarms that were closed before a time, and notices that were written before it; return the alarms."""
+    """Remove alarms that closed before a time, with their notices, and older notices of rules on results.
+
+    Returns the number of removed alarms.
+    """
 
     def transaction(connection: Connection) -> int:
         old = select(alarms.c.id).where(alarms.c.closed_at < before)
@@ -144,14 +147,14 @@ def write_notices(
     alarm_id: int | None,
     now: datetime,
 ) -> None:
-    """Write messages for channels, which db.ledger.notices hands out."""
+    """Store messages for channels; db.ledger.notices returns them to the process that sends them."""
     for channel, body in messages:
         values = {"channel": channel, "body": dict(body), "created_at": now, "not_before": now, "attempts": 0}
         connection.execute(insert(notices).values(alarm_id=alarm_id, **values))
 
 
 def _open_alarms(connection: Connection, now: datetime) -> list[Alarm]:
-    """Return all alarms that are not closed; times after `now` were written before the clock was set back."""
+    """Return all alarms that are not closed. Times after `now`, from before the clock was set back, become `now`."""
     return [_not_after(Alarm.from_row(row), now) for row in connection.execute(_OPEN)]
 
 
@@ -168,7 +171,7 @@ def _not_after(alarm: Alarm, now: datetime) -> Alarm:
 
 
 def _insert(connection: Connection, key: tuple[str, str], finding: Finding, night: date, now: datetime) -> Alarm | None:
-    """Insert an alarm that nobody was told of yet; return None if another watchdog did so at the same moment."""
+    """Insert an alarm that is not open yet; return None if another watchdog inserted it at the same moment."""
     rule, subject = key
     before = connection.execute(_SILENCED, {"r": rule, "s": subject, "now": now}).one_or_none()
     row = {
@@ -212,7 +215,7 @@ def _keep(
 
 
 def _is_due(alarm: Alarm, now: datetime, repeat_after: timedelta | None) -> bool:
-    """Return whether it is told again: also one that opened while it was silenced, when that time is over."""
+    """Return whether an open alarm needs a notice; if it opened while silenced, it needs one after the silence."""
     if alarm.acknowledged_at is not None or alarm.is_silent(now):
         return False
     if alarm.notified_at is None:
@@ -221,20 +224,20 @@ def _is_due(alarm: Alarm, now: datetime, repeat_after: timedelta | None) -> bool
 
 
 def _end(connection: Connection, alarm: Alarm, now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
-    """Close an alarm whose condition is gone for long enough; remove one that nobody was told of."""
+    """Close an alarm whose condition is gone for long enough; remove the alarm if it never opened."""
     timing = TIMINGS.get(AlarmRule(alarm.rule)) if alarm.rule in _RULES else None
     if timing is None:
         return []
     this = alarms.c.id == alarm.id
     if now - alarm.last_seen_at < (PENDING_GAP if alarm.opened_at is None else timing.clear_after):
-        # A time after `now` was written before the clock was set back.
+        # This replaces a time after `now`, which was written before the clock was set back.
         connection.execute(update(alarms).where(this).values(last_seen_at=alarm.last_seen_at))
         return []
     if alarm.opened_at is None:
         connection.execute(delete(alarms).where(this))
         return []
     connection.execute(update(alarms).where(this).values(closed_at=now))
-    was_told = alarm.notified_at is not None  # it may have opened, and ended, while it was silenced
+    was_told = alarm.notified_at is not None  # false if it opened and ended while it was silenced
     return [(AlarmEvent.CLOSED, replace(alarm, closed_at=now))] if was_told else []
 
 

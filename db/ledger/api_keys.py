@@ -1,4 +1,4 @@
-"""Add, revoke and touch keys of the HTTP API; each addition and revocation has a row of `audit`."""
+"""Add and revoke keys of the HTTP API, each with a row of `audit`, and store when keys were last used."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ def add_api_key(
     actor: str,
     now: datetime,
 ) -> bool:
-    """Store a key by the hash of its token. Returns False if a key of this name exists that is not revoked."""
+    """Store a key with the hash of its token. Returns False if an unrevoked key of this name exists."""
 
     def transaction(connection: Connection) -> bool:
         if connection.execute(_OF_NAME, {"named": name}).first():
@@ -36,7 +36,7 @@ def add_api_key(
 
 
 def revoke_api_key(database: Database, name: str, *, actor: str, now: datetime) -> bool:
-    """Revoke the key of this name. Returns False if there is none, or it is revoked already."""
+    """Revoke the key of this name. Returns False if no unrevoked key has this name."""
 
     def transaction(connection: Connection) -> bool:
         if not connection.execute(_REVOKE, {"named": name, "now": now}).rowcount:
@@ -48,7 +48,7 @@ def revoke_api_key(database: Database, name: str, *, actor: str, now: datetime) 
 
 
 def note_api_key_uses(database: Database, used: Mapping[int, datetime]) -> None:
-    """Store when keys were last used, by id."""
+    """Store when keys were last used; `used` has the time of each key by its id."""
     rows = [(key_id, moment) for key_id, moment in used.items()]
     database.write(lambda connection: execute_many(connection, _TOUCH, ("key", "moment"), rows))
 

@@ -25,8 +25,8 @@ def register(
     """Insert each new arrival with its first row of work, in one transaction.
 
     An arrival with the same source, place, size and time is known and is ignored. If a file changed while its image
-    was unfinished, the row becomes `received` again, describes the newer file, and has no attempts. If a file
-    changed after its outcome, it is a new arrival, and the earlier one is marked as replaced.
+    was unfinished, its row becomes `received` again and describes the newer file, and its attempts become 0. If a file
+    changed after its outcome, it is a new arrival, and the earlier arrival is marked as replaced.
     """
     return database.write_bulk(
         lambda connection: register_within(
@@ -44,7 +44,7 @@ def register_within(
     now: datetime,
     senders: Mapping[CallingEntity | None, int] = {},
 ) -> Registered:
-    """Register arrivals as part of the caller's transaction. `senders` has the id of each known sender."""
+    """Register arrivals as part of the caller's transaction. `senders` maps each sender to its id."""
     by_key = {uri_key(arrival.uri): arrival for arrival in arrivals}
     present = _compare(connection, source_id, by_key)
     unfinished = present.unfinished
@@ -64,19 +64,19 @@ def uri_key(uri: str) -> str:
 
 @dataclass(kw_only=True, slots=True)
 class _Present:
-    """What the database has at the places of some arrivals, by key."""
+    """The rows that the database has at the places of some arrivals, by `uri_key`."""
 
     known: set[str] = field(default_factory=set)
     """Keys of arrivals that are in the database already."""
     unfinished: dict[str, int] = field(default_factory=dict)
-    """Unfinished instances of arrivals that changed; of several at one place, the newest one that was not replaced."""
+    """Unfinished instance of each arrival that changed; if a place has several, the newest that was not replaced."""
     final: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """Instances with an outcome that describe other files."""
+    """Instances with an outcome, but with another size or time than the arrival."""
     returned: list[int] = field(default_factory=list)
     """Known instances that were replaced, and whose file is there again."""
 
     def replaced(self, key: str) -> list[int]:
-        """Return the instances that a new arrival replaces; an unfinished one has an outcome by now."""
+        """Return the instances that a new arrival replaces. An instance in `unfinished` got its outcome meanwhile."""
         return [*self.final.get(key, ()), *([self.unfinished[key]] if key in self.unfinished else [])]
 
 

@@ -1,4 +1,4 @@
-"""Write an entry to the audit table for something that changed no row of work."""
+"""Write an entry to the audit table for an action that changed no row of work."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +10,6 @@ from db.tables import audit
 
 
 def write_entry(database: Database, action: str, detail: Mapping[str, object], *, actor: str, now: datetime) -> None:
-    """Write one entry. `detail` holds ids, keys and numbers; `image` or `images` name the images that it is about."""
+    """Write one entry. `detail` has ids, keys and numbers; its keys `image` and `images` name the images concerned."""
     values = {"at": now, "actor": actor, "action": action, "detail": dict(detail)}
     database.write(lambda connection: connection.execute(insert(audit).values(**values)))

@@ -1,4 +1,4 @@
-"""Register bundles, check that outcomes name registered ones, and compute the suspicion of their results."""
+"""Register bundles, check that outcomes name registered bundles, and compute the suspicion of their results."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,8 +28,8 @@ def register_bundle(  # noqa: PLR0913 - one per column
 ) -> int:
     """Return the id of the bundle with this digest; insert the bundle if it is new.
 
-    The digest does not cover the codes of labels: those of a known bundle are replaced if they differ. With `codes`
-    None they stay. With `of_series`, the images that it analyses make series, also if the bundle is known.
+    The digest does not cover the codes of labels: `codes` replaces the stored codes of a known bundle, and None keeps
+    them. `of_series` marks a new or known bundle as a bundle of unit `series`.
     """
     named = None if codes is None else label_codes_to_json(codes)
     row = {
@@ -62,7 +62,7 @@ class RegisteredBundle(NamedTuple):
     normal_position: int | None
     """Position of the normal label among the scores; None if it has no score of its own."""
     of_series: bool = False
-    """Whether the images that it analyses make series."""
+    """True for a bundle of unit `series`."""
 
     def suspicion(self, scores: Sequence[float] | None) -> float | None:
         """Return what models.postprocessing.Postprocessing.suspicion returns; None without scores or normal label."""

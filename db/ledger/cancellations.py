@@ -15,10 +15,10 @@ _IMAGES_AT_ONCE = 1000
 
 
 def cancel(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> list[int]:
-    """Reject those images that wait, with the reason `cancelled`; rows of `audit` say who did it.
+    """Reject the images that no worker has claimed yet, with the reason `cancelled`; rows of `audit` name the actor.
 
-    One transaction per 1,000 images. Returns the ids of the cancelled images, in their order. Images with which a
-    worker has begun, and images with an outcome, stay as they are. `retry` takes a cancelled image up again.
+    Each 1,000 images are one transaction. Returns the ids of the cancelled images in ascending order. Images that a
+    worker has claimed, and images with an outcome, stay as they are. `retry` makes a cancelled image `received` again.
     """
     cancelled: list[int] = []
     for start in range(0, len(image_ids), _IMAGES_AT_ONCE):

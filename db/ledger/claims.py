@@ -20,7 +20,8 @@ def claim(
 ) -> list[Claimed]:
     """Take over a batch: its `queued` images become `running`, each with one more attempt and a lease.
 
-    A second delivery of the batch gets an empty list. So does a batch that lost its images; that batch is closed.
+    Returns the claimed images. A second delivery of the message claims none. If the batch has lost its images, it is
+    closed and none are claimed either.
     """
 
     def transaction(connection: Connection) -> list[Claimed]:
@@ -33,12 +34,12 @@ def claim(
         rows = connection.execute(_CLAIMED, {"batch": batch_id}).all()
         return [Claimed(*row) for row in rows]
 
-    # This waits for the disk: if a crash of the server undid it, a worker would record images that are `queued`.
+    # This commit waits for the disk: if a crash undid the claim, the worker would record images that are `queued`.
     return database.write_bulk(transaction)
 
 
 def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime) -> int:
-    """Prolong the lease after progress. Returns the number of images still held; 0 if they were taken back."""
+    """Prolong the lease of a batch after progress. Returns the number of images held; 0 if they were taken back."""
     return database.write(
         lambda connection: connection.execute(_RENEW, {"batch": batch_id, "until": now + lease}).rowcount
     )
@@ -157,7 +158,7 @@ SELECT_CLAIMED: Select[Any] = (
     .join(instances, instances.c.id == work.c.instance_id)
     .join(sources, sources.c.id == instances.c.source_id)
 )
-"""Selects the fields of Claimed, of all work."""
+"""Selects the fields of Claimed for all rows of work."""
 _CLAIMED = SELECT_CLAIMED.where(_OF_BATCH, in_state(State.RUNNING)).order_by(work.c.id)
 
 _RENEW = update(work).where(_OF_BATCH, in_state(State.RUNNING)).values(lease_until=bindparam("until"))

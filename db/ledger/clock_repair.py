@@ -10,14 +10,14 @@ from db.store_tables import pauses
 from db.tables import IN_BATCH, State, batches, in_state, work, workers
 
 _SKEW = timedelta(seconds=60)
-"""The largest accepted difference between the clocks of hosts."""
+"""Times less than this in the future stay: the clocks of hosts may differ a little."""
 
 
 def clamp_future_times(database: Database, *, lease: timedelta, longest_wait: timedelta, now: datetime) -> int:
     """Replace times that are too far in the future. Returns the number of repaired rows.
 
     A lease that ends more than two leases from now becomes one lease from now. A retry pause longer than `longest_wait`
-    becomes `longest_wait`. Heartbeats, unclaimed batches and pauses with a time in the future get the time `now`.
+    becomes `longest_wait`. Future times of workers' heartbeats, unclaimed batches and pauses become `now`.
     """
     bounds = {
         "now": now,

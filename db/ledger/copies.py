@@ -1,4 +1,4 @@
-"""Remember which other sources sent the bytes of an image or archive: these results are theirs as well."""
+"""Store which other sources and senders sent the bytes of an image or archive: its results count for all of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def _place(row: Row[Any]) -> tuple[int, int | None, int | None]:
 
 
 def _add(connection: Connection, foreign: Mapping[int, Row[Any]]) -> set[int]:
-    """Insert the origins that are new, given the original of each duplicate. Returns the originals that got one."""
+    """Insert new origins; `foreign` has the original of each duplicate. Returns the originals with a new origin."""
     originals = {row.id for row in foreign.values()}
     ids = sorted(originals | foreign.keys())
     origins = {

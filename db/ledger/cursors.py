@@ -16,7 +16,7 @@ Cursor = Mapping[str, Any]
 
 
 def cursor_of(database: Database, source_id: int) -> Cursor | None:
-    """Return the last cursor of this source; None for a source that was never read."""
+    """Return the latest cursor of this source; None if the source was never read."""
     with database.read() as connection:
         cursor: Cursor | None = connection.execute(_CURSOR, {"source": source_id}).scalar()
     return cursor
@@ -33,8 +33,8 @@ def register_and_move(
 ) -> Registered:
     """Register arrivals and move the source's cursor behind them, in one transaction.
 
-    If the process dies, either both are stored or neither is. A database that is restored from a backup also restores
-    the cursor of that time, and the store is read again from there.
+    If the process dies, either both are stored or neither is. A backup of the database contains the cursor of its
+    time: after a restore, the store is read again from there.
     """
 
     def transaction(connection: Connection) -> Registered:

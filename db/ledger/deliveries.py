@@ -26,9 +26,9 @@ def draft_delivery(
     """Return the delivery to send now and its revision number, from 1; None if nothing is to be sent.
 
     A delivered report is not sent again with the same content. A failed report with the same content is sent again,
-    as a revision, only if `again` is set. A waiting delivery with other content gets the new content, unless its
-    destination may already have it: then it fails as `overtaken`, and a revision follows. If several senders call this
-    at the same time, one inserts the row and the others get the same row.
+    as a revision, only if `again` is set. A waiting delivery with other content gets the new content. If its
+    destination may already have the old content, the delivery fails as `overtaken` instead, and a revision follows. A
+    delivery that is being sent stays as it is. If several senders call this at the same time, all get the same row.
     """
 
     def transaction(connection: Connection) -> tuple[Delivery, int] | None:
@@ -62,9 +62,9 @@ def draft_delivery(
 
 
 def claim_delivery(database: Database, delivery: Delivery, *, until: datetime, at_once: bool, now: datetime) -> bool:
-    """Claim a delivery until `until`. Returns False if another process claimed it since, or it is not due.
+    """Claim a delivery until `until`. Returns False if another process has claimed or changed it, or it is not due.
 
-    With `at_once` it is due regardless of the pause after its last attempt.
+    With `at_once` the pause after a failed attempt is ignored.
     """
     values = {
         "which": delivery.id,
@@ -96,8 +96,8 @@ def postpone_delivery(
 def hold_deliveries(database: Database, destination: str, *, reason: str, detail: str, now: datetime) -> None:
     """Store why nothing can be sent to a destination now, and restart the time limit of its waiting reports.
 
-    The limit (`retry_patience_seconds`) counts from `created_at`, which is set to `now`. A report that the destination
-    may already have keeps this time, because the time is part of its content.
+    The limit (`retry_patience_seconds`) counts from `created_at`, which becomes `now`. Reports that the destination may
+    already have stay unchanged, because `created_at` is part of their content.
     """
     values = {"reason": reason, "detail": detail[:_DETAIL_LENGTH], "created_at": now}
     waiting = update(deliveries).where(
@@ -111,7 +111,7 @@ def hold_deliveries(database: Database, destination: str, *, reason: str, detail
 def end_delivery(
     database: Database, delivery_id: int, state: DeliveryState, *, reason: str | None, detail: str | None, now: datetime
 ) -> None:
-    """End a delivery as delivered or failed. A success that comes after a failure still counts as delivered."""
+    """End a delivery as delivered or failed. A failed delivery can still become delivered, but not the reverse."""
     values = {"state": state, "reason": reason, "detail": detail and detail[:_DETAIL_LENGTH], "finished_at": now}
     statement = update(deliveries).where(deliveries.c.id == delivery_id).values(**values, not_before=None)
     if state is not DeliveryState.DELIVERED:
@@ -120,7 +120,7 @@ def end_delivery(
 
 
 def _lock(connection: Connection, study_instance_uid: str, destination: str) -> None:
-    """Lock this delivery, so that only one process on any host drafts it; SQLite has only one writer."""
+    """Lock this study and destination on PostgreSQL, so that one process at a time drafts; SQLite has one writer."""
     if connection.dialect.name == "postgresql":
         name = func.hashtextextended(f"{study_instance_uid}|{destination}", _LOCK_SEED)
         connection.execute(select(func.pg_advisory_xact_lock(name)))

@@ -13,10 +13,10 @@ from db.store_tables import expected
 
 
 def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> None:
-    """Store the latest number of each study, source and kind of reporter, but the highest of numbers from headers.
+    """Store the latest number by study, source and kind of reporter; of numbers from headers, store the highest.
 
-    An image may have been copied before others were added to its study, and images arrive in any order.
-    `reported_at` changes only when the number changes, because a store may be listed many times.
+    A header may have been written before images were added to its study, and images arrive in any order.
+    `reported_at` changes only when the number changes, because a store reports the same number many times.
     """
     if rows:
         database.write(lambda connection: expect_within(connection, rows, now=now))

@@ -13,9 +13,10 @@ _SHA256_LENGTH = 64
 
 
 def has_former_contents(database: Database) -> bool:
-    """Return whether any result belongs to a SHA-256.
+    """Return whether any content with a result is identified by its SHA-256.
 
-    Reads both ends of the primary key: all BLAKE3-256 begin alike, so a SHA-256 is before or after them.
+    Reads only the smallest and the largest key. All BLAKE3-256 have the same prefix, so if any key is a SHA-256, one of
+    these two is a SHA-256.
     """
     with database.read() as connection:
         ends = connection.execute(_ENDS).one()
@@ -23,13 +24,13 @@ def has_former_contents(database: Database) -> bool:
 
 
 def former_uids(database: Database, uids: Iterable[str]) -> set[str]:
-    """Return which of these SOP Instance UIDs belong to images that are identified by a SHA-256."""
+    """Return those of these SOP Instance UIDs that belong to images identified by a SHA-256."""
     with database.read() as connection:
         return {row.sop_instance_uid for row in execute_in_chunks(connection, _UIDS, "uids", uids)}
 
 
 def former_contents(database: Database, hashes: Iterable[str]) -> set[str]:
-    """Return which of these SHA-256 identify an image, with or without a result."""
+    """Return those of these SHA-256 that identify an image, with or without a result."""
     with database.read() as connection:
         return {row.content for row in execute_in_chunks(connection, _KNOWN, "hashes", hashes)}
 

@@ -1,4 +1,4 @@
-"""Store ground truth: labels that are known after the analysis."""
+"""Store ground truth: labels that become known after the analysis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class GroundTruth:
 
 
 def save_ground_truth(database: Database, known: Iterable[GroundTruth], *, actor: str, now: datetime) -> int:
-    """Store ground truth, and replace everything that was known of the same keys. Returns the number of keys."""
+    """Store ground truth; it replaces all earlier labels of the same keys. Returns the number of keys."""
     rows = {
         (truth.subject, truth.key, truth.label): {
             "subject": truth.subject,

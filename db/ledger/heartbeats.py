@@ -1,4 +1,4 @@
-"""Store the heartbeats of all parts but the workers, whose heartbeats are in db.ledger.workers."""
+"""Store the heartbeats of all parts except workers; db.ledger.workers stores theirs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from db.tables import audit, workers
 HEARTBEAT_SECONDS = 10.0
 """Interval of the heartbeats."""
 FORGOTTEN_AFTER = timedelta(days=7)
-"""A part that was not seen for this long counts as removed."""
+"""A part without a heartbeat for this long counts as removed."""
 FORGET_AFTER = timedelta(seconds=60)
-"""A part that was seen since then may be alive, and a person cannot make nightread forget it."""
+"""A part with a heartbeat younger than this may be alive, so a person cannot remove its row."""
 
 
 class PartKind(StrEnum):
@@ -38,18 +38,18 @@ class PartKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Heartbeat:
-    """What one heartbeat of a part says."""
+    """One heartbeat of a part."""
 
     part: PartKind
     node: str
-    """Host of the part, and a digest of what it serves if a host may have several."""
+    """Host of the part; a digest of what the part serves follows if a host may have several such parts."""
     boot_id: str
-    """Another one at each start, so that a start after a crash is noticed."""
+    """A new id at each start, so that a start after a crash is noticed."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     worked_at: datetime | None = None
-    """When its main loop last began a round; None if nothing measures it."""
+    """When its main loop last began a round; None if this is not measured."""
     stopped: bool = False
-    """It was stopped on purpose, and another part reports this."""
+    """True if the part was stopped on purpose; another part reports this."""
 
 
 def record_heartbeats(
@@ -57,8 +57,8 @@ def record_heartbeats(
 ) -> None:
     """Store that these parts are alive.
 
-    `now` is the time of this host, whose clock is `ahead_seconds` ahead of the clock of the database. A row with
-    another `boot_id` that was not stopped on purpose is the row of a crash: its last heartbeat becomes `crashed_at`.
+    `now` is the time of this host, whose clock is `ahead_seconds` ahead of the clock of the database. If the stored row
+    has another `boot_id` and no stop on purpose, the earlier start crashed: its last heartbeat becomes `crashed_at`.
     """
 
     def transaction(connection: Connection) -> None:
@@ -95,21 +95,21 @@ def record_heartbeats(
 
 
 def record_stop(database: Database, *, part: PartKind, boot_id: str, now: datetime) -> None:
-    """Store that a part was stopped on purpose, unless another one has started in its place."""
+    """Store that the part with this `boot_id` was stopped on purpose, unless a new start has replaced its row."""
     values = {"p": part.value, "b": boot_id, "at": now}
     database.write(lambda connection: connection.execute(_STOP, values))
 
 
 def forget_parts(database: Database, *, now: datetime) -> int:
-    """Remove the rows of parts that were not seen for seven days. Returns their number."""
+    """Remove the rows of parts without a heartbeat for seven days. Returns the number of rows."""
     statement = delete(heartbeats).where(heartbeats.c.heartbeat_at < bindparam("before"))
     return database.write(lambda connection: connection.execute(statement, {"before": now - FORGOTTEN_AFTER}).rowcount)
 
 
 def forget_part(database: Database, node: str, *, part: PartKind | None = None, actor: str, now: datetime) -> list[str]:
-    """Remove the rows of the parts with this name that are not alive, after a person has removed these parts.
+    """Remove the rows of dead parts with the name `node`, because a person has removed these parts for good.
 
-    Without `part`, those of every kind. This is written to the audit table. Returns the kinds that were removed.
+    Without `part`, parts of every kind are removed. The audit table gets an entry. Returns the kinds of removed parts.
     """
 
     def transaction(connection: Connection) -> list[str]:

@@ -16,7 +16,7 @@ _OWNING = (State.DONE, State.EXPANDED)
 
 
 def known_contents(database: Database, hashes: Iterable[str]) -> dict[str, int]:
-    """Return the instance ids, by identity, of contents that are done or expanded."""
+    """Return the instance ids of `done` and `expanded` images with these hashes, by hash."""
     with database.read() as connection:
         rows = connection.execute(_OWNERS, {"hashes": list(hashes)}).all()
         return {row.content: row.instance_id for row in rows}
@@ -42,7 +42,7 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Mark the images that the table `contents` does not name, so that a search by hash finds them too.
 
-    The mark stays if such an image has a result later: it only makes the search look at one row more.
+    The mark stays if the image gets a result later: then the search only reads one more row.
     """
     unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
     write_rows(connection, _MARK_UNOWNED, ("instance",), unowned)
@@ -54,7 +54,7 @@ class _Owner(NamedTuple):
 
 
 def _owners(connection: Connection, claims: dict[str, Outcome]) -> dict[str, "_Owner"]:
-    """Return the owner of each content, by its identity: its earlier owner, or else the outcome that claims it now."""
+    """Return the owner of each content by its hash: the earlier owner, or else the outcome that claims it now."""
     rows = [(content, claims[content].work_id) for content in sorted(claims)]
     if insert_if_absent(connection, contents, ("content", "work_id"), rows) == len(rows):
         return {content: _Owner(outcome.work_id, outcome.instance_id) for content, outcome in claims.items()}
@@ -84,7 +84,7 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
     """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again.
 
-    A duplicate of an image that was purged meanwhile becomes `received`, to be analysed itself.
+    If the original was purged meanwhile, the duplicate becomes `received`, so that it is analysed itself.
     """
     originals = {o.duplicate_of for o in outcomes if o.duplicate_of is not None}
     if not originals:

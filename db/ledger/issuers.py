@@ -1,4 +1,4 @@
-"""Remember the issuers of patient and accession numbers, so that a number can be found without naming its issuer."""
+"""Store the issuers of patient and accession numbers, so that a number can be found without naming its issuer."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -12,7 +12,7 @@ from imaging.patient import ISSUER_LIMIT, NumberKind
 
 
 def remember_issuers(database: Database, seen: Collection[tuple[NumberKind, str]], *, now: datetime) -> None:
-    """Store issuers by kind of number; known ones stay. No more are stored once there are ISSUER_LIMIT."""
+    """Store new issuers by kind of number, until the table has ISSUER_LIMIT rows; stored issuers stay."""
 
     def transaction(connection: Connection) -> None:
         room = ISSUER_LIMIT - connection.execute(select(func.count()).select_from(issuers)).scalar_one()

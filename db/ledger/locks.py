@@ -1,9 +1,9 @@
-"""Lock what transactions that record outcomes have in common, on PostgreSQL; SQLite has one writer.
+"""Coordinate the transactions that record outcomes on PostgreSQL; SQLite has only one writer.
 
-Recording takes two locks of a transaction. It holds the first one from its start, together with other recorders. It
-holds the second one alone, after it has written the rows of its own images, for what depends on the images of others:
-versions, copies, withdrawals and occurrences. So two processes write their rows at the same time, and wait for each
-other only at the end, for a few statements per batch.
+A recording transaction takes two advisory locks. It takes the first lock at its start and shares it with other
+recording transactions. It takes the second lock exclusively, after it has written the rows of its own images; then it
+writes what depends on images of other batches: versions, copies, withdrawals and occurrences. So two processes write
+their rows at the same time, and wait for each other only at the end, for a few statements per batch.
 """
 
 from sqlalchemy import Connection, TextClause, text
@@ -13,21 +13,21 @@ _OTHER_IMAGES = 0x6E696768  # "nigh"; before schema 0021 it was held during the 
 
 
 def begin_recording(connection: Connection) -> None:
-    """Wait for `stop_recording` of another transaction, and keep it waiting until this one ends."""
+    """Wait while another transaction has stopped recording; then `stop_recording` waits until this transaction ends."""
     _execute(connection, _SHARE, _RECORDING)
 
 
 def lock_other_images(connection: Connection) -> None:
     """Let one transaction at a time read or change rows of images that are not in its batch.
 
-    Two transactions that do not see each other's rows would both mark their version of an image as current. The
-    statements after this call see everything that the earlier holders of the lock have committed.
+    Without this lock, two transactions that do not see each other's rows could both mark their version of an image as
+    current. The statements after this call see everything that earlier holders of the lock have committed.
     """
     _execute(connection, _LOCK, _OTHER_IMAGES)
 
 
 def stop_recording(connection: Connection) -> None:
-    """Wait until no transaction records outcomes, and let none begin until this one ends."""
+    """Wait until no transaction records outcomes; none can begin to record until this transaction ends."""
     _execute(connection, _LOCK, _RECORDING)
     _execute(connection, _LOCK, _OTHER_IMAGES)
 

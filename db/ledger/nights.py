@@ -20,13 +20,13 @@ class Night(NamedTuple):
 
 
 def first_arrival(database: Database) -> datetime | None:
-    """Return the earliest time at which an image arrived; None if none did."""
+    """Return the earliest time at which an image arrived; None if no image has arrived."""
     with database.read() as connection:
         return connection.execute(select(func.min(instances.c.arrived_at))).scalar()
 
 
 def set_nights(database: Database, nights: Sequence[Night]) -> bool:
-    """Replace all nights by these. Returns False if they are stored already."""
+    """Replace all stored nights by `nights`. Returns False if exactly these nights are stored already."""
     rows = [(night.evening.isoformat(), night.began_at, night.ended_at) for night in nights]
 
     def transaction(connection: Connection) -> bool:

@@ -1,4 +1,4 @@
-"""Hand out the notices that wait for a channel, and note what became of them."""
+"""Return the notices that wait for a channel, and store the results of attempts to send them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RETRY_SECONDS = (10, 30, 120, 600, 1800, 3600)
 """Pauses before the next attempts; the last one is repeated."""
 GIVE_UP_AFTER = timedelta(hours=24)
 ATTEMPT = timedelta(minutes=2)
-"""Time for one attempt: after it a notice whose sender died is sent again. No attempt lasts so long
+"""Time reserved for one attempt. If the sender dies, the notice is sent again after this time. Every attempt is shorter
 (delivery.alarms.channels.LONGEST_ATTEMPT_SECONDS)."""
 
 
@@ -32,7 +32,7 @@ class Notice:
 
 
 def waiting_notices(database: Database, *, now: datetime) -> list[Notice]:
-    """Return the notices that are due, oldest first; of one alarm and channel only the first that is not sent yet."""
+    """Return the notices that are due, oldest first: of each alarm and channel, only the oldest unsent notice."""
     columns = [notices.c[name] for name in Notice.__slots__]
     statement = select(*columns).where(notices.c.not_before.is_not(None)).order_by(notices.c.id)
     with database.read() as connection:
@@ -51,7 +51,7 @@ def claim_notice(database: Database, notice: Notice, *, now: datetime) -> bool:
 
 
 def end_attempt(database: Database, notice: Notice, problem: str | None, *, now: datetime) -> None:
-    """Store that the notice was sent, or after a problem when it is tried again, for at most a day."""
+    """Store that the notice was sent, or after a `problem` the time of the next attempt; give up after one day."""
     values: dict[str, Any] = {"sent_at": now, "not_before": None, "detail": None}
     if problem is not None:
         pause = RETRY_SECONDS[min(notice.attempts, len(RETRY_SECONDS) - 1)]
@@ -68,6 +68,6 @@ def _first_of_each(waiting: Sequence[Notice], now: datetime) -> Iterator[Notice]
             if (notice.channel, notice.alarm_id) in seen:
                 continue
             seen.add((notice.channel, notice.alarm_id))
-        # A time far ahead was written before the clock was set back.
+        # A time far in the future was written before the clock was set back: send the notice now.
         if notice.not_before <= now or notice.not_before - now > timedelta(seconds=2 * max(RETRY_SECONDS)):
             yield notice

@@ -1,7 +1,7 @@
-"""Note in which blocks of arrivals a model or a device occurs.
+"""Store in which blocks of arrivals a model, device or view occurs.
 
-A search for a rare one then reads a few blocks instead of all arrivals. An index entry per image would do the same, but
-costs 1 us each; this costs one row per batch and value.
+A search for a rare value then reads a few blocks instead of all arrivals. An index would do the same, but costs 1 us
+per image; this table gets one row per block and value.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ Kind = Literal["model", "manufacturer", "station", "view"]
 
 
 def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Insert the blocks that these outcomes add."""
+    """Insert the blocks in which the values of these outcomes occur."""
     devices = {
         (o.facts.manufacturer, o.facts.station_name, o.facts.view_position, o.instance_id // BLOCK)
         for o in outcomes
-        if o.content is not None  # otherwise the facts are not stored either
+        if o.content is not None  # without content, the facts are not stored either
     }
     models = {(o.bundle_id, o.instance_id // BLOCK) for o in outcomes if o.bundle_id}
     rows: set[tuple[Kind, str, int]] = {("model", str(bundle_id), block) for bundle_id, block in models}
@@ -38,7 +38,7 @@ def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> Non
 
 
 def forget_occurrences(connection: Connection, image_ids: Sequence[int]) -> None:
-    """In the blocks of these images, remove the names of devices and views that no image of the block has any more."""
+    """Remove devices and views from the blocks of these images if no image of the block has them any more."""
     blocks = sorted({image_id // BLOCK for image_id in image_ids})
     for statement in _FORGET:
         connection.execute(statement, {"blocks": blocks})

@@ -23,9 +23,10 @@ def add_opt_out(
     actor: str,
     now: datetime,
 ) -> int:
-    """Add keys of one patient; no result of them is recorded from the commit on. Returns the number of new keys.
+    """Add the keys of one patient. After the commit, no result of the patient is recorded. Returns the number added.
 
-    `number_key` is that of the PatientID alone, if all issuers are meant; it must then be one of `patient_keys`.
+    If the patient opts out for all issuers, `number_key` is the key of the PatientID without an issuer, and must be one
+    of `patient_keys`.
     """
 
     def transaction(connection: Connection) -> int:
@@ -41,7 +42,7 @@ def add_opt_out(
 
 
 def remove_opt_outs(database: Database, keys: Collection[str], *, actor: str, now: datetime) -> int:
-    """Remove these keys, and all keys of a number if its `number_key` is among them. Returns their number."""
+    """Remove these keys, and all keys whose `number_key` is one of them. Returns the number of removed keys."""
     named = or_(opt_outs.c.patient_key.in_(keys), opt_outs.c.number_key.in_(keys))
 
     def transaction(connection: Connection) -> int:
@@ -61,7 +62,7 @@ def opted_out_keys(connection: Connection) -> frozenset[str]:
 
 
 def opted_out(work_id: int, instance_id: int) -> Outcome:
-    """Return the outcome of an image whose patient opted out: nothing of its header is stored, and no hash."""
+    """Return the outcome of an image whose patient opted out; it has no header facts and no hash."""
     return Outcome(
         work_id=work_id,
         instance_id=instance_id,
@@ -72,7 +73,7 @@ def opted_out(work_id: int, instance_id: int) -> Outcome:
 
 
 def refuse(outcomes: Sequence[Outcome], keys: frozenset[str]) -> list[Outcome]:
-    """Replace the outcomes of patients who opted out since the worker read the list."""
+    """Reject the images of patients who opted out after the worker read the list."""
     if not keys:
         return list(outcomes)
     return [

@@ -18,12 +18,12 @@ _OUTERMOST_SENDER: ColumnElement[Any] = case(
 
 
 def origin_id() -> ScalarSelect[int]:
-    """Return a subquery for the id of the source, correlated to a row of `instances` that has a parent."""
+    """Return a subquery for the source id of the outermost archive, for a row of `instances` that has a parent."""
     return _of_archives(_OUTERMOST)
 
 
 def origin_name() -> ScalarSelect[str]:
-    """Return the same subquery for the name of the source."""
+    """Return a subquery for the source name of the outermost archive, for a row of `instances` that has a parent."""
     its_source = sources.alias("its_source")
     return (
         select(its_source.c.name)

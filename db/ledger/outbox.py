@@ -26,7 +26,7 @@ LIVE_SECONDS = 45
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueStatus:
-    """The state of the queue, on which the dispatcher decides."""
+    """The state of the queue, from which the dispatcher decides how many batches to form."""
 
     ready: int
     """Images that may be dispatched now; counting stops at the number that fills the window."""
@@ -43,7 +43,7 @@ class QueueStatus:
 
     @property
     def window(self) -> int:
-        """Return the number of batches that may wait in Redis: two per process, so that none waits for a batch."""
+        """Return the number of batches that may wait in Redis: two per process, so that no process waits for one."""
         return _window(self.slots)
 
     @property
@@ -58,7 +58,7 @@ class QueueStatus:
 
     @property
     def idle_slots(self) -> int:
-        """Return the number of processes without a batch, claimed or published."""
+        """Return the number of processes without a claimed or published batch."""
         return max(0, self.slots - self.running - self.waiting)
 
 
@@ -108,7 +108,7 @@ def queue_status(
 ) -> QueueStatus:
     """Read the state of the queue, for batches of `images` images.
 
-    The statements are not one snapshot: the next call sees what this one misses.
+    The statements read at slightly different times; the next call sees what this call misses.
     """
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:
@@ -135,11 +135,11 @@ def form_batches(
     batch_filter: BatchFilter = BatchFilter.ANY,
     source_filter: SourceFilter = ALL_SOURCES,
 ) -> list[Batch]:
-    """Form up to `count` batches of the most urgent, then oldest images: `received` becomes `queued`.
+    """Form up to `count` batches of `received` images, the most urgent and then the oldest first; they become `queued`.
 
-    A batch has at most `images` images, all of them urgent or none, and all of a re-run or none. The rows that a re-run
-    has of one image stay together, because it is read once for all of them. A batch has at most `max_bytes` bytes,
-    unless its first image alone is larger. An image that is marked `alone` gets a batch of its own.
+    A batch has at most `images` images. Urgent images, re-runs and other images never share a batch. All rows that a
+    re-run has for one image stay in one batch, because the image is read once for all of them. A batch has at most
+    `max_bytes` bytes, unless its first image alone is larger. An image that is marked `alone` gets its own batch.
     """
 
     def transaction(connection: Connection) -> list[Batch]:
@@ -148,8 +148,8 @@ def form_batches(
         whole = _without_cut_image(rows, count * images)
         return [_commit(connection, group, now) for group in _grouped(whole, count, images, max_bytes)]
 
-    # A crash of the database's server may undo this until a worker claims the batch. Then the images are `received`
-    # again, and the message that was published claims nothing.
+    # Until a worker claims the batch, a crash of the database's server may undo this commit. Then the images are
+    # `received` again, and the published message claims nothing.
     return database.write_bulk(transaction, wait_for_disk=False)
 
 

@@ -89,13 +89,13 @@ def _record(
     bundles = registered_bundles(connection, held_outcomes)
     opted_out = opted_out_keys(connection)
     held_outcomes = settle_duplicates(connection, refuse(held_outcomes, opted_out))
-    held_outcomes = refuse(held_outcomes, opted_out)  # duplicates have the facts of their originals now
+    held_outcomes = refuse(held_outcomes, opted_out)  # by now, duplicates have the facts of their originals
     _write(connection, held_outcomes, bundles, now)
     add_further_predictions(connection, batch_id, held_outcomes, bundles, now)
     lock_other_images(connection)
     note_occurrences(connection, held_outcomes)
     if read_before := [o.instance_id for o in held_outcomes if held[o.work_id].content is not None]:
-        forget_occurrences(connection, read_before)  # the header may have other facts now, or none
+        forget_occurrences(connection, read_before)  # their facts may have changed or be gone
     copied = add_copies(connection, held_outcomes, held)
     conflicts = supersede(connection, held_outcomes, copied, policy)
     unmark_same_bytes(connection, held_outcomes)
@@ -109,17 +109,17 @@ def _record(
 
 
 def _series_of_opted_out(outcomes: Sequence[Outcome], held: Mapping[int, Row[Any]]) -> set[SeriesKey]:
-    """Return the series of images that were read before their patient opted out; what they held is no longer stored."""
+    """Return the series of images that were read before their patient opted out; their results must be removed."""
     refused = [held[outcome.work_id] for outcome in outcomes if outcome.reason is Reason.OPTED_OUT]
     known = [row for row in refused if row.study_instance_uid and row.series_instance_uid]
     return {(row.study_instance_uid, row.series_instance_uid) for row in known}
 
 
 def _must_last(outcome: Outcome) -> bool:
-    """Return whether a crash of the database's server must not undo the outcome once it is committed.
+    """Return whether the committed outcome must survive a crash of the database's server.
 
-    After such a crash the lease expires and the image is analysed again, with the same result. Of outcomes without a
-    result this is not certain: the worker removes spooled files whose rejection is committed (worker.archives.discard).
+    If a result is lost, the lease expires, and the image is analysed again with the same result. A rejected image may
+    be gone: after the commit the worker removes its file from the spool (worker.archives.discard).
     """
     return outcome.state not in (State.DONE, State.DUPLICATE, State.RECEIVED)
 
@@ -181,7 +181,7 @@ def work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: dateti
 def _storable(
     connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy
 ) -> Outcome:
-    """Return the part of the outcome that the database accepts: all, all but further predictions, or the failure."""
+    """Return the outcome if the database accepts it, else without further predictions, else as a failure."""
     without_further = outcome._replace(further=())
     for attempt in (outcome, without_further) if outcome.further else (outcome,):
         if _can_store(connection, batch_id, attempt, now, policy):
@@ -276,11 +276,11 @@ _KEEP_FACTS = (
 _KEEP_FACTS_NAMES = ("instance", "new_content", *(f"new_{name}" for name in FACT_NAMES))
 
 _NOT_CLOSED: Mapping[str, Any] = {"seconds": {}, "release": "", "runtime": None}
-"""What a trial run writes to the batch before it is rolled back."""
+"""Values that `_can_store` writes to the batch and then rolls back."""
 
 CLOSE_BATCH = (
     update(batches)
-    # A second call, after a commit without confirmation, holds no image and would overwrite the counts with zero.
+    # If the confirmation of a commit was lost, a second call holds no image and would overwrite the counts with zero.
     .where(batches.c.id == bindparam("batch"), batches.c.finished_at.is_(None))
     .values(
         finished_at=bindparam("now"),

@@ -16,12 +16,12 @@ AUTOMATIC = "nightread"
 
 
 class Cause(StrEnum):
-    """The cause of a pause; at most one pause per cause is active for all sources, and one for each source."""
+    """The cause of a pause. Of each cause, at most one pause for all sources and one for each source are active."""
 
     BREAKER = "breaker"
     DISK = "disk"
     HOURS = "hours"
-    """The images of a source wait for its hours (`hours` of a source); the dispatcher begins and ends this."""
+    """The source is outside of its `hours`; the dispatcher begins and ends this pause."""
     PERSON = "person"
 
 
@@ -38,9 +38,9 @@ def pause(
     actor: str = AUTOMATIC,
     source_id: int | None = None,
 ) -> bool:
-    """Pause dispatch of all images, or of those of one source. Pauses by people are written to `audit`.
+    """Pause dispatch of all images, or of the images of one source. Pauses by people are written to `audit`.
 
-    Returns False if such a pause is active already.
+    Returns False if a pause with this cause and source is active already.
     """
 
     def transaction(connection: Connection) -> bool:
@@ -66,7 +66,7 @@ def end_pauses(
     actor: str = AUTOMATIC,
     source_ids: Collection[int] | None = None,
 ) -> list[Cause]:
-    """End the active pauses that have one of these causes, or only those of some sources.
+    """End the active pauses with these causes; if `source_ids` is set, only the pauses of these sources.
 
     Returns the causes of the ended pauses.
     """

@@ -1,4 +1,4 @@
-"""Store the predictions of bundles: the answer with the first row of work, the others with further rows."""
+"""Store the predictions of bundles: the answer with the first row of work, other predictions with further rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def add_further_predictions(
 ) -> None:
     """Insert a final row of work for each further prediction, after the rows that the image already has.
 
-    An image that is retried keeps the results of bundles that analysed it before.
+    If an image is retried, further results that it already has stay, and are not inserted again.
     """
     with_further = [outcome for outcome in outcomes if outcome.further]
     if not with_further:

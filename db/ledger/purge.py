@@ -54,8 +54,9 @@ class Purged:
 def purge(database: Database, image_ids: Sequence[int], *, cause: str, actor: str, now: datetime) -> Purged:
     """Purge these images, in audited transactions of 200 images, so that other writers do not wait long.
 
-    `cause` is a word for the audit table, which gets ids and numbers only. Images that were purged before stay as they
-    are. To leave no duplicate without its original, give the duplicates first (`queries.with_copies`).
+    `cause` is a word for the audit table, which otherwise gets only ids and numbers. Images that were purged before
+    stay as they are. List duplicates before their originals (`queries.with_copies`), so that no duplicate loses its
+    original first.
     """
     purged = Purged()
     for start in range(0, len(image_ids), IMAGES_AT_ONCE):
@@ -69,14 +70,14 @@ def purge_by_age(
 ) -> Purged:
     """Purge these images in one transaction, because they are older than `keep_results_days`.
 
-    Images of which a duplicate was recorded at `duplicates_since` or later are left out, because it shows their
-    results. The audit table has one entry per day (UTC), with numbers only.
+    An image is left out if a duplicate of it was recorded at `duplicates_since` or later, because the duplicate shows
+    its result. The audit table has one entry per day (UTC), with numbers only.
     """
 
     def transaction(connection: Connection) -> Purged:
         rows = _locked(connection, image_ids)
         in_use = set(connection.execute(_DUPLICATED, {"images": image_ids, "since": duplicates_since}).scalars())
-        # The audit of views is long, and no step reads all of it: `forget_purged_studies` does so once.
+        # Audit entries about views are many: `forget_purged_studies` reads them once, after all transactions.
         purged = _empty(connection, [row for row in rows if row.id not in in_use], now, with_views=False)
         if purged.images:
             _count_in_audit(connection, purged, days, now)
@@ -86,9 +87,9 @@ def purge_by_age(
 
 
 def purge_study_rows(database: Database, study_instance_uid: str, *, actor: str, now: datetime) -> int:
-    """Remove what the database holds of a study that has no images: expected numbers, notes, reports, ground truth.
+    """Remove what the database has of a study without images: expected numbers, withdrawals, reports, ground truth.
 
-    Returns the number of reports.
+    Returns the number of removed reports.
     """
 
     def transaction(connection: Connection) -> int:
@@ -119,7 +120,7 @@ def _locked(connection: Connection, image_ids: Sequence[int]) -> Sequence[Row[An
 
 
 def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime, *, with_views: bool) -> Purged:
-    """Empty the rows of these images, and remove everything else that belongs to them only."""
+    """Empty the rows of these images, and remove all other rows that belong only to them."""
     if not rows:
         return Purged()
     named: dict[str, Any] = {"images": [row.id for row in rows]}
@@ -153,7 +154,7 @@ def _empty(connection: Connection, rows: Sequence[Row[Any]], now: datetime, *, w
 
 @contextmanager
 def _overwriting(connection: Connection) -> Iterator[None]:
-    """Let SQLite overwrite what it deletes; otherwise the bytes stay in the file until the space is used again."""
+    """Make SQLite overwrite what it deletes; otherwise the bytes stay in the file until their space is used again."""
     if connection.dialect.name != "sqlite":
         yield
         return
@@ -199,20 +200,20 @@ _NOT_PURGED: Select[Any] = (
 )
 _DUPLICATED = select(work.c.duplicate_of).where(
     work.c.finished_at >= bindparam("since", type_=work.c.finished_at.type),
-    work.c.state.concat("") == State.DUPLICATE.value,  # an expression: the range of times leads the search
+    work.c.state.concat("") == State.DUPLICATE.value,  # an expression, so that SQLite searches by the times instead
     work.c.duplicate_of.in_(bindparam("images", expanding=True)),
 )
 _DELETE_PREDICTIONS = delete(predictions).where(predictions.c.work_id.in_(_IDS_OF_WORK))
 _DELETE_CONTENTS = delete(contents).where(
-    # By hash, which is its key: `work_id` has no index.
+    # Find the rows by hash, the primary key, because `work_id` has no index.
     contents.c.content.in_(select(instances.c.content).where(instances.c.id.in_(bindparam("images", expanding=True)))),
     contents.c.work_id.in_(_IDS_OF_WORK),
 )
-_ACTIONS_OF_RULES = delete(rule_actions).where(  # of images without a study
+_ACTIONS_OF_RULES = delete(rule_actions).where(  # actions for images without a study
     rule_actions.c.subject.in_(bindparam("subjects", expanding=True))
 )
 _DELETE_COPIES = delete(copies).where(copies.c.original_id.in_(bindparam("images", expanding=True)))
-# Rows of further bundles stay: SQLite would read all of `contents` for each row of work that is deleted.
+# Further rows of work are emptied and not deleted: SQLite would read all of `contents` for each deleted row.
 _EMPTY_WORK = (
     update(work)
     .where(_OF_IMAGES)

@@ -17,7 +17,7 @@ IMAGE_READ, STUDY_READ = "image.read", "study.read"
 def note_read(
     database: Database, kind: Literal["image", "study"], name: int | str, *, actor: str, now: datetime
 ) -> None:
-    """Store one view of an image, by its id, or of a study, by its UID."""
+    """Store that `actor` viewed an image or a study; `name` is the id of the image or the UID of the study."""
     row = {
         "at": now,
         "actor": actor,
@@ -37,7 +37,7 @@ def forget_studies(connection: Connection, study_instance_uids: Collection[str])
 def forget_purged_studies(database: Database) -> None:
     """Remove the UIDs of all studies without images from the entries about who viewed them.
 
-    This reads each of these entries once.
+    This reads all entries about views of studies once.
     """
     with database.read() as connection:
         views = {row.id: row.detail.get("study") for row in connection.execute(_STUDY_VIEWS)}

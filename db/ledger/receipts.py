@@ -18,7 +18,7 @@ from db.store_tables import receipts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The present state of an association, or of the refused associations of one caller in one hour."""
+    """The counts of one association, or of all refused associations of one caller in one hour."""
 
     association: str
     """A UUID that nightread assigns."""
@@ -29,16 +29,16 @@ class Receipt:
     received: int
     """Images that were committed; each is an arrival.
 
-    The response was success, or a failure if the commit took longer than 40 s.
+    The response was a success, or a failure if the commit took longer than 40 s.
     """
     refused: int
     """Images with the response out of resources (A7xx): the sender should try again."""
     failed: int
     """Images with another failure as response."""
     statuses: Mapping[str, int]
-    """Number of responses by DIMSE status (four hex digits), without success.
+    """Number of responses by DIMSE status (four hex digits); successes are left out.
 
-    Words such as `aborted` count associations that ended in this way (producer.cstore.association_end).
+    Keys such as `aborted` count associations that ended in this way (producer.cstore.association_end).
     """
 
 

@@ -1,4 +1,4 @@
-"""Recognise values that the database refuses, and give their image an outcome that it can store."""
+"""Recognise errors about values that the database refuses, and give the image an outcome that can be stored."""
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
@@ -7,7 +7,7 @@ from db.tables import State
 from nightread.reasons import Reason
 
 REFUSALS = (StatementError, OverflowError, UnicodeError)
-"""What a statement raises if the driver or the database refuses a value; some of these concern the transaction."""
+"""Errors of a statement with a value that driver or database refuse; `is_refused_value` excludes other causes."""
 
 
 def is_refused_value(error: Exception) -> bool:

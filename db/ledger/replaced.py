@@ -10,13 +10,13 @@ from db.tables import State, instances
 
 
 def mark_replaced(connection: Connection, instance_ids: Sequence[int]) -> None:
-    """Mark these arrivals: the newest arrival at the same place has another file. Earlier marks stay."""
+    """Mark these arrivals as replaced by the newest arrival at the same place. Earlier marks stay."""
     if instance_ids:
         connection.execute(_REPLACE, {"instances": list(instance_ids)})
 
 
 def mark_returned(connection: Connection, instance_ids: Sequence[int]) -> None:
-    """Mark that the files of these arrivals are there again, instead of the files that had replaced them."""
+    """Unmark these arrivals, because their files are there again, and mark the arrivals that had replaced them."""
     for instance_id in instance_ids:
         connection.execute(_RETURN, {"instance": instance_id})
         connection.execute(_REPLACE_BY, {"instance": instance_id})
@@ -24,9 +24,9 @@ def mark_returned(connection: Connection, instance_ids: Sequence[int]) -> None:
 
 
 def unmark_same_bytes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Remove the marks of arrivals that have the bytes of a later one: the file was touched or copied back.
+    """Remove the mark of a replaced arrival if the new file has the same bytes: it was touched or copied back.
 
-    The outcomes are stored already. Where no image of the batch replaced another one, this costs one short search.
+    Call this after the outcomes are stored. If no image of the batch replaced another, this costs one short search.
     """
     read = [outcome.instance_id for outcome in outcomes if outcome.content is not None]
     if read and connection.execute(_ANY_REPLACING, {"first": min(read), "last": max(read)}).first():
@@ -96,7 +96,7 @@ _FOLLOW_FILE = (
     update(instances)
     .where(
         instances.c.id == bindparam("instance"),
-        # If the file at this place is one that has its own row, a change would violate the unique constraint.
+        # If another row describes the file as it is now, a change would violate the unique constraint.
         ~select(_same_place.c.id)
         .where(
             _same_place.c.source_id == instances.c.source_id,

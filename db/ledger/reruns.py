@@ -1,7 +1,7 @@
 """Give images further rows of work for other bundles when a person asks for a re-run, and record their outcomes.
 
-Such a row takes the way of every image: `received`, batch, claim, lease, outcome. It has its bundle from the start, an
-ordinal above 0, and the priority RERUN, so that arrivals go first. The first row of its image never changes.
+A row of a re-run takes the usual steps: `received`, batch, claim, lease, outcome. It has its bundle from the start, an
+ordinal above 0, and the priority RERUN, so that arrivals go first. The first row of the image never changes.
 """
 
 from collections import Counter, defaultdict
@@ -29,13 +29,13 @@ from nightread.reasons import Reason
 
 _IMAGES_AT_ONCE = 1000
 UNTAKEN = (Reason.NO_MODEL, Reason.OUT_OF_DOMAIN)
-"""Images that were rejected with one of these reasons can be analysed; no bundle was made for them."""
-_CHANGED = "The file holds other bytes than those that were analysed."
+"""Reasons of rejected images that another bundle may still analyse."""
+_CHANGED = "The file has other bytes than at its first analysis."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RerunPlan:
-    """Numbers of results, one for each image and bundle."""
+    """Numbers of rows of work; each row is one image with one bundle."""
 
     added: int = 0
     """Rows that are new."""
@@ -44,7 +44,7 @@ class RerunPlan:
     waiting: int = 0
     """Rows of an earlier re-run that are unfinished."""
     present: int = 0
-    """Results that exist, or were rejected by this bundle."""
+    """Rows that are done or rejected."""
 
     def __add__(self, other: "RerunPlan") -> "RerunPlan":
         return RerunPlan(
@@ -63,10 +63,10 @@ class RerunPlan:
 def plan_rerun(
     database: Database, image_ids: Sequence[int], bundle_ids: Sequence[int], *, shadow: bool, actor: str, now: datetime
 ) -> RerunPlan:
-    """Insert what these images miss of results of these bundles, and let failed ones wait again.
+    """Insert a row for each image and bundle without a result, and make failed rows `received` again.
 
-    A second call finds nothing to do. Images without a first result (unless no bundle was made for them) and purged
-    images are left out. Each thousand images are one transaction with a row of `audit`.
+    A repeated call changes nothing. Purged images are left out, and so are images whose first row has no result, unless
+    its reason is in UNTAKEN. Each 1,000 images are one transaction with a row of `audit`.
     """
     chunks = (image_ids[begin : begin + _IMAGES_AT_ONCE] for begin in range(0, len(image_ids), _IMAGES_AT_ONCE))
     return sum((_plan_some(database, ids, bundle_ids, shadow, actor, now) for ids in chunks), RerunPlan())
@@ -94,9 +94,9 @@ def record_rerun(
 ) -> Counter[str]:
     """Write the outcomes of the rows that this batch still holds, and close the batch. Returns their number by state.
 
-    Facts, contents and versions of the images stay as they are, except that it is kept where the slices of series lie;
-    their series are formed again. A row whose file holds other bytes than those of the
-    first analysis fails. A row that is undone by a crash of the database's server is analysed again.
+    Facts, contents and versions of the images stay as they are. Only a missing geometry of slices is added, and their
+    series are formed again. A row fails if its file has other bytes than at the first analysis. If a crash of the
+    database's server undoes the commit, the rows are analysed again.
     """
     closing = {"seconds": seconds, "release": release, "runtime": runtime, "batch": batch_id, "now": now}
 
@@ -117,7 +117,7 @@ def record_rerun(
 
 @dataclass(frozen=True, kw_only=True)
 class _Missing:
-    """What a chunk of images misses."""
+    """The rows that a re-run must insert or analyse again for a chunk of images."""
 
     new: list[tuple[int, int, int]]
     """Image, ordinal and bundle of each row to insert; the rows of an image are neighbours."""
@@ -152,12 +152,12 @@ class _Missing:
 
 
 def can_be_analysed(state: str, reason: str | None) -> bool:
-    """Return whether an image whose first row is so can be analysed by another bundle."""
+    """Return whether another bundle can analyse an image; `state` and `reason` are those of its first row."""
     return state == State.DONE or (state == State.REJECTED and reason in UNTAKEN)
 
 
 def _state_of(rows: Sequence[Any], bundle_id: int) -> int | str | None:
-    """Return the id of the row that failed, `present` or `waiting`; None if the bundle has no row."""
+    """Return `present`, `waiting`, or the id of the further row that failed; None if a row must be inserted."""
     own = [row for row in rows if row.bundle_id == bundle_id]
     if any(row.state in (State.DONE, State.REJECTED) for row in own):
         return "present"
@@ -217,7 +217,7 @@ def _record(
 def _note_series(
     connection: Connection, kept: Sequence[Outcome], bundles: Mapping[int, RegisteredBundle], now: datetime
 ) -> None:
-    """Let the series of slices that a bundle of series analysed be formed; keep where these slices lie."""
+    """Mark the series as collecting if bundles of unit `series` analysed slices, and store the slices' geometry."""
     slices = [outcome for outcome in kept if outcome.bundle_id is not None and bundles[outcome.bundle_id].of_series]
     if slices:
         placed = [(each.instance_id, each.facts.geometry) for each in slices if each.facts.geometry is not None]
@@ -227,7 +227,7 @@ def _note_series(
 
 
 def _settled(outcome: Outcome, held: Row[Any]) -> Outcome:
-    """Return the outcome, or a failure if the file is no longer the one that was analysed, or is no image."""
+    """Return the outcome, or a failure if the file has other bytes than at the first analysis, or is no image."""
     is_image = outcome.state in _OF_IMAGES
     if is_image and (outcome.content is None or held.content is None or outcome.content == held.content):
         return outcome

@@ -1,4 +1,4 @@
-"""Find the results that match a rule on results, and perform its actions, once per study."""
+"""Find the results that match a rule on results, and store the actions of the rule, once per study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from nightread.result_rules import ResultRule
 ACTOR = "nightread"
 _MARK = "result_rules"
 _OVERLAP = timedelta(minutes=5)
-"""Results have the time of the worker's host, whose clock may be behind."""
+"""Results up to this long before the mark are examined again, because the clock of a worker's host may be behind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleMatch:
-    """One study with a result that matches a rule; an image without a study stands for itself."""
+    """One study with a result that matches a rule, or one image without a study."""
 
     rule: str
     subject: str
@@ -73,10 +73,10 @@ def rule_matches(database: Database, rule: ResultRule, *, since: datetime, until
 def apply_rule(
     database: Database, rule: ResultRule, match: RuleMatch, *, body: Mapping[str, Any], now: datetime
 ) -> list[str]:
-    """Perform the actions of the rule, except those that it has performed for this study before; return their kinds.
+    """Store the actions of the rule that are new for this study, and return their kinds.
 
-    Each action is written to the audit table. `body` is what the channel of the rule is told. Destinations, pages and
-    db.ledger.rule_priorities read the other actions.
+    Each new action is written to the audit table. For a webhook, `body` becomes a notice to its channel. The sender of
+    reports, the pages and db.ledger.rule_priorities read the other actions and perform them.
     """
 
     def transaction(connection: Connection) -> list[str]:
@@ -129,7 +129,7 @@ def studies_sent_by_rules(database: Database, *, since: datetime) -> list[str]:
 
 
 def results_since(database: Database, now: datetime) -> datetime:
-    """Return the time after which results were not examined yet; at the first call, that is `now`."""
+    """Return the time after which results must be examined; `now` if no results were ever examined."""
     statement = select(watchdog_marks.c.at).where(watchdog_marks.c.name == _MARK)
     with database.read() as connection:
         at: datetime | None = connection.execute(statement).scalar()

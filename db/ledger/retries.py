@@ -1,4 +1,4 @@
-"""Retry failed and rejected images when a person asks for it. Nothing else analyses an image with an outcome again."""
+"""Retry failed and rejected images when a person asks for it; this never happens automatically."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,9 +18,8 @@ _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
     """Set failed and rejected images to `received`; clear attempts, deaths and reasons. Returns their number.
 
-    Their series, if it could not be formed, is formed again as well.
-    Images in other states and purged images stay unchanged. Each thousand images are one transaction with a row of
-    `audit`, which keeps their earlier states, reasons and attempts.
+    Failed series of these images are formed again. Images in other states and purged images stay unchanged. Each 1,000
+    images are one transaction with a row of `audit`, which keeps their earlier states, reasons and attempts.
     """
     return sum(
         _retry_some(database, image_ids[begin : begin + _IMAGES_AT_ONCE], actor, now)

@@ -55,9 +55,9 @@ def replace_bundle(
     now: datetime,
     because: Mapping[str, Any] | None = None,
 ) -> int:
-    """Replace all active rules that name one bundle by rules for another, at the same positions.
+    """Replace all active rules for the bundle `old_id` by rules for `new_id`, at the same positions.
 
-    `because` is kept in the row of `audit`: for example the comparison that justified it. Returns the number of
+    The row of `audit` keeps `because`, for example the comparison that justified the replacement. Returns the number of
     replaced rules.
     """
 

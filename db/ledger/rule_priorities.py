@@ -13,15 +13,15 @@ from db.ledger.outbox import URGENT
 from db.tables import State, in_state, instances, work
 
 KEPT = timedelta(days=1)
-"""So long after the action of the rule, images of the study that come to wait get its priority."""
+"""For this long after the rule's action, waiting images of the study get its priority."""
 _CHUNK = 1000
 
 
 def keep_priorities(database: Database, now: datetime) -> int:
-    """Give each waiting image whose study is known the priority of its study; return how many were changed.
+    """Give waiting images the priority that rules have set for their study; return the number of changed images.
 
-    The study of an image is known once it was read. Of several rules the most urgent one counts. An image for whose
-    result a client waits stays first. Re-runs keep their priority, which holds their rows apart from arrivals.
+    Only images that were read before, for example retried images, have a known study. If several rules set a priority,
+    the most urgent counts. Images with the priority URGENT and re-runs keep their priorities.
     """
     with database.read() as connection:
         waiting = connection.execute(_WAITING, {"since": now - KEPT}).all()

@@ -1,4 +1,4 @@
-"""Store who sent images to a receiver."""
+"""Store who sent images to a receiver or to the HTTP API."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -14,18 +14,18 @@ from db.store_tables import senders
 from nightread.hosts import host_name
 
 MOST_TITLES = 256
-"""AE titles of one host that are kept as separate senders. A program that changes its title each time must not slow
-down the ledger: 2,000 current versions of one image cost 40 ms with each further one."""
+"""Number of AE titles of one host that are stored as separate senders. A program that uses a new title each time must
+not slow down the ledger: with 2,000 current versions of one image, each new version costs 40 ms."""
 _FURTHER = "further titles of "
 
 
 def sender_ids(
     connection: Connection, source_id: int, named: Collection[CallingEntity]
 ) -> dict[CallingEntity | None, int]:
-    """Return the ids of these senders of a receiver; insert new ones, and store trust groups that changed.
+    """Return the ids of these senders of a source; insert new senders, and store changed trust groups.
 
-    A host that uses more than MOST_TITLES titles is one sender under all further ones. Each sender is a trust domain
-    of its own, and all current versions of an image are compared with each new one.
+    All titles of a host beyond MOST_TITLES are stored as one sender. Without this limit each of them would be a trust
+    domain with its own current version of an image, and every new version is compared with all current versions.
     """
     if not named:
         return {}
@@ -48,7 +48,7 @@ def sender_ids(
 def _within_limit(
     connection: Connection, source_id: int, new: Collection[CallingEntity]
 ) -> dict[CallingEntity, CallingEntity]:
-    """Return how new senders without a group of their own are stored; those of one group are one domain anyway."""
+    """Return how new senders beyond the limit are stored. Senders with a trust group are never limited."""
     addresses = connection.execute(select(senders.c.address).where(senders.c.source_id == source_id)).scalars()
     titles = Counter(map(host_name, addresses))
     stored_as = {}
@@ -61,7 +61,7 @@ def _within_limit(
 
 
 def update_trust(database: Database, source_id: int, group_of: Callable[[str, str, str | None], str | None]) -> None:
-    """Store the trust groups of all known senders of a receiver, also of those that send nothing for a while.
+    """Store the trust groups of all known senders of a receiver, even if they send nothing now.
 
     `group_of` gets the AE title, the address and the stored group. Unknown senders stay without a group.
     """

@@ -18,7 +18,7 @@ from imaging.facts import Facts
 from nightread.reasons import Reason
 
 SeriesKey = tuple[str, str]
-"""Study and Series Instance UID: devices exist that give series of several studies the same UID."""
+"""Study and Series Instance UID, because some devices give series of different studies the same UID."""
 _KEYS_AT_ONCE = 2000
 
 
@@ -31,9 +31,9 @@ def note_slices(
 ) -> None:
     """Mark the series of these outcomes as collecting, as part of the transaction that records them.
 
-    A slice that a bundle of series analysed begins its series. An image without a result, a duplicate and a note that
-    withdraws images change the result of a series that has begun. A slice that was `read_before` (instance ids) and
-    still waits for its series is no change, or the series would never become quiet.
+    A slice of a bundle of unit `series` inserts its series if it is new. Images without a result, duplicates and notes
+    that withdraw images also mark a known series, because they change its result. A slice in `read_before` (instance
+    ids) that still waits for its series counts as no change; otherwise the series would never become quiet.
     """
     slices = [outcome for outcome in outcomes if _is_slice(outcome, bundles)]
     if slices:
@@ -61,7 +61,7 @@ def collecting_series(database: Database, *, limit: int) -> list[CollectingSerie
 
 
 def mark_due(database: Database, causes: Mapping[CollectingSeries, DueCause]) -> int:
-    """Let these series be formed, except those that changed since they were listed. Returns the number of series."""
+    """Mark these series as due, except series that changed after they were listed. Returns the number of due series."""
     if not causes:
         return 0
     rows = [{"which": each.id, "seen": each.changed_at, "why": cause.value} for each, cause in causes.items()]
@@ -69,7 +69,7 @@ def mark_due(database: Database, causes: Mapping[CollectingSeries, DueCause]) ->
 
 
 def mark_all_due(database: Database) -> int:
-    """Let every series that collects be formed at once: no further slice is expected. Returns the number of series."""
+    """Mark every collecting series as due, because no further slice is expected. Returns the number of series."""
     return database.write(lambda connection: connection.execute(_ALL_DUE).rowcount)
 
 
@@ -80,7 +80,7 @@ def waiting_series(database: Database) -> int:
 
 
 def claim_series(database: Database, *, most: int, lease: timedelta, now: datetime) -> list[ClaimedSeries]:
-    """Claim up to `most` due series. Returns those that this process now forms."""
+    """Claim up to `most` due series, and return the claimed series, which this process now forms."""
     claim = str(uuid4())
 
     def transaction(connection: Connection) -> list[ClaimedSeries]:
@@ -100,15 +100,14 @@ def claim_series(database: Database, *, most: int, lease: timedelta, now: dateti
 
 
 def return_forming_series(connection: Connection) -> None:
-    """Let all series that are being formed be formed again, as part of an embedded start: no process forms any."""
+    """Mark all series in the state `forming` as due again. Call this only while no process forms series."""
     connection.execute(_RETURN)
 
 
 def remove_series(connection: Connection, keys: Collection[SeriesKey]) -> int:
-    """Remove series and their results: a result must not outlive what was found in the images.
+    """Remove series and their results, because their images are purged or their patient opted out.
 
-    For a purge, and for images of a patient who opted out after they were read. A slice of the series that comes later
-    begins it anew. Returns the number of results.
+    A later slice of the series inserts it again. Returns the number of removed results.
     """
     ordered, removed = sorted(keys), 0
     for start in range(0, len(ordered), _KEYS_AT_ONCE):
@@ -129,7 +128,10 @@ def _series_of(facts: Iterable[Facts]) -> list[SeriesKey]:
 
 
 def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool:
-    """Return whether a bundle of series analysed the image or waits for it, and the image names series and study."""
+    """Return whether the image is a slice of a known study and series, for a bundle of unit `series`.
+
+    Such a bundle has analysed the image, or the image waits for the order of its series.
+    """
     if not outcome.facts.series_instance_uid or not outcome.facts.study_instance_uid:
         return False
     if outcome.state is not State.DONE:
@@ -158,7 +160,7 @@ COLLECT = update(series).where(OF_KEYS).values(_COLLECTED)
 _COLLECT_ENDED = (
     update(series)
     .where(OF_KEYS, series.c.state.in_((SeriesState.FORMED.value, SeriesState.FAILED.value)))
-    # A slice that only asks again is no new slice: attempts go on counting, or one that always fails would have no end.
+    # Keep the attempts, because the slice is not new: otherwise a series that always fails would be tried forever.
     .values({name: value for name, value in _COLLECTED.items() if name != "attempts"})
 )
 _COLLECT_STUDIES = (

@@ -1,4 +1,4 @@
-"""Bound the attempts to form a series: after the last one it fails, and with it the slices that wait for it."""
+"""Limit the attempts to form a series: after the last attempt, the series fails, and so do slices that wait for it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from db.tables import State, audit, in_state, instances, work
 from nightread.reasons import Reason
 
 SERIES_ATTEMPTS = 3
-"""Attempts to form a series since its latest slice, or since a person asked for it."""
+"""Largest number of attempts to form a series; a new slice or a retry by a person sets the count to 0."""
 _DIED = f"The worker process died in {SERIES_ATTEMPTS} of {SERIES_ATTEMPTS} attempts to form the series."
 _IDS_AT_ONCE = 1000
 
@@ -22,9 +22,9 @@ _IDS_AT_ONCE = 1000
 def fail_series(database: Database, claimed: ClaimedSeries, *, error: str, now: datetime) -> bool:
     """End an attempt to form a series without results; `error` is the name of the exception.
 
-    The series waits for the next attempt as if a slice had come now. After the third attempt it is
-    `failed(series_not_formed)`, and so are its slices that wait for their order. Returns False if another process or a
-    new slice has the series now.
+    The series is collecting again, as if a slice had arrived now. After the third attempt it is
+    `failed(series_not_formed)`, and so are its slices that wait for the order of the series. Returns False if the claim
+    has ended meanwhile, because of another process or a new slice.
     """
 
     def transaction(connection: Connection) -> bool:
@@ -43,9 +43,9 @@ def fail_series(database: Database, claimed: ClaimedSeries, *, error: str, now: 
 
 
 def return_expired_series(database: Database, *, now: datetime) -> int:
-    """Let series with an expired lease be formed again; the third time they are `failed(killed_worker)`.
+    """Mark series with an expired lease as due again; after the third attempt they are `failed(killed_worker)`.
 
-    The slices of such a series that wait for their order are `failed(series_not_formed)`. Returns the number of series.
+    Slices that wait for the order of a failed series are `failed(series_not_formed)`. Returns the number of series.
     """
 
     def transaction(connection: Connection) -> int:
@@ -64,10 +64,10 @@ def return_expired_series(database: Database, *, now: datetime) -> int:
 
 
 def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, now: datetime) -> int:
-    """Let failed series be formed again, with all attempts; others stay as they are. Returns their number.
+    """Mark failed series as due, with 0 attempts; other series stay as they are. Returns the number of marked series.
 
-    Their slices that failed for want of an order wait for it again. Each thousand series are one transaction with a row
-    of `audit`, which keeps their earlier reasons.
+    Slices that failed with `series_not_formed` wait for their series again. Each 1,000 series are one transaction with
+    a row of `audit`, which keeps the earlier reasons of the series.
     """
 
     def retry_some(ids: Sequence[int]) -> int:
@@ -87,12 +87,12 @@ def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, n
 
 
 def collect_failed_series(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
-    """Give the failed series of these images all attempts again, as part of a retry of the images."""
+    """Mark the failed series of these images as collecting, with 0 attempts, as part of a retry of the images."""
     _change_series_of(connection, image_ids, _COLLECT_FAILED, now)
 
 
 def collect_series_of(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
-    """Let the series of these images be formed again, as when a slice of them gets its outcome."""
+    """Mark the series of these images as collecting, as when a slice gets its outcome."""
     _change_series_of(connection, image_ids, COLLECT, now)
 
 
@@ -103,7 +103,7 @@ def _change_series_of(connection: Connection, image_ids: Sequence[int], change: 
 
 
 def _fail(connection: Connection, row: Any, reason: Reason, detail: str, now: datetime) -> None:
-    """Give a series no result, and the slices that wait for it an outcome: nothing else would ever let them go."""
+    """Mark a series as failed, and end the slices that wait for it, because nothing else would end them."""
     connection.execute(_FAIL, {"which": row.id, "why": reason.value, "sentence": detail, "now": now})
     of_series = {"study": row.study_instance_uid, "series": row.series_instance_uid}
     connection.execute(_END_SLICES, {**of_series, "now": now})

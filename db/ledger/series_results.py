@@ -23,13 +23,13 @@ from nightread.reasons import Fault, Reason
 def record_series(database: Database, formed: Sequence[FormedSeries], *, now: datetime) -> int:
     """Write the results of these series in one transaction, and return the number of series that were still held.
 
-    A series that got a slice meanwhile, was purged, or was taken back stays as it is: it is formed again, or gone. A
-    result with other content than before is a revision. Results of patients who opted out are removed. If the database
-    refuses a value of one series, this was a failed attempt to form it, and the others are recorded.
+    A series is skipped if it meanwhile got a slice, was purged or was taken back. A result whose content differs from
+    the stored result is a revision. Results of patients who opted out are removed. If the database refuses a value of
+    one series, this counts as a failed attempt to form it, and the other series are recorded.
     """
 
     def transaction(connection: Connection) -> int:
-        begin_recording(connection)  # purges wait, or have removed the series
+        begin_recording(connection)  # a purge waits, or has already removed its series
         held = _end_held(connection, formed, now)
         for each in held:
             if each.stored_order is not None:
@@ -76,12 +76,12 @@ def _write_results(
                 revised.append((before.id, before.revision + 1, now, content, *values))
     write_rows(connection, insert(series_results), _NEW_NAMES, new)
     write_rows(connection, _REVISE, _REVISED_NAMES, revised)
-    if known:  # the series has other stacks now, or no slice of a bundle any more
+    if known:  # stored results of stacks or bundles that the series no longer has
         connection.execute(_REMOVE, {"ids": [row.id for row in known.values()]})
 
 
 def _release(connection: Connection, formed: FormedSeries) -> None:
-    """Store the order of the slices, and let those go that waited for it."""
+    """Store the order of the slices, and let the slices that waited for it be dispatched."""
     connection.execute(_STORE_ORDER, {"which": formed.claimed.id, "order": formed.stored_order})
     for start in range(0, len(formed.released), _AT_ONCE):
         connection.execute(_RELEASE, {"images": formed.released[start : start + _AT_ONCE]})

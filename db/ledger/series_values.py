@@ -28,7 +28,7 @@ class DueCause(StrEnum):
     QUIET = "quiet"
     """The number of images is unknown, and no slice got an outcome for a while."""
     WAITED = "waited"
-    """Images of its study are missing, and none came for long."""
+    """Images of its study are missing, and no slice got an outcome for a long time."""
     DEADLINE = "deadline"
     """The night ended."""
     ASKED = "asked"
@@ -58,7 +58,7 @@ class ClaimedSeries(NamedTuple):
 
 
 class StackPlace(NamedTuple):
-    """One place of a stack: a slice, and its score of the resulting label; None if the slice has no score."""
+    """One place of a stack: a frame of a slice, and its score for the label of the stack, if it has a score."""
 
     image_id: int
     frame: int
@@ -74,7 +74,7 @@ class SeriesResult:
     """From 1; 0 if the series as a whole has no result."""
     stack_name: str | None = None
     reason: Reason | None = None
-    """None: the stack has a result."""
+    """None if the stack has a result."""
     detail: str | None = None
     label: str | None = None
     score: float | None = None
@@ -88,7 +88,7 @@ class SeriesResult:
     remarks: str | None = None
     places: Sequence[StackPlace] = ()
     evidence: Sequence[int] = ()
-    """Numbers, from 1, of the places that speak for the label, the strongest first."""
+    """Numbers (from 1) of the places that support the label, the strongest first."""
     shadow: bool = False
 
 
@@ -98,10 +98,10 @@ class FormedSeries:
 
     claimed: ClaimedSeries
     results: Sequence[SeriesResult] | None
-    """None: the results of before stay, because slices were let go that will change them."""
+    """None if the stored results stay, because the images in `released` will change them later."""
     patient_keys: frozenset[str]
-    """The patients of its slices: nothing is recorded if one of them opted out meanwhile."""
+    """Keys of the patients of its slices; if a patient has opted out, no result is stored."""
     released: Sequence[int] = ()
-    """Images that waited for the order of their series, and are dispatched again now."""
+    """Images that waited for the order of their series, and may be dispatched again now."""
     stored_order: Mapping[str, Any] | None = None
     """What db.queries.series_order reads; set if images are released."""

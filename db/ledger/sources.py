@@ -12,7 +12,7 @@ from db.tables import sources
 def ensure_source(
     database: Database, *, name: str, kind: str, root: str, now: datetime, trust: str | None = None
 ) -> int:
-    """Return the id of the source with this name; insert it if it is new, and update its root and its trust group."""
+    """Return the id of the source with this name. Insert the source if it is new; update its root and trust group."""
 
     def transaction(connection: Connection) -> int:
         row = {"name": name, "kind": kind, "root": root, "created_at": now, "trust": trust}

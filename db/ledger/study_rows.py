@@ -1,4 +1,4 @@
-"""Remove what the database holds of studies, images and orders besides the images themselves."""
+"""Remove the rows about studies, images and orders from all tables except `instances` and `work`."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class Removed(NamedTuple):
     """The studies that have no image any more."""
     reports: int
     others: int
-    """Number of all other rows."""
+    """Number of all other removed rows."""
 
 
 def remove_study_rows(
@@ -26,7 +26,7 @@ def remove_study_rows(
     sop_instance_uids: Collection[str | None] = (),
     accession_keys: Collection[str | None] = (),
 ) -> Removed:
-    """Remove the rows of these studies, images and orders, as far as no image has their UIDs and keys any more."""
+    """Remove the rows of these studies, images and orders, unless an image still has their UID or key."""
     gone = _without_images(connection, instances.c.study_instance_uid, studies)
     gone_sop = _without_images(connection, instances.c.sop_instance_uid, sop_instance_uids)
     gone_orders = _without_images(connection, instances.c.accession_key, accession_keys)

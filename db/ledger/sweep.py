@@ -1,4 +1,4 @@
-"""Take back lost work; only the dispatcher does this. A false alarm costs one empty claim."""
+"""Take back lost work; only the dispatcher does this. If a batch was not lost, its message causes an empty claim."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ _EXPIRED = (
 def return_expired(database: Database, *, now: datetime) -> int:
     """Set images with an expired lease to `received`, mark them `alone`, and close batches without any image.
 
-    The tenth time an image becomes `failed(killed_worker)`. Returns the number of images.
+    After its tenth expired lease an image becomes `failed(killed_worker)`. Returns the number of images.
     """
 
     def transaction(connection: Connection) -> int:
@@ -35,9 +35,9 @@ def return_expired(database: Database, *, now: datetime) -> int:
 
 
 def return_overtaken(database: Database, *, now: datetime) -> int:
-    """Take back the images of batches that a later batch overtook more than 60 s ago: their messages are lost.
+    """Take back the images of unclaimed batches if a later batch was claimed more than 60 s ago.
 
-    Returns the number of images.
+    The messages of these batches count as lost. Returns the number of images.
     """
     with database.read() as connection:
         before = {"before": now - timedelta(seconds=OVERTAKEN_SECONDS)}
@@ -46,7 +46,7 @@ def return_overtaken(database: Database, *, now: datetime) -> int:
 
 
 def open_batches(database: Database, *, created_before: datetime | None = None) -> list[str]:
-    """List published batches that no worker claimed, optionally only those older than `created_before`."""
+    """List unclaimed batches; if `created_before` is set, only batches that were created earlier."""
     older = batches.c.created_at < created_before if created_before else true()
     with database.read() as connection:
         return list(connection.execute(_UNCLAIMED.where(older)).scalars())
@@ -101,7 +101,7 @@ _EXPIRE = (
     )
 )
 
-# Claimed or not: an image whose file changes leaves its batch, and the message of an empty batch may be lost.
+# Unclaimed batches too: an image whose file changes leaves its batch, and the message of the empty batch may be lost.
 _IS_EMPTY = (
     batches.c.finished_at.is_(None) & ~select(work.c.id).where(work.c.batch_id == batches.c.id, IN_BATCH).exists()
 )

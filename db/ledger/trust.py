@@ -1,4 +1,4 @@
-"""Decide which images may replace and withdraw each other: those of one trust domain."""
+"""Find the trust domains of images: only images of one domain may replace and withdraw each other."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from db.tables import sources
 from nightread.sources import OverwritePolicy
 
 Domain = tuple[object, ...]
-"""Arrivals of equal domains replace and withdraw each other's results; others never do."""
+"""Arrivals with equal domains replace and withdraw each other's results; arrivals of different domains never do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,10 +24,10 @@ class Trust:
     senders: Mapping[int, str | None]
 
     def domain(self, image_id: int, source_id: int, sender_id: int | None) -> Domain:
-        """Return the domain of an arrival, for which the group of its sender takes precedence over that of its source.
+        """Return the domain of an arrival: the group of its sender, or else the group of its source.
 
-        Without a group, a receiver has one domain per sender, and any other source is one domain. The empty group of an
-        unknown sender counts as no group.
+        Without a group, a receiver has one domain per sender, and any other source is one domain. An unknown sender has
+        the empty group: it counts as no group, even if the source has a group.
         """
         if self.policy == "any":
             return ()
@@ -39,7 +39,7 @@ class Trust:
         return ("group", group) if group else ("source", source_id, sender_id or 0)
 
     def domains(self, row: Row[Any], copied: Iterable[Row[Any]]) -> dict[Domain, int]:
-        """Return the domains that hold the bytes of an image, each with the id of its first arrival there.
+        """Return the domains from which the bytes of an image arrived, each with the id of the first arrival.
 
         `row` has the columns of `origin_columns`. Copies of the archive of an image count as arrivals of the image.
         """
@@ -54,7 +54,7 @@ class Trust:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """Some arrivals, and the domains that hold the bytes of each."""
+    """The domains from which the bytes of some arrivals came, by id of the arrival."""
 
     trust: Trust
     domains: Mapping[int, dict[Domain, int]]
@@ -65,7 +65,7 @@ class Held:
 
 
 def held_by(connection: Connection, policy: OverwritePolicy, rows: Iterable[Row[Any]]) -> Held:
-    """Find the domains of rows with the columns `id` and those of `origin_columns`."""
+    """Find the domains of `rows`, which need the column `id` and the columns of `origin_columns`."""
     rows = list(rows)
     places = {row.id: {row.id, row.parent_id, row.grandparent_id} - {None} for row in rows}
     by_original: dict[int, list[Row[Any]]] = {}

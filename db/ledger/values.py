@@ -11,13 +11,13 @@ from nightread.reasons import Fault, Reason
 
 
 class CallingEntity(NamedTuple):
-    """Who sent an image to a receiver, as far as a receiver can know it."""
+    """Who sent an image to a receiver or to the HTTP API."""
 
     calling_ae: str
     address: str
     trust: str | None = None
-    """The trust group of the entry of `callers` that allows the sender; NO_GROUP: no group, even if its receiver has
-    one."""
+    """Trust group of the entry of `callers` that allows the sender. None means the group of the receiver, and NO_GROUP
+    means no group even if the receiver has one."""
 
 
 NO_GROUP = ""
@@ -26,8 +26,8 @@ NO_GROUP = ""
 def unknown_sender(mark: str) -> CallingEntity:
     """Return the sender of images whose receiver died before it stored who sent them.
 
-    `mark` tells such senders apart, as far as that is known. None of them is in a trust group, because the settings
-    may give other groups to some callers than to their receiver.
+    `mark` distinguishes unknown senders where possible. They are in no trust group, because the settings may give some
+    callers another group than the receiver.
     """
     return CallingEntity(calling_ae="", address=mark, trust=NO_GROUP)
 
@@ -43,9 +43,9 @@ class Arrival:
     member_name: str | None = None
     """Its name inside the archive from which it was unpacked, as readable text."""
     sender: CallingEntity | None = None
-    """None except for images of a receiver."""
+    """None except for images of a receiver or of the HTTP API."""
     priority: int | None = None
-    """The priority of this image alone; None: that of all images that are registered with it."""
+    """The priority of this image; None if it has the priority of all images that are registered together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ class Version(NamedTuple):
     own: Domain
     """The trust domain from which it arrived."""
     first: dict[Domain, int]
-    """Each domain that sent these bytes, with the id of the first arrival there."""
+    """Each domain that sent these bytes, with the id of the first arrival from it."""
     superseded_by: int | None
     withdrawn_by: int | None
     conflict_with: int | None
@@ -32,8 +32,8 @@ def supersede(
 ) -> list[Conflict]:
     """Mark the newest version of each trust domain as current, and return the new conflicts between domains.
 
-    `copied` are the images whose bytes arrived from a further origin. Within a domain, every older image points to a
-    newer one, not always to the newest. This is cheap even for 10,000 versions.
+    `copied` are images whose bytes arrived again from another origin. Within a domain, every older image points to a
+    newer image, which need not be the newest: so the cost stays low even for 10,000 versions.
     """
     uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
     uids.discard(None)
@@ -44,7 +44,7 @@ def supersede(
 
 
 def settle_again(connection: Connection, uids: Iterable[str], policy: OverwritePolicy) -> list[Conflict]:
-    """Mark the versions of images again after one was withdrawn, or is no longer withdrawn; return the new conflicts.
+    """Mark the versions of images again after a version was withdrawn or restored; return the new conflicts.
 
     A conflict with a withdrawn version ends, but the other versions may still be in conflict with each other.
     """
@@ -55,7 +55,7 @@ def settle_again(connection: Connection, uids: Iterable[str], policy: OverwriteP
 def _settle(
     connection: Connection, uids: set[str | None], copied: Sequence[int], policy: OverwritePolicy
 ) -> list[Conflict]:
-    """Write the marks of all versions of these images that change, and return the new conflicts."""
+    """Write the changed marks of all versions of these images, and return the new conflicts."""
     if not uids:
         return []
     changed = [
@@ -77,8 +77,8 @@ def _settle(
 def settle(group: Sequence[Version]) -> list[Version]:
     """Return the versions of one image with their marks.
 
-    A version is current if it is the newest one of any domain that sent it. Several current versions are in conflict,
-    unless they are withdrawn; each of them names another one.
+    A version is current if it is the newest version of any domain that sent it. Several current versions that are not
+    withdrawn are in conflict: `conflict_with` of each names another of them.
     """
     newest: dict[Domain, tuple[int, int]] = {}
     for version in group:
@@ -98,7 +98,7 @@ def _with_superseder(version: Version, newest: dict[Domain, tuple[int, int]]) ->
 
 
 def _with_conflict(version: Version, several: set[int], latest: Sequence[int], ids: set[int]) -> Version:
-    """Mark a current version that has company. A mark that names none of the versions names a note, and stays."""
+    """Set `conflict_with` if there are several current versions. If it names a note and no version, it stays."""
     known = version.conflict_with
     if known is not None and known not in ids:
         return version
@@ -111,7 +111,7 @@ def _with_conflict(version: Version, several: set[int], latest: Sequence[int], i
 def _groups(
     connection: Connection, uids: set[str | None], copied: Sequence[int], policy: OverwritePolicy
 ) -> Iterator[list[Version]]:
-    """Yield the current versions of each image, with versions that may become current again."""
+    """Yield the current versions of each image, and the `copied` versions, which may become current again."""
     rows = {row.id: row for row in execute_in_chunks(connection, _CURRENT, "uids", uids)}
     rows |= {row.id: row for row in execute_in_chunks(connection, _AGAIN, "images", copied)}
     held = held_by(connection, policy, rows.values())

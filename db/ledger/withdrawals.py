@@ -1,4 +1,4 @@
-"""Withdraw images that a key object note of their own source rejects, whether they arrived before or after it."""
+"""Withdraw images that key object notes of their trust domains reject; images may arrive before or after the note."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
@@ -22,8 +22,8 @@ _CHUNK = 500
 def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, policy: OverwritePolicy) -> list[Conflict]:
     """Mark the images that the note names, and store the names for images that arrive later.
 
-    An image is withdrawn if every trust domain that sent its bytes has a note that names it. Other images with a result
-    stay current; the new conflicts with the note are returned.
+    An image is withdrawn if every trust domain that sent its bytes has a note that names it. Otherwise a current image
+    with a result is in conflict with the note. Returns the new conflicts.
     """
     study, code = withdrawal.study_instance_uid, withdrawal.code
     named = list(dict.fromkeys(withdrawal.sop_instance_uids))
@@ -47,9 +47,9 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, polic
 def apply_pending_withdrawals(
     connection: Connection, image_ids: Sequence[int], policy: OverwritePolicy
 ) -> list[Conflict]:
-    """Apply withdrawals that came before these images, or before their bytes came from a further origin.
+    """Apply notes that arrived before these images, or before the bytes of the images arrived from another origin.
 
-    Of several notes of one domain the last one counts. Most databases have no note at all; checking that first saves
+    If a domain has several notes, the last note counts. Most databases have no note at all; checking that first saves
     1 us per image.
     """
     if connection.execute(_ANY).first() is None:
@@ -71,7 +71,7 @@ _Notes = Mapping[int, Mapping[Domain, _Note]]
 
 
 def _is_kept(row: Row[Any], held: Held, by_image: _Notes) -> bool:
-    """Return whether an earlier note withdrew the image, and this one comes from a domain that may not."""
+    """Return whether the image stays withdrawn by an earlier note, because the new note alone may not withdraw it."""
     return row.withdrawn_by is not None and not held.domains[row.id].keys() <= by_image[row.id].keys()
 
 
@@ -85,10 +85,10 @@ def _settle(
         notes = by_image[row.id]
         if held.domains[row.id].keys() <= notes.keys():
             marks.append((row.id, *notes[held.own(row)]))
-            if row.conflict_with is not None:  # of several current versions, each names another one
+            if row.conflict_with is not None:  # a conflict of another version may end
                 changed.add(row.sop_instance_uid)
             continue
-        if row.withdrawn_by is not None:  # its bytes came again, from a domain that does not withdraw them
+        if row.withdrawn_by is not None:  # its bytes arrived again from a domain without a note
             marks.append((row.id, None, None))
             changed.add(row.sop_instance_uid)
         latest = max(note.note_id for note in notes.values())
@@ -96,7 +96,7 @@ def _settle(
             conflicts.append(Conflict(image_id=row.id, other_id=latest, kind="withdrawal"))
     execute_many(connection, _MARK, ("instance", "note", "its_code"), marks)
     execute_many(connection, _CONTEST, ("instance", "note"), [(c.image_id, c.other_id) for c in conflicts])
-    return conflicts + settle_again(connection, changed, policy)  # a conflict with the note goes before
+    return conflicts + settle_again(connection, changed, policy)  # keeps conflicts with notes
 
 
 def _notes(connection: Connection, images: Sequence[Row[Any]], policy: OverwritePolicy) -> _Notes:

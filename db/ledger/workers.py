@@ -1,4 +1,4 @@
-"""Store heartbeats of workers, and which of them drain."""
+"""Store heartbeats of workers, and which workers drain."""
 
 from datetime import datetime
 from typing import NotRequired, TypedDict, Unpack
@@ -15,7 +15,7 @@ class WorkerFacts(TypedDict):
     slots: int
     """Number of its processes."""
     starting: NotRequired[int]
-    """How many of them still load their models."""
+    """Number of processes that still load their models."""
     model: NotRequired[str | None]
     """The model that analyses every image; None if the routing rules decide."""
     device: str
@@ -27,7 +27,7 @@ class WorkerFacts(TypedDict):
 def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **facts: Unpack[WorkerFacts]) -> None:
     """Store that a worker is alive, and its facts.
 
-    A new `boot_id` replaces the row of the worker's earlier start, which died: a worker that ends removes its row.
+    A new `boot_id` replaces the row of an earlier start, which crashed: a worker that ends removes its own row.
     """
     model = (facts.get("model") or "")[:MODEL_LENGTH] or None
     values = {"starting": 0, **facts, "model": model, "boot_id": boot_id, "heartbeat_at": now}
@@ -46,22 +46,22 @@ def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **f
 
 
 def drain(database: Database, node: str, *, actor: str, now: datetime) -> bool:
-    """Let a worker finish its batches and take no more, until it is restarted; this is written to the audit table.
+    """Let a worker finish its batches and take no more until it is restarted, or `end_drain` is called.
 
-    Returns False if it drains already, or is not known.
+    The audit table gets an entry. Returns False if the worker drains already or is unknown.
     """
     changes = update(workers).where(workers.c.node == node, workers.c.draining_at.is_(None)).values(draining_at=now)
     return _change(database, changes, "worker.drain", node, actor=actor, now=now)
 
 
 def end_drain(database: Database, node: str, *, actor: str, now: datetime) -> bool:
-    """Let a worker take batches again; this is written to the audit table. Returns False if it does not drain."""
+    """Let a worker take batches again. The audit table gets an entry. Returns False if the worker does not drain."""
     changes = update(workers).where(workers.c.node == node, workers.c.draining_at.is_not(None)).values(draining_at=None)
     return _change(database, changes, "worker.drain_end", node, actor=actor, now=now)
 
 
 def note_shutdown(database: Database, *, node: str, boot_id: str, now: datetime) -> None:
-    """Note that a worker finishes its batches because it was told to end."""
+    """Store that a worker drains, because it was told to end after its batches."""
     values = {"n": node, "b": boot_id, "at": now}
     database.write(lambda connection: connection.execute(_SHUTDOWN, values))
 

@@ -19,7 +19,7 @@ from db import error_messages, schema
 from db.engine import Database, open_database
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
-SENTENCE = "its server did not answer in time: check that it is not stopped, its load, its disk, and its locks"
+SENTENCE = "its server did not answer in time: check whether it is stopped, and check its load, disk and locks"
 
 
 @pytest.fixture(scope="module")
