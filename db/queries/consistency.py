@@ -227,7 +227,10 @@ def _models_not_noted() -> Select[Any]:
 
 
 def _noted_without_image() -> Select[Any]:
-    """Select the first image of the block; results of a model may have been repeated with another one since."""
+    """Select the first image of each block that notes a device, view or model of none of its images.
+
+    A registered model counts as found, because another model may have replaced its results in the block.
+    """
     of_block = _block_of_occurrence()
     named = [
         select(instances.c.id).where(of_block, occurrences.c.kind == kind, column == occurrences.c.value).exists()
@@ -275,7 +278,7 @@ _RULES: dict[str, Select[Any]] = {
     "a done image or archive owns its contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),
-    "only the count of a purged image is left": _purged_with_something_left(),
+    "a purged image has no content, no facts and no results": _purged_with_something_left(),
     "a final row of work has a finish time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
     "an unfinished row of work has no finish time": _rows_of_work(
         work.c.state.in_(UNFINISHED), work.c.finished_at.is_not(None)

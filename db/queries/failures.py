@@ -63,7 +63,7 @@ def failure_groups(
 def _without_result(
     connection: Connection, since: datetime | None, until: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
-    """Let the search start with the rows of work in these states, of which there are few."""
+    """Yield the conditions so that the search starts with the few rows of work in these states."""
     yield in_state(State.FAILED, State.REJECTED)
     yield work.c.finished_at.is_not(None)
     yield work.c.ordinal == 0

@@ -116,7 +116,7 @@ def test_entries_of_the_audit_that_name_the_image_or_its_study_are_in_the_trace(
     for action, detail in entries:
         ledger.write_entry(database, action, detail, actor="ann", now=now)
     found = [event.detail for event in _trace(arrivals.ledger_driver, image).events if event.what is What.AUDIT]
-    assert found == ["ann let phantom@1 explain it, frame 0.", *["ann: page.read."] * 3]
+    assert found == ["ann asked for an explanation by phantom@1, frame 0.", *["ann: page.read."] * 3]
 
 
 def test_versions_notes_copies_and_conflicts_are_in_the_trace(arrivals: TrustedArrivals) -> None:
