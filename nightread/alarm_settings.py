@@ -32,7 +32,7 @@ ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_LE
 
 
 def _with_valid_host(url: str) -> str:
-    """Return the URL. Raises ValueError, without the URL, if its host or port is invalid."""
+    """Return the URL. Raises ValueError, whose message does not quote the URL, if the host or the port is invalid."""
     try:
         parts = urlsplit(url)
         is_valid = bool(parts.hostname) and parts.port != 0
@@ -44,7 +44,7 @@ def _with_valid_host(url: str) -> str:
 
 
 def _with_http(secret: SecretStr) -> SecretStr:
-    """Return the URL. Raises ValueError, without the URL, if it is no URL of a web server."""
+    """Return the URL. Raises ValueError, whose message does not quote the URL, if it is no URL of a web server."""
     url = secret.get_secret_value()
     if re.fullmatch(r"https?://[^/?#@\s]+([/?][^#\s]*)?", url) is None:
         raise ValueError("this is not the URL of a web server: give a URL such as https://hc-ping.com/UUID")
@@ -82,7 +82,7 @@ class WebhookChannel(_Channel):
         None, min_length=_SECRET_LENGTH, description="Key of the signature, at least 16 characters."
     )
     secret_file: AbsolutePath | None = Field(None, description="File with the key, instead of `secret`.")
-    timeout_seconds: Seconds = Field(10, le=30, description="Maximum time to connect, and of the request after that.")
+    timeout_seconds: Seconds = Field(10, le=30, description="Maximum time to connect, and then for the request.")
 
     @model_validator(mode="after")
     def _check_webhook(self) -> Self:
@@ -162,7 +162,7 @@ class AlarmSettings(BaseSettings):
         8, ge=0, description="Alarm if an image waits longer than this for its analysis; 0: never."
     )
     alarm_delivery_minutes: float = Field(
-        30, gt=0, description="Alarm if a report was tried and is not delivered for longer than this."
+        30, gt=0, description="Alarm if a report is not delivered within this time after it was created."
     )
     alarm_keep_days: float = Field(400, gt=0, description="Days after which closed alarms are removed.")
     result_rules: tuple[ResultRule, ...] = Field(

@@ -30,7 +30,7 @@ def export_lazily(package: str) -> None:
 
 
 class LazyPackage(ModuleType):
-    """A package of which each public name is imported when it is first used."""
+    """A package that imports each of its public names when the name is first used."""
 
     _places: Mapping[str, str]
     """The module of each public name."""
@@ -53,7 +53,7 @@ class LazyPackage(ModuleType):
         super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        """Return all names, those that were not used yet included."""
+        """Return all names, including names that were not used yet."""
         return sorted({*self.__dict__, *self._places})
 
 

@@ -21,8 +21,8 @@ _UID = re.compile(r"[0-9.]{1,64}")
 def visible(text: str) -> str:
     r"""Return one line of text in which each unsafe character is shown as an escape: `\n`, `\x1b` or `\u202e`.
 
-    Unsafe are control characters, line and paragraph separators, characters that change the direction of the text,
-    invisible ones, and lone surrogates. Letters of all languages, spaces and backslashes stay as they are.
+    Control characters, line and paragraph separators, characters that change the direction of the text, invisible
+    characters, and lone surrogates are unsafe. Letters of all languages, spaces and backslashes stay as they are.
     """
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)
 

@@ -144,7 +144,7 @@ class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, 
     image_timeout_seconds: Seconds = Field(
         60, description="Maximum time to decode one frame; after it the image fails with reason timeout."
     )
-    lease_seconds: Seconds = Field(120, description="The sweep takes back a batch without progress for this long.")
+    lease_seconds: Seconds = Field(120, description="The sweep takes back a batch that made no progress for this long.")
     arrival_timeout_seconds: float = Field(
         300,
         ge=0,

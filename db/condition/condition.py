@@ -77,7 +77,7 @@ class SystemCondition:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether there is no problem and nothing is left to do: no unfinished image and no file that arrives."""
+        """Return whether there is no problem and nothing left to do: no unfinished image, no file that is arriving."""
         return not (self.tally.unfinished or self.waiting.unregistered_files or self.problems)
 
 

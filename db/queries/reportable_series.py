@@ -48,7 +48,7 @@ class SeriesRow(NamedTuple):
 
 
 def series_rows(connection: Connection, study_instance_uid: str) -> list[SeriesRow]:
-    """Return the results of the series of a study, without shadow results and without results whose UIDs are invalid."""
+    """Return the results of the series of a study, without shadow results and results whose UIDs are invalid."""
     rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
     wanted = {row.places[place - 1][0] for row in rows for place in row.evidence}
     images = {row.id: row for row in execute_in_chunks(connection, _IMAGES, "images", wanted)}

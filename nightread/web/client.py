@@ -193,7 +193,7 @@ def _meter_of(response: BaseHTTPResponse) -> ResponseMeter:
 
 
 def _require_final(status: int) -> None:
-    """Raise UnexpectedError for an interim response: the library reads only `100 Continue` to its end."""
+    """Raise UnexpectedError for an interim response: http.client skips only `100 Continue`."""
     if status < HTTPStatus.OK:
         raise UnexpectedError(f"sent only an interim response (status {status})", status=status)
 
