@@ -45,7 +45,7 @@ class AlarmTiming:
     clear_after: timedelta = timedelta(minutes=2)
     """The condition must be gone for this long, so that a condition that comes and goes causes one alarm."""
     is_critical: bool = False
-    """Whether images are not noticed, not analysed or not accounted for."""
+    """Whether the alarm says that images are not noticed, not analysed or not accounted for."""
 
     @property
     def link(self) -> str:

@@ -67,7 +67,7 @@ class _Channel(BaseModel):
 
 
 class MailChannel(_Channel):
-    """Mail by the server of the settings `smtp_*`."""
+    """Mail through the server of the settings `smtp_*`."""
 
     kind: Literal["mail"]
     to: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="Addresses of the receivers.")
@@ -105,7 +105,7 @@ class WebhookChannel(_Channel):
 
 
 class CommandChannel(_Channel):
-    """A program, which gets the JSON of the webhook on its standard input."""
+    """A program that gets the same JSON as a webhook, on its standard input."""
 
     kind: Literal["command"]
     command: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
@@ -140,7 +140,7 @@ Channel = Annotated[MailChannel | WebhookChannel | CommandChannel | AppriseChann
 
 
 class AlarmSettings(BaseSettings):
-    """The settings of the watchdog."""
+    """The settings of alarms, their channels, the rules on results and the outside monitor."""
 
     watchdog_seconds: Seconds = Field(30, le=300, description="Interval of the checks of `nightread watchdog`.")
     alarm_channels: tuple[Channel, ...] = Field(
@@ -182,7 +182,7 @@ class AlarmSettings(BaseSettings):
 
 
 def _read(file: Path | None) -> str:
-    """Return the secret in a file. Raises OSError, and ValueError for a file that is empty or no text."""
+    """Return the secret in a file. Raises OSError, and ValueError for a file that is empty or not text."""
     secret = file.read_text("utf-8").strip() if file is not None else ""
     if not secret:
         raise ValueError("the file is empty")

@@ -67,7 +67,7 @@ def _request(client: HttpClient, uri: str, limit: int, on_bytes: Callable[[int],
 
     Older stores reject the wildcard for the transfer syntax, and some fail because of it with status 500. What a store
     understands is remembered only if it rejected every better value: a failure may have another cause. A value that
-    was successful once is used for all instances, since later rejections concern single instances.
+    was successful once stays the first choice, since a later rejection concerns a single instance.
     """
     values, is_certain = _ACCEPTED[_ACCEPTED.index(client.accept or _ACCEPTED[0]) :], True
     for accept in values:

@@ -4,8 +4,8 @@ The names stand in the package's `__init__.pyi`, as imports that type checkers a
 
     from db.queries.tally import Tally, tally
 
-At run time `db.queries.tally` is imported when somebody asks `db.queries` for `Tally` or `tally`. To import all modules
-of `db.queries` and `db.ledger` takes 0.4 s of processor time, which is as long as a short command may take.
+At run time the module `db.queries.tally` is imported when code first uses one of these names of `db.queries`. Importing
+all modules of `db.queries` and `db.ledger` takes 0.4 s of processor time, as long as a short command may take.
 """
 
 import ast

@@ -52,7 +52,7 @@ def status_beneath(folder: int, path: bytes) -> os.stat_result:
 
 @cache
 def _has_openat2() -> bool:
-    """Return whether openat2 can be called. The test has an invalid descriptor, so it fails with another error then."""
+    """Return whether openat2 can be called. The arguments here are invalid: only a missing call gives _MISSING_CALL."""
     if sys.platform != "linux":
         return False
     _libc.syscall(_OPENAT2, -1, None, None, ctypes.c_size_t(0))

@@ -1,6 +1,6 @@
 """Pass the state of the queue from the dispatcher through Redis to Flower, which cannot reach the database.
 
-A report holds numbers and ids, no path, no name and no text that a person wrote.
+A report holds numbers and ids, but no path, no name and no text that a person wrote.
 """
 
 import json
@@ -48,7 +48,7 @@ class QueueReport:
 
     @property
     def is_paused(self) -> bool:
-        """Return whether no batch is formed at all."""
+        """Return whether the dispatch of all images is paused."""
         return any(pause.source_id is None for pause in self.pauses)
 
     def to_json(self) -> str:

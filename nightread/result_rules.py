@@ -11,7 +11,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 class ResultRule(BaseModel):
     """One rule: all its conditions must hold for a result; its actions are performed once per study.
 
-    It never changes a result, nor the mark `not for diagnosis`.
+    A rule never changes a result or the mark `not for diagnosis`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""Judge the present condition: which problems there are, how bad they are, and what waits until when."""
+"""Judge the present condition: the problems and their levels, the waiting images, and the expected end."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def read_condition(
 
     `further` are problems that the caller found elsewhere; `tally` saves a count if the caller has it.
     """
-    ahead = seconds_ahead(database, lambda: now)  # measured before the slow count, which would age `now`
+    ahead = seconds_ahead(database, lambda: now)  # measured first, because `now` is older after a slow count
     tally = tally or queries.tally(database)
     parts = read_parts(database, settings, now=now, ahead_seconds=ahead)
     sources = queries.sources(database)

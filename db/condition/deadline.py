@@ -40,7 +40,7 @@ class Outlook:
     """None if it is unknown, or if no image is ready."""
     earliest: datetime | None
     latest: datetime | None
-    """None if no image is ready, or if the throughput was 0 for a while."""
+    """None if `done_by` is None, or if the throughput was 0 for a while, so that no latest end is certain."""
     missed: datetime | None
     """End of the last night, if images of that night are unfinished. Images that were retried later do not count."""
 

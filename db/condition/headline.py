@@ -9,7 +9,7 @@ from db.ledger import PartKind
 from nightread.wording import duration
 
 _MOST_PROBLEMS = 3
-"""At most this many other problems are named after the problems of parts, which are all named."""
+"""The headline names all problems of parts, and then at most this many other problems."""
 _COMMANDS = {
     PartKind.SUPERVISOR: "nightread up",
     PartKind.WATCHER: "nightread watch",

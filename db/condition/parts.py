@@ -147,7 +147,7 @@ def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[
 
 
 def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Iterator[Part]:
-    """Yield the parts; the first part that is alive becomes one that was restarted after this death."""
+    """Yield the parts, the first living part with the state RESTARTED and the time of this death."""
     noted = False
     for part in parts:
         if part.state is PartState.ALIVE and not noted:

@@ -16,7 +16,7 @@ _SPLIT = (
 )
 """Conditions with an index that returns the rows of one value in the order of ids, or of blocks of ids."""
 _MOST = 64
-"""Up to this number of searches are together cheaper than one sort."""
+"""This many searches together are still cheaper than one sort."""
 
 
 def alternatives(wanted: ImageFilter) -> list[ImageFilter]:

@@ -37,7 +37,7 @@ class BatchRecord:
 
     @property
     def requeued(self) -> int:
-        """Return the number of images without an outcome in this batch: they are retried in another one."""
+        """Return the number of images without an outcome in this batch: they are retried in another batch."""
         if self.finished_at is None:
             return 0
         return self.images - sum(images for state, images in self.outcomes.items() if state != State.RECEIVED)

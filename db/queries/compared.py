@@ -19,7 +19,7 @@ class OneResult:
     label: str | None
     score: float | None
     scores: tuple[float, ...]
-    """In the order of the bundle's labels."""
+    """Scores in the order of the bundle's labels."""
     suspicion: float | None
 
 

@@ -275,7 +275,7 @@ _RULES: dict[str, Select[Any]] = {
     "a duplicate names a done image with the same bytes": _duplicates_without_original(),
     "only one of the images with the same bytes is done": _contents_done_twice(),
     "every row of contents points to a done image or archive with these bytes": _contents_without_owner(),
-    "a done image or archive owns its contents": _done_without_content(),
+    "every done image or archive has a row of contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),
     "a purged image has no content, no facts and no results": _purged_with_something_left(),

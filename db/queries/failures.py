@@ -38,7 +38,7 @@ def failure_examples(
 def failure_groups(
     database: Database, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[FailureGroup]:
-    """Count failed and rejected arrivals of a period, failed ones first, the most frequent reason first."""
+    """Count failed and rejected arrivals of a period: failed before rejected, the most frequent reason first."""
     statement = (
         select(
             work.c.state,

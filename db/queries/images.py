@@ -111,7 +111,7 @@ def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) 
 
 
 def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
-    """Select the work ids of the first rows of one part. No part has to give more rows than the limit of them all."""
+    """Select the work ids of the first rows of one part. The limit of the whole search is enough for each part."""
     joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
     joined = joined.where(*conditions(part)).limit(part.limit)
     if occurrence := occurrence_of(part):

@@ -70,7 +70,7 @@ class PeriodCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSample:
-    """Numbers of labels in a sample of the images of a period, evenly spread over it; all images if there are few."""
+    """How often each label occurs in a sample of a period's images, evenly spread; in all images if there are few."""
 
     results: int
     labels: Mapping[tuple[str, str | None], int]
@@ -111,7 +111,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
 def most_suspicious(database: Database, *, since: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
     """Return the current images of a period with the highest suspicion, as from `images`.
 
-    On PostgreSQL their ids are found first: it sorts narrow rows of a large night in half of the time.
+    On PostgreSQL their ids are found first, because it sorts narrow rows of a large night in half of the time.
     """
     wanted = ImageFilter(since=since, until=until, current=True, sort="suspicion", limit=limit)
     if not database.is_sqlite:

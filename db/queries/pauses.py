@@ -75,7 +75,7 @@ class LatestOutcomes:
     faulty_sources: int
     """The number of sources with a failure that no source causes."""
     by_source: dict[int, Outcomes]
-    """By id of the source."""
+    """Outcomes of each source, by its id."""
 
 
 def pauses(database: Database) -> list[Pause]:

@@ -29,9 +29,9 @@ class PurgePreview:
     states: Counter[str] = field(default_factory=Counter)
     """Number of images by state."""
     predictions: int = 0
-    """Results of frames."""
+    """Number of results of frames."""
     studies: int = 0
-    """Studies of which no image would be left."""
+    """Number of studies of which no image would be left."""
     reports: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows of deliveries of these studies, by (destination, state)."""
     mixed_archives: tuple[int, ...] = ()
@@ -44,7 +44,7 @@ class PurgePreview:
 
 
 def with_copies(database: Database, image_ids: Iterable[int]) -> list[int]:
-    """Return these images, all arrivals with the same bytes, and the members of those that are archives.
+    """Return these images, all arrivals with the same bytes, and the members of the archives among them.
 
     An archive is added if all images that came out of it are purged. Images that were purged before are left out.
     Duplicates come before their originals, and archives last. Finding equal bytes reads the whole table of arrivals,

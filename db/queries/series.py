@@ -38,7 +38,7 @@ class Series:
     stack: int | None
     stack_name: str | None
     state: str | None
-    """done, rejected or failed; None while the series was not formed yet."""
+    """done, rejected or failed; None if the series has no result yet."""
     reason: str | None
     detail: str | None
     model: str | None
@@ -76,7 +76,7 @@ def series_list(
     until: datetime | None = None,
     limit: int | None = None,
 ) -> Iterator[Series]:
-    """Stream series that changed last in this time range, the latest first (see `Series.changed_at`).
+    """Stream series whose latest change (`Series.changed_at`) is in this time range, the latest first.
 
     With `scope`, only series with at least one image in it.
     """
@@ -144,7 +144,7 @@ class FailedSeries(NamedTuple):
 def failed_series(
     database: Database, *, since: datetime | None, until: datetime | None, reasons: Collection[str] = ()
 ) -> list[FailedSeries]:
-    """List series that failed for one of these reasons, or for any if empty, and changed last in this time range."""
+    """List failed series whose latest change is in this time range, with one of these reasons; with any if empty."""
     statement = _LIST_FAILED
     if since is not None:
         statement = statement.where(series.c.changed_at >= since)

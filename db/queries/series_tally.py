@@ -27,7 +27,7 @@ class SeriesOutcome(StrEnum):
     AMBIGUOUS = "ambiguous"
     """Nothing tells its stacks apart."""
     REJECTED = "rejected"
-    """The bundle does not accept such series, or no series with a bad slice."""
+    """The bundle does not accept such series, or the series has a bad slice."""
     FAILED = "failed"
     EMPTY = "empty"
     """It was formed without a result, because none of its slices has a score."""
@@ -52,11 +52,11 @@ class SeriesTally:
     """The series of a period; results of models on trial are left out."""
 
     series: int
-    """Series that changed last in the period: a slice got an outcome, or an attempt to form the series failed."""
+    """Series whose latest change is in the period: a slice got an outcome, or an attempt to form the series failed."""
     outcomes: Mapping[SeriesOutcome, int]
     """Outcome -> number of stacks, counted once per bundle; a series without any result counts once. All keys exist."""
     labels: Sequence[SeriesLabel]
-    """The most frequent first."""
+    """Labels of the results, the most frequent first."""
 
     @property
     def results(self) -> int:

@@ -10,7 +10,7 @@ from db.engine import Database
 from db.tables import State, batches
 
 WINDOW = timedelta(minutes=10)
-"""Long enough to average over batches of a minute, short enough to follow a worker that joins or leaves."""
+"""The window is long enough to average over batches of a minute, but follows a worker that joins or leaves."""
 _LONGEST_BATCH = timedelta(minutes=15)
 _IDLE_SECONDS = 15.0
 """An idle time longer than this separates two stretches of work. Only the latest stretch is measured."""
@@ -108,7 +108,7 @@ def _by_slice(stretches: Sequence[_Stretch], begin: float, length: float, number
 
 
 def _busy_since(stretches: Sequence[_Stretch]) -> float:
-    """Return when the present stretch of work began: no batch was in work during the idle time before it."""
+    """Return when the present stretch of work began, which is the end of the latest idle time."""
     begin = 0.0
     for stretch in sorted(stretches, key=lambda each: each.until, reverse=True):
         if stretch.until < begin - _IDLE_SECONDS:

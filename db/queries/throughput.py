@@ -13,7 +13,7 @@ from db.tables import IN_BATCH, State, batches, in_state, instances, work
 
 RECENT = timedelta(seconds=60)
 _LONGEST_BATCH = timedelta(minutes=15)
-"""The first claim is searched among batches of this age. Images of older batches still count."""
+"""The first claim is searched among batches formed up to this long before the period; images of all batches count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

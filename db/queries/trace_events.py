@@ -80,7 +80,7 @@ def analysis_events(row: Row[Any]) -> Iterator[Event]:
 
 
 def further_events(row: Row[Any]) -> Iterator[Event]:
-    """Yield the outcome of a further row of work, or how a re-run waits for it."""
+    """Yield the outcome of a further row of work, or that the row still waits."""
     if row.state in UNFINISHED:
         yield from _waiting(row)
     else:

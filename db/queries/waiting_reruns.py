@@ -33,7 +33,7 @@ class WaitingRerun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Order:
-    """One re-run: its entries of the audit table, each about up to a thousand images."""
+    """One re-run, read from its entries in the audit table; each entry names up to 1,000 images."""
 
     number: int
     at: datetime

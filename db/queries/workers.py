@@ -31,7 +31,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Return whether the dispatcher counts its slots."""
+        """Return whether the heartbeat is recent enough for the dispatcher to count the slots."""
         return self.heartbeat_seconds <= LIVE_SECONDS
 
 
@@ -78,7 +78,7 @@ def unclaimed_batches(database: Database, *, created_before: datetime) -> set[st
 
 
 def known_batches(database: Database, batch_ids: Collection[str]) -> set[str]:
-    """Return those of the ids that are batches in this database."""
+    """Return which of these ids are batches in this database."""
     with database.read() as connection:
         return set(connection.execute(select(batches.c.id).where(batches.c.id.in_(batch_ids))).scalars())
 

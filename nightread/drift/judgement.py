@@ -71,7 +71,7 @@ class DriftComparison:
         return "all images" if self.stratum is None else str(self.stratum)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return values that JSON can hold."""
         return {
             "stratum": None if self.stratum is None else list(self.stratum),
             "is_new": self.is_new,

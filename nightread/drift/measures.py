@@ -45,10 +45,10 @@ class HeaderValues:
     """What the headers of some images say; each list has one entry per image."""
 
     sizes: Sequence[tuple[int | None, int | None]]
-    """Rows and columns."""
+    """(rows, columns) of each image."""
     photometric: Sequence[str | None]
     spacings: Sequence[float | None]
-    """Millimetres between the centres of pixels of a column."""
+    """Millimetres between the centres of neighbouring pixels of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from nightread.drift.measures import Codes, Counts, DriftMeasures
 
 FORMAT = 1
 MOST_PER_STRATUM = 2000
-"""Images of a stratum that a reference keeps: whole studies, chosen at random."""
+"""Largest number of images of a stratum in a reference. Whole studies are kept, chosen at random."""
 FIELDS = ("modality", "device_model", "view", "source")
 _SEED = 17
 
@@ -97,7 +97,7 @@ class DriftReference:
         return len(np.unique(self.block[self.of_stratum(stratum)]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, two characters per image and measure."""
+        """Return values that JSON can hold, with two characters per image and measure."""
         return {
             "format": FORMAT,
             "labels": list(self.measures.labels),

@@ -9,7 +9,7 @@ from nightread.drift.measures import Counts
 from nightread.drift.reference import DriftReference, Stratum
 
 _MOST_IMAGES = 5000
-"""Larger nights are drawn with this number of images: their limit is a little too high, but below the lowest limit."""
+"""Larger nights are drawn with this number of images. Their limit is then a little too high, but still below FLOOR."""
 _MOST_AT_ONCE = 4_000_000
 """Draws in one array: 16 MB."""
 

@@ -114,7 +114,7 @@ class HttpClient:
             except faults.ProtocolError as error:
                 if not isinstance(error.args[-1], (ConnectionError, BadStatusLine)):
                     raise
-                # the server was just closing the persistent connection
+                # the server closed the persistent connection at this moment: send the request again
                 return self._request(path, headers, content)
 
         return self._transfer(request, require_success, max_bytes, on_bytes)

@@ -31,7 +31,7 @@ class ResponseMeter:
     """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin with the header."""
+        """Start the time of the header."""
         self._seconds = seconds
         self._monotonic = monotonic
         self._began = monotonic()

@@ -64,7 +64,7 @@ _DAMAGE = [
     (_DUPLICATES, _instance(2, content="x"), 2),
     ("only one of the images with the same bytes is done", _work(2, state="done"), 2),
     ("every row of contents points to a done image or archive with these bytes", _work(1, state="failed"), 1),
-    ("a done image or archive owns its contents", delete(contents), 1),
+    ("every done image or archive has a row of contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
     ("a member of an archive names an archive that was expanded", _instance(2, parent_id=1), 2),
