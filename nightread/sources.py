@@ -234,8 +234,8 @@ class _Destination(_Model):
     )
     burned_in: bool = Field(
         False,
-        description="Also send key images of images whose pixels may contain names: those that say so, ultrasound and "
-        "secondary captures.",
+        description="Also send key images of images whose pixels may contain names: images whose header says so, "
+        "ultrasound and secondary captures.",
     )
 
 

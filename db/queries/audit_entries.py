@@ -110,7 +110,7 @@ def _sentence(entry: Row[Any], about: Any) -> str:
     if entry.action == "images.retry" and about:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""
-        return f"{entry.actor} retried it; before, it was {state}{why}. Attempts until then: {attempts}."
+        return f"{entry.actor} retried it. Its state before was {state}{why}. Attempts until then: {attempts}."
     sentence = _SENTENCES.get(entry.action, "{actor}: {action}.")
     return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
 

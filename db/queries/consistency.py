@@ -291,7 +291,7 @@ _RULES: dict[str, Select[Any]] = {
     "the model of each result is noted for the block of its image": _models_not_noted(),
     "each device, view and model that is noted for a block belongs to an image of that block": _noted_without_image(),
     "a series has an image": series_without_image(),
-    "a series is claimed exactly while it is formed": series_with_a_wrong_claim(),
+    "a series is claimed exactly while it is being formed": series_with_a_wrong_claim(),
 }
 
 _COUNTS = "the counts add up"

@@ -173,7 +173,7 @@ def _waiting(row: Row[Any]) -> Iterator[Event]:
 
 def _waiting_sentence(row: Row[Any]) -> str:
     if row.state == State.RUNNING:
-        return "A worker process has it now."
+        return "A worker process is analysing it now."
     if row.state == State.QUEUED:
         return "It waits in a batch for a worker process."
     alone = " It will be alone in its batch." if row.alone else ""

@@ -99,7 +99,7 @@ def test_a_retry_is_in_the_trace_with_the_earlier_reason(
     assert [trace.image_id for trace in traces] == [3, 2]
     assert "audit" not in _what(traces[0])
     (entry,) = [event for event in traces[1].events if event.what is What.AUDIT]
-    assert entry.detail == "ann retried it; before, it was failed (io_error). Attempts until then: 1."
+    assert entry.detail == "ann retried it. Its state before was failed (io_error). Attempts until then: 1."
 
 
 def test_entries_of_the_audit_that_name_the_image_or_its_study_are_in_the_trace(arrivals: TrustedArrivals) -> None:
