@@ -39,7 +39,7 @@ def exposures(settings: Settings) -> Iterator[Exposure]:
     if settings.api_port and not is_loopback(settings.api_address) and settings.api_tls is None:
         yield Exposure(
             where="api",
-            found=f"keys and results are sent over http on {settings.api_address}, where everyone on the way reads them",
+            found=f"keys and results are sent over http on {settings.api_address}: everyone on the way can read them",
             remedy="Set `api_tls`, or put a proxy with TLS in front of the API and set `api_address` to 127.0.0.1.",
         )
 
