@@ -59,7 +59,7 @@ REASONS = {
         "Ask the sender to correct the manifest ([media.md](media.md)).",
     ),
     "bad_slice": (
-        "A slice of the series has no result, and the bundle then gives none for the series.",
+        "A slice of the series has no result, so the bundle gives no result for the series.",
         "`nightread query --series UID` lists the slices; a slice that arrives again forms the series again.",
     ),
     "bad_key_object": (
@@ -146,7 +146,7 @@ REASONS = {
         "Nothing: it is retried until `arrival_timeout_seconds` have passed, and is `truncated` then.",
     ),
     "awaiting_series": (
-        "The model needs the neighbouring slices: the image waits until those of its series are there.",
+        "The model needs the neighbouring slices: the image waits for the other slices of its series.",
         "Nothing: the image goes on by itself ([series_results.md](series_results.md)).",
     ),
     "series_not_formed": (

@@ -1,4 +1,4 @@
-"""List the rules of the alarms: how long each waits before it raises one, and where the playbook explains it."""
+"""Define the rules of alarms: when each raises and clears its alarm, and where the playbook explains it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +36,7 @@ class AlarmRule(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlarmTiming:
-    """When a rule raises and clears its alarm, and the entry of the playbook."""
+    """When a rule raises and clears its alarm, and its entry in the playbook."""
 
     entry: str
     """Heading of the entry in docs/operations.md."""
@@ -45,7 +45,7 @@ class AlarmTiming:
     clear_after: timedelta = timedelta(minutes=2)
     """The condition must be gone for this long, so that a condition that comes and goes causes one alarm."""
     is_critical: bool = False
-    """Images are not noticed, not analysed or not accounted for."""
+    """Whether the alarm says that images are not noticed, not analysed or not accounted for."""
 
     @property
     def link(self) -> str:

@@ -32,7 +32,7 @@ ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_LE
 
 
 def _with_valid_host(url: str) -> str:
-    """Return the URL. Raises ValueError, without the URL, if its host or port is invalid."""
+    """Return the URL. Raises ValueError, whose message does not quote the URL, if the host or the port is invalid."""
     try:
         parts = urlsplit(url)
         is_valid = bool(parts.hostname) and parts.port != 0
@@ -44,7 +44,7 @@ def _with_valid_host(url: str) -> str:
 
 
 def _with_http(secret: SecretStr) -> SecretStr:
-    """Return the URL. Raises ValueError, without the URL, if it is no URL of a web server."""
+    """Return the URL. Raises ValueError, whose message does not quote the URL, if it is no URL of a web server."""
     url = secret.get_secret_value()
     if re.fullmatch(r"https?://[^/?#@\s]+([/?][^#\s]*)?", url) is None:
         raise ValueError("this is not the URL of a web server: give a URL such as https://hc-ping.com/UUID")
@@ -67,7 +67,7 @@ class _Channel(BaseModel):
 
 
 class MailChannel(_Channel):
-    """Mail by the server of the settings `smtp_*`."""
+    """Mail through the server of the settings `smtp_*`."""
 
     kind: Literal["mail"]
     to: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="Addresses of the receivers.")
@@ -82,7 +82,7 @@ class WebhookChannel(_Channel):
         None, min_length=_SECRET_LENGTH, description="Key of the signature, at least 16 characters."
     )
     secret_file: AbsolutePath | None = Field(None, description="File with the key, instead of `secret`.")
-    timeout_seconds: Seconds = Field(10, le=30, description="Maximum time to connect, and of the request after that.")
+    timeout_seconds: Seconds = Field(10, le=30, description="Maximum time to connect, and then for the request.")
 
     @model_validator(mode="after")
     def _check_webhook(self) -> Self:
@@ -105,7 +105,7 @@ class WebhookChannel(_Channel):
 
 
 class CommandChannel(_Channel):
-    """A program, which gets the JSON of the webhook on its standard input."""
+    """A program that gets the same JSON as a webhook, on its standard input."""
 
     kind: Literal["command"]
     command: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
@@ -140,7 +140,7 @@ Channel = Annotated[MailChannel | WebhookChannel | CommandChannel | AppriseChann
 
 
 class AlarmSettings(BaseSettings):
-    """The settings of the watchdog."""
+    """The settings of alarms, their channels, the rules on results and the outside monitor."""
 
     watchdog_seconds: Seconds = Field(30, le=300, description="Interval of the checks of `nightread watchdog`.")
     alarm_channels: tuple[Channel, ...] = Field(
@@ -162,7 +162,7 @@ class AlarmSettings(BaseSettings):
         8, ge=0, description="Alarm if an image waits longer than this for its analysis; 0: never."
     )
     alarm_delivery_minutes: float = Field(
-        30, gt=0, description="Alarm if a report was tried and is not delivered for longer than this."
+        30, gt=0, description="Alarm if a report is not delivered within this time after it was created."
     )
     alarm_keep_days: float = Field(400, gt=0, description="Days after which closed alarms are removed.")
     result_rules: tuple[ResultRule, ...] = Field(
@@ -182,7 +182,7 @@ class AlarmSettings(BaseSettings):
 
 
 def _read(file: Path | None) -> str:
-    """Return the secret in a file. Raises OSError, and ValueError for a file that is empty or no text."""
+    """Return the secret in a file. Raises OSError, and ValueError for a file that is empty or not text."""
     secret = file.read_text("utf-8").strip() if file is not None else ""
     if not secret:
         raise ValueError("the file is empty")

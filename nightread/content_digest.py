@@ -59,7 +59,7 @@ def named_content(content: str | None) -> str | None:
 
 
 def sha256_in(content: str | None) -> str | None:
-    """Return the SHA-256 if an identity as stored is one."""
+    """Return the stored identity if it is a SHA-256, else None."""
     return content if content and is_former(content) else None
 
 
@@ -74,7 +74,7 @@ def is_content(text: str) -> bool:
 
 
 def stored_forms(text: str) -> Iterator[str]:
-    """Yield each identity, as stored, that the text may mean. Without a name of an algorithm it may mean two."""
+    """Yield each identity, as stored, that the text may mean: two if it does not name an algorithm."""
     written = text.lower()
     if written.startswith(_PREFIX):
         yield written

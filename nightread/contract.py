@@ -7,9 +7,10 @@ from uuid import UUID
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
 FORM_SERIES_TASK = "nightread.form_series"
-"""Asks a worker process to form series that are due. Its message names none: the process claims them."""
+"""Asks a worker process to form series that are due. Its message names no series: the process claims them."""
 IMAGE_IDS = "image_ids"
-"""Key of the result of a batch: the ids of images that have no result. Flower shows the latest batch of each only."""
+"""Key in the result of a batch's task: the ids of the images that failed, are defective or were put back. With them,
+Flower removes a task that was put back once all its images were tried again."""
 BATCH_QUEUE = "nightread.batches"
 URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
 """Priorities of messages: on Redis 0 is the highest."""

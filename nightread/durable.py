@@ -18,7 +18,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def publish(finished: Path, target: Path) -> None:
-    """Give a finished file its name, which survives a power failure; an existing file is not replaced.
+    """Give a finished file its final name so that the name survives a power failure; no existing file is replaced.
 
     On a file system without hard links, a file that gets this name at the same moment is replaced. Raises
     FileExistsError, OSError.

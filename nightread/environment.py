@@ -21,7 +21,7 @@ def settings_file(config: Path | None) -> Path | None:
 
 
 def own_variables() -> set[str]:
-    """Return the names of all variables NIGHTREAD_... in the environment, as written: settings may have any case."""
+    """Return the names of all variables NIGHTREAD_... as they are written in the environment, in any case."""
     return {name for name in os.environ if name.upper().startswith(_PREFIX)}
 
 

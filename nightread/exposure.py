@@ -14,12 +14,12 @@ _EVERYBODY = (
     tuple(map(ip_network, ("0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"))),
     (ip_network("2000::/3"),),
 )
-"""All addresses that a host may have: beyond them are multicast and reserved ones (RFC 5771, RFC 4291)."""
+"""All addresses that a host may have: all others are for multicast or reserved (RFC 5771, RFC 4291)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exposure:
-    """One setting that is open to others."""
+    """One setting that admits unknown senders, or sends secrets unencrypted."""
 
     where: str
     """The entry of the settings, such as `source ct`."""
@@ -39,8 +39,8 @@ def exposures(settings: Settings) -> Iterator[Exposure]:
     if settings.api_port and not is_loopback(settings.api_address) and settings.api_tls is None:
         yield Exposure(
             where="api",
-            found=f"keys and results are sent over http on {settings.api_address}, readable by everybody on the way",
-            remedy="Set `api_tls`, or put a proxy with TLS in front of it and api_address back to 127.0.0.1.",
+            found=f"keys and results are sent over http on {settings.api_address}: everyone on the way can read them",
+            remedy="Set `api_tls`, or put a proxy with TLS in front of the API and set `api_address` to 127.0.0.1.",
         )
 
 
@@ -98,9 +98,9 @@ def _of_login(where: str, entry: Store | Destination) -> Iterator[Exposure]:
 
 
 def _admits_all(callers: tuple[Caller, ...]) -> bool:
-    """Return whether the list is empty, or fits everybody: AE titles are claims, but they are a list.
+    """Return whether the list is empty, or its addresses include everybody. AE titles count as a restriction.
 
-    Several entries together may fit everybody, such as the two halves 0.0.0.0/1 and 128.0.0.0/1.
+    Several entries together may include everybody, such as the two halves 0.0.0.0/1 and 128.0.0.0/1.
     """
     networks = [network for caller in callers if caller.ae_title is None and (network := _network(caller.address))]
     listed: list[IPv4Network | IPv6Network] = []

@@ -30,7 +30,7 @@ def device_name(settings: Settings) -> str:
 def configure_mlflow() -> None:
     """Tell MLflow not to report its use to its makers, to print nothing, and to wait at most 40 s for a server.
 
-    By default MLflow would wait 20 minutes for a request, and print addresses between the JSON of a command. Call this
+    By default MLflow would wait 20 minutes for a request, and print addresses into the JSON of a command. Call this
     before MLflow is imported.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

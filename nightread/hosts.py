@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 _NETWORK_BYTES = 8
-"""A network of IPv6 gives each host 64 bits of addresses, so all of them count as one host (RFC 4291, 2.5.1)."""
+"""Length of an IPv6 network. A host may use all addresses of its network, so they are one host (RFC 4291, 2.5.1)."""
 
 
 def address_of(host: str) -> Address | None:

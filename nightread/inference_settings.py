@@ -25,6 +25,6 @@ class InferenceSettings(BaseSettings):
         0,
         ge=0,
         le=256,
-        description="Number of processes per worker process that read and decode its images, for GPU hosts; 0: it does "
-        "so itself. Linux only.",
+        description="Number of processes per worker process that read and decode its images, for GPU hosts; 0: the "
+        "worker process does so itself. Linux only.",
     )

@@ -67,7 +67,7 @@ def _request(client: HttpClient, uri: str, limit: int, on_bytes: Callable[[int],
 
     Older stores reject the wildcard for the transfer syntax, and some fail because of it with status 500. What a store
     understands is remembered only if it rejected every better value: a failure may have another cause. A value that
-    was successful once is used for all instances, since later rejections concern single instances.
+    was successful once stays the first choice, since a later rejection concerns a single instance.
     """
     values, is_certain = _ACCEPTED[_ACCEPTED.index(client.accept or _ACCEPTED[0]) :], True
     for accept in values:
@@ -98,7 +98,7 @@ def _require_dicom(response: HttpResponse) -> HttpResponse:
 
 
 def _first_part(content_type: str, body: bytes) -> bytes:
-    """Return the content of the first part of a multipart message (RFC 2046, section 5.1), or any other body whole.
+    """Return the content of the first part of a multipart message (RFC 2046, section 5.1), or any other body unchanged.
 
     Accepts what some stores write against the standard: line feeds without carriage returns, and no line end before or
     after the last boundary.
@@ -123,7 +123,7 @@ def _first_part(content_type: str, body: bytes) -> bytes:
 
 
 def _line_of(delimiter: bytes, body: bytes) -> int:
-    """Return where the line of the first boundary begins, or -1: the text before it may contain the same letters."""
+    """Return where the line of the first boundary begins, or -1. The text before it may contain the same characters."""
     if body.startswith(delimiter):
         return 0
     before = body.find(b"\n" + delimiter)

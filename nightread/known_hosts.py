@@ -1,4 +1,4 @@
-"""Decide which Host headers a server answers: a web page must not reach it under a name of its own (DNS rebinding)."""
+"""Decide which Host headers a server accepts: after DNS rebinding, a web page would use a host name of its own."""
 
 import re
 from collections.abc import Collection
@@ -11,8 +11,8 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 def is_known_host(headers: Collection[str], address: str, names: Collection[str]) -> bool:
     """Return whether the request has exactly one Host header, and it names this server.
 
-    Accepted are `address`, on which the server listens, its host `names`, and the names and addresses of the loopback
-    interface. If other hosts can reach `address`, every IP address is accepted too: DNS rebinding needs a host name,
+    The server accepts `address`, on which it listens, its host `names`, and the names and addresses of the loopback
+    interface. If other hosts can reach `address`, it accepts every IP address too: DNS rebinding needs a host name,
     because a browser that opens an IP address connects to this address and no other.
     """
     if len(headers) != 1:

@@ -4,8 +4,8 @@ The names stand in the package's `__init__.pyi`, as imports that type checkers a
 
     from db.queries.tally import Tally, tally
 
-At run time `db.queries.tally` is imported when somebody asks `db.queries` for `Tally` or `tally`. To import all modules
-of `db.queries` and `db.ledger` takes 0.4 s of processor time, which is as long as a short command may take.
+At run time the module `db.queries.tally` is imported when code first uses one of these names of `db.queries`. Importing
+all modules of `db.queries` and `db.ledger` takes 0.4 s of processor time, as long as a short command may take.
 """
 
 import ast
@@ -30,7 +30,7 @@ def export_lazily(package: str) -> None:
 
 
 class LazyPackage(ModuleType):
-    """A package of which each public name is imported when it is first used."""
+    """A package that imports each of its public names when the name is first used."""
 
     _places: Mapping[str, str]
     """The module of each public name."""
@@ -53,7 +53,7 @@ class LazyPackage(ModuleType):
         super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        """Return all names, those that were not used yet included."""
+        """Return all names, including names that were not used yet."""
         return sorted({*self.__dict__, *self._places})
 
 

@@ -24,7 +24,7 @@ class Nights:
         return self.utc(datetime.combine(evening, self.start)), self.utc(datetime.combine(morning, self.end))
 
     def latest(self, now: datetime) -> date:
-        """Return the evening of the current night, or of the last one if it is day."""
+        """Return the evening of the current night, or of the last night if it is day."""
         today = self.local(now).date()
         return today if self.bounds(today)[0] <= now else today - timedelta(days=1)
 
@@ -35,7 +35,7 @@ class Nights:
         return next(end for end in ends if end > now)
 
     def first_at(self, wall_time: time, start: datetime) -> datetime:
-        """Return the first moment at or after `start` at which a clock on the wall of the site shows this time."""
+        """Return the first moment at or after `start` at which this is the site's local time."""
         day = self.local(start).date()
         moments = (self.utc(datetime.combine(day + timedelta(days=days), wall_time)) for days in (0, 1))
         return next(moment for moment in moments if moment >= start)

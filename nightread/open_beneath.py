@@ -16,8 +16,8 @@ _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MISSING_CALL = (errno.ENOSYS, errno.EPERM)
 """Kernels before 5.6 and gVisor do not have openat2; the seccomp filters of older container engines forbid it."""
 _ATTEMPTS = 64
-"""EAGAIN may mean that a folder was renamed at this moment. It also means that another program holds a lease on the
-file, such as Samba, and then it stays for up to 45 s (/proc/sys/fs/lease-break-time)."""
+"""EAGAIN may mean that a folder was renamed at this moment. It may also mean that another program, such as Samba, holds
+a lease on the file; the error then lasts for up to 45 s (/proc/sys/fs/lease-break-time)."""
 _PATH_MAX = 4096
 """Longest path that Linux accepts in one call, in bytes, with its final zero."""
 
@@ -39,7 +39,7 @@ def open_beneath(folder: int, path: bytes, flags: int) -> int:
 
 
 def status_beneath(folder: int, path: bytes) -> os.stat_result:
-    """Return the status of a name below the descriptor `folder`; of a link, that of the link itself. Raises OSError."""
+    """Return the status of a name below the descriptor `folder`; a link is not followed. Raises OSError."""
     above, _, name = path.rpartition(b"/")
     if not above:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -52,7 +52,7 @@ def status_beneath(folder: int, path: bytes) -> os.stat_result:
 
 @cache
 def _has_openat2() -> bool:
-    """Ask the kernel with a call that it refuses for another reason if it knows the call."""
+    """Return whether openat2 can be called. The arguments here are invalid: only a missing call gives _MISSING_CALL."""
     if sys.platform != "linux":
         return False
     _libc.syscall(_OPENAT2, -1, None, None, ctypes.c_size_t(0))

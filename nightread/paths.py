@@ -11,8 +11,8 @@ ROOT_MARKER = ".nightread-source"
 """Name of an empty file in a source folder. If it is missing, the share is not mounted."""
 NAME_LENGTH = 200
 _PLAIN = re.compile(rb"[A-Za-z0-9_.~/-]*")
-"""Paths that need no percent-encoding (RFC 3986, section 2.3): nearly all. The check takes a third of the time of
-quoting."""
+"""Paths that need no percent-encoding (RFC 3986, section 2.3). Nearly all paths match, and the check takes a third of
+the time of quoting."""
 _OLDEST, _NEWEST = -(2**63), 2**63 - 1
 
 
@@ -56,7 +56,7 @@ def join(folder: bytes, path: bytes) -> bytes:
 
 
 def absolute(path: Path) -> Path:
-    """Return the absolute path. Links are resolved only if the path holds `..`: an inbox may move behind one."""
+    """Return the absolute path. Links are resolved only if it contains `..`: the target of a link may change later."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 

@@ -16,7 +16,7 @@ class PipedProcess:
     ) -> None:
         """Start `python -m module`; by default it has the environment of this process. Raises OSError.
 
-        It inherits the `descriptors`, which have the same numbers there.
+        The process inherits the `descriptors`, which keep their numbers.
         """
         connection, child_end = Pipe()
         try:

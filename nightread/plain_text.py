@@ -7,8 +7,8 @@ _OTHERS = (
     r"\x7f-\x9f"  # DEL and C1: like C0, they control a terminal
     r"\u2028\u2029"  # separators of lines and paragraphs
     r"\u202a-\u202e\u2066-\u2069"  # they change the order in which letters are shown
-    r"\u00ad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a"  # invisible,
-    r"\U000e0000-\U000e007f"  # so that two names look alike
+    r"\u00ad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a"  # invisible
+    r"\U000e0000-\U000e007f"  # invisible too: two names could look alike
     r"\ud800-\udfff"  # lone surrogates: no encoding can write them
 )
 _UNSAFE = re.compile(f"[{_C0}{_OTHERS}]")
@@ -21,8 +21,8 @@ _UID = re.compile(r"[0-9.]{1,64}")
 def visible(text: str) -> str:
     r"""Return one line of text in which each unsafe character is shown as an escape: `\n`, `\x1b` or `\u202e`.
 
-    Unsafe are control characters, line and paragraph separators, characters that change the direction of the text,
-    invisible ones, and lone surrogates. Letters of all languages, spaces and backslashes stay as they are.
+    Control characters, line and paragraph separators, characters that change the direction of the text, invisible
+    characters, and lone surrogates are unsafe. Letters of all languages, spaces and backslashes stay as they are.
     """
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)
 

@@ -27,9 +27,9 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         # With late acknowledgement, one batch per process is prefetched: an urgent batch waits for at most one other.
         worker_prefetch_multiplier=1,
-        # Of each priority there is a list in Redis, and workers take urgent batches first (nightread.contract).
-        # The timeout (s) is longer than any batch takes. The two unacked options reduce the delay of a redelivery after
-        # it from about 100 s to 30 s.
+        # Redis has a list for each priority, and workers take urgent batches first (nightread.contract). The
+        # visibility timeout (s) is longer than any batch takes. The two unacked options reduce the delay between this
+        # timeout and the redelivery from about 100 s to 30 s.
         broker_transport_options={
             "priority_steps": [URGENT_PRIORITY, USUAL_PRIORITY],
             "visibility_timeout": VISIBILITY_SECONDS,
@@ -56,7 +56,7 @@ def make_celery(redis_url: str, settings: Settings) -> Celery:
         task_time_limit=settings.lease_seconds * 4,
         # Loading a model takes seconds: keep the processes.
         worker_max_tasks_per_child=None,
-        # Without it kombu accepts any certificate, and Flower does not read the options of the URL.
+        # Without this option kombu accepts any certificate, and Flower does not read the options of the URL.
         broker_use_ssl=tls_options(redis_url),
         # JSON only: to unpickle a message would execute code from the queue.
         task_serializer="json",

@@ -1,6 +1,6 @@
 """Pass the state of the queue from the dispatcher through Redis to Flower, which cannot reach the database.
 
-A report holds numbers and ids, no path, no name and no text that a person wrote.
+A report holds numbers and ids, but no path, no name and no text that a person wrote.
 """
 
 import json
@@ -12,7 +12,7 @@ from redis import Redis
 
 _KEY = "nightread.queue_report"
 _KEPT_MS = 30 * 24 * 3600 * 1000
-"""Redis keeps a report for 30 days. The time that is left tells its age, by the clock of Redis alone."""
+"""Redis keeps a report for 30 days. Its age follows from the time that is left, so only the clock of Redis is used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class PauseReport:
     cause: str
     """`person`, `breaker` or `disk`."""
     source_id: int | None
-    """The id of the source whose images are held; None: all images are."""
+    """The id of the source whose images are held; None if all images are."""
     since: datetime
 
 
@@ -44,11 +44,11 @@ class QueueReport:
     """Processes of live workers."""
     pauses: tuple[PauseReport, ...]
     next_seconds: float
-    """When the next report comes."""
+    """Seconds until the next report."""
 
     @property
     def is_paused(self) -> bool:
-        """Return whether no batch is formed at all."""
+        """Return whether the dispatch of all images is paused."""
         return any(pause.source_id is None for pause in self.pauses)
 
     def to_json(self) -> str:

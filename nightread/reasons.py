@@ -68,7 +68,7 @@ class Reason(StrEnum):
     BAD_SLICE = (
         "bad_slice",
         Fault.DEFECTIVE,
-        "A slice of the series has no result, and the bundle then gives none for the series.",
+        "A slice of the series has no result, so the bundle gives no result for the series.",
     )
     BAD_KEY_OBJECT = "bad_key_object", Fault.DEFECTIVE, "The key object note rejects images but cannot be read."
 
@@ -95,7 +95,7 @@ class Reason(StrEnum):
     SERIES_RULES = (
         "series_rules",
         Fault.OUT_OF_SCOPE,
-        "The model was not made for such a series. Run `nightread models show NAME` to see for which.",
+        "The model was not made for such a series. Run `nightread models show NAME` to see which series it accepts.",
     )
     FOR_PROCESSING = (
         "for_processing",
@@ -160,7 +160,7 @@ class Reason(StrEnum):
     AWAITING_SERIES = (
         "awaiting_series",
         Fault.FAILED,
-        "The model needs the neighbouring slices: the image waits until those of its series are there.",
+        "The model needs the neighbouring slices: the image waits for the other slices of its series.",
     )
     SERIES_NOT_FORMED = (
         "series_not_formed",

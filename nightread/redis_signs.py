@@ -1,4 +1,4 @@
-"""Leave and read signs of life in Redis, for Flower: it has no access to the database.
+"""Write and read signs of life of Flower in Redis, because Flower has no access to the database.
 
 All times are those of the Redis server, so that the clocks of two hosts are never compared.
 """
@@ -26,7 +26,7 @@ class SignOfLife:
 
 
 def leave_sign(redis: Redis, *, node: str, boot_id: str, stopped: bool = False) -> None:
-    """Leave a sign of life, or a sign that Flower was stopped on purpose. Raises errors of Redis."""
+    """Write a sign of life, or a sign that Flower was stopped on purpose. Raises errors of Redis."""
     seconds, _ = redis.time()
     redis.hset(FLOWER_KEY, node, json.dumps({"boot": boot_id, "at": seconds, "stopped": stopped}))
 
@@ -43,7 +43,7 @@ def read_signs(redis: Redis) -> Iterator[SignOfLife]:
 
 
 def _sign(node: bytes | str, text: bytes | str, now: int) -> SignOfLife | None:
-    """Return the sign; None if it is none, since other programs may use the same Redis."""
+    """Return the sign; None if the entry is invalid, since other programs may use the same Redis."""
     try:
         values = json.loads(text)
         return SignOfLife(

@@ -1,4 +1,4 @@
-"""Remove folders of the spool in one step, so that no other process finds a half-removed one."""
+"""Remove folders of the spool in one step, so that no other process finds a half-removed folder."""
 
 import shutil
 from contextlib import suppress
@@ -22,9 +22,9 @@ def set_aside(folder: Path, root: Path) -> Path | None:
 
 
 def remove_folder(folder: Path, root: Path) -> None:
-    """Remove a folder below `root`. A process that still writes to it gets FileNotFoundError. Ignores files that stay.
+    """Remove a folder below `root`. A process that still writes to it gets FileNotFoundError.
 
-    Raises OSError if the folder cannot be renamed.
+    Raises OSError if the folder cannot be renamed. Files that cannot be removed stay without an error.
     """
     renamed = set_aside(folder, root)
     if renamed is not None:

@@ -11,7 +11,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 class ResultRule(BaseModel):
     """One rule: all its conditions must hold for a result; its actions are performed once per study.
 
-    It never changes a result, nor the mark `not for diagnosis`.
+    A rule never changes a result or the mark `not for diagnosis`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -23,10 +23,10 @@ class ResultRule(BaseModel):
     model: str | None = Field(None, description="`NAME` or `NAME@VERSION` of the model; unset: any.")
     source: str | None = Field(None, description="Name of the source of the image; unset: any.")
     priority: int | None = Field(
-        None, ge=0, le=9, description="Priority of the images of the study that wait, or come to wait: 0 is first."
+        None, ge=0, le=9, description="Priority of the images of the study that wait now or later: 0 is first."
     )
     tag: Tag | None = Field(None, description="Word that people see beside the study.")
-    webhook: RuleName | None = Field(None, description="Name of the channel that is told.")
+    webhook: RuleName | None = Field(None, description="Name of the channel that is notified.")
     destination: str | None = Field(
         None, description='Name of a destination with `studies = "rules"`, which then gets the report of the study.'
     )

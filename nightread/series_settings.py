@@ -5,7 +5,7 @@ from pydantic_settings import BaseSettings
 
 
 class SeriesSettings(BaseSettings):
-    """When a series is formed."""
+    """The settings that decide when a series is formed."""
 
     series_quiet_seconds: float = Field(
         60,

@@ -36,7 +36,7 @@ class ServerSettings(BaseSettings):
         ge=12,
         le=1000,
         description="Connections of the HTTP API to the database; on PostgreSQL it has one more, for its lock. Eleven "
-        "are kept for images that are sent and for downloads, and each request that reads takes one of the others.",
+        "of them are reserved for uploads and downloads, and each request that reads uses one of the rest.",
     )
     api_key: SecretStr | None = Field(
         None,

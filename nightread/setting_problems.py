@@ -80,13 +80,13 @@ def _in_file(location: tuple[int | str, ...], problem: Any, written: dict[str, A
 
 
 def _entry(location: tuple[int | str, ...], key: str) -> str:
-    """Return which entry of an array is wrong; the key says it already if the entry is a table."""
+    """Return which entry of an array is wrong. If the entry is a table, the key already has its number."""
     last = location[-1] if location else ""
     return f" number {last + 1}" if isinstance(last, int) and not key.startswith("[[") else ""
 
 
 def _message(key: str, problem: Any) -> str:
-    """Return what is wrong; in place of a pattern, which few people can read, the form of the value."""
+    """Return what is wrong. If a pattern does not match, describe the form of the value instead of the pattern."""
     if problem["type"] == "string_pattern_mismatch" and key in _FORMS:
         return _FORMS[key]
     return str(problem["msg"]).removeprefix("Value error, ")
@@ -95,7 +95,7 @@ def _message(key: str, problem: Any) -> str:
 def _as_written(location: tuple[int | str, ...], written: dict[str, Any]) -> tuple[str, str, Any]:
     """Return the tables around a key, the key, and the value that holds it.
 
-    A location of pydantic also names the kind of an entry, which the file does not; such parts are left out.
+    A location of pydantic has parts that are not keys of the file, such as the kind of an entry. They are left out.
     """
     present: Any = written
     parent: Any = written

@@ -108,8 +108,8 @@ class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, 
     )
     overwrite_policy: OverwritePolicy = Field(
         "same_source",
-        description="Which images a newer image replaces, and a key object note withdraws: `never`: none; "
-        "`same_source`: those of the same source, sender or trust group; `any`: all.",
+        description="Which images a newer image may replace and a key object note may withdraw: none (`never`), those "
+        "of the same source, sender or trust group (`same_source`), or all (`any`).",
     )
     spool_dir: AbsolutePath | None = Field(
         None,
@@ -144,7 +144,7 @@ class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, 
     image_timeout_seconds: Seconds = Field(
         60, description="Maximum time to decode one frame; after it the image fails with reason timeout."
     )
-    lease_seconds: Seconds = Field(120, description="The sweep takes back a batch without progress for this long.")
+    lease_seconds: Seconds = Field(120, description="The sweep takes back a batch that made no progress for this long.")
     arrival_timeout_seconds: float = Field(
         300,
         ge=0,
@@ -178,7 +178,7 @@ class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, 
     disk_reserve_bytes: int = Field(
         256 * MiB,
         ge=0,
-        description="Dispatch is paused while the disk of the state folder has less free space.",
+        description="Dispatch is paused while the disk of the state folder has less free space than this.",
     )
     hold_missing_sources: bool = Field(
         True,

@@ -37,7 +37,7 @@ class SourceFile:
 
 
 def open_source_file(root: Path, uri: str) -> SourceFile:
-    """Open the file with this URI in the source folder `root`, which itself may be behind a link of the operator.
+    """Open the file with this URI in the source folder `root`, whose own path may contain symbolic links.
 
     A link below the root is followed if its target lies in the source, and the file is then opened below the root
     without following any link. Whatever is changed between these steps, no file outside of the source is opened.
@@ -58,7 +58,7 @@ def open_source_file(root: Path, uri: str) -> SourceFile:
 def read_source_file(root: Path, uri: str, *, max_bytes: int) -> bytes:
     """Return the bytes of the file; if it grows meanwhile, at most one byte more than its size when it was opened.
 
-    Raises LargeFileError beside the errors of open_source_file.
+    Raises LargeFileError, and the errors of open_source_file.
     """
     file = open_source_file(root, uri)
     size = file.status.st_size

@@ -103,7 +103,7 @@ class Caller(_Model):
     ae_title: AETitle | None = Field(None, description="AE title of the caller; unset: any.")
     address: str | None = Field(None, description="IP address or network (`10.1.0.0/16`) of the caller; unset: any.")
     trust: TrustGroup | None = Field(
-        None, description="Trust group of the caller, before that of the receiver. Give `address` with it."
+        None, description="Trust group of the caller, instead of that of the receiver. Give `address` with it."
     )
 
     @model_validator(mode="after")
@@ -125,8 +125,8 @@ class _Source(_Model):
     )
     trust: TrustGroup | None = Field(
         None,
-        description="Trust group: sources of one group replace and withdraw each other's images; unset: only their "
-        "own, and each sender of a receiver only its own (see overwrite_policy).",
+        description="Trust group: its sources replace and withdraw each other's images. Unset: a source, and each "
+        "sender of a receiver, replaces and withdraws only its own images (see overwrite_policy).",
     )
 
 
@@ -234,8 +234,8 @@ class _Destination(_Model):
     )
     burned_in: bool = Field(
         False,
-        description="Also send key images of images whose pixels may contain names: those that say so, ultrasound and "
-        "secondary captures.",
+        description="Also send key images of images whose pixels may contain names: images whose header says so, "
+        "ultrasound and secondary captures.",
     )
 
 
@@ -272,7 +272,7 @@ Destination = Annotated[
 def accepts_pictures(origin: str, *, accept_raster: bool) -> bool:
     """Return whether PNG and JPEG files of the source `origin` are analysed.
 
-    A client of the API sends one on purpose; in a folder it may lie by accident, so there a setting decides.
+    A client of the API sends a picture on purpose. In a folder a picture may lie by accident, so a setting decides.
     """
     return accept_raster or origin == API
 

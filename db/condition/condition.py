@@ -1,4 +1,4 @@
-"""Judge the present condition: which problems there are, how bad they are, and what waits until when."""
+"""Judge the present condition: the problems and their levels, the waiting images, and the expected end."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from nightread.settings import Settings
 from nightread.wording import counted, duration
 
 STALLED = timedelta(minutes=10)
-"""Images are ready or being analysed, and none was finished for this long."""
+"""The work is stalled if images wait or are being analysed, and no batch was finished for this long."""
 
 
 class Level(IntEnum):
@@ -30,7 +30,7 @@ class Level(IntEnum):
     LATE = 1
     """The results will not be complete, or were not complete, at the end of the night."""
     DEGRADED = 2
-    """Something does not work as it should, and the analysis goes on."""
+    """Something does not work as it should, but the analysis goes on."""
     STOPPED = 3
     """Images are not noticed or not analysed."""
     LOST = 4
@@ -50,9 +50,10 @@ class ConditionProblem:
     kind: str
     """A stable word for programs: `part`, `source`, `pause`, `deadline`, `stalled`, `clock`, `disk` or `counts`."""
     subject: str
-    """The part, source or cause that it is about, as a word; empty if there is only one."""
+    """What the problem is about, as one word: the kind of a part, the name of a source, the cause of a pause, the name
+    of a node, or the verdict on the deadline. Empty if the kind says it already."""
     text: str
-    """A sentence for people, without a full stop. It may have the name of a source, so it must not become a label."""
+    """A sentence for people, without a full stop. It may name a source, so it must not become a metric label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,7 @@ class SystemCondition:
     waiting: WaitingWork
     outlook: Outlook
     problems: Sequence[ConditionProblem]
-    """The worst first."""
+    """All problems, the worst first."""
 
     @property
     def level(self) -> Level:
@@ -76,7 +77,7 @@ class SystemCondition:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether nothing at all is left to do: each part works, each source was checked, and nothing waits."""
+        """Return whether there is no problem and nothing left to do: no unfinished image, no file that is arriving."""
         return not (self.tally.unfinished or self.waiting.unregistered_files or self.problems)
 
 
@@ -93,7 +94,7 @@ def read_condition(
 
     `further` are problems that the caller found elsewhere; `tally` saves a count if the caller has it.
     """
-    ahead = seconds_ahead(database, lambda: now)  # first: the time that a count takes is no difference of clocks
+    ahead = seconds_ahead(database, lambda: now)  # measured first, because `now` is older after a slow count
     tally = tally or queries.tally(database)
     parts = read_parts(database, settings, now=now, ahead_seconds=ahead)
     sources = queries.sources(database)
@@ -144,7 +145,7 @@ def part_problems(parts: Sequence[Part]) -> Iterator[ConditionProblem]:
 
 
 def _drained(parts: Sequence[Part]) -> Iterator[ConditionProblem]:
-    """Yield a problem if workers drain and none takes batches; one that drains beside others is no problem."""
+    """Yield a problem if a worker drains and no other worker takes batches."""
     workers = [part for part in parts if part.kind is PartKind.WORKER]
     if any(part.state is PartState.DRAINING for part in workers) and not any(part.state.works for part in workers):
         text = "no worker takes images, because all of them drain (`nightread drain`)"
@@ -160,7 +161,7 @@ def _words(part: Part) -> dict[str, str]:
 def _pauses(left: RemainingWork) -> Iterator[ConditionProblem]:
     for pause in left.pauses:
         if pause.cause is Cause.HOURS:
-            continue  # as the settings want it
+            continue  # the settings ask for this pause
         if pause.source is not None:
             level, text = Level.DEGRADED, f"the source {pause.source} is paused ({pause.cause})"
         else:
@@ -189,12 +190,12 @@ def _sources(
 def _stalled(
     database: Database, waiting: WaitingWork, parts: Sequence[Part], now: datetime
 ) -> Iterator[ConditionProblem]:
-    """Yield a problem if batches were sent and none came back for ten minutes: both, since a quiet night is fine."""
+    """Yield a problem if images are left, and batches were sent, but none was finished for ten minutes."""
     if not waiting.ready + waiting.being_analysed:
         return
     workers = [part.state for part in parts if part.kind is PartKind.WORKER]
     if not any(state.works or state is PartState.DRAINING for state in workers):
-        return  # this is a problem of its own
+        return  # `part_problems` or `_drained` reports this
     since = queries.unanswered_since(database)
     if since is not None and now - since >= STALLED:
         number = counted(waiting.ready + waiting.being_analysed, "image waits", "images wait")

@@ -20,10 +20,10 @@ class Verdict(StrEnum):
     """How the expected end compares with the deadline."""
 
     DONE = "done"
-    """No image is ready: all have their outcome or wait for something else."""
+    """No image is ready: each one has its outcome or waits for something else."""
     ON_TIME = "on_time"
     AT_RISK = "at_risk"
-    """The deadline is within the range of the expected end."""
+    """The earliest expected end is before the deadline, the latest is after it or unknown."""
     LATE = "late"
     """The earliest expected end is after the deadline, or images of the last night are unfinished after its end."""
     UNKNOWN = "unknown"
@@ -40,12 +40,12 @@ class Outlook:
     """None if it is unknown, or if no image is ready."""
     earliest: datetime | None
     latest: datetime | None
-    """None if no latest end is certain."""
+    """None if `done_by` is None, or if the throughput was 0 for a while, so that no latest end is certain."""
     missed: datetime | None
-    """End of the last night, if images that arrived in it are unfinished; those retried later do not count."""
+    """End of the last night, if images of that night are unfinished. Images that were retried later do not count."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the names for `status --json`; they are stable."""
+        """Return the object for `status --json`; its names are stable."""
         return {
             "verdict": self.verdict.value,
             "done_by_earliest": _iso(self.earliest),
@@ -76,7 +76,7 @@ def outlook(database: Database, left: RemainingWork, tally: queries.Tally, night
 
 
 def _missed(database: Database, nights: Nights, now: datetime) -> datetime | None:
-    """Return the end of the last night if an image of it is unfinished, except for those that were retried after it."""
+    """Return the end of the last night if one of its images is unfinished. Images retried after it do not count."""
     since, until = nights.bounds(nights.latest(now))
     if now < until:
         return None

@@ -1,4 +1,4 @@
-"""Say the condition in one sentence, and what to do about it."""
+"""Describe the condition in one sentence, and say what to do about it."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from db.ledger import PartKind
 from nightread.wording import duration
 
 _MOST_PROBLEMS = 3
-"""At most this many problems are named in addition to those of parts; those of parts are all named."""
+"""The headline names all problems of parts, and then at most this many other problems."""
 _COMMANDS = {
     PartKind.SUPERVISOR: "nightread up",
     PartKind.WATCHER: "nightread watch",
@@ -25,7 +25,7 @@ _COMMANDS = {
 
 
 def headline(condition: SystemCondition) -> str:
-    """Return the first line of `status`: the level, and each part that does not work; or that all parts are alive."""
+    """Return the first line of `status`: the level with the problems, or that all parts work."""
     if condition.level is Level.OK:
         return f"Running: {_listed([NAMES[part.kind] for part in condition.parts])} work."
     return f"{condition.level.name}: {_summary(condition)}."
@@ -38,7 +38,7 @@ def remedies(condition: SystemCondition) -> Iterator[str]:
     if PartKind.SUPERVISOR in out or (out and not any(part.state.works for part in condition.parts)):
         yield "Start `nightread up` again, or the services of this site (docs/operations.md)."
     elif out and supervised:
-        yield "`nightread up` restarts what ends; look into the folder `logs` of its state folder for the reason."
+        yield "`nightread up` restarts parts that end; look into the folder `logs` of its state folder for the reason."
     elif commands := [f"`{_COMMANDS[kind]}`" for kind in PartKind if kind in out and kind in _COMMANDS]:
         yield f"Start {_listed(commands)}, and look into the log for the reason (docs/operations.md)."
 

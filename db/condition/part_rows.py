@@ -24,7 +24,7 @@ class PartRow:
     node: str
     started_at: datetime
     first_started_at: datetime
-    """Its first start with this name; parts in containers get another name at each start."""
+    """First start of a part with this name. In a container, a part has a new name after each start."""
     seen_at: datetime
     ahead: float
     worked_at: datetime | None
@@ -35,24 +35,24 @@ class PartRow:
 
     @property
     def ended_at(self) -> datetime:
-        """Return when it was stopped, else when it was last seen."""
+        """Return when the part was stopped; if it was not stopped, when it was last seen."""
         return self.stopped_at or self.seen_at
 
     @property
     def sources(self) -> frozenset[str]:
-        """Return the names of the sources that it serves."""
+        """Return the names of the sources that the part serves."""
         return frozenset(self.detail.get("sources", ()))
 
 
 def part_rows(database: Database) -> Iterator[PartRow]:
-    """Yield all rows, with the times of each host converted to the clock of the database."""
+    """Yield the latest heartbeat of each part, with its times converted to the clock of the database."""
     with database.read() as connection:
         found = connection.execute(select(heartbeats)).all()
         at_work = connection.execute(select(workers)).all()
     for row in chain(found, at_work):
         known = {str(name): value for name, value in row._mapping.items()}  # noqa: SLF001 - public in SQLAlchemy
         if (part := known.get("part", PartKind.WORKER.value)) not in PART_KINDS:
-            continue  # of a newer release
+            continue  # a kind that only a newer release knows
         ahead = timedelta(seconds=row.ahead_seconds)
         yield PartRow(
             kind=PartKind(part),

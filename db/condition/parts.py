@@ -16,7 +16,7 @@ from db.ledger.outbox import LIVE_SECONDS
 from nightread.settings import Settings
 
 SILENT_SECONDS = 30.0
-"""Three times the interval of the heartbeats."""
+"""A part that sent no heartbeat for this long is silent: three times the interval of the heartbeats."""
 HANGING_SECONDS = 90.0
 """A main loop that begins no round for this long hangs; one round of the dispatcher takes less than a second."""
 STARTING_SECONDS = 120.0
@@ -24,7 +24,7 @@ STARTING_SECONDS = 120.0
 DRAIN_SECONDS = 300.0
 """A worker that ends may take this long to finish its batches without a heartbeat; after that it counts as silent."""
 RECENT = timedelta(minutes=10)
-"""A part that died and was started again is named for this long."""
+"""For this long after its death, a part that was started again is reported as restarted."""
 
 _PRODUCERS = {
     "folder": PartKind.WATCHER,
@@ -33,7 +33,7 @@ _PRODUCERS = {
     "orthanc": PartKind.POLLER,
 }
 _OPTIONAL = frozenset({PartKind.API, PartKind.FLOWER, PartKind.SENDER, PartKind.SUPERVISOR, PartKind.WATCHDOG})
-"""Parts that may be stopped on purpose without a remark, unless the settings or `nightread up` expect them."""
+"""Parts that are not reported after they were stopped, unless the settings or `nightread up` expect them."""
 _SEEN_BY_DISPATCHER = frozenset({PartKind.REDIS, PartKind.FLOWER})
 
 
@@ -43,14 +43,14 @@ class PartState(StrEnum):
     ALIVE = "alive"
     STARTING = "starting"
     DRAINING = "draining"
-    """Alive, and it takes no more batches, because a person wants this or because it ends."""
+    """Alive, but it takes no more batches, because a person ordered this or because it is ending."""
     RESTARTED = "restarted"
-    """Alive, and it died within the last ten minutes."""
+    """Alive again after a death within the last ten minutes."""
     SILENT = "silent"
     HANGING = "hanging"
     """Its process is alive, but its main loop is not."""
     STOPPED = "stopped"
-    """On purpose."""
+    """It ended on purpose."""
     MISSING = "missing"
     """It is expected and was never seen."""
     UNKNOWN = "unknown"
@@ -71,21 +71,21 @@ class Part:
     node: str | None = None
     """None if it was never seen."""
     seen_at: datetime | None = None
-    """Time of its latest heartbeat by the clock of the database; of a stop if it was stopped; of a crash before its
-    restart if it was restarted."""
+    """Time of its latest heartbeat, by the clock of the database. If it was stopped: time of the stop; if it was
+    restarted: of the crash; if it hangs: of the latest round of its main loop."""
     seconds: float | None = None
-    """Seconds since `seen_at`; since the latest round of its main loop if it hangs."""
+    """Seconds since `seen_at`."""
     ahead_seconds: float = 0.0
     """How far the clock of its host is ahead of the clock of the database."""
     heartbeat_at: datetime | None = None
     """Time of its latest heartbeat by the clock of the database; None if it was never seen."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     expected: bool = False
-    """The settings or `nightread up` need it."""
+    """Whether the settings or `nightread up` need this part."""
 
     @property
     def sources(self) -> Sequence[str]:
-        """Return the names of the sources that it serves."""
+        """Return the names of the sources that the part serves."""
         return tuple(self.detail.get("sources", ()))
 
 
@@ -94,14 +94,14 @@ def read_parts(
 ) -> list[Part]:
     """Return all parts that run, ran lately or are expected, in the order of PartKind.
 
-    `now` is the time of this host. The heartbeats are compared by the clock of the database, from which the clock of
-    this host differs by `ahead_seconds`; None: it is measured.
+    `now` is the time of this host. Its clock is `ahead_seconds` ahead of the clock of the database, by which the
+    heartbeats are judged. If `ahead_seconds` is None, the difference is measured.
     """
     ahead = seconds_ahead(database, lambda: now) if ahead_seconds is None else ahead_seconds
     at = now - timedelta(seconds=ahead)
     rows = [row for row in part_rows(database) if at - row.ended_at < FORGOTTEN_AFTER]
     parts = [part for kind in PartKind for part in _of_kind(kind, [row for row in rows if row.kind is kind], at)]
-    # Without those that have a successor:
+    # `parts` has no `nightread up` that has a successor; what a predecessor started is not expected.
     supervisors = {part.node for part in parts if part.kind is PartKind.SUPERVISOR}
     started = {kind: age for row in rows if row.node in supervisors for kind, age in _started_by(row, at)}
     expected: dict[PartKind, float | None] = {**dict.fromkeys(expected_parts(settings)), **started}
@@ -123,10 +123,10 @@ def expected_parts(settings: Settings) -> frozenset[PartKind]:
 
 
 def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[Part]:
-    """Yield the parts of a kind; one that ended and has a successor is no part any more.
+    """Yield the parts of a kind, without those that ended and have a successor.
 
-    Containers get another host name at each start, so a successor may have another name; it serves the same sources. A
-    part that took the place of its own earlier start, after a crash or a stop, is no successor of another one.
+    A container gets a new host name at each start, so a successor may have another name; it serves at least the same
+    sources. It was first started after the other part ended: a part that only restarted is not a successor.
     """
     parts = [(row, _judge(kind, row, at)) for row in rows]
     alive = (row for row, part in parts if part.state.works or part.state in _PRESENT)
@@ -147,7 +147,7 @@ def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[
 
 
 def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Iterator[Part]:
-    """Note the death of a part at the first of its successors."""
+    """Yield the parts, the first living part with the state RESTARTED and the time of this death."""
     noted = False
     for part in parts:
         if part.state is PartState.ALIVE and not noted:
@@ -164,7 +164,7 @@ def _judge(kind: PartKind, row: PartRow, at: datetime) -> Part:
     if row.stopped_at is not None:
         state, seen_at = PartState.STOPPED, row.stopped_at
     elif row.draining_at is not None and age <= DRAIN_SECONDS:
-        # Celery stops its timers, and so the heartbeat, while it waits for batches at its end.
+        # While Celery waits for the last batches before it ends, it runs no timers, so it sends no heartbeat.
         state = PartState.DRAINING
     elif age > (LIVE_SECONDS if kind is PartKind.WORKER else SILENT_SECONDS) or age < -TOLERATED_SECONDS:
         state = PartState.SILENT  # a heartbeat in the future was sent before the clock was set back
@@ -190,9 +190,9 @@ def _round_seconds(row: PartRow) -> float:
 
 
 def _started_by(row: PartRow, at: datetime) -> Iterator[tuple[PartKind, float]]:
-    """Yield the parts that a `nightread up` started, with the seconds since then; unless it was stopped on purpose.
+    """Yield the parts that this `nightread up` started, each with the seconds since it started itself.
 
-    A `nightread up` that is silent starts nothing any more.
+    After a stop it expects no parts. If it is silent, it starts nothing any more, so the seconds are infinite.
     """
     if row.kind is PartKind.SUPERVISOR and row.stopped_at is None:
         for part in row.detail.get("parts", ()):
@@ -202,7 +202,7 @@ def _started_by(row: PartRow, at: datetime) -> Iterator[tuple[PartKind, float]]:
 
 
 def _unless_starting(part: Part, age: float | None) -> Part:
-    """Return the part; one that ended before `nightread up` started, `age` seconds ago, is about to start."""
+    """Return the part; it is starting if it ended before `nightread up` started, which was `age` seconds ago."""
     if age is None or age > STARTING_SECONDS or part.state not in (PartState.SILENT, PartState.STOPPED):
         return part
     return part if (part.seconds or 0.0) <= age else Part(kind=part.kind, state=PartState.STARTING)
@@ -213,7 +213,7 @@ def _is_missed(part: Part, expected: Mapping[PartKind, float | None]) -> bool:
 
 
 def _missing(expected: Mapping[PartKind, float | None], parts: Sequence[Part]) -> Iterator[Part]:
-    """Yield the expected parts of which there is no trace."""
+    """Yield each expected kind that is not among the parts: as starting, or as missing."""
     present = {part.kind for part in parts}
     for kind, age in expected.items():
         if kind not in present:
@@ -222,7 +222,7 @@ def _missing(expected: Mapping[PartKind, float | None], parts: Sequence[Part]) -
 
 
 def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
-    """Yield the parts; of those that the dispatcher looks after nothing is known while it is not alive."""
+    """Yield the parts; while the dispatcher is not alive, the state of the parts that it checks is unknown."""
     is_seen = any(part.kind is PartKind.DISPATCHER and part.state.works for part in parts)
     for part in parts:
         if part.kind in _SEEN_BY_DISPATCHER and not is_seen and part.state is not PartState.STOPPED:
@@ -232,7 +232,10 @@ def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
 
 
 def _unless_unseen(part: Part, looking_since: datetime, at: datetime) -> Part:
-    """Return the part; what ended before the dispatcher looked was perhaps stopped on purpose, together with it."""
+    """Return the part; it is alive, not restarted, if it ended before the dispatcher started to check it.
+
+    Such a part was perhaps stopped on purpose, together with the dispatcher.
+    """
     if part.kind not in _SEEN_BY_DISPATCHER or part.state is not PartState.RESTARTED:
         return part
     if part.seen_at is None or part.heartbeat_at is None or part.seen_at >= looking_since:

@@ -20,7 +20,7 @@ class RemainingWork:
     held: int
     """Number of images that wait because their source is paused."""
     held_for_hours: int
-    """The number of these images whose source is paused only until its hours."""
+    """Number of images that wait only because it is outside of the daily hours of their source."""
     pauses: Sequence[queries.Pause]
     pace: queries.Pace
 
@@ -33,7 +33,7 @@ class RemainingWork:
 def remaining_work(database: Database, settings: Settings, *, unfinished: int, now: datetime) -> RemainingWork:
     """Read what is left of the `unfinished` images of all periods.
 
-    The pace has no end if all dispatch is paused, or if all that is left waits for something else.
+    The pace predicts no end if all dispatch is paused, or if every image that is left waits for something else.
     """
     arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
     postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)
@@ -59,5 +59,5 @@ def ready_images(unfinished: int, postponed: Sequence[queries.Postponed], held: 
 
 
 def is_paused(pauses: Sequence[queries.Pause]) -> bool:
-    """Return whether one of the pauses holds all images."""
+    """Return whether one of the pauses stops the dispatch of all images."""
     return any(pause.source_id is None for pause in pauses)

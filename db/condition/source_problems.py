@@ -9,7 +9,7 @@ from nightread.paths import ROOT_MARKER
 from nightread.wording import counted, duration
 
 _SILENT_AFTER = timedelta(minutes=3)
-"""Three times the interval of a minute in which watchers report."""
+"""A source without a report for this long is a problem. Watchers, receivers and pollers report once a minute."""
 
 
 def source_problems(source: Source, now: datetime) -> Iterator[str]:
@@ -47,9 +47,9 @@ def away_problems(source: Source, now: datetime) -> Iterator[str]:
 
 
 def unwatched_problem(source: Source, now: datetime) -> str | None:
-    """Return a clause if the part of this source, which reports once a minute, has not looked at it for three minutes.
+    """Return a clause if the part that serves this source has not reported on it for three minutes.
 
-    If the part is silent too, that is a problem of its own.
+    A part without heartbeats is reported elsewhere.
     """
     if _report(source) is None or source.reported_at is None or now - source.reported_at <= _SILENT_AFTER:
         return None

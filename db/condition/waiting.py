@@ -19,22 +19,22 @@ class WaitingWork:
     """The unfinished images, by what they wait for. The numbers add up to all unfinished images."""
 
     ready: int
-    """They wait for a free process only."""
+    """Images that wait only for a free process."""
     being_analysed: int
-    """They are in a batch."""
+    """Images that are in a batch."""
     rest_of_file: int
-    """Their file is not complete yet."""
+    """Images whose file is not complete yet."""
     rest_of_file_until: datetime | None
-    """When the last of them is given up."""
+    """When nightread stops waiting for the last of these files."""
     source: int
-    """Their folder or store is unavailable."""
+    """Images whose folder or store is unavailable."""
     disk_space: int
     hours: int
-    """Their source has hours in which its images are analysed."""
+    """Images that wait for the daily hours of their source."""
     person: int
-    """They are paused by a person or by the circuit breaker, whose cause a person must remove."""
+    """Images that a person or the circuit breaker paused. A person must act in both cases."""
     retry: int
-    """Another temporary error is retried later."""
+    """Images that are retried later because of another temporary error."""
     unregistered_files: int
     """Files in watched folders that are not complete yet. They have not arrived, so they are not part of the sum."""
 
@@ -53,7 +53,7 @@ def waiting_for(tally: queries.Tally, left: RemainingWork, sources: Sequence[que
     held = min(left.held, max(0, tally.waiting - postponed))
     for_hours = min(left.held_for_hours, held)
     ready = max(0, tally.waiting - postponed - held)
-    # A pause of all images holds those that would be ready.
+    # A pause of all dispatch also stops the images that would be ready.
     causes = {pause.cause for pause in left.pauses if pause.source_id is None}
     for_person = ready if causes - {Cause.DISK} else 0
     for_space = ready - for_person if causes else 0

@@ -1,4 +1,4 @@
-"""Name the parts for people."""
+"""Name the kinds of parts for people."""
 
 from db.ledger import PartKind
 
@@ -15,4 +15,4 @@ NAMES = {
     PartKind.FLOWER: "Flower",
     PartKind.REDIS: "Redis",
 }
-"""As in a sentence."""
+"""The name of each kind of part, as it stands in a sentence."""

@@ -14,15 +14,15 @@ _SPLIT = (
     *("states", "reasons", "labels", "modalities"),
     *("bundle_ids", "view_positions", "manufacturers", "station_names"),
 )
-"""Conditions for whose values there is an index that has the order of ids, or blocks in this order."""
+"""Conditions with an index that returns the rows of one value in the order of ids, or of blocks of ids."""
 _MOST = 64
-"""Searches that together are still cheaper than a sort."""
+"""This many searches together are still cheaper than one sort."""
 
 
 def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
-    """Return filters without common rows that together match the same rows; the filter itself if it need not be split.
+    """Return filters that each match a part of the rows of `wanted`; only `wanted` itself if a split is not faster.
 
-    Without a limit all rows must be read and sorted anyway.
+    Without a limit a split is not faster, because all rows must be read and sorted.
     """
     names = [name for name in _SPLIT if len(getattr(wanted, name)) > 1]
     by_id = wanted.sort in ("id", "newest")
@@ -39,7 +39,10 @@ def _with_values(wanted: ImageFilter, names: list[str], values: tuple[Any, ...])
 
 
 def sorts_many(wanted: ImageFilter) -> bool:
-    """Return whether many rows, as those in the order of a score, are sorted by id: then only ids should be sorted."""
+    """Return whether many rows, which an index finds in another order, must be sorted by id.
+
+    Then only the ids should be sorted, not whole rows.
+    """
     scored = wanted.min_score is not None or wanted.max_score is not None or sorts_waiting(wanted)
     by_id = wanted.sort in ("id", "newest") and not wanted.per_frame
     return scored and by_id and wanted.limit is not None and not wanted.many_scores and not matches_few(wanted)

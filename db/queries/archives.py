@@ -1,4 +1,4 @@
-"""Read the states of archives, and count what was unpacked so far from an archive and those that contain it."""
+"""Read the states of archives, and count what was unpacked from an archive and from the archives around it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

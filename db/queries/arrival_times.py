@@ -14,8 +14,9 @@ def arrived_within(
     """Yield conditions on the time of an arrival that do not change which index the search begins with."""
     moment = instances.c.arrived_at
     if has_statistics:
-        # PostgreSQL takes this for true in half of the rows. Of the range of times and that of the ids, which are the
-        # same rows, it would expect the product, and read the whole night for a few of its images.
+        # PostgreSQL estimates that a CASE is true for half of the rows. For a plain range of times it would multiply
+        # the estimate with that of the range of ids, although both match the same rows, and then choose a plan that
+        # reads the whole night for a few of its images.
         yield case((and_(true(), *within(moment, since, until)), true()), else_=false())
     else:
         yield from within(func.coalesce(moment, moment), since, until)

@@ -14,7 +14,7 @@ from db.queries.trace_events import Event, What
 from db.tables import audit
 
 _FILTERED_BY_DATABASE = 20
-"""Up to this number of images, the database itself looks for their ids in the entries, and few are parsed."""
+"""Up to this number of images, the database itself searches the entries for their ids, so that few are parsed."""
 
 _CLOCKS = timedelta(days=1)
 """By how much an entry may seem older than an image that it names, because a clock was set back."""
@@ -25,9 +25,9 @@ class EntryScope:
     """The entries of the audit table that are searched."""
 
     views: bool = True
-    """Whether entries about views of images and studies are among them: a page that is often viewed adds many."""
+    """Whether entries about views of images and studies are searched; a page that is often viewed adds many."""
     latest: int | None = None
-    """Only this many of the latest entries; None: all."""
+    """How many of the latest entries are searched; None if all are."""
 
 
 def entries_about(
@@ -61,7 +61,7 @@ def searched_since(database: Database, scope: EntryScope) -> datetime | None:
 
 
 def _last_left_out(latest: int) -> ColumnElement[int]:
-    """Return the id before those of the latest entries; ids have few gaps, and this costs no search."""
+    """Return the id before the latest entries. It is computed from the highest id, because ids have few gaps."""
     return select(func.max(audit.c.id) - latest).scalar_subquery()
 
 
@@ -110,16 +110,16 @@ def _sentence(entry: Row[Any], about: Any) -> str:
     if entry.action == "images.retry" and about:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""
-        return f"{entry.actor} retried it; before, it was {state}{why}. Attempts until then: {attempts}."
+        return f"{entry.actor} retried it. Its state before was {state}{why}. Attempts until then: {attempts}."
     sentence = _SENTENCES.get(entry.action, "{actor}: {action}.")
     return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
 
 
 _SENTENCES = {
-    "images.explain": "{actor} let {model} explain it, frame {frame}.",
+    "images.explain": "{actor} asked for an explanation by {model}, frame {frame}.",
     "images.purge": "{actor} purged it ({cause}).",
     "images.compare": "{actor} looked at it on a page that compares two models.",
-    "images.rerun": "{actor} let other models analyse it again.",
+    "images.rerun": "{actor} ordered a re-run by other models.",
     "images.cancel": "{actor} cancelled it.",
     "result.rule": "The rule {rule} matched its result or that of its study: {kind} {target}.",
     IMAGE_READ: "{actor} looked at it.",

@@ -37,7 +37,7 @@ class BatchRecord:
 
     @property
     def requeued(self) -> int:
-        """Return the number of images without an outcome in this batch: they are retried in another one."""
+        """Return the number of images without an outcome in this batch: they are retried in another batch."""
         if self.finished_at is None:
             return 0
         return self.images - sum(images for state, images in self.outcomes.items() if state != State.RECEIVED)
@@ -77,7 +77,7 @@ class WorkerTotals:
 def batch_records(
     database: Database, *, limit: int, before: tuple[datetime, str] | None = None, batch_id: str | None = None
 ) -> list[BatchRecord]:
-    """List the latest batches; with `before`, those that come after the batch formed then and with this id."""
+    """List the latest batches; with `before`, the next ones after the batch with this creation time and id."""
     statement: Select[Any] = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc()).limit(limit)
     if batch_id is not None:
         statement = statement.where(batches.c.id == batch_id)

@@ -1,4 +1,4 @@
-"""Return what results say of their bundles."""
+"""Read the names and labels of the bundles to which results refer."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class BundleLabels:
     labels: tuple[str, ...]
     normal_label: str | None
     of_series: bool = False
-    """Whether the images that it analyses make series."""
+    """Whether it is a bundle of unit `series`."""
 
     @property
     def reference(self) -> str:

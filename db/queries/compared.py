@@ -19,7 +19,7 @@ class OneResult:
     label: str | None
     score: float | None
     scores: tuple[float, ...]
-    """In the order of the bundle's labels."""
+    """Scores in the order of the bundle's labels."""
     suspicion: float | None
 
 
@@ -39,7 +39,7 @@ class ComparedImage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparedImages:
-    """The images that both bundles analysed, and how many only one of them did."""
+    """The images that both bundles analysed, and how many images only one of them analysed."""
 
     images: tuple[ComparedImage, ...]
     only_first: int
@@ -47,7 +47,7 @@ class ComparedImages:
 
 
 def compared_images(database: Database, image_ids: Sequence[int], first_id: int, second_id: int) -> ComparedImages:
-    """Return the results of two bundles, shadow or not, as the answer or further; of several the newest counts."""
+    """Return the results of two bundles, in any role; of several results for an image, the newest counts."""
     results: dict[int, dict[int, OneResult]] = {first_id: {}, second_id: {}}
     with database.read() as connection:
         for row in execute_in_chunks(connection, _RESULTS, "images", image_ids, wanted=[first_id, second_id]):
@@ -64,7 +64,7 @@ def compared_images(database: Database, image_ids: Sequence[int], first_id: int,
 def results_of_bundles(database: Database, image_ids: Sequence[int], bundle_ids: Sequence[int]) -> dict[int, int]:
     """Return how many results each of these bundles has for these images; bundles without any are left out.
 
-    It reads the rows of these images only: of a night, and not of all nights.
+    It reads only the rows of these images.
     """
     counts: Counter[int] = Counter()
     with database.read() as connection:

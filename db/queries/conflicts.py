@@ -1,4 +1,4 @@
-"""Find images whose results or notes came from sources that do not trust each other."""
+"""Find images in conflict: sources that do not trust each other sent versions or key object notes of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from db.tables import State, instances, sources, work
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConflictingImage:
-    """A current image, and what another source says about it: one of several versions, or a key object note."""
+    """A current image, and the arrival from another source that contests it: a version, or a key object note."""
 
     image_id: int
     source: str
     sender: str | None
-    """AE title and address, if it came by a receiver."""
+    """AE title and address, if the image came by a receiver."""
     other_id: int
     other_source: str
     other_sender: str | None

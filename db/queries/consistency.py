@@ -227,7 +227,10 @@ def _models_not_noted() -> Select[Any]:
 
 
 def _noted_without_image() -> Select[Any]:
-    """Select the first image of the block; results of a model may have been repeated with another one since."""
+    """Select the first image of each block that notes a device, view or model of none of its images.
+
+    A registered model counts as found, because another model may have replaced its results in the block.
+    """
     of_block = _block_of_occurrence()
     named = [
         select(instances.c.id).where(of_block, occurrences.c.kind == kind, column == occurrences.c.value).exists()
@@ -272,10 +275,10 @@ _RULES: dict[str, Select[Any]] = {
     "a duplicate names a done image with the same bytes": _duplicates_without_original(),
     "only one of the images with the same bytes is done": _contents_done_twice(),
     "every row of contents points to a done image or archive with these bytes": _contents_without_owner(),
-    "a done image or archive owns its contents": _done_without_content(),
+    "every done image or archive has a row of contents": _done_without_content(),
     "queued and running images are in an open batch": _in_batch_without_open_batch(),
     "a superseded image names a newer one with the same UIDs": _superseded_without_newer(),
-    "only the count of a purged image is left": _purged_with_something_left(),
+    "a purged image has no content, no facts and no results": _purged_with_something_left(),
     "a final row of work has a finish time": _rows_of_work(work.c.state.in_(FINAL), work.c.finished_at.is_(None)),
     "an unfinished row of work has no finish time": _rows_of_work(
         work.c.state.in_(UNFINISHED), work.c.finished_at.is_not(None)
@@ -288,7 +291,7 @@ _RULES: dict[str, Select[Any]] = {
     "the model of each result is noted for the block of its image": _models_not_noted(),
     "each device, view and model that is noted for a block belongs to an image of that block": _noted_without_image(),
     "a series has an image": series_without_image(),
-    "a series is claimed exactly while it is formed": series_with_a_wrong_claim(),
+    "a series is claimed exactly while it is being formed": series_with_a_wrong_claim(),
 }
 
 _COUNTS = "the counts add up"

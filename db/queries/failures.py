@@ -38,7 +38,7 @@ def failure_examples(
 def failure_groups(
     database: Database, *, since: datetime | None = None, until: datetime | None = None
 ) -> list[FailureGroup]:
-    """Count failed and rejected arrivals of a period, failed ones first, the most frequent reason first."""
+    """Count failed and rejected arrivals of a period: failed before rejected, the most frequent reason first."""
     statement = (
         select(
             work.c.state,
@@ -63,7 +63,7 @@ def failure_groups(
 def _without_result(
     connection: Connection, since: datetime | None, until: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
-    """Let the search start with the rows of work in these states, of which there are few."""
+    """Yield the conditions so that the search starts with the few rows of work in these states."""
     yield in_state(State.FAILED, State.REJECTED)
     yield work.c.finished_at.is_not(None)
     yield work.c.ordinal == 0

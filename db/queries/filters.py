@@ -18,7 +18,7 @@ BY_VALUE = ("score", "suspicion", "finished")  # orders by a value of the result
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFilter:
-    """Conditions that must all hold; several values of one are alternatives. By default all arrivals match."""
+    """Conditions that must all hold. Several values of a condition are alternatives. By default all arrivals match."""
 
     image_ids: tuple[int, ...] = ()
     states: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class ImageFilter:
     remarks: tuple[str, ...] = ()
     """Words of imaging.remarks."""
     min_score: float | None = None
-    """Limits of the score of the image's label, both included."""
+    """`min_score` and `max_score` are limits of the score of the image's label, both included."""
     max_score: float | None = None
     sources: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class ImageFilter:
     models: tuple[str, ...] = ()
     """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
     bundle_ids: tuple[int, ...] = ()
-    """The same by the ids of the bundles."""
+    """Results of the bundles with these ids, as the answer or as further results."""
     shadow: bool = False
     """Match shadow results only; by default they never match."""
     patient_keys: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class ImageFilter:
     contents: tuple[str, ...] = ()
     """Identities of the bytes as nightread.content_digest names them, or only their digits."""
     sha256: str | None = None
-    """The same, if it is a SHA-256: of files that an earlier release analysed."""
+    """SHA-256 of the bytes, for files that an earlier release analysed."""
     since: datetime | None = None
     """Arrived at this time or later."""
     until: datetime | None = None
@@ -58,11 +58,11 @@ class ImageFilter:
     scope: ArrivalScope | None = None
     """Arrivals of one command."""
     withdrawn: bool | None = None
-    """True matches images that a key object note rejects, False matches the others, None matches both."""
+    """True matches images that a key object note rejects, False matches all others, None matches both."""
     replaced: bool | None = None
-    """True matches images whose file was replaced by another file of the same name, False the others, None both."""
+    """True matches images whose file was replaced by another file of the same name, False all others, None both."""
     conflict: bool | None = None
-    """True matches images with results or notes from sources that do not trust each other, False the others."""
+    """True matches images in conflict, False matches all others, None matches both."""
     current: bool = False
     """Leave out withdrawn images and old versions of images."""
     per_frame: bool = False
@@ -78,7 +78,7 @@ class ImageFilter:
     many_labels: bool = False
     """Many results have these labels, so that the index of the value that is sorted by leads the search."""
     many_modalities: bool = False
-    """The same for arrivals of these modalities."""
+    """Many arrivals have these modalities; the effect is the same as with `many_labels`."""
     few_of_sources: bool = False
     """Few arrivals are of these sources, so that the index of sources leads the search."""
     has_statistics: bool = False
@@ -106,7 +106,7 @@ def has_remark(word: str) -> ColumnElement[bool]:
 
 
 def in_conflict() -> ColumnElement[bool]:
-    """Return the condition that an image is current, and that a source that it does not trust contests it."""
+    """Return the condition that an image is current and in conflict with an arrival from another source."""
     # A comparison, because SQLite does not use the partial index for `IS NOT NULL`.
     return and_(instances.c.conflict_with > 0, instances.c.superseded_by.is_(None), instances.c.withdrawn_by.is_(None))
 
@@ -260,7 +260,7 @@ def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
         first, last = wanted.id_range
         number: ColumnElement[int] = image_id(wanted)
         if wanted.sort in BY_VALUE:
-            # In a wide range the index of the value that is sorted by leads; it holds these ids.
+            # In a wide range the index of the sorted value leads the search; it has the ids of images too.
             opaque = last - first > _WIDE and not wanted.has_statistics
             number = work.c.instance_id + 0 if opaque else work.c.instance_id
         yield number.between(first, last)
@@ -281,7 +281,7 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 _then = instances.alias("then")
 _WIDE = 5_000
-"""Arrivals in a time range; this many results are sorted within 15 ms."""
+"""A time range with more arrivals is wide. Up to this many results are sorted within 15 ms."""
 
 _NARROW: dict[str, Column[Any]] = {
     "patient_keys": instances.c.patient_key,

@@ -38,7 +38,7 @@ class Coverage:
     keys: int
     """Images, studies and orders with ground truth."""
     unchecked: int
-    """Those of the results that have the remark any_domain."""
+    """How many of these results have the remark any_domain."""
 
 
 def results_with_truth(

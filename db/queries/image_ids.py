@@ -11,7 +11,7 @@ from db.tables import instances, work
 
 
 def image_ids(database: Database, wanted: ImageFilter) -> list[int]:
-    """Return the ids of the images that match the filter, in their order."""
+    """Return the ids of the images that match the filter, in ascending order."""
     statement = (
         select(instances.c.id)
         .join(work, work.c.instance_id == instances.c.id)
@@ -24,7 +24,7 @@ def image_ids(database: Database, wanted: ImageFilter) -> list[int]:
 
 
 def image_ids_at(database: Database, places: Iterable[tuple[int, str]]) -> list[int]:
-    """Return the ids of all arrivals at these places, given as (source id, uri), in their order."""
+    """Return the ids of all arrivals at these places, given as (source id, uri), in ascending order."""
     found: set[int] = set()
     with database.read() as connection:
         for source_id, uri in places:

@@ -1,4 +1,4 @@
-"""Read everything that the header and the file tell of one image, and the results of all its models."""
+"""Read all that the database keeps of the header and the file of one image, and the results of all its models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class ImageFacts:
     further: Sequence[Mapping[str, Any]]
     """Results of further models, also of shadow models."""
     stored: Mapping[str, Any]
-    """All columns of `instances`: what header and file say."""
+    """All columns of `instances`, by name."""
     kind: str
-    """Kind of its source."""
+    """Kind of the image's source."""
     batch_id: str | None
     digests: Mapping[str, str]
     """`NAME@VERSION` -> digest of the registered bundles."""

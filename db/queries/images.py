@@ -83,7 +83,7 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Generator[d
     earlier release analysed them. An absent value is None; a purged image has only the values
     that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
-    # Without `closing`, the end of this generator would not end the other one on Python 3.12: it stays in the frame.
+    # Without `closing`, the inner generator would stay open on Python 3.12 when this one ends.
     with closing(positioned_images(database, wanted or ImageFilter(), None)) as positioned:
         for values, _ in positioned:
             yield values
@@ -111,7 +111,7 @@ def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) 
 
 
 def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
-    """Select the ids of work of the first rows: of all parts together, no more are wanted."""
+    """Select the work ids of the first rows of one part. The limit of the whole search is enough for each part."""
     joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
     joined = joined.where(*conditions(part)).limit(part.limit)
     if occurrence := occurrence_of(part):

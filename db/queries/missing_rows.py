@@ -13,11 +13,11 @@ _NAMED = (
     (_NO_IMAGE, contents.c.work_id, work),
     (_NO_IMAGE, predictions.c.work_id, work),
 )
-"""The image to report, the column with the name of a row, and the table that has the row."""
+"""(image to report, column that names another row, table that should have the other row)"""
 
 
 def rows_that_name_a_missing_row() -> Select[Any]:
-    """Return a query for their images; the image is null where only the missing row knew it."""
+    """Return a query for the images of these rows; the image is null if only the missing row named it."""
     found = [
         select(image).select_from(name.table).where(~select(table.c.id).where(table.c.id == name).exists())
         for image, name, table in _NAMED

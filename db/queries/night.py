@@ -70,7 +70,7 @@ class PeriodCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSample:
-    """Numbers of labels in a sample of the images of a period, evenly spread over it; all images if there are few."""
+    """How often each label occurs in a sample of a period's images, evenly spread; in all images if there are few."""
 
     results: int
     labels: Mapping[tuple[str, str | None], int]
@@ -111,7 +111,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
 def most_suspicious(database: Database, *, since: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
     """Return the current images of a period with the highest suspicion, as from `images`.
 
-    On PostgreSQL their ids are found first: it sorts narrow rows of a large night in half of the time.
+    On PostgreSQL their ids are found first, because it sorts narrow rows of a large night in half of the time.
     """
     wanted = ImageFilter(since=since, until=until, current=True, sort="suspicion", limit=limit)
     if not database.is_sqlite:
@@ -159,7 +159,7 @@ def sample_labels(
 def _sample(
     connection: Connection, bundles: dict[int, BundleLabels], since: datetime, until: datetime, most: int
 ) -> LabelSample:
-    """Choose arrivals by ids: they follow times unless a clock was set back, and the time is compared too."""
+    """Choose arrivals by id. Ids follow times unless a clock was set back, so the times are compared too."""
     ends = [
         connection.execute(select(instances.c.id).where(*_arrived(since, until)).order_by(order).limit(1)).scalar()
         for order in (instances.c.arrived_at.asc(), instances.c.arrived_at.desc())
@@ -209,9 +209,10 @@ def _intervals(since: datetime, until: datetime) -> Iterator[datetime]:
 def _outcomes(connection: Connection, since: datetime, until: datetime, *, arrivals: int) -> Sequence[Row[Any]]:
     """Count the first rows of work of a period by state, reason, model, label and interval of their outcome.
 
-    The ids of a period lie in one range, and nearly all ids of the range are of the period: the others arrived shortly
-    before or after it, while two producers registered at the same time. `work` alone is then read, in a third of the
-    time. If the sum shows that others are in the range, because a clock was set back, the time of each is compared.
+    The arrivals of a period have ids in one range. Only a few other arrivals are in this range: they came shortly
+    before or after the period, while two producers registered at the same time. They are left out by their ids, and
+    only `work` is read, in a third of the time. If the sum is not the number of arrivals, because a clock was set back,
+    the arrival time of each row is compared.
     """
     first, last = id_range(connection, since, until)
     others = _others_in_range(connection, since, until, first, last)

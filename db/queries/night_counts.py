@@ -18,11 +18,11 @@ class NightCounts:
     states: Counter[State] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
-    """Of the images that are done."""
+    """Number of images by the label of their result."""
 
 
 def night_counts(database: Database, since: datetime, until: datetime) -> NightCounts:
-    """Count the arrivals from `since` until before `until`, by their first rows of work."""
+    """Count the arrivals from `since` (included) to `until` (excluded), by their first rows of work."""
     states, reasons, labels = Counter[State](), Counter[str](), Counter[str]()
     with database.read() as connection:
         for row in connection.execute(_COUNTS, {"since": since, "until": until}):

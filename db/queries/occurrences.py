@@ -42,7 +42,7 @@ def in_blocks_of(
     *,
     is_sqlite: bool,
 ) -> Subquery:
-    """Return the first rows of the statement, in order, from the blocks of this value; `sort_image` is their image."""
+    """Return the first rows of the statement, in order, from the blocks of this value; `sort_image` is the image id."""
     kind, value = occurrence
     its_blocks = and_(occurrences.c.kind == kind, occurrences.c.value == value, *_bounds(wanted, after))
     first = occurrences.c.block * BLOCK
@@ -50,7 +50,7 @@ def in_blocks_of(
     if is_sqlite:
         joined = statement.join(occurrences, and_(its_blocks, of_block))
         return in_order(joined, wanted, after, block=occurrences.c.block).subquery()
-    # PostgreSQL would read all arrivals of the value, because it takes the block for a filter: hence row by row.
+    # In a join, PostgreSQL would use the block as a filter and read all arrivals of the value; LATERAL reads by block.
     rows = in_order(statement.where(of_block), wanted, after).lateral()
     order = (occurrences.c.block, rows.c.sort_image)
     outer = select(rows.c.id).select_from(occurrences).join(rows, true()).where(its_blocks).limit(wanted.limit)

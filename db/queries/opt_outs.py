@@ -12,13 +12,13 @@ from db.store_tables import opt_outs as table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptOut:
-    """One patient who opted out; a PatientID of any issuer is one entry, whatever keys belong to it."""
+    """One entry of the list. A PatientID without a named issuer is one entry, however many keys belong to it."""
 
     key: str
-    """The key of the number alone if `any_issuer`, else the `patient_key` of its images."""
+    """The key of the number alone if `any_issuer`, else the `patient_key` of the patient's images."""
     any_issuer: bool
     key_id: str
-    """The site key with which it was made; entries of another site key match no image."""
+    """Identifies the site key that made `key`; entries of another site key match no image."""
     added_at: datetime
     actor: str
 

@@ -91,7 +91,7 @@ def position_of(row: Row[Any], wanted: ImageFilter) -> Position:
 
 
 def _keys(wanted: ImageFilter, after: Position | None, *, few: bool) -> Iterator[_Key]:
-    """Yield the keys, of which the first ones have the order of an index. Together they differ in each row."""
+    """Yield the sort keys. The first keys are in the order of an index; all keys together are unique for each row."""
     if wanted.sort in _VALUES:
         yield _Key(column=_VALUES[wanted.sort], falls=True, after=after and after.value)
         image: ColumnElement[int] = work.c.instance_id
@@ -108,7 +108,7 @@ def _keys(wanted: ImageFilter, after: Position | None, *, few: bool) -> Iterator
 def _behind(keys: list[_Key]) -> ColumnElement[bool]:
     """Return the condition that a row comes after the position.
 
-    A range of the first key, which an index finds, comes first.
+    The condition begins with a range of the first key, because an index finds it.
     """
     if len(keys) == 1:
         return keys[0].beyond

@@ -52,7 +52,7 @@ _FINISHED = select(work.c.instance_id, work.c.state).where(
     work.c.instance_id.in_(bindparam("images", expanding=True)), work.c.ordinal == 0, work.c.finished_at.is_not(None)
 )
 _FINISHED_AT = select(batches.c.finished_at).where(batches.c.id == bindparam("batch"))
-# The index on batch_id holds unfinished work only; that on the time, which is the time of the batch, finds the rows.
+# The index on batch_id holds only unfinished work. The index on finished_at finds the rows: they have the batch's time.
 _OF_BATCH: Select[Any] = (
     select(work.c.instance_id, work.c.state, work.c.reason, work.c.label, work.c.finished_at)
     .where(work.c.finished_at == bindparam("at"), work.c.batch_id == bindparam("batch"), work.c.ordinal == 0)

@@ -24,7 +24,7 @@ _OF_THE_SOURCE = {
     Reason.STILL_CHANGING,
     Reason.STILL_ARRIVING,
 }
-"""Failures that a source causes, and not the machine or the model."""
+"""Reasons of failures that a source causes, not the machine or the model."""
 _Outcome = tuple[str, str | None]
 """State and reason."""
 _SKEW = timedelta(seconds=60)
@@ -38,7 +38,7 @@ class Pause:
     id: int
     cause: Cause
     source_id: int | None
-    """The source whose images are held; None: all images are."""
+    """The source whose images are held; None if all images are."""
     source: str | None
     """The name of this source."""
     detail: str
@@ -71,11 +71,11 @@ class LatestOutcomes:
     """The latest outcomes, in all and by source."""
 
     faults: Outcomes
-    """Of all sources; `bad` are the failures that no source causes: those of the machine, the model and nightread."""
+    """Outcomes of all sources. Only failures that no source causes are bad: of the machine, the model and nightread."""
     faulty_sources: int
-    """The number of sources with such a failure."""
+    """The number of sources with a failure that no source causes."""
     by_source: dict[int, Outcomes]
-    """By id of the source."""
+    """Outcomes of each source, by its id."""
 
 
 def pauses(database: Database) -> list[Pause]:
@@ -105,9 +105,9 @@ def pauses(database: Database) -> list[Pause]:
 
 
 def held_images(database: Database, source_ids: Collection[int], *, now: datetime) -> int:
-    """Return how many images of these sources wait for a batch and could be in one now.
+    """Return how many images of these sources wait for a batch, without those that wait for a later time.
 
-    Images that wait for a later time are among those of `queries.postponed`, and none is counted twice.
+    `queries.postponed` counts the images that wait for a later time.
     """
     if not source_ids:
         return 0
@@ -122,10 +122,10 @@ def held_images(database: Database, source_ids: Collection[int], *, now: datetim
 
 
 def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> LatestOutcomes:
-    """Summarise up to `at_most` latest outcomes of all sources and of each one, after `since`.
+    """Summarise the latest outcomes after `since`: up to `at_most` of all sources together, and as many of each source.
 
-    Outcomes before the end of the circuit breaker's last pause do not count, for the source that it held or for all.
-    The outcomes of a source are looked for among ten times as many of all sources.
+    After a pause by the circuit breaker, only outcomes after its end count: those of the paused source, or all if all
+    dispatch was paused. The outcomes of each source are searched among the latest `10 * at_most` of all sources.
     """
     with database.read() as connection:
         ended = {row.source_id: row.ended_at for row in connection.execute(_PAUSES_ENDED)}
@@ -148,7 +148,7 @@ def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: d
 
 
 def probe_outcomes(database: Database, pause: Pause) -> Outcomes | None:
-    """Summarise the outcomes of the pause's probe; None while its batch is open. Only final images count."""
+    """Summarise the outcomes of the pause's probe; None while its batch is open. Only final outcomes count."""
     with database.read() as connection:
         still_open = select(batches.c.id).where(batches.c.id == pause.probe_batch, batches.c.finished_at.is_(None))
         if pause.probed_at is None or connection.execute(still_open).first():

@@ -1,4 +1,4 @@
-"""Look up, before a search, what decides which index should lead it. SQLite has no statistics to decide it."""
+"""Look up, before a search, the numbers that decide which index leads it: SQLite has no statistics for this."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -60,7 +60,7 @@ def _has_few_of_sources(connection: Connection, names: tuple[str, ...]) -> bool:
 
 
 def _has_many_scores(connection: Connection, wanted: ImageFilter) -> bool:
-    if wanted.labels:  # whose index leads then
+    if wanted.labels:  # the index of labels leads the search
         return True
     conditions = []
     if wanted.min_score is not None:

@@ -21,7 +21,7 @@ class Promotion:
     """NAME@VERSION of the model that was replaced."""
     old_digest: str
     comparison: Mapping[str, Any]
-    """The figures of the comparison that justified it."""
+    """The figures of the comparison that justified the promotion."""
 
 
 def last_promotion(database: Database, new: str) -> Promotion | None:

@@ -29,13 +29,13 @@ class PurgePreview:
     states: Counter[str] = field(default_factory=Counter)
     """Number of images by state."""
     predictions: int = 0
-    """Results of frames."""
+    """Number of results of frames."""
     studies: int = 0
-    """Studies of which no image would be left."""
+    """Number of studies of which no image would be left."""
     reports: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows of deliveries of these studies, by (destination, state)."""
     mixed_archives: tuple[int, ...] = ()
-    """Archives with images of other studies: their rows and files stay."""
+    """Archives that also hold images that are not purged: their rows and files stay."""
 
     @property
     def images(self) -> int:
@@ -44,9 +44,9 @@ class PurgePreview:
 
 
 def with_copies(database: Database, image_ids: Iterable[int]) -> list[int]:
-    """Return these images, all arrivals with the same bytes, and the members of those that are archives.
+    """Return these images, all arrivals with the same bytes, and the members of the archives among them.
 
-    An archive belongs to them if all images that came out of it do. Images that were purged before are left out.
+    An archive is added if all images that came out of it are purged. Images that were purged before are left out.
     Duplicates come before their originals, and archives last. Finding equal bytes reads the whole table of arrivals,
     0.5 s for a million.
     """
@@ -93,7 +93,7 @@ def outdated(database: Database, *, before: datetime, after: Outdated | None = N
 
 
 def originals_in_use(database: Database, *, since: datetime) -> frozenset[int]:
-    """Return the images that have a duplicate with an outcome at this time or later: it shows their results."""
+    """Return the images that have a duplicate with an outcome at this time or later, which shows their results."""
     statement = (
         select(work.c.duplicate_of)
         .where(work.c.finished_at >= since, in_state(State.DUPLICATE), work.c.duplicate_of.is_not(None))
@@ -114,7 +114,7 @@ def _not_purged(connection: Connection, image_ids: Iterable[int]) -> set[int]:
 
 
 def _same_bytes(connection: Connection, image_ids: set[int], known: set[str]) -> set[int]:
-    """Return all images with the bytes of these; `known` gets their hashes, which are not searched again."""
+    """Return all images with the bytes of these images. Their hashes are added to `known` and not searched again."""
     hashes = {row.content for row in execute_in_chunks(connection, _HASHES, "images", sorted(image_ids))} - known
     known |= hashes
     return {row.id for row in execute_in_chunks(connection, _WITH_HASHES, "hashes", sorted(hashes))}

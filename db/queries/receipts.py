@@ -22,13 +22,13 @@ class Association:
     address: str
     began_at: datetime
     ended_at: datetime | None
-    """None: the association is open, or its receiver died and was not started again."""
+    """None if the association is open, or if its receiver died and was not started again."""
     received: int
     refused: int
     failed: int
     statuses: Mapping[str, int]
-    """Number of responses by DIMSE status, four hex digits, without success; words such as `lost` count associations
-    that ended in this way."""
+    """Number of responses by DIMSE status (four hex digits), without successes. A word such as `lost` counts
+    associations that ended in this way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ def associations(
 
 
 def senders(found: Iterable[Association]) -> list[Sender]:
-    """Sum up associations by source and calling AE title, in the order of both."""
+    """Sum up associations by source and calling AE title, sorted by both."""
     by_sender: dict[tuple[str, str], list[Association]] = {}
     for association in found:
         by_sender.setdefault((association.source, association.calling_ae), []).append(association)

@@ -19,7 +19,7 @@ class RecentWork:
     sizes: Sequence[int]
     """The number of images of each batch that a worker completed, in ascending order."""
     taken_back: int
-    """Batches that the sweep or a new process took back: their images are analysed again in others."""
+    """Batches that the sweep or a new process took back: their images are analysed again in other batches."""
     finished_images: int
     requeued_images: int
     """Images that a completed batch put back, because of a temporary error."""

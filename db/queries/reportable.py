@@ -40,7 +40,7 @@ class ReportedBundle:
 class ReportableResult:
     """The result of one bundle for one image, with the UIDs by which a report refers to the image.
 
-    A result about a series has the image of the slice that speaks most for it, and `series` names the others.
+    A result of a series has the image of the slice that is the strongest evidence; `series` names the other images.
     """
 
     image_id: int
@@ -58,7 +58,7 @@ class ReportableResult:
     strongest_frame: int | None = None
     """Number, from 1, of the frame with this label and its highest score; None if the image has only one frame."""
     series: ReportedSeries | None = None
-    """The stack of slices that the result is about; None: it is about the image."""
+    """The stack of slices that the result is about; None if it is about the image."""
 
     @property
     def is_finding(self) -> bool:
@@ -212,7 +212,7 @@ def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[
 
 
 def _patients(rows: Sequence[Row[Any]]) -> int:
-    """Count patients, without comparing keys of different site keys; images without key count as one patient."""
+    """Count patients. Keys of different site keys are not compared; images without a key count as one patient."""
     by_key: dict[str | None, set[str | None]] = {}
     for row in rows:
         by_key.setdefault(row.key_id, set()).add(row.patient_key)

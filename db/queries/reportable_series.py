@@ -1,4 +1,4 @@
-"""Read what the report of a study needs of its series: one result per series and stack, with the slices that speak."""
+"""Read what the report of a study needs of its series: a result per series and stack, with the slices as evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from nightread.plain_text import is_uid
 
 
 class SpeakingImage(NamedTuple):
-    """An image that speaks for the result of its series."""
+    """An image that is evidence for the result of its series."""
 
     sop_instance_uid: str
     sop_class_uid: str
     frames: tuple[int, ...]
-    """Numbers, from 1, of the frames that speak; empty for an image of one frame."""
+    """Numbers, from 1, of the frames that are evidence; empty for an image of one frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,23 +32,23 @@ class ReportedSeries:
     of_slices: int
     partial: bool
     images: tuple[SpeakingImage, ...]
-    """The slices that speak for the label, the strongest first."""
+    """The images that are evidence for the label, the strongest first."""
 
 
 class SeriesRow(NamedTuple):
-    """The result of one stack, and the image whose slice speaks most for it."""
+    """The result of one stack, and the image that is the strongest evidence for it."""
 
     row: Row[Any]
     """A row of _RESULTS, with the columns of its bundle."""
     strongest: Row[Any]
     """A row of _IMAGES."""
     strongest_frame: int | None
-    """From 1; None if the image has only one."""
+    """Its number, from 1; None if the image has only one frame."""
     reported: ReportedSeries
 
 
 def series_rows(connection: Connection, study_instance_uid: str) -> list[SeriesRow]:
-    """Return the results of the series of a study, without shadow results and without those that no UID can name."""
+    """Return the results of the series of a study, without shadow results and results whose UIDs are invalid."""
     rows: Sequence[Row[Any]] = connection.execute(_RESULTS, {"study": study_instance_uid}).all()
     wanted = {row.places[place - 1][0] for row in rows for place in row.evidence}
     images = {row.id: row for row in execute_in_chunks(connection, _IMAGES, "images", wanted)}

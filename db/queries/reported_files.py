@@ -52,7 +52,7 @@ _ORIGINALS = (
     .join(work, work.c.instance_id == instances.c.id)
     .join(sources, sources.c.id == instances.c.source_id)
     .where(WITH_RESULT, work.c.ordinal == 0, instances.c.sop_instance_uid.is_not(None))
-    # An image that another source contests names the patient only if there is no other one.
+    # Contested images come last: they name the patient only if the study has no other image.
     .order_by(instances.c.conflict_with.is_not(None), instances.c.size, instances.c.id)
 )
 

@@ -14,7 +14,7 @@ from db.tables import IN_BATCH, State, bundles, in_state, instances, sources, wo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RerunCandidate:
-    """An image that was selected for a re-run, with what decides whether it can be analysed."""
+    """An image that was selected for a re-run, with the values that decide whether it can be analysed."""
 
     image_id: int
     source: str
@@ -54,7 +54,7 @@ def rerun_candidates(database: Database, image_ids: Sequence[int]) -> Iterator[R
 def unfinished_reruns(database: Database, bundle_ids: Sequence[int]) -> int:
     """Return the number of rows that wait for these bundles or are in batches for them.
 
-    It reads partial indexes, and no row of an arrival that waits.
+    It reads only partial indexes, and no rows of waiting arrivals.
     """
     with database.read() as connection:
         return sum(
@@ -63,7 +63,7 @@ def unfinished_reruns(database: Database, bundle_ids: Sequence[int]) -> int:
         )
 
 
-# A sum, because SQLite would read the index of all further rows instead of the small ones of unfinished rows.
+# A sum, because SQLite would read the index of all further rows instead of the small indexes of unfinished rows.
 _IS_FURTHER = work.c.ordinal + 0 > 0
 UNFINISHED_RERUNS = (and_(in_state(State.RECEIVED), work.c.priority == RERUN, _IS_FURTHER), and_(IN_BATCH, _IS_FURTHER))
 """The conditions on rows that wait for a re-run, and on those in batches; each is answered by one partial index."""

@@ -23,7 +23,7 @@ class Retriable:
     root: str
     uri: str
     replaced: bool
-    """True if the file that is at this place now has another row: other bytes, or the same bytes with a later time."""
+    """True if the present file at this place has another row: other bytes, or the same bytes with a later time."""
     copy_is_done: bool
     """True if an image with the same bytes has a result by now."""
 

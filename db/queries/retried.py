@@ -20,12 +20,12 @@ class Retried:
     finished: int
     """Retried images that have their new outcome."""
     unfinished: int
-    """Retried images that have none yet."""
+    """Retried images that have no new outcome yet."""
     last_other_outcome: datetime | None
 
 
 def retried_later(database: Database, *, since: datetime, until: datetime) -> Retried | None:
-    """Return what was retried after `until` of the arrivals from `since` to `until`; None if nothing was."""
+    """Count the arrivals from `since` to `until` that were retried after `until`; return None if there are none."""
     with snapshot(database) as connection:
         retries = connection.execute(select(audit.c.detail).where(audit.c.at >= until, audit.c.action == _ACTION))
         ids = {image[0] for row in retries for image in (row.detail or {}).get("images", ())}
@@ -63,7 +63,7 @@ def _last_of_others(
     """Return the last outcome of the other images: one after `until` if there is one, otherwise one before it."""
     joined = select(work.c.instance_id, work.c.finished_at).join(instances, instances.c.id == work.c.instance_id)
     late = joined.where(*arrived, work.c.ordinal == 0, work.c.finished_at > until).order_by(work.c.finished_at.desc())
-    late = late.limit(len(ids) + 1)  # one of these is another image, if there is any
+    late = late.limit(len(ids) + 1)  # one of these rows is another image, if there is one
     for row in connection.execute(late):
         if row.instance_id not in ids:
             latest: datetime = row.finished_at

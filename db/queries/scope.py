@@ -1,4 +1,4 @@
-"""Restrict queries to the arrivals of one command: those of some sources, and some single arrivals."""
+"""Restrict queries to the arrivals of one command: all arrivals of some sources, and some single arrivals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class ArrivalScope:
 
 
 def unless_all(connection: Connection, scope: ArrivalScope) -> ArrivalScope | None:
-    """Return the scope; None if it holds all sources, so that the source of each arrival need not be looked up."""
+    """Return the scope; None if it includes all sources, so that the source of each arrival need not be looked up."""
     known = set(connection.execute(select(sources.c.id).where(sources.c.kind != ARCHIVES)).scalars())
     return None if known <= set(scope.source_ids) else scope
 
@@ -56,7 +56,7 @@ def unless_all(connection: Connection, scope: ArrivalScope) -> ArrivalScope | No
 def newest_at(database: Database, source_id: int, uris: Sequence[str]) -> tuple[int, ...]:
     """Return, for each of these places of a source, the id of the newest arrival whose file was not replaced.
 
-    This may be an earlier arrival, whose file was replaced and then restored with its time.
+    This may be an earlier arrival whose file was replaced and then restored with its old modification time.
     """
     keys = [uri_key(uri) for uri in uris]
     places = (instances.c.source_id == source_id, instances.c.uri_key.in_(keys))

@@ -18,7 +18,7 @@ def sender_name(calling_ae: str | None, address: str | None, trust: str | None) 
 
 
 class Origins:
-    """Names the source of arrivals, and their sender if it was a receiver; a member of an archive came with it."""
+    """Names the source of an arrival, with its sender if a receiver got it; for a member, those of its archive."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -18,10 +18,10 @@ from db.tables import bundles, instances
 
 
 class SpeakingSlice(NamedTuple):
-    """A slice that speaks for the label of its stack."""
+    """A slice that is evidence for the label of its stack."""
 
     place: int
-    """From 1."""
+    """Its number in the stack, from 1."""
     image_id: int
     frame: int
     score: float | None
@@ -38,7 +38,7 @@ class Series:
     stack: int | None
     stack_name: str | None
     state: str | None
-    """done, rejected or failed; None while the series was not formed yet."""
+    """done, rejected or failed; None if the series has no result yet."""
     reason: str | None
     detail: str | None
     model: str | None
@@ -53,11 +53,11 @@ class Series:
     partial: bool | None
     remarks: list[str]
     evidence: list[SpeakingSlice]
-    """The slices that speak for the label, the strongest first."""
+    """The slices that are evidence for the label, the strongest first."""
     shadow: bool
     revision: int | None
     changed_at: datetime
-    """When a slice last got an outcome."""
+    """When a slice last got an outcome, or when an attempt to form the series last failed."""
     formed_at: datetime | None
 
     @property
@@ -76,7 +76,7 @@ def series_list(
     until: datetime | None = None,
     limit: int | None = None,
 ) -> Iterator[Series]:
-    """Stream series of which a slice got an outcome in this time (the latest one counts), the latest first.
+    """Stream series whose latest change (`Series.changed_at`) is in this time range, the latest first.
 
     With `scope`, only series with at least one image in it.
     """
@@ -121,7 +121,7 @@ class SeriesCounts:
     """Series that wait for slices or are being formed."""
     failed: int
     waiting_slices: int
-    """Slices that are analysed when their series was put in order."""
+    """Slices that wait until their series is put in order."""
 
 
 def series_counts(database: Database) -> SeriesCounts:
@@ -135,7 +135,7 @@ def series_counts(database: Database) -> SeriesCounts:
 
 
 class FailedSeries(NamedTuple):
-    """A series of which no result could be formed."""
+    """A series that could not be formed."""
 
     id: int
     reason: str
@@ -144,7 +144,7 @@ class FailedSeries(NamedTuple):
 def failed_series(
     database: Database, *, since: datetime | None, until: datetime | None, reasons: Collection[str] = ()
 ) -> list[FailedSeries]:
-    """List series that failed, by the time of their latest slice or attempt, of all reasons or of these."""
+    """List failed series whose latest change is in this time range, with one of these reasons; with any if empty."""
     statement = _LIST_FAILED
     if since is not None:
         statement = statement.where(series.c.changed_at >= since)
@@ -157,23 +157,23 @@ def failed_series(
 
 
 def has_unformed_series(database: Database, study_instance_uid: str) -> bool:
-    """Return whether results of series of this study will follow."""
+    """Return whether series of this study are not formed yet, so that more results will follow."""
     with database.read() as connection:
         return connection.execute(_UNFORMED_OF_STUDY, {"study": study_instance_uid}).first() is not None
 
 
 def studies_with_number(database: Database, studies: Collection[str]) -> frozenset[str]:
-    """Return those of the studies whose number of images is known."""
+    """Return which of these studies have an expected number of images."""
     with database.read() as connection:
         return frozenset(row[0] for row in execute_in_chunks(connection, _NUMBERED, "studies", studies))
 
 
 def _within(statement: Select[Any], connection: Connection, scope: ArrivalScope | None) -> Select[Any]:
-    """Restrict a statement about series to those with an image in the scope."""
+    """Restrict a statement about series to series with an image in the scope."""
     chosen = None if scope is None else unless_all(connection, scope)
     if chosen is None:
         return statement
-    # Not EXISTS: for each series outside of the scope it would read all images of the study.
+    # Not EXISTS, which would read all images of the study for each series outside of the scope.
     keys = (instances.c.study_instance_uid, instances.c.series_instance_uid)
     known = (key.is_not(None) for key in keys)
     of_scope = select(*keys).where(*known, chosen.of_instances())

@@ -19,10 +19,10 @@ _WAITS: ColumnElement[str] = literal_column(f"'{Reason.AWAITING_SERIES.value}'")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredOrder:
-    """The order of the slices of a series, as it was stored when they were let go."""
+    """The order of the slices of a series. It was stored when the slices were released for analysis."""
 
     stacks: Sequence[Sequence[tuple[int, int]]]
-    """For each stack image id and frame of its slices; none if the series was not put in order."""
+    """(image id, frame) of each slice, by stack; empty if the series was not put in order."""
     left_out: Mapping[int, str]
     """Images that are part of no stack, with the reason."""
     files: Mapping[int, Claimed]
@@ -30,7 +30,7 @@ class StoredOrder:
 
 
 class SlicePlace(NamedTuple):
-    """Where an image lies, for sorting: images of one stack follow each other in its order."""
+    """Where an image lies in its series. Sorted by it, the images of a stack follow each other in their order."""
 
     series: int
     stack: int
@@ -38,7 +38,7 @@ class SlicePlace(NamedTuple):
 
 
 def stack_places(database: Database, image_ids: Sequence[int]) -> Mapping[int, SlicePlace]:
-    """Return the places of those images, by id, whose series was put in order. Of several frames the first counts."""
+    """Return the places of images, by id, if their series was put in order. Of several frames the first counts."""
     with database.read() as connection:
         rows = list(execute_in_chunks(connection, _SERIES_OF_IMAGES, "images", image_ids))
         wanted = {row.series for row in rows}
@@ -65,13 +65,13 @@ def series_order(database: Database, study_instance_uid: str, series_instance_ui
 
 
 def waiting_slices(database: Database) -> int:
-    """Return the number of slices that wait until their series was put in order."""
+    """Return the number of slices that wait until their series is put in order."""
     with database.read() as connection:
         return connection.execute(WAITING_SLICES).scalar_one()
 
 
 def waiting_slices_of_study(database: Database, study_instance_uid: str) -> int:
-    """Return the number of different instances of a study that wait until their series was put in order."""
+    """Return the number of different instances of a study that wait until their series is put in order."""
     with database.read() as connection:
         return connection.execute(_WAITING_OF_STUDY, {"study": study_instance_uid}).scalar_one()
 

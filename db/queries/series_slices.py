@@ -32,7 +32,7 @@ class AnalysedSlice(NamedTuple):
     reason: str | None
     bundle_id: int | None
     scores: list[float] | None
-    """Of the whole image."""
+    """Scores of the whole image."""
     shadow: bool
     is_current: bool
 
@@ -46,13 +46,13 @@ class SeriesSlices:
     frame_scores: Mapping[int, Mapping[int, list[float]]]
     """For images of several frames: scores by work id and frame."""
     bundles: Mapping[int, BundleLabels]
-    """The bundles whose images make series, by id."""
+    """The bundles of unit `series`, by id."""
     not_current: Sequence[AnalysedSlice] = ()
     """Slices without an outcome that were superseded or withdrawn."""
 
 
 def series_slices(database: Database, *, study_instance_uid: str, series_instance_uid: str) -> SeriesSlices:
-    """Return the images of a series; those that were superseded or withdrawn count for no result."""
+    """Return the slices of a series; superseded and withdrawn images count for no result."""
     named = {"study": study_instance_uid, "series": series_instance_uid}
     with snapshot(database) as connection:
         found = [AnalysedSlice(*row) for row in connection.execute(_SLICES, named)]

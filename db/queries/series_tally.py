@@ -23,14 +23,14 @@ class SeriesOutcome(StrEnum):
 
     FORMED = "formed"
     PARTIAL = "partial"
-    """It has a result, but slices or images of the study are missing."""
+    """It has a result, but slices are unfinished, or images of the study are missing."""
     AMBIGUOUS = "ambiguous"
     """Nothing tells its stacks apart."""
     REJECTED = "rejected"
-    """The bundle takes no such series, or none with a bad slice."""
+    """The bundle does not accept such series, or the series has a bad slice."""
     FAILED = "failed"
     EMPTY = "empty"
-    """None of its slices has a score, or not yet."""
+    """It was formed without a result, because none of its slices has a score."""
     WAITING = "waiting"
     """It waits for slices, or is being formed."""
 
@@ -44,7 +44,7 @@ class SeriesLabel:
     label: str | None
     results: int
     partial: int
-    """Those of them that are partial."""
+    """How many of these results are partial."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,11 +52,11 @@ class SeriesTally:
     """The series of a period; results of models on trial are left out."""
 
     series: int
-    """Series of which a slice got an outcome, or that were tried, in the period (the latest time counts)."""
+    """Series whose latest change is in the period: a slice got an outcome, or an attempt to form the series failed."""
     outcomes: Mapping[SeriesOutcome, int]
-    """One per stack and bundle, and one for a series without any result; each outcome is a key."""
+    """Outcome -> number of stacks, counted once per bundle; a series without any result counts once. All keys exist."""
     labels: Sequence[SeriesLabel]
-    """The most frequent first."""
+    """Labels of the results, the most frequent first."""
 
     @property
     def results(self) -> int:
@@ -77,14 +77,14 @@ class SeriesTally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnformedSeries:
-    """The series without their final result now."""
+    """The series that are not formed now."""
 
     states: Mapping[str, int]
-    """Of collecting, due and forming."""
+    """State -> number of series: collecting, due and forming."""
     failed: int
     waiting_slices: int
     oldest: datetime | None
-    """When the oldest one began to collect."""
+    """When the oldest of these series, failed ones excepted, began to collect."""
 
 
 def series_tally(database: Database, *, since: datetime, until: datetime | None = None) -> SeriesTally:
@@ -128,7 +128,7 @@ def unformed_by_state(database: Database) -> UnformedSeries:
 
 
 def _outcome(row: Row[Any]) -> SeriesOutcome:
-    """Return the outcome of a group. A result of before says nothing of a series that failed or changes now."""
+    """Return the outcome of a group. The earlier result of a series that failed or changes now does not count."""
     if row.series_state == SeriesState.FAILED or row.state == State.FAILED:
         return SeriesOutcome.FAILED
     if row.series_state != SeriesState.FORMED:

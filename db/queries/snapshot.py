@@ -13,8 +13,8 @@ from db.engine import Database
 def snapshot(database: Database) -> Iterator[Connection]:
     """Yield a connection whose statements all see the database at the same moment.
 
-    On SQLite every transaction does. On PostgreSQL, by default, each statement sees later commits too, so that counts
-    from several statements would not add up while images change state.
+    On SQLite this is true of every transaction. On PostgreSQL, by default, each statement sees the latest commits, so
+    that counts from several statements would not add up while images change state.
     """
     with database.read() as connection:
         if database.is_sqlite:

@@ -23,7 +23,7 @@ class Source:
     kind: str
     root: str
     report: dict[str, Any] | None
-    """Counts of the watcher's latest scan of its folder (producer.folders.report)."""
+    """Latest report of the part that serves the source, such as counts of a scan (producer.folders.report)."""
     reported_at: datetime | None
     marked: bool
     """True if `nightread.paths.ROOT_MARKER` was once in the folder; without it the folder counts as unavailable."""

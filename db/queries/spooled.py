@@ -69,7 +69,7 @@ def _spooled(row: Row[Any], uri: str) -> Spooled:
 
 
 def _is_useless(row: Row[Any]) -> bool:
-    """Return whether nobody needs the file of an image with this outcome."""
+    """Return whether the file of an image with this outcome is not needed any more."""
     if row.state != State.REJECTED:
         return False
     return row.reason == Reason.OPTED_OUT or (row.parent_id is not None and row.reason in _USELESS)

@@ -10,13 +10,13 @@ from db.engine import Database
 from db.tables import State, batches
 
 WINDOW = timedelta(minutes=10)
-"""Long enough to average over batches of a minute, short enough to follow a worker that joins or leaves."""
+"""The window is long enough to average over batches of a minute, but follows a worker that joins or leaves."""
 _LONGEST_BATCH = timedelta(minutes=15)
 _IDLE_SECONDS = 15.0
-"""A time without any batch ends the stretch of work that is measured."""
+"""An idle time longer than this separates two stretches of work. Only the latest stretch is measured."""
 _SLICES = 5
 _FEW_SECONDS = 5.0
-"""A shorter time is not divided, because single batches would decide the result."""
+"""A shorter stretch is not divided into slices, because single batches would decide the result."""
 _MARGIN = 0.1
 _MARGIN_OF_A_START = 0.3
 
@@ -48,9 +48,9 @@ class _Stretch:
 
 
 def steady_rate(database: Database, *, now: datetime) -> SteadyRate | None:
-    """Return the throughput of the last ten minutes, or since work began; None if no batch had an outcome.
+    """Return the throughput of the last ten minutes, or since the latest idle time; None if no batch had an outcome.
 
-    Times in which no batch was in work do not count. Batches in work count with the share that they should have done.
+    An open batch counts with the images that it should have finished by now.
     """
     with database.read() as connection:
         ended = connection.execute(
@@ -108,7 +108,7 @@ def _by_slice(stretches: Sequence[_Stretch], begin: float, length: float, number
 
 
 def _busy_since(stretches: Sequence[_Stretch]) -> float:
-    """Return when the present stretch of work began: before it there was no batch in work."""
+    """Return when the present stretch of work began, which is the end of the latest idle time."""
     begin = 0.0
     for stretch in sorted(stretches, key=lambda each: each.until, reverse=True):
         if stretch.until < begin - _IDLE_SECONDS:

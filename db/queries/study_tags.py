@@ -11,7 +11,10 @@ from db.engine import Database
 
 
 def study_tags(database: Database, study_instance_uids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the tags of those studies that have any, in alphabetical order; for a page of studies, not for all."""
+    """Return the tags of these studies in alphabetical order; studies without tags are left out.
+
+    One statement has all UIDs, so call it for one page of studies, not for all studies.
+    """
     found: defaultdict[str, set[str]] = defaultdict(set)
     wanted = sorted(set(study_instance_uids))
     if wanted:
@@ -22,7 +25,7 @@ def study_tags(database: Database, study_instance_uids: Iterable[str]) -> dict[s
 
 
 def image_tags(database: Database, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
-    """Return the tags of these images by image id: those of their study, or their own if they have none."""
+    """Return the tags of these images by image id: the tags of the study, or of the image if it has no study."""
     subjects = {row["image_id"]: row["study_instance_uid"] or f"image {row['image_id']}" for row in rows}
     tags = study_tags(database, subjects.values())
     return {image_id: tags[subject] for image_id, subject in subjects.items() if subject in tags}

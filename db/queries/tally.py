@@ -15,12 +15,12 @@ from db.tables import IN_BATCH, State, in_state, instances, work
 from nightread.reasons import Reason
 
 Counted = Sequence[int] | ArrivalScope | None
-"""What is counted: the arrivals of sources with these ids and the members of their archives, or a scope, or all."""
+"""What is counted: sources by id (their arrivals and the members of their archives), a scope, or None for all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """The number of arrivals, and their numbers by state of their first row of work."""
+    """The number of arrivals, in all and by the state of their first row of work."""
 
     arrived: int
     """Counted in `instances`; all other numbers are counted in `work`."""
@@ -107,7 +107,7 @@ def replaced(database: Database) -> int:
 def unfinished(database: Database, counted: Counted = None) -> int:
     """Return the number of arrivals without an outcome.
 
-    It reads partial indexes only, because a progress bar calls it several times per second.
+    It reads only partial indexes, because a progress bar calls it several times per second.
     """
     with snapshot(database) as connection:
         chosen = _scope(connection, counted)
@@ -120,8 +120,8 @@ def unfinished(database: Database, counted: Counted = None) -> int:
 def _count_states(connection: Connection, chosen: ArrivalScope | None) -> Counter[str]:
     """Count by state with statements that each read one partial index, and no row of a done image.
 
-    To count all finished rows and those of the rarer states, and to subtract, takes a fifth of the time of a count by
-    state: `ordinal` is in no index of all finished rows, so further rows of an image are subtracted too.
+    Done rows are all finished rows minus those of the rarer states, which takes a fifth of the time of a count by
+    state. No index of all finished rows has `ordinal`, so further rows of images are counted first and then subtracted.
     """
     states: Counter[str] = Counter()
 
@@ -154,7 +154,7 @@ def _within(statement: Select[Any], table: FromClause, scope: ArrivalScope | Non
 
 
 _RARER = (State.DUPLICATE, State.REJECTED, State.FAILED, State.EXPANDED)
-# Re-runs are no arrivals: their priority is in the index of waiting rows, and `ordinal` is not.
+# Re-runs are no arrivals. They are left out by priority, because the index of waiting rows does not have `ordinal`.
 _UNFINISHED_ARRIVALS = (and_(in_state(State.RECEIVED), work.c.priority < RERUN), and_(IN_BATCH, work.c.ordinal == 0))
 _UNFINISHED = (in_state(State.RECEIVED), IN_BATCH)
 _FAULTS = {reason.value: reason.fault.value for reason in Reason}  # a reason of another release is missing here

@@ -13,7 +13,7 @@ from db.tables import IN_BATCH, State, batches, in_state, instances, work
 
 RECENT = timedelta(seconds=60)
 _LONGEST_BATCH = timedelta(minutes=15)
-"""Search window for the first claim. Images of older batches still count."""
+"""The first claim is searched among batches formed up to this long before the period; images of all batches count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,11 +22,11 @@ class Pace:
 
     per_second: float
     eta_seconds: float | None
-    """0 if no image is left, None if no image was finished lately."""
+    """0 if no image is left, None if no image was finished in the last 60 s."""
     soonest_seconds: float | None = None
     """The remaining time at the highest throughput of the last ten minutes; None if `eta_seconds` is None."""
     latest_seconds: float | None = None
-    """The same at the lowest throughput; None if that was 0 for a while, so that no end is certain."""
+    """The remaining time at the lowest throughput of the last ten minutes; None if it was 0, so no end is certain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class BatchDuration:
 
 
 def latest_batches(database: Database, count: int) -> list[BatchDuration]:
-    """Return the durations of the latest `count` batches, without those that the claiming process did not record."""
+    """Return the durations of the latest `count` batches whose process recorded its times."""
     with database.read() as connection:
         rows = connection.execute(_LATEST, {"count": count})
         return [
@@ -50,10 +50,10 @@ def latest_batches(database: Database, count: int) -> list[BatchDuration]:
 
 
 def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
-    """Compute the throughput and what follows for the unfinished images.
+    """Compute the throughput, and from it the remaining time for the unfinished images.
 
-    While images are left, the throughput is that of the last ten minutes of work (db.queries.steady_rate), unless no
-    image was finished in the last 60 s. If none is left, it is that of the last 60 s.
+    While images are left, the throughput is that of the last ten minutes of work (db.queries.steady_rate), or 0 if no
+    image was finished in the last 60 s. If no image is left, it is that of the last 60 s.
     """
     row = _finished_since(database, now - RECENT, _LONGEST_BATCH, now)
     recent = _per_second(row, earliest=now - RECENT, latest=now if unfinished else None)

@@ -41,15 +41,15 @@ class ImageTrace:
     uri: str | None
     """Full path or URL; None if the image was purged."""
     member_name: str | None
-    """Its name inside the archive from which it was unpacked."""
+    """Name inside the archive from which the image was unpacked."""
     state: str
     reason: str | None
     study_instance_uid: str | None
     sop_instance_uid: str | None
     content: str | None
-    """Identity of its bytes (nightread.content_digest.named_content)."""
+    """Identity of the image's bytes (nightread.content_digest.named_content)."""
     sha256: str | None
-    """The SHA-256 of its bytes, if an earlier release analysed them."""
+    """SHA-256 of the bytes, if an earlier release analysed them."""
     events: tuple[Event, ...]
     """In chronological order. Events without a time come last."""
     not_kept: tuple[str, ...]
@@ -59,8 +59,8 @@ class ImageTrace:
 def trace(database: Database, image_ids: Sequence[int], entries: EntryScope = _ALL_ENTRIES) -> list[ImageTrace]:
     """Return the traces of these images, in the order of `image_ids`; unknown ids are left out.
 
-    A few images take some milliseconds. Entries of the audit table that came later than the first of the images are
-    read as well, as far as `entries` has them.
+    A few images take some milliseconds, plus the time to search the audit table: all entries that are newer than the
+    oldest of the images, within the scope `entries`.
     """
     wanted = list(dict.fromkeys(image_ids))
     with snapshot(database) as connection:
@@ -105,7 +105,7 @@ def _events(
     rows_of_work: dict[int, list[Row[Any]]],
     entries: EntryScope,
 ) -> dict[int, list[Event]]:
-    """Return the events of each image; those without a time come last."""
+    """Return the events of each image, which are not sorted yet."""
     events: dict[int, list[Event]] = {}
     for image_id, arrival in arrivals.items():
         first, *others = rows_of_work[image_id]

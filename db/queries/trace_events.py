@@ -43,12 +43,12 @@ class Event:
     """Something that happened to an image."""
 
     at: datetime | None
-    """Aware; None if the database does not keep the time, or if it has not happened yet."""
+    """Time with time zone; None if the database does not keep it, or if the event has not happened yet."""
     what: What
     detail: str
     """One or two complete sentences for people, without text of the header or of the path."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """The values of `detail` by stable names, which JSON can hold; times are aware."""
+    """The values in `detail` by stable names. JSON can hold them, except times, which have a time zone."""
 
 
 def arrival_events(row: Row[Any]) -> Iterator[Event]:
@@ -62,7 +62,7 @@ def arrival_events(row: Row[Any]) -> Iterator[Event]:
 
 
 def purge_events(row: Row[Any]) -> Iterator[Event]:
-    """Yield when the image was purged, if it was, from its row of `instances`."""
+    """Yield the purge of the image, if it was purged, from its row of `instances`."""
     if row.purged_at is not None:
         yield Event(at=row.purged_at, what=What.PURGED, detail="It was purged: only its count and its times are left.")
 
@@ -80,7 +80,7 @@ def analysis_events(row: Row[Any]) -> Iterator[Event]:
 
 
 def further_events(row: Row[Any]) -> Iterator[Event]:
-    """Yield the outcome of a further row of work, or how a re-run waits for it."""
+    """Yield the outcome of a further row of work, or that the row still waits."""
     if row.state in UNFINISHED:
         yield from _waiting(row)
     else:
@@ -88,7 +88,7 @@ def further_events(row: Row[Any]) -> Iterator[Event]:
 
 
 def outcome_event(row: Row[Any]) -> Event:
-    """Return the outcome that a row of work has: of the first row the answer, of others a further result."""
+    """Return the outcome of a row of work: the answer if it is the first row, else a further result."""
     values = {
         "state": row.state,
         "reason": row.reason,
@@ -111,7 +111,7 @@ def outcome_event(row: Row[Any]) -> Event:
 
 
 def delivery_events(row: Row[Any], revision: int) -> Iterator[Event]:
-    """Yield creation and end of a report of the study of the image."""
+    """Yield how a report of the image's study was created, and how its delivery ended or that it waits."""
     to = {"destination": row.destination, "revision": revision}
     report = f"report of its study for {row.destination} (revision {revision})"
     yield Event(at=row.created_at, what=What.REPORT_CREATED, detail=f"A {report} was created.", values=to)
@@ -173,7 +173,7 @@ def _waiting(row: Row[Any]) -> Iterator[Event]:
 
 def _waiting_sentence(row: Row[Any]) -> str:
     if row.state == State.RUNNING:
-        return "A worker process has it now."
+        return "A worker process is analysing it now."
     if row.state == State.QUEUED:
         return "It waits in a batch for a worker process."
     alone = " It will be alone in its batch." if row.alone else ""
@@ -195,11 +195,11 @@ def _outcome_sentence(row: Row[Any]) -> str:
         return f"It is a duplicate: image {row.duplicate_of} has the same bytes."
     if row.state == State.EXPANDED:
         return row.detail or "It is an archive, which was unpacked."
-    return f"It was {'rejected' if row.state == State.REJECTED else 'failed'}{attempts}: {row.reason}. {_meaning(row)}"
+    return f"It {'was rejected' if row.state == State.REJECTED else 'failed'}{attempts}: {row.reason}. {_meaning(row)}"
 
 
 def _meaning(row: Row[Any]) -> str:
-    """Return the sentence of the database, else that of the reason; the empty text for a reason of another release."""
+    """Return the stored sentence, else the sentence of the reason; an empty text for a reason of another release."""
     return row.detail or _MESSAGES.get(row.reason, "")
 
 

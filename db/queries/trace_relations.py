@@ -41,7 +41,7 @@ def _marks(row: Row[Any], times: _Times) -> Iterator[Event]:
         yield _event(What.SUPERSEDED, _both_done(row.id, row.superseded_by, times), detail, row.superseded_by)
     if row.replaced_by is not None:
         detail = f"Its file was replaced by another one at the same place, image {row.replaced_by}."
-        # An earlier arrival replaces a later one if its file came back; the time of that is not kept.
+        # An earlier arrival replaces a later one if its file was restored; the time of this is not kept.
         at = times[row.replaced_by][0] if row.replaced_by > row.id else None
         yield _event(What.REPLACED, at, detail, row.replaced_by)
     if row.withdrawn_by is not None:
@@ -73,14 +73,14 @@ def _event(what: What, at: datetime | None, detail: str, image_id: int, **values
 
 
 def _both_done(image_id: int, other_id: int, times: _Times) -> datetime | None:
-    """Return when both had their outcomes: the mark was written together with the later one."""
+    """Return the time of the later outcome of both images, with which the mark was written; None if it is unknown."""
     finished = [times[each][1] for each in (image_id, other_id) if each in times]
     known = [time for time in finished if time is not None]
     return max(known) if len(known) == len(finished) == 2 else None  # noqa: PLR2004 - both
 
 
 def _naming(column: ColumnElement[Any]) -> Select[Any]:
-    """Return a statement: for each given image id, how many images have it in `column` (indexed), and the first."""
+    """Select, for each given image id, how many images have it in `column`, which is indexed, and the first of them."""
     return (
         select(column.label("of"), func.count().label("images"), func.min(instances.c.id).label("first"))
         .where(column.in_(bindparam("images", expanding=True)))

@@ -1,4 +1,4 @@
-"""Count the images that wait for a re-run, by the order of a person and by model."""
+"""Count the images that wait for a re-run, by re-run and by model."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class WaitingRerun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Order:
-    """One re-run: its entries of the audit table, each about up to a thousand images."""
+    """One re-run, read from its entries in the audit table; each entry names up to 1,000 images."""
 
     number: int
     at: datetime
@@ -44,9 +44,9 @@ class _Order:
 def waiting_reruns(database: Database) -> list[WaitingRerun]:
     """Return the re-runs with images that wait, the latest first.
 
-    An image belongs to the latest re-run that ordered it. Without waiting images this reads two partial indexes only,
-    and no row of an arrival that waits; else the audit table is read back to the oldest of these re-runs, and it takes
-    0.1 s for 20,000 images.
+    An image belongs to the latest re-run that includes it. If no image waits, this reads only two partial indexes, and
+    no rows of waiting arrivals. Otherwise it also reads the audit table back to the oldest of these re-runs: 0.1 s for
+    20,000 images.
     """
     with snapshot(database) as connection:
         waiting = _waiting(connection)
@@ -82,7 +82,7 @@ def _of_orders(
 
 
 def _waiting(connection: Connection) -> dict[int, set[int]]:
-    """Return the images that wait by bundle."""
+    """Return the waiting images by bundle."""
     images: defaultdict[int, set[int]] = defaultdict(set)
     for condition in UNFINISHED_RERUNS:
         for row in connection.execute(select(work.c.bundle_id, work.c.instance_id).where(condition)):
@@ -91,7 +91,7 @@ def _waiting(connection: Connection) -> dict[int, set[int]]:
 
 
 def _orders(connection: Connection) -> Iterator[_Order]:
-    """Yield the re-runs, the latest first. The entries of one have the same time, person and bundles."""
+    """Yield the re-runs, the latest first. The entries of one re-run have the same time, person and bundles."""
     for _, group in groupby(stream(connection, _ENTRIES), key=_of_order):
         entries = list(group)
         yield _Order(

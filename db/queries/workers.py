@@ -25,13 +25,13 @@ class Worker:
     heartbeat_seconds: float
     """Seconds since the last heartbeat."""
     draining: bool = False
-    """It finishes its batches and takes no more."""
+    """Whether it finishes its batches and takes no more."""
     batches_left: int = 0
-    """Batches that a draining worker has claimed and not finished; 0 for others, whose batches are not counted."""
+    """Batches that a draining worker has claimed and not finished; 0 for another worker, as they are not counted."""
 
     @property
     def alive(self) -> bool:
-        """Return whether the dispatcher counts its slots."""
+        """Return whether the heartbeat is recent enough for the dispatcher to count the slots."""
         return self.heartbeat_seconds <= LIVE_SECONDS
 
 
@@ -78,7 +78,7 @@ def unclaimed_batches(database: Database, *, created_before: datetime) -> set[st
 
 
 def known_batches(database: Database, batch_ids: Collection[str]) -> set[str]:
-    """Return those of the ids that are batches in this database."""
+    """Return which of these ids are batches in this database."""
     with database.read() as connection:
         return set(connection.execute(select(batches.c.id).where(batches.c.id.in_(batch_ids))).scalars())
 
@@ -91,10 +91,11 @@ def batches_of(database: Database, node: str) -> int:
 
 
 def unanswered_since(database: Database) -> datetime | None:
-    """Return since when batches are unanswered: no worker completed any of them, nor a later one; None if none is.
+    """Return since when no worker completed a batch although there were batches to complete; None if there are none.
 
-    It is the end of the latest completed batch if an older one is open, else the time when the first batch after it was
-    formed. Batches that the sweep took back count as unanswered, so a worker that hangs on every batch is noticed.
+    If a batch from before the latest completion is open, this is the time of the completion. Otherwise it is the time
+    when the next batch was formed. A batch that the sweep took back was not completed, so a worker that hangs on every
+    batch is noticed.
     """
     latest = select(batches.c.finished_at).where(batches.c.outcomes.is_not(None))
     with database.read() as connection:
@@ -111,7 +112,7 @@ def unanswered_since(database: Database) -> datetime | None:
 
 
 _LATEST_BATCHES = 100
-"""Number of batches that are searched for the one that ended last: most sites have fewer worker processes."""
+"""The batch that ended last is searched among this number: most sites have fewer worker processes."""
 _LEFT = (
     select(batches.c.node, func.count().label("batches"))
     .where(batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def js_distances(counts: NDArray[np.generic], others: NDArray[np.generic]) -> NDArray[np.float64]:
     """Return the distances (n,) of histograms (n, bins) from others (n, bins) or from one (bins,).
 
-    It is the square root of the divergence with logarithms to base 2: 0 for equal shares, 1 for shares that have no
-    bin in common, as scipy.spatial.distance.jensenshannon(p, q, base=2). A histogram without images has distance 0.
+    A distance is the square root of the divergence with logarithms to base 2: 0 for equal shares, 1 for shares without
+    a common bin, as scipy.spatial.distance.jensenshannon(p, q, base=2). A histogram without images has distance 0.
     """
     p, q = _shares(counts), _shares(others)
     middle = (p + q) / 2

@@ -14,23 +14,23 @@ from nightread.drift.reference import DriftReference, Stratum
 from nightread.drift.resampling import Redrawn, redraw
 
 FLOOR = 0.1
-"""No limit is lower: smaller distances do not matter, however sure they are."""
+"""The lowest limit: smaller distances do not matter, even if they are significant."""
 LEVEL = 0.995
 """The limit is this quantile of the distances of redrawn nights."""
 FEWEST_IMAGES = 50
-"""A stratum with fewer images, in the night or in the reference, is compared only together with the others."""
+"""A stratum with fewer images in the night has no comparison of its own; with fewer in the reference, it is new."""
 FEWEST_FOR_ONE_NIGHT = 200
 FEWEST_STUDIES = 30
-"""Nights drawn from fewer studies are too much alike: their limits are too low for an alarm (docs/drift.md)."""
+"""Nights redrawn from fewer studies differ too little, so that limits are too low for an alarm (docs/drift.md)."""
 MOST_STRATA = 24
-"""The largest strata are compared; the others only together with all."""
+"""Only this many strata, the largest, have comparisons of their own."""
 _FEWEST_DRAWS = 1000
 _DRAWS_PER_STRATUM = 200
 """Holm needs p-values below (1 - LEVEL) divided by the number of strata, and p is at least 1 / (draws + 1)."""
 _SEED = 2026
 
 Night = Mapping[Stratum, Counts]
-"""The images of a night by stratum, measure and bin."""
+"""Numbers of images of a night by stratum, measure and bin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,17 +38,17 @@ class DriftComparison:
     """How one measure of one stratum differs from the reference."""
 
     stratum: Stratum | None
-    """None: all images whose stratum the reference knows, weighted as in the night."""
+    """None for all images whose stratum the reference knows; the reference is weighted by the strata of the night."""
     is_new: bool = False
-    """The reference has hardly any image of this stratum, so that all of the reference was taken instead."""
+    """Whether the reference has too few images of this stratum, so that it is compared with the whole reference."""
     measure: str
     images: int
     distance: float
     limit: float
     p_value: float
-    """Share of redrawn nights that differ as much; of strata, adjusted for their number."""
+    """Share of redrawn nights that differ at least as much; for a stratum, adjusted for the number of strata."""
     is_judged: bool = True
-    """False: the reference has so few studies of these images that a difference is not judged."""
+    """False if the reference has too few studies of these images to judge a difference."""
 
     @property
     def exceeds(self) -> bool:
@@ -71,7 +71,7 @@ class DriftComparison:
         return "all images" if self.stratum is None else str(self.stratum)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return values that JSON can hold."""
         return {
             "stratum": None if self.stratum is None else list(self.stratum),
             "is_new": self.is_new,
@@ -119,12 +119,12 @@ def compare_night(reference: DriftReference, night: Night) -> list[DriftComparis
 
 
 def known_strata(reference: DriftReference, night: Night) -> set[Stratum]:
-    """Return the strata of the night of which the reference has enough images."""
+    """Return the strata of the night that have enough images in the reference."""
     return {each for each in night if len(reference.of_stratum(each)) >= FEWEST_IMAGES}
 
 
 def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | None) -> Counts:
-    """Return the images of a stratum of the night by bin; None: of all strata that the reference knows."""
+    """Return the images by bin: of a stratum of the night, or for None of all strata that the reference knows."""
     if stratum is not None:
         return night[stratum]
     known = sorted(known_strata(reference, night))
@@ -134,8 +134,8 @@ def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | 
 def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | None) -> Mapping[str, NDArray[Any]]:
     """Return what the night is compared with: the stratum of the reference, or all of it for a new stratum.
 
-    None: all strata that the reference knows, with the shares that they have in this night, since a mix that changes
-    from night to night is no drift.
+    For None, these are all strata that the reference knows, weighted by their shares in this night, because a mix of
+    strata that changes from night to night is not drift.
     """
     if stratum is not None:
         return reference.counts(stratum if stratum in known_strata(reference, night) else None)
@@ -149,7 +149,8 @@ def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | 
 def alarming(latest: Sequence[DriftComparison], before: Sequence[DriftComparison]) -> list[DriftComparison]:
     """Return the differences that are an alarm, the largest first.
 
-    These are beyond the limit in both of two nights running, or at twice the limit in the latest one.
+    Such a difference exceeds the limit in both nights, or reaches twice the limit in the latest night, which then must
+    have FEWEST_FOR_ONE_NIGHT images.
     """
     exceeded = {each.key for each in before if each.exceeds}
     found = [each for each in latest if each.is_alarming_alone or (each.exceeds and each.key in exceeded)]
@@ -178,7 +179,7 @@ def _of_all(reference: DriftReference, night: Night, redrawn: Mapping[Stratum, R
 
 
 def _mean_studies(reference: DriftReference, night: Night) -> int:
-    """Return the harmonic mean of the studies of the strata, weighted by images: few studies of many images count."""
+    """Return the harmonic mean of the numbers of studies of the strata, weighted by their numbers of images."""
     images = {each: _images(night[each]) for each in known_strata(reference, night)}
     return round(sum(images.values()) / sum(number / reference.studies(each) for each, number in images.items()))
 
@@ -216,7 +217,7 @@ def _compared(
 
 
 def _adjusted(found: Sequence[DriftComparison]) -> Iterator[DriftComparison]:
-    """Yield the comparisons with p-values adjusted for the strata of the same measure; all images are no stratum."""
+    """Yield the comparisons. P-values of strata are adjusted for the number of strata with the same measure."""
     yield from (each for each in found if each.stratum is None)
     of_strata = [each for each in found if each.stratum is not None]
     for measure in dict.fromkeys(each.measure for each in of_strata):

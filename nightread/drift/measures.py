@@ -15,7 +15,7 @@ _LEVEL_BINS = 16
 _MOST_FINDINGS = 32
 """Networks with more findings get one histogram, of the highest score."""
 _MOST_LABELS = 250
-"""Further labels share the last bin, so that a bin fits into a byte."""
+"""Further labels share the bin of the last of these labels, so that the number of a bin fits into a byte."""
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _STEPS_PER_OCTAVE = 2
 _OCTAVES_OF_SIZE = (4, 14)
@@ -26,7 +26,7 @@ _OCTAVES_OF_SPACING = (-7, 4)
 Codes = Mapping[str, NDArray[np.uint8]]
 """The bin of each image, (images,), by measure."""
 Counts = Mapping[str, NDArray[np.int64]]
-"""Images by bin, (bins,), by measure."""
+"""Number of images in each bin, (bins,), by measure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class ResultValues:
     scores: NDArray[np.float64]
     """(images, labels), in the order of the labels of the bundle."""
     intensities: Sequence[int | None]
-    """As nightread.drift.levels packs them; None: not measured."""
+    """Packed by nightread.drift.levels; None if not measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +45,10 @@ class HeaderValues:
     """What the headers of some images say; each list has one entry per image."""
 
     sizes: Sequence[tuple[int | None, int | None]]
-    """Rows and columns."""
+    """(rows, columns) of each image."""
     photometric: Sequence[str | None]
     spacings: Sequence[float | None]
-    """Millimetres between the centres of pixels of a column."""
+    """Millimetres between the centres of neighbouring pixels of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from nightread.drift.measures import Codes, Counts, DriftMeasures
 
 FORMAT = 1
 MOST_PER_STRATUM = 2000
-"""Images of a stratum that a reference keeps: whole studies, chosen at random."""
+"""Largest number of images of a stratum in a reference. Whole studies are kept, chosen at random."""
 FIELDS = ("modality", "device_model", "view", "source")
 _SEED = 17
 
@@ -42,16 +42,16 @@ class DriftReference:
     stratum: NDArray[np.int64]
     """(images,): position in `strata`."""
     block: NDArray[np.int64]
-    """(images,): the same number for images of one study; it says nothing else."""
+    """(images,): images of one study have the same number, which has no other meaning."""
     codes: Codes
 
     @classmethod
     def of_images(
         cls, measures: DriftMeasures, strata: Sequence[Stratum], studies: Sequence[str | int | None], codes: Codes
     ) -> Self:
-        """Build a reference from its images; those without a study are blocks of their own.
+        """Build a reference from its images; each image without a study is a block of its own.
 
-        Fields that no image has are left out of the comparison. Of a stratum with many images a part is kept.
+        Fields that no image has are left out of the comparison. A stratum keeps at most MOST_PER_STRATUM images.
         """
         names: dict[str | int | None, int] = {
             study: number for number, study in enumerate(dict.fromkeys(studies)) if study is not None
@@ -78,7 +78,7 @@ class DriftReference:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Return the fields of strata that any image has; the others are not compared."""
+        """Return the fields of strata that any image has; the other fields are not compared."""
         return tuple(name for place, name in enumerate(FIELDS) if any(stratum[place] for stratum in self.strata))
 
     def counts(self, stratum: Stratum | None = None) -> Counts:
@@ -87,7 +87,7 @@ class DriftReference:
         return self.measures.counts({name: found[chosen] for name, found in self.codes.items()})
 
     def of_stratum(self, stratum: Stratum | None) -> NDArray[np.int64]:
-        """Return the positions of the images of a stratum; None: of all."""
+        """Return the positions of the images of a stratum, or for None of all images."""
         if stratum is None:
             return np.arange(self.images)
         return np.flatnonzero(self.stratum == self.strata.index(stratum)) if stratum in self.strata else np.arange(0)
@@ -97,7 +97,7 @@ class DriftReference:
         return len(np.unique(self.block[self.of_stratum(stratum)]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, two characters per image and measure."""
+        """Return values that JSON can hold, with two characters per image and measure."""
         return {
             "format": FORMAT,
             "labels": list(self.measures.labels),
@@ -122,7 +122,7 @@ class DriftReference:
 
 
 def _kept(stratum: NDArray[np.int64], block: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of whole blocks of each stratum, in a random order that is always the same."""
+    """Return the positions of the images to keep: whole blocks of each stratum, chosen at random with a fixed seed."""
     rank = np.random.default_rng(_SEED).permutation(block.max(initial=-1) + 1)[block]
     kept = []
     for each in np.unique(stratum):

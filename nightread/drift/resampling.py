@@ -9,14 +9,14 @@ from nightread.drift.measures import Counts
 from nightread.drift.reference import DriftReference, Stratum
 
 _MOST_IMAGES = 5000
-"""Larger nights are drawn with this size: their limit is a little too high, and below the floor of the distance."""
+"""Larger nights are drawn with this number of images. Their limit is then a little too high, but still below FLOOR."""
 _MOST_AT_ONCE = 4_000_000
 """Draws in one array: 16 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Redrawn:
-    """Nights and references that were drawn from a reference; both vary, since a reference is a sample itself."""
+    """Nights and references that were drawn from a reference. Both vary, because a reference is a sample too."""
 
     nights: Counts
     """(draws, bins) by measure."""
@@ -28,8 +28,8 @@ def redraw(
 ) -> Redrawn:
     """Draw `times` nights of about `images` images from a stratum of the reference, or from all of it (None).
 
-    Whole studies are drawn with replacement, because images of one study resemble each other. With each night comes a
-    reference that is drawn in the same way, with as many studies as the reference has.
+    Whole studies are drawn with replacement, because images of one study resemble each other. For each night a
+    reference is drawn in the same way, with as many studies as `reference` has.
     """
     table, slices = _block_counts(reference, stratum)
     blocks = len(table)

@@ -114,7 +114,7 @@ class HttpClient:
             except faults.ProtocolError as error:
                 if not isinstance(error.args[-1], (ConnectionError, BadStatusLine)):
                     raise
-                # the server was just closing the persistent connection
+                # the server closed the persistent connection at this moment: send the request again
                 return self._request(path, headers, content)
 
         return self._transfer(request, require_success, max_bytes, on_bytes)
@@ -193,7 +193,7 @@ def _meter_of(response: BaseHTTPResponse) -> ResponseMeter:
 
 
 def _require_final(status: int) -> None:
-    """Raise UnexpectedError for an interim response: the library reads only `100 Continue` to its end."""
+    """Raise UnexpectedError for an interim response: http.client skips only `100 Continue`."""
     if status < HTTPStatus.OK:
         raise UnexpectedError(f"sent only an interim response (status {status})", status=status)
 

@@ -7,7 +7,7 @@ from nightread.web.errors import UnexpectedError
 
 _PIECE_BYTES = 1024**2
 _SLICE_BYTES = 16 * 1024
-"""zlib gets its input in slices, because it copies the rest at the end of each gzip member, which may have 20 bytes."""
+"""zlib gets its input in slices: it copies the rest of its input at the end of each gzip member, even of 20 bytes."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Values of `wbits` of zlib.decompressobj."""
 _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
@@ -22,7 +22,7 @@ class PlainContent:
         yield data
 
     def finish(self) -> None:
-        """Do nothing: HTTP itself notices when content is cut short."""
+        """Do nothing: the HTTP library notices when content is cut short."""
 
 
 class Inflater:
@@ -32,10 +32,10 @@ class Inflater:
         self._is_gzip = gzip
         self._stream = zlib.decompressobj(_GZIP) if gzip else None
         self._held = b""
-        """Bytes that arrived before it is known how the content is encoded."""
+        """Bytes that arrived before there were enough of them to recognise the encoding."""
         self._is_open = self._is_complete = self._is_garbage = False
-        """Whether a stream has begun, whether a whole one was read, and whether bytes follow that are none and are
-        ignored."""
+        """Whether a stream has begun, whether a whole stream was read, and whether the bytes after it are no stream and
+        are ignored."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the content in pieces of at most 1 MiB. Raises UnexpectedError if the data cannot be decoded."""
@@ -62,7 +62,7 @@ class Inflater:
             self._is_garbage = True
 
     def _inflated(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the data become. zlib may hold more than it returns at once, even without further data."""
+        """Yield the decompressed data. zlib may hold more than it returns at once, even without further input."""
         is_full = False
         while self._stream and (data or is_full):
             self._is_open = True
@@ -75,7 +75,7 @@ class Inflater:
                 yield piece
 
     def _next_member(self) -> tuple[bytes, bool]:
-        """Prepare for a further member of a gzip file. Returns its data that were read already, and False."""
+        """Prepare for a further member of a gzip file. Return its bytes that were read already, and False: not full."""
         unused = self._stream.unused_data if self._stream else b""
         self._is_open, self._is_complete, self._is_garbage = False, True, not self._is_gzip
         self._stream = zlib.decompressobj(_GZIP)
@@ -85,7 +85,7 @@ class Inflater:
 def decoder_of(coding: str) -> PlainContent | Inflater:
     """Return a decoder for the value of `Content-Encoding`. Raises UnexpectedError for other codings and for several.
 
-    nightread asks for none, but some stores compress all the same.
+    nightread does not request a coding, but some stores compress anyway.
     """
     name = coding.strip().lower()
     if name in ("", "identity"):

@@ -13,13 +13,13 @@ _LATER = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_
 class WebError(Exception):
     """A request failed. The caller puts "The store" or "The server" before the text ("does not answer within 30 s").
 
-    nightread writes it: it quotes no address and no response, and may be shown to anybody.
+    The text quotes no address and no response, so it may be shown to anybody.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """Status of the response; None if there was no response, or if the status is not the error."""
+        """Status of the response; None if there was no response, or if the status is not the cause of the error."""
 
 
 class UnavailableError(WebError):
@@ -67,7 +67,7 @@ def require_success(status: int) -> None:
 
 
 def raise_web_error(error: Exception, seconds: float) -> NoReturn:
-    """Raise a WebError with a text of its own: the text of the library quotes the address with its query."""
+    """Raise a WebError with a text of nightread, because the library's text quotes the address with its query."""
     if isinstance(error, faults.NameResolutionError):
         raise UnreachableError("has a host name that cannot be resolved: check `url`") from None
     if isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError):

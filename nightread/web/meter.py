@@ -31,7 +31,7 @@ class ResponseMeter:
     """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin with the header."""
+        """Start the time of the header."""
         self._seconds = seconds
         self._monotonic = monotonic
         self._began = monotonic()
@@ -50,7 +50,7 @@ class ResponseMeter:
     def content(self, count: int) -> None:
         """Extend the deadline by one second for each 64 KiB of these `count` bytes of content.
 
-        Raises UnavailableError if the deadline has passed all the same.
+        Raises UnavailableError if the deadline has passed nevertheless.
         """
         self._deadline = min(self._latest, self._deadline + count / SLOWEST_BYTES_PER_SECOND)
         self.seconds_left()
@@ -86,7 +86,7 @@ class ResponseMeter:
 
 
 class _MeteredReader(io.RawIOBase):
-    """Reads from a socket, each time within the time that the meter leaves."""
+    """Reads from a socket; each read must end within the time that the meter leaves."""
 
     def __init__(self, meter: ResponseMeter, sock: socket.socket, raw: io.RawIOBase) -> None:
         self._meter = meter
@@ -120,7 +120,7 @@ class _MeteredResponse(client.HTTPResponse):
 
 
 class MeteredConnection(HTTPConnection):
-    """A connection whose responses are metered; `meter` is that of the latest one."""
+    """A connection whose responses are metered; `meter` is the meter of the latest response."""
 
     meter: ResponseMeter
 
@@ -137,13 +137,13 @@ class MeteredConnection(HTTPConnection):
         try:
             return super().getresponse()
         except BaseException:
-            for response in opened:  # it keeps the socket open; urllib3 closes it for some errors only
+            for response in opened:  # a response keeps the socket open; urllib3 closes it for some errors only
                 response.close()
             raise
 
 
 class MeteredTlsConnection(MeteredConnection, HTTPSConnection):
-    """The same with TLS."""
+    """A MeteredConnection with TLS."""
 
 
 class _Pool(HTTPConnectionPool):

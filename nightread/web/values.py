@@ -15,10 +15,10 @@ _WHOLE = re.compile(r"\+?([0-9]+)(?:\.0*)?")
 
 
 def bounded_integer(value: object, *, most: int) -> int | None:
-    """Return a number from 0 to `most` of a response; None if the value is anything else.
+    """Return a value of a response if it is a whole number from 0 to `most`, else None.
 
-    Every integer of a store or destination passes through this function. A number may be written as 1.0, as stores do,
-    and as text.
+    Every integer of a store or destination passes through this function. The number may be a float such as 1.0, which
+    some stores send, or text.
     """
     number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):

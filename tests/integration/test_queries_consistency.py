@@ -64,12 +64,12 @@ _DAMAGE = [
     (_DUPLICATES, _instance(2, content="x"), 2),
     ("only one of the images with the same bytes is done", _work(2, state="done"), 2),
     ("every row of contents points to a done image or archive with these bytes", _work(1, state="failed"), 1),
-    ("a done image or archive owns its contents", delete(contents), 1),
+    ("every done image or archive has a row of contents", delete(contents), 1),
     ("queued and running images are in an open batch", update(batches).values(finished_at=batches.c.created_at), 5),
     ("a superseded image names a newer one with the same UIDs", _instance(2, superseded_by=1), 2),
     ("a member of an archive names an archive that was expanded", _instance(2, parent_id=1), 2),
     ("a withdrawn image is named by a note of its study", _instance(1, withdrawn_by=3), 1),
-    ("only the count of a purged image is left", _instance(3, purged_at=_EVENING), 3),
+    ("a purged image has no content, no facts and no results", _instance(3, purged_at=_EVENING), 3),
     ("a final row of work has a finish time", _work(1, finished_at=None), 1),
     ("an unfinished row of work has no finish time", _work(1, state="received"), 1),
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),
@@ -83,8 +83,8 @@ _DAMAGE = [
     (_NOTED_OF_IMAGE, _noted("model", "1", 9), None),
     (_NOTED_OF_IMAGE, _noted("scanner", "CT1", 0), 1),
     ("a series has an image", _series(), None),
-    ("a series is claimed exactly while it is formed", _series(claim="x", lease_until=_EVENING), None),
-    ("a series is claimed exactly while it is formed", _series(state="forming"), None),
+    ("a series is claimed exactly while it is being formed", _series(claim="x", lease_until=_EVENING), None),
+    ("a series is claimed exactly while it is being formed", _series(state="forming"), None),
 ]
 
 

@@ -99,7 +99,7 @@ def test_a_retry_is_in_the_trace_with_the_earlier_reason(
     assert [trace.image_id for trace in traces] == [3, 2]
     assert "audit" not in _what(traces[0])
     (entry,) = [event for event in traces[1].events if event.what is What.AUDIT]
-    assert entry.detail == "ann retried it; before, it was failed (io_error). Attempts until then: 1."
+    assert entry.detail == "ann retried it. Its state before was failed (io_error). Attempts until then: 1."
 
 
 def test_entries_of_the_audit_that_name_the_image_or_its_study_are_in_the_trace(arrivals: TrustedArrivals) -> None:
@@ -116,7 +116,7 @@ def test_entries_of_the_audit_that_name_the_image_or_its_study_are_in_the_trace(
     for action, detail in entries:
         ledger.write_entry(database, action, detail, actor="ann", now=now)
     found = [event.detail for event in _trace(arrivals.ledger_driver, image).events if event.what is What.AUDIT]
-    assert found == ["ann let phantom@1 explain it, frame 0.", *["ann: page.read."] * 3]
+    assert found == ["ann asked for an explanation by phantom@1, frame 0.", *["ann: page.read."] * 3]
 
 
 def test_versions_notes_copies_and_conflicts_are_in_the_trace(arrivals: TrustedArrivals) -> None:

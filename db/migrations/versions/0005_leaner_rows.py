@@ -1,8 +1,8 @@
 """Drop two foreign keys and an index of work, and make contents a table without row ids on SQLite.
 
-SQLite writes a statement journal for each statement that changes a foreign key; that took a third of the time of
+SQLite writes a statement journal for each statement that changes a foreign key, which took a third of the time of
 recording an outcome. No program deletes bundles or instances, and `nightread audit` finds results that name a missing
-one (docs/decisions/0012-cost-of-recording-an-outcome.md).
+row (docs/decisions/0012-cost-of-recording-an-outcome.md).
 """
 
 import sqlalchemy as sa

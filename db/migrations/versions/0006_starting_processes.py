@@ -1,4 +1,4 @@
-"""Add the number of starting processes of a worker: a batch that such a process received is not lost."""
+"""Add the number of starting processes of a worker: a batch that a starting process received is not lost."""
 
 import sqlalchemy as sa
 from alembic import op

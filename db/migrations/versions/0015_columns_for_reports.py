@@ -90,7 +90,7 @@ def downgrade() -> None:
 
 
 def _compute_suspicion() -> None:
-    """Compute it for each bundle with a normal label, as db.ledger.bundles does for new results."""
+    """Compute the suspicion for each bundle with a normal label, as db.ledger.bundles does for new results."""
     connection = op.get_bind()
     bundles = connection.execute(sa.select(_bundles).where(_bundles.c.normal_label.is_not(None))).all()
     for bundle in bundles:

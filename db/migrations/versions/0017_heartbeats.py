@@ -1,4 +1,4 @@
-"""Add the heartbeats of all parts of nightread, and what tells the clock and a crash of a worker."""
+"""Add the heartbeats of all parts of nightread, and columns for the clock and the latest crash of a worker."""
 
 import sqlalchemy as sa
 from alembic import op

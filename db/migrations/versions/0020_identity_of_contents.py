@@ -1,4 +1,4 @@
-"""Rename the identity of contents, which is a BLAKE3-256 from now on. No row is written again."""
+"""Rename the identity of contents, which is a BLAKE3-256 from now on. Rows are not rewritten."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ _TABLES = ("instances", "contents")
 
 
 def upgrade() -> None:
-    """Rename the columns and make room for 71 characters; the SHA-256 of before stay 64 digits without a name.
+    """Rename the columns and allow 71 characters. A SHA-256 of an earlier release stays: 64 digits without a prefix.
 
     PostgreSQL changes only its catalogue for a longer VARCHAR, and SQLite checks no lengths.
     """
@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget every BLAKE3-256: earlier releases would take it for a SHA-256."""
+    """Remove every BLAKE3-256, because earlier releases would take it for a SHA-256."""
     op.execute("DROP VIEW v_results")
     op.execute("DELETE FROM contents WHERE length(content) > 64")
     op.execute("UPDATE instances SET content = NULL WHERE length(content) > 64")

@@ -1,8 +1,9 @@
 """Drop the foreign keys that PostgreSQL checks for every image.
 
-It runs a query for each row that is inserted, which took half of its time. The statements that insert these rows read
-or lock the rows that they name in the same transaction, no program deletes those, and `nightread audit` finds rows that
-name a missing one (docs/decisions/0030-postgresql-in-bulk.md). SQLite keeps the keys: there they cost nothing.
+PostgreSQL runs a query for each row that is inserted, which took half of its time. The keys are not needed: statements
+that insert rows read or lock the named rows in the same transaction, and no program deletes named rows. The command
+`nightread audit` finds rows that name a missing row (docs/decisions/0030-postgresql-in-bulk.md). SQLite keeps the keys,
+because they cost nothing there.
 """
 
 from alembic import op

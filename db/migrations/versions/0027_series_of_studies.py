@@ -37,9 +37,10 @@ def downgrade() -> None:
 
 
 def _change_key(*, before: str, after: str, columns: list[str]) -> None:
-    """Replace the unique constraint. SQLite writes the table anew, to which no result may refer meanwhile.
+    """Replace the unique constraint of `series`.
 
-    Its indexes are made by hand, because alembic makes them in no fixed order.
+    SQLite writes the table anew. During this no result may refer to the table, so the results are moved to a temporary
+    table. The indexes are created here, because Alembic creates them in no fixed order.
     """
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     indexes = op.get_bind().execute(sa.text(_INDEXES)).all() if is_sqlite else []
