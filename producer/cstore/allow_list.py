@@ -47,7 +47,7 @@ class AllowList:
         return next(groups, None)
 
     def group_now(self, ae_title: str, address: str, before: str | None) -> str | None:
-        """Return the group of this caller; that of `before` if it is no longer listed, for the images that it sent."""
+        """Return the trust group for the images of this caller: its present group, or `before` if it is not allowed."""
         is_allowed = self.rejection_reason(ae_title, address) is None
         return self.trust_group(ae_title, address) if is_allowed else before
 
