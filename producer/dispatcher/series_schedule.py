@@ -92,7 +92,7 @@ class SeriesScheduler:
         self.publish()
 
     def publish(self) -> None:
-        """Publish messages if series are due and Redis holds no earlier message. Without Redis, the next step retries."""
+        """Publish messages if series are due and Redis holds no earlier one. After an error, the next step retries."""
         due = ledger.waiting_series(self._database)
         if not due:
             return
