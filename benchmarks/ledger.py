@@ -121,7 +121,7 @@ def ensure_source_and_bundle(database: Database) -> tuple[int, int]:
 
 
 def arrivals(images: int, folder: str = "series") -> list[Arrival]:
-    """Return the arrivals of a folder with so many images."""
+    """Return the arrivals of a folder with `images` files."""
     return [Arrival(uri=f"{folder}/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 

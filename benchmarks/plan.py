@@ -15,7 +15,7 @@ class Plan:
     """Number of worker processes, and of processes of each baseline."""
     repeat: int
     quick: bool
-    """Measure only a few images, to check that the benchmark works; the figures mean nothing."""
+    """Whether to measure only a few images, to check that the benchmark works. The figures then mean nothing."""
     log: Callable[[str], None]
     series: int | None = None
     """Number of series for the row `series`; None means 1,000, or 2 with `quick`."""

@@ -45,7 +45,7 @@ class Row:
 
 
 def joined(parts: Sequence[Scored]) -> Scored:
-    """Join several parts of one data set. The parts share no patient, so the patients are numbered on."""
+    """Join several parts of one data set. The parts share no patient, so each part gets its own patient numbers."""
     images, patients, image_of, numbers = 0, 0, [], []
     for part in parts:
         own = np.arange(len(part.truth)) if part.patients is None else np.unique(part.patients, return_inverse=True)[1]

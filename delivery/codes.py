@@ -62,7 +62,7 @@ def label_code(label: str) -> CodedConcept:
 
 
 def probability_of(label: str) -> CodedConcept:
-    """Return the concept of a label's score. Its name has the label, for viewers that show only names and values."""
+    """Return the concept of a label's score. Its name contains the label, since some viewers show nothing else."""
     named = label_code(label)
     digest = sha256(f"probability {label}".encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST_LENGTH]
     return CodedConcept(f"#{digest}", CODING_SCHEME, f"Probability of {named.meaning}"[:_MEANING_LENGTH])

@@ -24,7 +24,7 @@ from nightread.implementation import IMPLEMENTATION_CLASS_UID
 from nightread.uids import own_series_uid, stable_uid
 
 SOP_CLASS = Comprehensive3DSRStorage
-"""The class that the profile IHE AI Results asks for."""
+"""The SOP class that the profile IHE AI Results asks for."""
 TRANSFER_SYNTAX = ExplicitVRLittleEndian
 _DESCRIPTION = "AI results"
 _SERIES_NUMBERS = {"series": 9900, "regions": 9901}

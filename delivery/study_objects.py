@@ -36,8 +36,8 @@ class StudyObjects:
     def send(self, study: StudyResults, revision: Revision, identity: Identity) -> str | None:
         """Send all objects. Return None, or sentences about warnings and about objects that were not made or accepted.
 
-        A further object whose kind the destination does not accept is left out. Raises NotDelivered if the report, or
-        a further object for another reason, was not stored. The next attempt sends all objects with the same UIDs.
+        If the destination does not accept the kind of an object besides the report, the object is left out. Raises
+        NotDelivered after any other failure. The next attempt then sends all objects again, with the same UIDs.
         """
         explanation = self._explanation(study, revision)
         sentences = list(explanation.left_out)

@@ -85,7 +85,7 @@ def pipeline_rows(plan: Plan, folder: Path, runtime: str) -> Iterator[Row]:
 
 
 def open_network(plan: Plan, files: Files, runtime: str) -> Runtime:
-    """Load the benchmark's network, or return a stand-in whose speed depends on that of reading in one thread."""
+    """Load the benchmark's network, or return a stand-in that is twice as fast as one thread reads files."""
     if runtime != STAND_IN:
         return open_runtime(runtime, make_layers(plan.width), FLOAT32)
     with closing(_as_generator(files.in_turn())) as frames:

@@ -28,7 +28,7 @@ def lines(machine: Machine, plan: Plan, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def bound(rows: Sequence[Row]) -> str:
-    """Describe the rate of the pipeline as a share of that of the network alone, and name the slowest part."""
+    """Describe which share of the network's own rate the pipeline reaches, and name the slowest part."""
     limits = limits_of(rows)
     alone = next((row["resident_per_second"] for row in rows if row["group"] == "pipeline network"), None)
     best = max((row for row in _with(rows, "pipeline", "per_second")), key=lambda row: row["per_second"], default=None)

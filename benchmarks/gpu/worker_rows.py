@@ -132,7 +132,7 @@ def _model_set(plan: Plan, database: Database, bundle: Bundle, network: Any) -> 
 
 
 def _form_batches(plan: Plan, scans: Path, context: WorkerContext) -> list[str]:
-    """Register all files, form about four batches of them or more, and return their ids."""
+    """Register all files, form at least four batches of them, and return the ids of the batches."""
     settings = context.settings
     Intake(settings, context.database, Folder.from_path(scans, settings), lambda _new: None).register_all()
     formed = ledger.form_batches(

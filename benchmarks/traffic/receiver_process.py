@@ -65,7 +65,7 @@ class ReceiverProcess:
     def early_and_late_memory(self) -> tuple[float, float]:
         """Return the resident memory early and at the end, as medians of a tenth of the time each.
 
-        The early part begins after a tenth of the time, but not within the first minute (or the first half).
+        The early part begins after a tenth of the time, or after a minute if that is later, but at most after half.
         """
         end = self.memory[-1][0]
         early = max(0.1 * end, min(_WARM_SECONDS, 0.5 * end))

@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Nightread-Signature"
 LONGEST_ATTEMPT_SECONDS = 75.0
-"""It must be shorter than the time after which a notice counts as left by a dead watchdog and is sent again
-(db.ledger.notices.ATTEMPT), and than the time after which the watchdog counts as hanging. The time limits in the
-settings of channels are shorter."""
+"""Limit of one attempt. It is shorter than db.ledger.notices.ATTEMPT: after that time the watchdog counts as dead, and
+the notice is sent again. It is also shorter than the time after which the watchdog counts as hanging. The time limits
+in the settings of channels are even shorter."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of a command, which does not get the environment of nightread, because it may hold secrets."""
 

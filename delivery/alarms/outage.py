@@ -18,7 +18,7 @@ RAISE_AFTER = timedelta(minutes=1)
 
 
 class DatabaseOutage:
-    """One outage of the database: its begin, and the channels that were notified."""
+    """One outage of the database: its start, and the channels that were notified."""
 
     def __init__(self, settings: Settings, nights: Nights, send: Callable[..., str | None]) -> None:
         self._settings = settings

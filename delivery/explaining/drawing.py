@@ -56,5 +56,5 @@ def _bar(width: int, text: str, colour: tuple[int, int, int]) -> Picture:
 
 
 def _ascii(text: str) -> str:
-    """Return the text in ASCII, which OpenCV can draw: accents and other letters are dropped; no letters become `?`."""
+    """Return the text in ASCII, which OpenCV can draw. Other characters are dropped; an empty result becomes `?`."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii") or "?"

@@ -49,7 +49,7 @@ class StudyExplanation:
 
 
 class Explainer:
-    """Starts the explaining process on first use. It ends with this object, or after a minute without a request."""
+    """Starts the explaining process on first use. `close` ends it, or `close_if_unused` after an unused minute."""
 
     def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start no process yet. `clock` returns seconds."""
@@ -77,7 +77,7 @@ class Explainer:
         )
 
     def close_if_unused(self) -> None:
-        """End the process if it was not used for a minute, since it takes 0.9 GB."""
+        """End the process if it was not used for a minute, since it takes 0.9 GB of memory."""
         if self._process is not None and self._clock() - self._used_at > _UNUSED_SECONDS:
             self.close()
 

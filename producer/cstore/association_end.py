@@ -5,7 +5,7 @@ from pynetdicom.association import Association
 from producer.cstore.dimse import SpoolingDimse
 
 REJECTED = "rejected"
-"""nightread rejected the association: its AE titles, its address, or the limit of associations."""
+"""nightread rejected the association for its AE titles, its address or its size, or because a limit was reached."""
 UNSUPPORTED = "unsupported"
 """None of the services that the caller proposed is supported."""
 ABORTED = "aborted"

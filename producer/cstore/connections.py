@@ -43,12 +43,12 @@ class Connection:
 
 
 class ConnectionLimits:
-    """Limits the open connections: in total, per address, and for all addresses that may not send together.
+    """Limits the open connections: in total, per address, and together for all addresses that may not send.
 
     If a limit is reached, an old connection without an association is closed in favour of a new connection. It is the
     oldest connection of the address that has most connections without an association. So clients that are slow with
     their association request never keep others out. An address with many connections never displaces a connection of
-    an address with fewer.
+    an address with fewer, unless only the first address may send.
     """
 
     def __init__(self, *, associations: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -127,7 +127,7 @@ class Receiver:
         broken_off = end_receipts(self._database, self._source_id, now=now)
         if partial or found or broken_off:
             log.warning(
-                "recovered what an earlier receiver left when it died",
+                "cleaned up after a receiver that died",
                 extra={"source": self._source_id, "registered": found, "removed": partial, "associations": broken_off},
             )
         if found:

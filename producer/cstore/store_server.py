@@ -106,7 +106,7 @@ class StoreServer(ThreadedAssociationServer):
 
     def _note_refused(self, address: str) -> None:
         if self.log_limit.permits(address, REJECTED):
-            log.warning("a connection was closed, since there are too many", extra={"address": address})
+            log.warning("a connection was closed, since too many are open", extra={"address": address})
         self._on_failure(address, REJECTED)
 
     def start_association(self, association: Association) -> bool:

@@ -16,11 +16,11 @@ class BreakerAction(Enum):
     """An action of the dispatcher on the pause of the circuit breaker."""
 
     WAIT = auto()
-    """The next probe is not due, or the outcomes of the latest one are not known yet."""
+    """Wait: the next probe is not due, or the outcomes of the latest probe are not known yet."""
     PROBE = auto()
     """Send a probe."""
     DISCARD_PROBE = auto()
-    """The probe was bad or has no outcomes: wait for the next one."""
+    """The probe was bad or has no outcomes: wait for the next probe."""
     RESUME = auto()
     """The probe was good: end the pause."""
 

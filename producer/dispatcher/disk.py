@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024**2
 _HYSTERESIS = 1.1
-"""Factor for the free space at which work continues: avoids flapping at the threshold."""
+"""Factor for the free space at which work continues. It avoids flapping at the threshold."""
 
 
 class DiskReserve:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 4.0
 _LONGEST_SECONDS = 30.0
 _REST = 50
-"""The pause after a report is this many times its duration: 5 s after a report that took 0.1 s, but at most 30 s."""
+"""The pause after a report is this many times its duration, but at least 4 s and at most 30 s."""
 
 
 class QueueReporter:

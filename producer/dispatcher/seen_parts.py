@@ -21,7 +21,7 @@ class SeenParts:
         self._redis = redis
 
     def look(self) -> list[Heartbeat]:
-        """Return a heartbeat for Redis and each Flower that is alive or has ended; none if Redis is unavailable."""
+        """Return heartbeats of Redis, and of each Flower that is alive or was stopped; none if Redis is unavailable."""
         try:
             return list(self._heartbeats())
         except (RedisError, OSError):

@@ -23,7 +23,7 @@ CLOCK_SECONDS = 60.0
 
 
 class Sweeper:
-    """Takes back images with an expired lease, overtaken batches, and batches without a message in two sweeps."""
+    """Takes back images with an expired lease, overtaken batches, and batches whose message two sweeps did not find."""
 
     def __init__(
         self,

@@ -253,7 +253,9 @@ def _own_paths(root: Path, settings: Settings) -> frozenset[bytes]:
     """Return the paths below the root that nightread itself writes, so that scans skip them."""
     state, root = settings.state_dir.resolve(), root.resolve()
     if state == root:
-        raise UsageFault(f"{root} is nightread's state folder and cannot be a source. Choose another with --state.")
+        raise UsageFault(
+            f"{root} is nightread's state folder and cannot be a source. Choose another state folder with --state."
+        )
     url = make_url(settings.sql_url)
     database = Path(url.database or "").resolve() if url.get_backend_name() == "sqlite" else state
     marker = root / ROOT_MARKER

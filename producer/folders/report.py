@@ -8,9 +8,9 @@ class FolderReport:
     """The result of a scan, without any names, so that it may be logged and stored."""
 
     known: int = 0
-    """Number of files present that are registered."""
+    """Number of present files that are registered."""
     pending: int = 0
-    """Number of files present that are not complete yet."""
+    """Number of present files that are not complete yet."""
     temporary: int = 0
     """Number of files whose temporary name shows that they are being written."""
     temporary_old: int = 0

@@ -31,7 +31,7 @@ _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=0.5, longest_pause
 _REST_PER_SCAN = 10
 """The pause after a scan is at least this many times as long as the scan: scans use at most a tenth of one core."""
 _REST_PER_WANTED_SCAN = 2
-"""The same factor, for the pause before a scan that an event asks for."""
+"""If an event asks for a scan, the pause before it is at least this many times as long as the previous scan."""
 _REPORT_SECONDS = 60.0
 _DISK_CHECK_SECONDS = 1.0
 """Interval at which a watcher checks whether the disk has enough free space again."""

@@ -181,7 +181,7 @@ class Incoming:
 
     root: str
     path: str
-    """Its path below the root after it is complete."""
+    """Path of the complete file below the root."""
     charge: FileCharge | None = None
     """The bytes for which the file counts in the quota of its sender; None if it counts for no quota."""
     _descriptor: int = field(init=False)
