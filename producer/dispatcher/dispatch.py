@@ -145,7 +145,7 @@ class Dispatcher:
         return remaining
 
     def _send_before_others(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
-        """Send urgent images. After several urgent batches, send one other batch, which overtakes waiting batches too."""
+        """Send urgent images. After several urgent batches, send one other batch, which also overtakes waiting ones."""
         may_starve = queue_status.ready > queue_status.urgent or queue_status.urgent >= full
         if self._urgent_in_a_row >= URGENT_IN_A_ROW and may_starve:
             self._urgent_in_a_row = 0
