@@ -1,4 +1,4 @@
-"""Measure the speed budget (`make bench`), or one row of it: `python -m benchmarks --only latency`."""
+"""Measure all rows of the speed budget (`make bench`), or one row: `python -m benchmarks --only latency`."""
 
 import sys
 import traceback
@@ -39,7 +39,7 @@ def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, series: int |
         console.rule(name)
         try:
             figures.extend((ROWS | EXTRA)[name](plan))
-        except Exception as error:  # noqa: BLE001 - the other rows take an hour and must not be lost; the exit code reports the error
+        except Exception as error:  # noqa: BLE001 - shown; the other rows, which take an hour, are kept
             console.print(traceback.format_exc(), markup=False, highlight=False)
             figures.append(Figure(name=name, note=f"could not be measured: {type(error).__name__}"))
             failed = True

@@ -1,6 +1,6 @@
-"""Measure the time from POST to its answer: idle, without pauses, while a night runs, and with 50 clients at once.
+"""Measure the time from a POST request to its answer: idle, without pauses, while a night runs, and with 50 clients at once.
 
-All processes run as an operator starts them. Each client has one connection, as a program that sends many images would.
+All processes run as an operator starts them. Each client has one connection, like a program that sends many images.
 """
 
 import json
@@ -71,7 +71,7 @@ class Client:
     port: int
     acknowledged: list[int] = field(default_factory=list)
     sent: list[tuple[int, datetime, datetime]] = field(default_factory=list)
-    """Id of the image, and when its POST began and was answered."""
+    """Id of the image, and the times at which its POST began and was answered."""
 
     def __post_init__(self) -> None:
         self._connection = HTTPConnection("127.0.0.1", self.port, timeout=2 * _WAIT_SECONDS)
@@ -90,11 +90,11 @@ class Client:
         return seconds, response.status
 
     def send_all(self, bodies: Iterable[bytes], *, pauses: bool = True) -> list[float]:
-        """Send images one after the other; return the milliseconds of each."""
+        """Send images one after the other; return the milliseconds that each image took."""
         found = []
         for body in bodies:
             if pauses:
-                time.sleep(random.uniform(*_PAUSES_SECONDS))  # not in step with a timer of the pipeline
+                time.sleep(random.uniform(*_PAUSES_SECONDS))  # random: not synchronous with a timer of the pipeline
             seconds, status = self.send(body)
             if status != 200:
                 raise RuntimeError(f"an image has no result after {_WAIT_SECONDS} s")
@@ -126,7 +126,7 @@ def _percentile(values: list[float], percent: int) -> float:
 
 
 def _stages(database: Database, sent: list[tuple[int, datetime, datetime]]) -> str:
-    """Describe where the time went: the median of each stage, by the times in the database."""
+    """Describe the time of each stage: its median, from the times in the database."""
     statement = (
         select(instances.c.id, instances.c.arrived_at, batches.c.created_at, batches.c.claimed_at, work.c.finished_at)
         .join(work, work.c.instance_id == instances.c.id)
@@ -167,7 +167,7 @@ def _without_pauses(milliseconds: list[float]) -> Figure:
 
 
 def _during_a_night(client: Client, bodies: Iterable[bytes], database: Database) -> Figure:
-    """Send images until the night is done, or all are sent; images sent after its end do not count."""
+    """Send images until the night is done or all images are sent. No image is sent after the end of the night."""
     found: list[float] = []
     while queries.tally(database).arrived < len(client.acknowledged) + 1:
         time.sleep(0.01)  # the watcher has not found the night yet
@@ -188,7 +188,7 @@ def _during_a_night(client: Client, bodies: Iterable[bytes], database: Database)
 
 
 def _many_clients(plan: Plan, port: int, database: Database, work_dir: Path) -> Iterator[Figure]:
-    """Let 50 clients send different images for a minute, and look up each image that was acknowledged."""
+    """Let 50 clients send different images for a minute. Count the acknowledged images that have no row."""
     ends_at = time.monotonic() + plan.count(60, 2)
     clients = [Client(port) for _ in range(_CLIENTS)]
     milliseconds: list[float] = []
@@ -222,7 +222,7 @@ def _many_clients(plan: Plan, port: int, database: Database, work_dir: Path) -> 
 
 
 def _different(body: bytes, number: int, count: int) -> bytes:
-    """Return the image with other bytes in its preamble, which no reader looks at."""
+    """Return the image with other bytes in its preamble, which readers ignore."""
     return f"{number:06d}{count:026d}".encode() + body[32:]
 
 

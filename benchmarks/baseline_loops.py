@@ -1,4 +1,4 @@
-"""Define the baselines of the pipeline: loops over the same files in as many processes, without queue or ledger."""
+"""Define the baselines for the pipeline: loops over the same files, without queue or ledger, in as many processes."""
 
 import os
 import sqlite3
@@ -67,7 +67,7 @@ def warm(loop: Loop, first: Sequence[Path], database: Path, *, processes: int, b
     ]
     for worker, (_, child_end) in zip(workers, pairs, strict=True):
         worker.start()
-        child_end.close()  # so that the death of the process ends the pipe
+        child_end.close()  # so that the pipe ends if the process dies
     pipes = [pipe for pipe, _ in pairs]
     try:
         for pipe in pipes:
@@ -81,7 +81,7 @@ def warm(loop: Loop, first: Sequence[Path], database: Path, *, processes: int, b
 
 
 def make_table(database: Path) -> None:
-    """Create the table for the results of the loops, with the four columns that a user would start with."""
+    """Create the table for the results of the loops, with the four columns that a user would probably choose."""
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("CREATE TABLE result (path TEXT, content TEXT, label TEXT, score REAL)")
@@ -164,7 +164,7 @@ _networks: dict[str, Any] = {}
 
 
 def _loaded(kind: str, bundle: Bundle) -> Any:
-    """Return the network, which is loaded once per process."""
+    """Return the network. It is loaded once per process."""
     if kind not in _networks:
         from models.runtimes.keras_network import load_keras_network
         from worker.inference.predictor import Predictor

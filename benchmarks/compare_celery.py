@@ -1,7 +1,7 @@
 """Compare the pipeline with Celery and one image per task (benchmarks.one_image_per_task), with as many processes.
 
-The pipeline analyses thousands of files and the Celery tasks some hundreds; both rates are those of a warm run. The
-warm-up of the Celery worker sends 16 tasks per process, so that each of its processes has done some.
+The pipeline analyses thousands of files; the Celery tasks analyse some hundreds. The Celery worker is warm when it is
+measured: it gets 16 tasks per process first, so that each of its processes has done a task.
 """
 
 import os
@@ -54,7 +54,7 @@ def _round(plan: Plan, folder: Path, some: Sequence[Path]) -> tuple[Run, float]:
 
 
 def _task_rate(paths: Sequence[Path], work: Path, processes: int) -> float:
-    """Return images per second from the first `delay` to the last result."""
+    """Return images per second, from sending the first task to the last result."""
     database = work / "tutorial.sqlite3"
     baseline_loops.make_table(database)
     with private_redis() as socket_url:
@@ -71,7 +71,7 @@ def _task_rate(paths: Sequence[Path], work: Path, processes: int) -> float:
 
 
 def _classify_all(client: Celery, paths: Sequence[Path]) -> None:
-    """Do what `classify.delay(path)` and `.get()` do, with the client of this round, which has its own Redis."""
+    """Send and await tasks as `classify.delay(path).get()` does, with the client of this round and its own Redis."""
     results = [client.send_task("benchmarks.one_image_per_task.classify", (str(path),)) for path in paths]
     for result in results:
         result.get(timeout=_WAIT_SECONDS)
@@ -79,7 +79,7 @@ def _classify_all(client: Celery, paths: Sequence[Path]) -> None:
 
 @contextmanager
 def _worker(wanted: Mapping[str, str], work: Path, processes: int) -> Iterator[None]:
-    """Run the tutorial's worker with Celery's defaults; only TensorFlow's messages are reduced."""
+    """Run the worker of one_image_per_task with Celery's defaults, without a GPU and with few TensorFlow messages."""
     environment = {**os.environ, **wanted, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     options = ["--concurrency", str(processes), "--loglevel", "INFO"]
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.one_image_per_task", "worker", *options]

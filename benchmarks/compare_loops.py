@@ -12,7 +12,8 @@ from benchmarks.run import Run, describe, warm
 from benchmarks.workloads import WORKLOADS, Workload, write
 
 _ROUNDS = 3
-"""Rounds per repetition. Other users of a shared machine can halve its speed within ten seconds."""
+"""Rounds per repetition. Several short rounds are needed, since other users of a shared machine can halve its speed
+within ten seconds."""
 _BARE_TARGETS = {"ct": Target(at_least=0.90)}
 _PLAIN_TARGETS = {
     "ct": Target(at_least=2.0),
@@ -23,7 +24,7 @@ _PLAIN_TARGETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One run of all three, within seconds of each other."""
+    """One run each of pipeline, bare loop and plain loop, within seconds of each other."""
 
     whole: Run
     bare: LoopRun
@@ -80,12 +81,12 @@ def _rounds(plan: Plan, workload: Workload, files: list[Path], work_dir: Path) -
 
 
 def _rotated(names: list[str], by: int) -> list[str]:
-    """Rotate the order, so that a different one is first in each round."""
+    """Rotate the names, so that each round begins with another name."""
     return names[by % len(names) :] + names[: by % len(names)]
 
 
 def warm_page_cache(files: Sequence[Path]) -> None:
-    """Read all files: a virtual machine may drop cached pages within seconds, and then the disk would be measured."""
+    """Read all files, so that the disk is not measured: a virtual machine may drop cached pages within seconds."""
     for path in files:
         path.read_bytes()
 
@@ -111,7 +112,7 @@ def _ratio(name: str, wholes: tuple[Run, ...], others: tuple[LoopRun, ...], targ
 
 
 def _by_cpu(wholes: tuple[Run, ...], others: tuple[LoopRun, ...]) -> str:
-    """Return the ratio of processor time per image of all processes; waiting does not count."""
+    """Return the ratio of the processor times per image, over all processes. Waiting does not count."""
     ratios = [other.cpu / whole.cpu_total for whole, other in zip(wholes, others, strict=True)]
     return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 

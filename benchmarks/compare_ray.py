@@ -1,7 +1,7 @@
 """Compare the pipeline with Ray Data's `map_batches` on the same functions (benchmarks.baseline_loops.bare).
 
-Ray Data has as many actors as the pipeline has processes, and no persistent queue, ledger or retries; it stores results
-with the bulk insert of the bare loop.
+Ray Data has as many actors as the pipeline has processes. It has no persistent queue, ledger or retries, and stores
+results with the bulk insert of the bare loop.
 
 Ray starts its actors together with the data, so a warm start is not possible. The rate therefore counts only the files
 that were finished after the last actor had loaded and warmed up its network.
@@ -84,7 +84,7 @@ def _ray_rate(workload: Workload, paths: Sequence[Path], work: Path, processes: 
             compute=ray.data.ActorPoolStrategy(size=processes),
             num_cpus=1,
         )
-        rows = done.register_all()
+        rows = done.take_all()
     finally:
         ray.shutdown()
     return _rate(rows)
@@ -97,7 +97,7 @@ def _rate(rows: list[dict[str, Any]]) -> float:
 
 
 class _Analyser:
-    """The analysis that map_batches creates once per actor and calls with each batch."""
+    """The object that map_batches makes once per actor and calls with each batch."""
 
     def __init__(self, database: str, warm_up: Sequence[str]) -> None:
         import cv2
@@ -106,7 +106,7 @@ class _Analyser:
 
         cv2.setNumThreads(1)
         self._bundle = find_bundle("phantom")
-        # Ray calls from another thread than it constructs in.
+        # Ray calls this object in another thread than the one that makes it.
         self._connection = sqlite3.connect(database, timeout=60, check_same_thread=False)
         baseline_loops.bare(self._bundle, [Path(path) for path in warm_up], self._connection)
         self._warm_at = time.time()

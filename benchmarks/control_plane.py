@@ -1,7 +1,7 @@
 """Measure the processor time per image of the pipeline itself, without reading, decoding and predicting.
 
 Method: all processes run as `nightread run` starts them: this process, which scans, registers and dispatches; Redis;
-Celery's parent process; the worker processes. In the worker processes three modules are replaced by stand-ins
+Celery's parent process; the worker processes. In the worker processes, stand-ins replace parts of four modules
 (benchmarks/fakes): no file is opened, nothing is decoded, and the network returns at once. The rest is measured:
 walking the folder, registering, forming and publishing batches, Celery, claiming, `worker.analyse`, looking up copies,
 recording and notifications. psutil reads the user and system time of every process before the scan of the folder and
@@ -10,8 +10,8 @@ timers that `worker.decode` sets for each image (about 2 us) are not included.
 
 The producer's part is the time of this process in that run. The ledger's part (claim, look-up of copies, record) is
 the processor time of these operations alone, in one process on an empty ledger with full batches (benchmarks.ledger).
-The rate of the same run is the ceiling: the throughput of the pipeline if images cost nothing. On PostgreSQL, four
-processes then only claim, look up and record batches that are formed already: images per second on all cores.
+The rate of the whole run is the ceiling: the throughput of the pipeline if images cost nothing. On PostgreSQL, another
+run measures images per second while four processes only claim, look up and record batches that already exist.
 """
 
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def _recorded(plan: Plan, kind: str) -> Figure:
     loads = []
     for _ in range(plan.repeat):
         with database_url_for(kind) as url:
-            assert url is not None  # noqa: S101 - only SQLite has none
+            assert url is not None  # noqa: S101 - None stands for SQLite
             loads.append(database_load.run(url, plan.count(40_960, 8_192), _RECORDERS))
     parts = process_times.describe({part: median([each.cpu[part] for each in loads]) for part in loads[0].cpu})
     busy = median([each.cores_busy for each in loads])

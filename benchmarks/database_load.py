@@ -1,4 +1,4 @@
-"""Measure how many outcomes per second the database stores for many processes that only claim and record."""
+"""Measure how many images per second the database can handle if many processes only claim and record."""
 
 import time
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Load:
     cpu: dict[str, float]
     """Microseconds of processor time per image, by part (benchmarks.process_times)."""
     bytes_each: float
-    """Size of SQLite's file per image; 0 for a server."""
+    """Size of SQLite's file in bytes per image; 0 for PostgreSQL."""
 
 
 def run(url: str, images: int, processes: int) -> Load:

@@ -17,7 +17,7 @@ class Target:
         return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
 
     def is_met_by(self, value: float) -> bool:
-        """Return whether the value meets the target; the limit itself does."""
+        """Return whether the value meets the target. A value equal to the limit meets it."""
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
 
@@ -33,7 +33,7 @@ class Figure:
     note: str = ""
     """Details: rates, parts, or the reason why there is no value."""
     bound_by: str = ""
-    """How the runs of this figure spent their time; shown if the target is missed."""
+    """How the runs of this figure spent their time. The table shows it if the target is missed."""
 
     @property
     def median(self) -> float:

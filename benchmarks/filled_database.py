@@ -18,8 +18,8 @@ BEGAN = datetime(2026, 1, 1, 18, tzinfo=UTC)
 IMAGES_PER_HOUR = 4_000
 WAITING = 1_000
 _CHUNK = 10_000
-_STUDIES_OF_RARE_DEVICE = 1_000  # one in so many
-_IMAGES_OF_SPARSE_DEVICE = 4_999  # one in so many: the worst case of a search by blocks
+_STUDIES_OF_RARE_DEVICE = 1_000  # one study in a thousand is from the rare device
+_IMAGES_OF_SPARSE_DEVICE = 4_999  # one image in 4,999 is from the sparse device: the worst case of a search by blocks
 _NEW_MODEL_IMAGES = 5_000
 _MODALITIES = ("CT", "CT", "CT", "MR", "DX", "CR", "MG")
 
@@ -73,7 +73,7 @@ def fill(database: Database, images: int, *, per_hour: int = IMAGES_PER_HOUR, wa
             insert_if_absent(connection, occurrences, ("kind", "value", "block"), _occurrences(arrivals, done))  # noqa: B023
 
         database.write(insert_all)
-    if not database.is_sqlite:  # as autovacuum does after so many inserts, by default a fifth of the rows
+    if not database.is_sqlite:  # autovacuum would do this, after inserts of a fifth of the rows by default
         with database.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM (ANALYZE)"))
 
@@ -91,7 +91,7 @@ def _register(database: Database, version: str) -> int:
 
 
 def _device(number: int) -> dict[str, str]:
-    """Return manufacturer and station: twenty stations of four makers, a rare one, and one of single images."""
+    """Return manufacturer and station: twenty usual stations, a rare one, and one whose images are scattered."""
     if number % _IMAGES_OF_SPARSE_DEVICE == 0:
         return {"manufacturer": "Sparse Devices", "station_name": "SPARSE1"}
     study = number // 50
@@ -175,7 +175,7 @@ def _outcome(rng: random.Random) -> tuple[State, str | None]:
 
 
 def _occurrences(arrivals: list[dict[str, Any]], done: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
-    """Return what `db.ledger.record` notes of these images."""
+    """Return the rows of `occurrences` that `db.ledger.record` would write for these images."""
     kinds = {"manufacturer": "manufacturer", "station": "station_name", "view": "view_position"}
     found = {
         (kind, arrival[name], arrival["id"] // BLOCK)

@@ -1,6 +1,6 @@
 """Compare nightread's header reader with pydicom: `python -m benchmarks.header_walk`.
 
-All readers read the same facts from the same bytes in memory, in turns. The figures are in
+The readers take turns. All of them read the same facts from the same bytes in memory. The figures are in
 docs/decisions/0005-own-header-walk.md.
 """
 
@@ -37,7 +37,7 @@ _FACTS = (
     "Columns",
     "NumberOfFrames",
 )
-"""The elements that `imaging.identity.read_facts` reads, without those of patients."""
+"""The elements that `imaging.identity.read_facts` reads, except those about patients."""
 _TAGS = [*_FACTS, "SpecificCharacterSet"]
 _OTHER_ELEMENTS = 200
 """Number of added private elements: real CT and MR headers have 100 to 300 elements."""
@@ -48,13 +48,13 @@ Reader = Callable[[bytes], object]
 
 
 def own_walk(data: bytes) -> object:
-    """Read the facts as a worker does, of a header unlike all others."""
-    header._repeated = RepeatedHeaders()  # noqa: SLF001 - forgets the headers that were read
+    """Read the facts as a worker does if no earlier header was similar."""
+    header._repeated = RepeatedHeaders()  # noqa: SLF001 - forgets the earlier headers
     return read_facts(read_header(data, DEFAULT_LIMITS), None)
 
 
 def repeated(data: bytes) -> object:
-    """Read the facts as a worker does, of a header that was read before."""
+    """Read the facts as a worker does if an earlier header had the same layout."""
     header._repeated = _read_before  # noqa: SLF001
     return read_facts(read_header(data, DEFAULT_LIMITS), None)
 

@@ -25,11 +25,11 @@ MiB = 1024**2
 _ENOUGH_SECONDS = 2.0
 _SILENT_SECONDS = 12.0
 _GROWTH, _NOISE_BYTES = 1.15, 16 * MiB
-"""Memory is flat if the end has at most this many times the memory of the first tenth, and a little more."""
+"""Memory counts as flat if at the end it is at most `_GROWTH` times the early memory, plus `_NOISE_BYTES`."""
 _END_SECONDS = 90.0
-"""Time for both processes to end: the longest attack lasts 40 s, unless it is told to stop."""
+"""Time for both processes to end after they are told to stop. The longest attack lasts 40 s."""
 _COUNTED_SECONDS = 30.0
-"""Receipts are written with the next commit; associations without traffic end after 10 s."""
+"""Time to wait until all receipts are written: with the next commit, after idle associations have ended (10 s)."""
 _REFUSALS = frozenset(("rejected", "aborted", "too_slow", "lost", "incomplete", "unsupported"))
 
 Check = tuple[bool, str]
@@ -39,7 +39,7 @@ Check = tuple[bool, str]
 @click.option("--minutes", default=30.0, show_default=True, help="Duration of the traffic.")
 @click.option("--patience", default=1.0, show_default=True, help="Factor for limits of time on a machine that is busy.")
 def main(minutes: float, patience: float) -> None:
-    """Attack a receiver in 14 ways while honest callers send images. Exit code 1: a promise does not hold."""
+    """Attack a receiver in 14 ways while honest callers send images. Exit code 1: a check has failed."""
     kinds = attacks()
     listed = [kind.address for kind in kinds.values() if kind.is_listed]
     with tempfile.TemporaryDirectory(prefix="nightread-traffic-") as folder, running(Path(folder), listed) as receiver:
@@ -63,7 +63,7 @@ def main(minutes: float, patience: float) -> None:
 
 
 def _traffic(receiver: ReceiverProcess, seconds: float) -> tuple[Mapping[str, Counts], Answers]:
-    """Run strangers and honest callers in a process each, so that neither waits for the other's Python."""
+    """Run strangers in one process and honest callers in another, so that they do not share one interpreter lock."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     certificate = receiver.certificate
@@ -95,7 +95,7 @@ def _attack(port: int, tls_port: int | None, stop: threading.Event) -> dict[str,
 
 
 def _counted(database: Database, strangers: Mapping[str, Counts]) -> Mapping[str, Counter[str]]:
-    """Return the refusals in the receipts by address, when all are there or the time for it is over."""
+    """Return the refusals in the receipts by address. Wait until all are written, but at most 30 s."""
     deadline = time.monotonic() + _COUNTED_SECONDS
     while True:
         found: dict[str, Counter[str]] = {}
@@ -130,7 +130,7 @@ def _flat(receiver: ReceiverProcess) -> Check:
 
 
 def _in_ledger(database: Database, receiver: ReceiverProcess, answers: Answers) -> Check:
-    """Read the UID of each file that the ledger names, and look for each image that was acknowledged."""
+    """Check that each acknowledged image is in the ledger, by the UIDs of the files that the ledger names."""
     known = set()
     for source in queries.sources(database):
         for _, uri in queries.uris_of(database, source.id):

@@ -1,4 +1,4 @@
-"""Measure the ledger in a database with ten million images: it must not be slower than in one with ten thousand."""
+"""Compare the ledger in databases with ten million and ten thousand images: more images must not make it slower."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -18,7 +18,7 @@ _IMAGES = 20_480
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Pass images through both ledgers by turns, and compare the wall-clock time of each step."""
+    """Pass images through the two ledgers in turns, and compare the wall-clock time of each step."""
     large, small = plan.count(10_000_000, 20_000), plan.count(10_000, 2_000)
     images = plan.count(_IMAGES, 2_048)
     try:
@@ -55,7 +55,7 @@ def _filled(stack: ExitStack, plan: Plan, kind: str, rows: int) -> Database:
     plan.log(f"filling the database with {rows:,} images")
     fill(database, rows, waiting=0)
     if not database.is_sqlite:
-        database.write(lambda connection: connection.execute(_NEXT_IDS))  # fill gave the ids itself
+        database.write(lambda connection: connection.execute(_NEXT_IDS))  # `fill` did not use the sequences for its ids
     return database
 
 

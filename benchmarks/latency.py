@@ -1,7 +1,7 @@
-"""Measure the time from closing a file in the folder of an idle `nightread up` until its result can be read.
+"""Measure the time from closing a file in the drop folder of an idle `nightread up` until its result can be read.
 
 All processes run as an operator starts them, including Flower. One file is written at a time, at random intervals. This
-process queries the database every 4 ms, so the figure includes the delay of that query.
+process queries the database every 4 ms, so the figure includes this delay.
 """
 
 import random
@@ -72,7 +72,7 @@ def _drops(plan: Plan) -> list[_Drop]:
 
 
 def _drop(database: Database, file: Path, inbox: Path) -> _Drop:
-    time.sleep(random.uniform(*_PAUSES_SECONDS))  # idle again, and not in step with a timer of the pipeline
+    time.sleep(random.uniform(*_PAUSES_SECONDS))  # the pipeline is idle again; random: not synchronous with its timers
     (inbox / file.name).write_bytes(file.read_bytes())
     closed = time.time()
     statement = (
@@ -116,7 +116,7 @@ def free_port() -> int:
 
 
 def wait_for_worker(work_dir: Path) -> None:
-    """Wait for Celery's `ready`, which it logs when all its processes have loaded their networks."""
+    """Wait until Celery logs `ready`, after all its processes have loaded their networks."""
     log = work_dir / "state" / "logs" / "worker.log"
     deadline = time.monotonic() + _START_SECONDS
     while not (log.exists() and " ready." in log.read_text("utf-8", "replace")):

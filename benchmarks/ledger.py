@@ -25,7 +25,7 @@ from nightread.clock import utc_now
 from nightread.content_digest import content_of
 
 IMAGES = 1024
-"""Images per batch: the most that the default settings allow, which the dispatcher uses for fast images."""
+"""Images per batch: the largest batch of the default settings, which the dispatcher forms for fast images."""
 _PART = 256  # worker.reading._PART_IMAGES
 console = Console(width=110)
 T = TypeVar("T")
@@ -34,10 +34,10 @@ _SPREAD = 2_654_435_761  # Knuth's multiplicative hash
 
 
 class Timers:
-    """Processor and wall-clock seconds by name; `server` has the processor seconds of a database server."""
+    """Processor and wall-clock seconds by name. `server` holds the processor seconds of the database server."""
 
     def __init__(self, server_seconds: Callable[[], float] = float) -> None:
-        """Take the function that reads the processor seconds of the server; by default there is none."""
+        """`server_seconds` reads the processor seconds of the server. By default it always returns 0."""
         self._server_seconds = server_seconds
         self.server: defaultdict[str, float] = defaultdict(float)
         self.cpu: defaultdict[str, float] = defaultdict(float)
@@ -90,7 +90,7 @@ def empty_ledger(url: str | None) -> Iterator[Database]:
 
 
 def measure(database: Database, images: int, timers: Timers | None = None, *, folder: str = "series") -> Timers:
-    """Pass images of a folder through the ledger from registration to outcome; every image is done."""
+    """Pass images of a folder through the ledger, from registration to outcome. Each image gets the state `done`."""
     timers = timers or Timers()
     source, bundle = ensure_source_and_bundle(database)
     found = arrivals(images, folder)
@@ -121,7 +121,7 @@ def ensure_source_and_bundle(database: Database) -> tuple[int, int]:
 
 
 def arrivals(images: int, folder: str = "series") -> list[Arrival]:
-    """Return arrivals as a folder has them."""
+    """Return the arrivals of a folder with `images` files."""
     return [Arrival(uri=f"{folder}/{number:08d}.dcm", size=1000, mtime_ns=number) for number in range(images)]
 
 
@@ -136,7 +136,7 @@ def form(database: Database) -> list[ledger.Batch]:
 
 
 def analyse(database: Database, batch: str, bundle: int, timers: Timers) -> None:
-    """Claim, look up copies in parts and record, as a worker process does, without analysing anything."""
+    """Claim a batch, look up copies in parts, and record, as a worker process does. No image is analysed."""
     lease = timedelta(seconds=60)
     claimed = timers.time("claim", lambda: ledger.claim(database, batch, process=_PROCESS, lease=lease, now=utc_now()))
     outcomes = [_outcome(image, bundle) for image in claimed]
@@ -150,7 +150,7 @@ def analyse(database: Database, batch: str, bundle: int, timers: Timers) -> None
 
 
 def _outcome(image: Claimed, bundle: int) -> Outcome:
-    """Return the outcome of a CT slice. The scores of different images differ, as the indexes of scores need it."""
+    """Return the outcome of a CT slice. Each image has another score, so that the indexes of scores are realistic."""
     nodule = image.work_id * _SPREAD % 2**32 / 2**32
     label, score = ("nodule", nodule) if nodule > 0.5 else ("normal", 1 - nodule)
     scores = [1 - nodule, nodule]

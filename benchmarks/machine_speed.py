@@ -1,4 +1,4 @@
-"""Measure the speed of the machine during a benchmark: a shared machine may run at half speed for seconds."""
+"""Measure the speed of the machine during a benchmark, since a shared machine may run at half speed for seconds."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ _best = float("inf")
 
 
 class MachineSpeed:
-    """Times a fixed loop twenty times a second by the processor time of its thread, so that waiting does not count."""
+    """Measures a fixed loop 20 times a second by the processor time of its thread, so that waiting does not count."""
 
     def __init__(self) -> None:
         self._samples: list[float] = []

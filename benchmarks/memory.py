@@ -14,7 +14,7 @@ _MARKS = (0.1, 0.5, 1.0)
 
 
 class _MemorySampler:
-    """Reads the resident memory of each worker process when given shares of the images are done."""
+    """Reads the resident memory of each worker process when 10 %, 50 % and 100 % of the images are done."""
 
     def __init__(self, images: int) -> None:
         self._images = images
@@ -28,7 +28,7 @@ class _MemorySampler:
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Compare the memory of the largest worker process at the end with that after a tenth of the images; runs once."""
+    """Compare the memory of the largest worker process at the end and after a tenth of the images, in a single run."""
     images = plan.count(100_000, 2_000)
     sampler = _MemorySampler(images)
     with scratch() as work_dir:

@@ -1,8 +1,8 @@
 """Measure the filters of `nightread query` in a database with a million images.
 
-The database is filled by bulk inserts with the images of a year: a hundred images per patient, fifty per study, five
-modalities, some findings, 2 % rejected, 0.5 % failed, and a thousand waiting. Each filter runs as in `nightread query`,
-with the default limit of 100 rows; all rows are read. A first run is not counted.
+The database is filled by bulk inserts: a hundred images per patient, fifty images per study, five modalities, some
+findings, 2 % rejected, 0.5 % failed, and a thousand waiting images. Each filter runs as in `nightread query`, with a
+limit of 100 rows; all rows are read. A first run is not counted.
 """
 
 import time
@@ -29,7 +29,7 @@ _RUNS = 7
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Measure milliseconds of each filter over seven runs."""
+    """Measure each filter in seven runs, in milliseconds."""
     images = plan.count(1_000_000, 20_000)
     try:
         with (
@@ -68,7 +68,7 @@ def _count(database: Database, wanted: ImageFilter) -> int:
 
 
 def _plan(database: Database, wanted: ImageFilter) -> str:
-    """Return the query plan of the database, which shows what takes the time."""
+    """Return the query plan of the database, which shows why the query takes long."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:

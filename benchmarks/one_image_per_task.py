@@ -1,8 +1,8 @@
 """Analyse one image per task, as tutorials do: `celery -A benchmarks.one_image_per_task worker`.
 
-The message has a path; the task calls `model.predict` on one image, commits one INSERT, and stores the label as its
-result in Redis. Everything else is Celery's default. Unlike in most tutorials, the network is loaded in each process
-after the fork, because TensorFlow hangs if it is loaded before.
+The message holds a path. The task calls `model.predict` on one image, commits one INSERT, and stores the label as its
+result in Redis. Everything else is Celery's default. Unlike in most tutorials, each process loads the network after
+the fork, because TensorFlow hangs if the network is loaded before the fork.
 """
 
 import os

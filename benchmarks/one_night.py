@@ -1,4 +1,4 @@
-"""Measure one night of a million small images, from folder to row: are rate, memory and status the same at its end?"""
+"""Measure a night of a million small images, from folder to row: do rate, memory and `status` stay the same?"""
 
 import shutil
 import time
@@ -31,12 +31,13 @@ _STEADY = Target(at_least=0.95)
 _FLAT = Target(at_most=1.05)
 _RUNS = 5
 _FIRST_STEADY = 3
-"""The producer registers the files during the first tenths, and takes a part of the processor from the workers."""
+"""First of the tenths that are compared. Before it the producer still registers files, which takes processor time from
+the workers."""
 
 
 @dataclass
 class _Samples:
-    """What was read after each tenth of the images."""
+    """Samples that are taken after each tenth of the images."""
 
     images: int
     read_status: Callable[[], object]
@@ -45,7 +46,7 @@ class _Samples:
     status_milliseconds: list[float] = field(default_factory=list)
 
     def __call__(self, unfinished: int) -> None:
-        """Sample if another tenth is done."""
+        """Take the samples if another tenth is done."""
         done = 1 - unfinished / self.images
         if done * _TENTHS < len(self.status_milliseconds) + 1:
             return
@@ -135,7 +136,7 @@ def _count(database: Database, wanted: ImageFilter) -> int:
 
 
 def _rates(database: Database, images: int) -> list[float]:
-    """Return images per second of each tenth, by the times at which their batches were recorded."""
+    """Return images per second of each tenth, from the times at which its batches were recorded."""
     newest_first = select(batches.c.finished_at, batches.c.images, batches.c.claimed_at)
     with database.read() as connection:
         rows = connection.execute(newest_first.order_by(batches.c.finished_at.desc())).all()

@@ -1,8 +1,8 @@
 """Measure the pages of the API over a night of 100,000 images.
 
-The database has two nights of 100,000 images in 2,000 studies each, and the expected number of each study of the last
-night. Each page is requested from the application in this process: the time is that of the server, without network and
-browser. A first request of each page is not counted.
+The database has two nights, each with 100,000 images in 2,000 studies. For each study of the last night it has the
+expected number of images. Each page is requested from the application in this process, so that the time of network and
+browser is not included. A first request of each page is not counted.
 """
 
 import time
@@ -32,7 +32,7 @@ _STEP = 24
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Measure milliseconds of each page over seven requests."""
+    """Measure each page in seven requests, in milliseconds."""
     images = plan.count(100_000, 5_000)
     try:
         with (
@@ -55,7 +55,7 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
 
 
 def _expect(database: Database, per_hour: int) -> None:
-    """Store the expected number of each study of the last night; every hundredth misses one."""
+    """Store the expected number of images of each study of the last night. Every hundredth study lacks one image."""
     first, last = (per_hour * hour // _IMAGES_PER_STUDY for hour in (_STEP, _STEP + _NIGHT_HOURS))
     rows = [
         Expected(

@@ -1,6 +1,7 @@
-"""Measure how long the API takes for a picture of one 512x512 16-bit film, one request at a time.
+"""Measure how long the API takes for a picture of a 512x512 16-bit film, with one request at a time.
 
-The requests pass the whole application but no socket. The process that renders is warm; the file is in the page cache.
+The requests pass through the whole application, but no socket. The rendering process is warm, and the file is in the
+page cache.
 """
 
 import time
@@ -31,7 +32,7 @@ Get = Callable[[str], int]
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Measure previews, and thumbnails from the cache. `--repeat` has no effect: each request is a repetition."""
+    """Measure previews, and thumbnails from the cache. `--repeat` has no effect, as each request is a repetition."""
     count = plan.count(200, 3)
     with scratch() as folder, _client(folder) as get:
         size = get("preview.png")

@@ -1,4 +1,4 @@
-"""Define how much a benchmark measures."""
+"""Define the options of a benchmark, such as the number of images and repetitions."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ class Plan:
     """Number of worker processes, and of processes of each baseline."""
     repeat: int
     quick: bool
-    """Measure only a few images, to check that the benchmark works; the figures mean nothing."""
+    """Whether to measure only a few images, to check that the benchmark works. The figures then mean nothing."""
     log: Callable[[str], None]
     series: int | None = None
-    """Number of series for the row `series`; None: 1,000, or a few with `quick`."""
+    """Number of series for the row `series`; None means 1,000, or 2 with `quick`."""
 
     def count(self, full: int, quick: int) -> int:
         """Return the number of images, or other items, for this plan."""
@@ -27,6 +27,6 @@ class Plan:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Create a temporary folder."""
+    """Create a temporary folder, which is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="nightread-bench-") as folder:
         yield Path(folder)

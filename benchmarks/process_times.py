@@ -12,13 +12,13 @@ PRODUCER, REDIS, CELERY, WORKERS, POSTGRES, LOOPS = (
     "PostgreSQL",
     "loops",
 )
-"""This process is the producer: it scans, registers and dispatches, as `nightread run` does."""
+"""The parts of the pipeline. This process is the producer: it scans, registers and dispatches as in `nightread run`."""
 
 
 def cpu_seconds() -> defaultdict[str, float]:
     """Return user and system seconds of this process, its living descendants and their ended children, by part.
 
-    The difference between two calls is the cost of a run: the parent counts a process that ended in between.
+    The difference between two calls is the cost of a run. A process that ended in between is counted with its parent.
     """
     own = psutil.Process()
     seconds = defaultdict(float, {PRODUCER: _spent(own)})
@@ -26,7 +26,7 @@ def cpu_seconds() -> defaultdict[str, float]:
         try:
             seconds[_part_of(process)] += _spent(process)
         except psutil.NoSuchProcess:
-            continue  # its parent counts it at the next call
+            continue  # it has just ended, so the next call counts it with its parent
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""Measure registering and dispatching, each alone at full speed."""
+"""Measure how fast images are registered and dispatched, each step alone."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
 _BATCHES = 16
-"""Batches per transaction, as for a queue window with much space."""
+"""Batches per transaction, as if the window of the queue had space for many batches."""
 
 
 def rates(database: Database, folder: Path, state: Path) -> dict[str, float]:

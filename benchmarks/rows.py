@@ -1,4 +1,4 @@
-"""List the rows of the table, in their order."""
+"""List the rows of the table in the order in which they are measured."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -56,4 +56,4 @@ EXTRA: dict[str, Measure] = {
     "ten-million": partial(large_record.measure, kind="SQLite"),
     "ten-million-postgresql": partial(large_record.measure, kind="PostgreSQL"),
 }
-"""Rows that run only with `--only`, because they take minutes to prepare, or half an hour."""
+"""Rows that are measured only with `--only`, because they take long: minutes of preparation, or half an hour."""

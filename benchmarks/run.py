@@ -24,7 +24,7 @@ from producer.folders.folder import Folder
 from producer.folders.intake import Intake
 
 WriteSome = Callable[[Path, int, int], object]
-"""Writes a new folder with so many images, numbered from the third argument."""
+"""Writes images into a new folder. The arguments are the folder, the number of images and the number of the first."""
 _FAIL_FAST: dict[str, Any] = {"retry_limit": 1, "breaker_images": 0}
 """Settings with which a failed image ends the measurement instead of pausing it."""
 
@@ -35,12 +35,13 @@ class Run:
 
     images: int
     seconds: float
-    """Time from the start of the scan until the last batch is recorded, without that last commit (about 15 ms) and
-    without start and end of processes; with results of series, until the last of them is formed."""
+    """Time from the start of the scan until the last batch is recorded, or the last result of a series is formed. It
+    includes neither the last commit (about 15 ms) nor the start and end of processes."""
     cpu: dict[str, float]
     """Processor microseconds per image by part (benchmarks.process_times)."""
     phases: dict[str, float]
-    """Wall-clock microseconds per image in a worker process by phase, from `batches.seconds`; without recording."""
+    """Wall-clock microseconds per image in a worker process by phase, from `batches.seconds`. The phase of recording is
+    not included."""
     batches: int
 
     @property
@@ -67,9 +68,9 @@ class WarmPipeline:
     settings: Settings
 
     def run(self, folder: Path, on_progress: Callable[[int], None] = lambda _unfinished: None) -> Run:
-        """Analyse every file of `folder`. `on_progress` is called with the number of unfinished images now and then.
+        """Analyse every file of `folder`. `on_progress` is called repeatedly with the number of unfinished images.
 
-        Raises RuntimeError if an image is not done at the end.
+        Raises RuntimeError if the state of any image is not `done` at the end.
         """
         embedded = self.embedded
         source = Folder.from_path(folder, self.settings)
@@ -91,7 +92,7 @@ class WarmPipeline:
         )
 
     def delete_images(self) -> None:
-        """Delete all images from the database, so that the same files can be analysed again; `batches` is kept."""
+        """Delete all images, so that the same files can be analysed again. The rows of `batches` are kept."""
         with self.embedded.database.writer.begin() as connection:
             for table in (predictions, contents, work, instances):
                 connection.execute(delete(table))
@@ -134,7 +135,7 @@ def warm(
 ) -> Iterator[WarmPipeline]:
     """Start a pipeline with its state in `work_dir`, and let each of its worker processes analyse a batch.
 
-    `model` may be a bundle in `work_dir`/state/bundles; `write_some` writes images that it can analyse.
+    `model` may be a bundle in `work_dir`/state/bundles. `write_some` writes images that this model can analyse.
     """
     processes = processes or plan.processes
     settings = load_settings(
@@ -156,7 +157,7 @@ def warm(
 
 
 def _analyse_some(embedded: Pipeline, folder: Path, settings: Settings, images: int) -> None:
-    """Analyse a small folder; after a few calls each process of the pool has analysed a batch."""
+    """Analyse a small folder. After a few calls, each process of the pool has analysed a batch."""
     intake = Intake(settings, embedded.database, Folder.from_path(folder, settings), lambda _new: None)
     intake.register_all()
     embedded.drain([intake.source_id], lambda _unfinished: None)

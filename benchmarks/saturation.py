@@ -1,11 +1,10 @@
 """Measure the highest throughput of each shared part of the pipeline in images per second, for docs/scaling.md.
 
-- Producer and dispatcher: each is one process, and runs here alone, with full batches, published to a real Redis
-  without workers.
+- Producer and dispatcher: each runs alone, as one process. Full batches are published to a real Redis without workers.
 - Database: 1 to 16 processes only claim and record batches, as workers on other hosts would.
-- Redis: it uses one thread. The rate at which that thread is fully used is computed from its processor time per batch
-  in a whole run without reading.
-- The whole control plane on this machine: the same run with 1 to 16 worker processes.
+- Redis: it uses one thread. The rate at which this thread would be fully used is computed from the processor time of
+  Redis per batch, in a run of the whole pipeline with stand-ins for reading (benchmarks/fakes).
+- The whole control plane on this machine: such runs with 1 to 16 worker processes.
 """
 
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ _UNIT = "images/s"
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Measure ceilings in images per second, each once: they are for planning, not for comparing."""
+    """Measure each ceiling once, in images per second, since the figures are for planning and not for comparisons."""
     images = plan.count(40_960, 4_096)
     try:
         with scratch() as work_dir:

@@ -1,8 +1,9 @@
-"""Measure the efficiency of 1 to 16 worker processes on one machine, with a network that sleeps as if it used a GPU.
+"""Measure the efficiency of 1 to 16 worker processes on one machine, with a network that only sleeps.
 
-Each call of the network with at most 64 images takes 200 ms without processor time; nothing is read or decoded
-(benchmarks/fakes). One process can therefore analyse at most 320 images per second and 16 processes 5,120, unless the
-shared parts (dispatcher, Redis, Celery, database) limit them. Efficiency is the measured rate divided by this maximum.
+Each call of the network with at most 64 images takes 200 ms without processor time, as on a GPU. Nothing is read or
+decoded (benchmarks/fakes). So one process can analyse at most 320 images per second, and 16 processes at most 5,120.
+Efficiency is the measured rate divided by this maximum: it is lower if the shared parts (dispatcher, Redis, Celery,
+database) are the limit.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ _PROCESSES = (1, 2, 4, 8, 16)
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Measure the efficiency by number of processes; the maximum is 1."""
+    """Measure the efficiency for each number of processes. Its maximum is 1."""
     per_process = plan.count(2_048, 768)
     for processes in _PROCESSES:
         runs = [_run(plan, processes, per_process * processes) for _ in range(plan.repeat)]

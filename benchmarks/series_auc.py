@@ -1,7 +1,7 @@
-"""Measure how well series are told apart: `python -m benchmarks.series_auc BUNDLE... --data dicom-series:FOLDER`.
+"""Compare aggregate and sequence head: `python -m benchmarks.series_auc BUNDLE... --data dicom-series:FOLDER`.
 
-Two ways from the scores of the slices to that of a series are compared for each bundle: its aggregate, and a sequence
-head as `nightread models train-head` trains it. The figures are in docs/series.md.
+Both compute the score of a series from the scores of its slices. They are compared for each bundle: its own aggregate,
+and a sequence head that is trained as `nightread models train-head` trains it. The figures are in docs/series.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,17 +35,17 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One way from slices to series."""
+    """The result of one way to compute the scores of series."""
 
     bundle: str
     way: str
     auc: float
     rounds: NDArray[np.float64]
-    """(rounds,): the ROC-AUC of each round of the bootstrap. All rows draw the same patients in a round."""
+    """(rounds,): the ROC-AUC of each round of the bootstrap. In a round, all rows use the same patients."""
 
 
 def joined(parts: Sequence[Scored]) -> Scored:
-    """Return several parts of one data set as one. They share no patient, so each has its own numbers."""
+    """Join several parts of one data set. The parts share no patient, so each part gets its own patient numbers."""
     images, patients, image_of, numbers = 0, 0, [], []
     for part in parts:
         own = np.arange(len(part.truth)) if part.patients is None else np.unique(part.patients, return_inverse=True)[1]
@@ -61,13 +61,13 @@ def joined(parts: Sequence[Scored]) -> Scored:
 
 
 def head_predictions(postprocessing: Postprocessing, train: Scored, validation: Scored, test: Scored) -> Predictions:
-    """Return the predictions of a sequence head, trained as `nightread models train-head` trains it, for `test`."""
+    """Train a sequence head as `nightread models train-head` does, and return its predictions for `test`."""
     model, _ = fit_head(postprocessing, train, validation, HeadRecipe(seed=_SEED))
     return series_predictions(postprocessing, SeriesSpec(aggregate=HEAD), test, head_of(model))
 
 
 def measured(bundle: Bundle, way: str, predictions: Predictions) -> Row:
-    """Return the ROC-AUC of the series, and that of each round in which their patients are drawn again."""
+    """Return the ROC-AUC of the series, and the ROC-AUC of each round of the bootstrap, which resamples patients."""
     plan = resampling(predictions, rounds=_ROUNDS, seed=_SEED)
     once = weighted_figures(predictions, np.ones((1, len(predictions.truth))))[_FIGURE][0]
     rounds = sampled_figures(predictions, plan)[_FIGURE]
@@ -75,7 +75,7 @@ def measured(bundle: Bundle, way: str, predictions: Predictions) -> Row:
 
 
 def compared(folder: Path, dataset: Dataset, unseen: Dataset | None) -> Iterator[Row]:
-    """Yield both ways of one bundle, measured on the test part, or on all parts of a data set that is unseen."""
+    """Yield the rows of one bundle, measured on the test part, or on all parts of `unseen` if it is given."""
     bundle = load_bundle(folder)
     network = load_network(bundle)
     train, validation = (score(network, matched(bundle, dataset, part)) for part in (dataset.train, dataset.validation))
@@ -86,7 +86,7 @@ def compared(folder: Path, dataset: Dataset, unseen: Dataset | None) -> Iterator
 
 
 def show(rows: Sequence[Row], title: str) -> None:
-    """Print the rows; differences are to the first one, with the same patients in each round."""
+    """Print the rows, with the difference of each row to the first row."""
     table = Table("bundle", "series from slices by", "ROC-AUC", "more than the first row", title=title)
     for row in rows:
         first = rows[0]
@@ -104,10 +104,10 @@ def _with_interval(value: float, rounds: NDArray[np.float64], digits: str) -> st
 
 @click.command()
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--data", required=True, metavar="KIND:PATH", help="Series of the training: dicom-series:FOLDER.")
+@click.option("--data", required=True, metavar="KIND:PATH", help="Series used for training: dicom-series:FOLDER.")
 @click.option("--labels", "labels_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--seed", default=0, help="Seed of the split: that of the training.")
-@click.option("--unseen", metavar="KIND:PATH", help="Series of which no network knows any; else the test part is used.")
+@click.option("--seed", default=0, help="Seed of the split; use the same seed as the training.")
+@click.option("--unseen", metavar="KIND:PATH", help="Test on these series, which no training used [the test part].")
 @click.option("--unseen-labels", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(
     bundles: tuple[Path, ...],

@@ -1,4 +1,4 @@
-"""Write series of CT slices for benchmarks: phantoms of 512x512, with their own UIDs and positions."""
+"""Write series of CT slices for benchmarks: phantoms of 512x512 pixels, each with its own UIDs and position."""
 
 import io
 from collections.abc import Sequence
@@ -16,23 +16,24 @@ _UID = "2.25.1000000000"
 _STUDY, _SERIES, _SLICE = (f"{_UID}.{kind}.1000000" for kind in (1, 2, 3))
 _NUMBER = b"1%06d"
 _HEIGHT = "7654.321"
-"""In mm. All of these have as many characters in each file, so that they are replaced in the bytes of a template."""
+"""Height of a slice in mm. UIDs and height have the same length in all files, so they can be replaced in the bytes of
+a template."""
 _SPACING_MM = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceWriter:
-    """Writes slices; further slices repeat a few pictures."""
+    """Writes slices. It has only a few different pictures, which it repeats."""
 
     templates: Sequence[bytes]
 
     @classmethod
     def with_pictures(cls) -> "SliceWriter":
-        """Draw the pictures, which takes a second or two."""
+        """Return a writer with newly drawn pictures. This takes one or two seconds."""
         return cls(templates=[_template(file.content) for file in ct_series(seed=_SEED, index=0, style=_STYLE).files])
 
     def write(self, folder: Path, *, series: int, slices: int, first: int = 0) -> None:
-        """Write `series` series of `slices` slices each, every one a study; slices are numbered from `first`."""
+        """Write `series` series of `slices` slices each, numbered from `first`. Each series has its own study."""
         folder.mkdir(parents=True)
         for number in range(first, first + series * slices):
             place = (number - first) % slices
@@ -47,7 +48,7 @@ class SliceWriter:
 
 
 def _template(content: bytes) -> bytes:
-    """Return the file of one picture, with the values that are replaced."""
+    """Return the file of one picture with placeholders for the UIDs and the height."""
     dataset = pydicom.dcmread(io.BytesIO(content))
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = _STUDY, _SERIES, _SLICE
     dataset.file_meta.MediaStorageSOPInstanceUID = _SLICE

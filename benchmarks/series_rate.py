@@ -1,7 +1,7 @@
-"""Compare series with the same slices as single images: the whole pipeline, from the folder to the last result.
+"""Compare the analysis of series with that of the same slices as single images, from the folder to the last result.
 
-The network is `ct-nodule` in three bundles: it gives results of images, of series, or of series whose slices are shown
-with their neighbours (2.5D), each of which is then read twice.
+The network is `ct-nodule` in three bundles. They have results of images, results of series, or results of series whose
+slices are shown with their neighbours (2.5D); with neighbours, each slice is read twice.
 """
 
 import shutil
@@ -28,7 +28,7 @@ IMAGES, SERIES, NEIGHBOURS = "single images", "series", "series with neighbours 
 _SERIES = 1000
 _SLICES = 200
 _MOST_AT_ONCE = 25
-"""Series in one turn: 2.6 GB of files."""
+"""Most series in one turn: they are 2.6 GB of files."""
 _FEWEST_TURNS = 4
 _WARM_UP_NUMBERS = 900_000
 _TARGETS = {SERIES: Target(at_least=0.85)}
@@ -38,7 +38,7 @@ Turn = Mapping[str, Run]
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Measure ratios of slices per second; the files of each turn are deleted after it."""
+    """Measure ratios of slices per second. The files of each turn are deleted at its end."""
     series = plan.series or plan.count(_SERIES, 2)
     slices = plan.count(_SLICES, 20)
     with scratch() as work_dir, ExitStack() as stack:
@@ -52,7 +52,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 
 def _bundles() -> dict[str, Bundle]:
-    """Return the three bundles: every one takes all CT, and shows three channels."""
+    """Return the three bundles. Each accepts all CT images, and its network has three input channels."""
     shipped = replace(find_bundle("ct-nodule"), domain=None, series=SeriesSpec(aggregate=MAX))
     channels = tuple(replace(channel, offset=0) for channel in shipped.spec.meanings)
     alone = replace(shipped, spec=replace(shipped.spec, meanings=channels), name="ct-alone")
@@ -90,7 +90,7 @@ def _turns(
     shares: Sequence[int],
     slices: int,
 ) -> Iterator[Turn]:
-    """Yield the runs over the same files, within seconds of each other, another one first in each turn."""
+    """Yield turns. In a turn, all pipelines run over the same files, in an order that changes with each turn."""
     first = 0
     for number, series in enumerate(shares):
         folder = scans / str(number)
@@ -109,7 +109,7 @@ def _turns(
 
 
 def _require_formed(pipeline: WarmPipeline, series: int) -> None:
-    """Raise RuntimeError unless each series has a result; those of the warm-up have one too."""
+    """Raise RuntimeError unless each series has a result. The series of the warm-up have results too."""
     with pipeline.embedded.database.read() as connection:
         done = connection.execute(select(func.count()).where(series_results.c.state == "done")).scalar_one()
     if done <= series:

@@ -1,4 +1,4 @@
-"""Start private servers for benchmarks, with the functions that tests use."""
+"""Start private servers for benchmarks, with the functions of the tests."""
 
 import sys
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ class MissingServerError(Exception):
 def database_url_for(kind: str) -> Iterator[str | None]:
     """Yield the URL of an empty database: None for the SQLite file in the state folder, else a private PostgreSQL.
 
-    PostgreSQL runs with fsync and synchronous_commit off: its processor time is the usual one, but commits do not wait
-    for a disk. Raises MissingServerError.
+    PostgreSQL runs with fsync and synchronous_commit off, so that commits do not wait for a disk. Its processor time is
+    as usual. Raises MissingServerError.
     """
     if kind == "SQLite":
         yield None

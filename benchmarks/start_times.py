@@ -1,7 +1,7 @@
 """Measure how long commands take to start and to answer, and how soon a killed worker process is replaced.
 
-Each command runs as a process of its own, as a user starts it. Its wall-clock time counts; the processor time in the
-note, of the command and its ended children, says what it would be on an idle machine.
+Each command runs as a process of its own, as a user starts it, and its wall-clock time is measured. The note has the
+processor time of the command and its ended children: the time that the command would take on an idle machine.
 """
 
 import resource
@@ -23,12 +23,12 @@ from db import queries
 from db.engine import open_database
 
 _NIGHTREAD = (sys.executable, "-P", "-m", "cli")
-_ANSWER = b"arrived"  # begins the tally, which is printed last
+_ANSWER = b"arrived"  # the tally begins with this word, and is printed last
 _READY = "worker process is ready"
 _LOOK_SECONDS = 0.005
 _TIMEOUT_SECONDS = 60
 _IMPORTS = ("click", "pydantic_settings", "sqlalchemy", "rich.console")
-"""What `query` cannot do without."""
+"""Libraries that `query` needs in any case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def _run(state: Path, scan: Path) -> _Start:
 
 
 def _start(*arguments: str) -> _Start:
-    """Run a command. It has answered with the line that begins with _ANSWER, or with its last line."""
+    """Run a command. Its answer is the line that begins with _ANSWER, or else its first line."""
     before = _children_cpu()
     started = time.monotonic()
     answered = 0.0
@@ -95,7 +95,7 @@ def _figure(name: str, starts: list[_Start], *, at_most: float, bound_by: str = 
 
 
 def _describe_imports() -> str:
-    """Measure the imports that no command with a database can do without, each in a process of its own."""
+    """Measure the imports that every command with a database needs, each in a process of its own."""
     spent = {}
     for name in ("sys", *_IMPORTS):
         before = _children_cpu()
@@ -107,7 +107,7 @@ def _describe_imports() -> str:
 
 
 def _replaced_process(plan: Plan, work_dir: Path) -> Iterator[Figure]:
-    """Kill the only worker process with SIGKILL, and wait until its successor says that it is ready."""
+    """Kill the only worker process with SIGKILL, and wait until its successor logs that it is ready."""
     inbox, log = work_dir / "inbox", work_dir / "state" / "logs" / "worker.log"
     inbox.mkdir()
     images = plan.count(100, 4)

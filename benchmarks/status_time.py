@@ -1,7 +1,7 @@
 """Measure the processor time of `nightread status` in a database with a million images.
 
-It is that of everything that `status` and the API read, of this process and of the database server together, without
-the start of the command. Nothing was analysed lately, and a thousand images wait. A first run is not counted.
+It includes everything that `status` and the API read, in this process and in the database server, but not the start of
+the command. In the database, no image was analysed lately, and a thousand images wait. A first run is not counted.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _RUNS = 7
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
-    """Measure milliseconds of processor time over seven runs."""
+    """Measure the processor time of seven runs, in milliseconds."""
     images = plan.count(1_000_000, 20_000)
     try:
         with (

@@ -18,7 +18,7 @@ _MET = {True: Text("met", "green"), False: Text("NOT MET", "bold red"), None: Te
 
 
 def show(console: Console, figures: Sequence[Figure], plan: Plan) -> None:
-    """Print one row per figure; a figure that misses its target has an explanation."""
+    """Print one row per figure. The row of a figure that misses its target explains what limits it."""
     table = Table(title=_title(plan), caption=_CAPTION, show_lines=True)
     for heading in ("figure", "median (min-max)", "target", ""):
         table.add_column(heading, justify="right" if heading.startswith("median") else "left")

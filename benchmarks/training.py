@@ -31,7 +31,7 @@ VARIANTS = {
 @click.option("--epochs", default=2, show_default=True)
 @click.option("--repeat", default=3, show_default=True)
 def main(data: str, network: str, images: int, epochs: int, repeat: int) -> None:
-    """Print the speed of a whole training, including tracing and checkpoints, and its ratio to model.fit."""
+    """Print the speed of whole trainings, including tracing and checkpoints, and the ratio to model.fit."""
     dataset = open_dataset(data)
     recipe = Recipe(network=network, spec=dataset.native_spec, epochs=epochs, **default_hyperparameters(network))
     parts = [_first(dataset.train, images), _first(dataset.validation, max(1, images // 10))]

@@ -2,8 +2,8 @@
 
 One process registers a folder, forms the batches, and analyses them as a process of the pool does; cProfile measures
 the analysis. Without --workload, stand-ins replace reading and network (benchmarks.stand_ins), so that only the
-pipeline itself is measured; with it, real files are analysed. cProfile makes small functions look about two thirds
-slower than they are, so compare the order and the shares only.
+pipeline itself is measured. With --workload, real files are analysed. cProfile makes small functions look about two
+thirds slower than they are, so compare only the order and the shares.
 """
 
 import cProfile

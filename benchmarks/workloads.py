@@ -24,7 +24,7 @@ class Workload:
     """Number of files; a run takes 3 to 8 seconds on two cores."""
     style: PhantomStyle
     drawn: int = 24
-    """Number of different pictures; further files repeat them with other SOP Instance UIDs."""
+    """Number of different pictures. Further files repeat these pictures with other SOP Instance UIDs."""
     frames: int = 1
     reshape: Callable[[bytes], bytes] = bytes
     """Changes the bytes of a phantom file into a form that phantoms do not have."""
@@ -48,7 +48,7 @@ def write(workload: Workload, folder: Path, images: int, *, first: int = 0) -> l
 
 
 def _portrait(data: bytes) -> bytes:
-    """Cut the middle 2,000 columns out of a square film, as a digital detector delivers a chest."""
+    """Cut out the middle 2,000 columns of a square film, which is the shape of a chest film of a digital detector."""
     dataset = pydicom.dcmread(io.BytesIO(data))
     pixels = dataset.pixel_array[:, 250:2250]
     dataset.Columns, dataset.PixelData = pixels.shape[1], pixels.tobytes()
@@ -58,7 +58,7 @@ def _portrait(data: bytes) -> bytes:
 def _cine(data: bytes) -> bytes:
     """Repeat the film a hundred times in one object, each frame a little brighter, as in angiography.
 
-    The header stays that of a chest film, because the bundle `phantom` was made for these only.
+    The header stays that of a chest film, because the bundle `phantom` accepts only chest films.
     """
     dataset = pydicom.dcmread(io.BytesIO(data))
     pixels = dataset.pixel_array

@@ -1,4 +1,4 @@
-"""Define the coded concepts of reports: codes of the standard, else of the scheme 99NIGHTREAD (docs/reports.md)."""
+"""Define the coded concepts of reports: standard codes, or codes of the scheme 99NIGHTREAD (docs/reports.md)."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -62,7 +62,7 @@ def label_code(label: str) -> CodedConcept:
 
 
 def probability_of(label: str) -> CodedConcept:
-    """Return the concept of a score whose name tells its label, for viewers that show only names and values."""
+    """Return the concept of a label's score. Its name contains the label, since some viewers show nothing else."""
     named = label_code(label)
     digest = sha256(f"probability {label}".encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST_LENGTH]
     return CodedConcept(f"#{digest}", CODING_SCHEME, f"Probability of {named.meaning}"[:_MEANING_LENGTH])
@@ -70,10 +70,10 @@ def probability_of(label: str) -> CodedConcept:
 
 @lru_cache(maxsize=1024)
 def label_concept(bundle: ReportedBundle, label: str) -> CodedConcept:
-    """Return the preferred code of a label: the first one that the bundle names, else that of 99NIGHTREAD.
+    """Return the preferred code of a label: the first code that the bundle names, else the code of 99NIGHTREAD.
 
-    The other codes of the label, that of 99NIGHTREAD among them, are listed as equivalent (PS3.3, section 8.9). All
-    items of a report share the concept: do not change it.
+    The other codes of the label, including the code of 99NIGHTREAD, are listed as equivalent (PS3.3, section 8.9). All
+    items of a report share the returned concept: do not change it.
     """
     own = label_code(label)
     named = [CodedConcept(code.value, code.scheme, code.meaning) for code in bundle.codes_of(label)]
@@ -90,7 +90,7 @@ def coded(code: Code) -> CodedConcept:
 
 
 def procedures(modalities: Iterable[str | None]) -> Iterator[CodedConcept]:
-    """Yield the procedure codes of the modalities, each once (DICOM PS3.16, CID 100)."""
+    """Yield the procedure codes of the modalities, without repetitions (DICOM PS3.16, CID 100)."""
     found = {_PROCEDURES.get(modality or "", codes.cid100.ImagingProcedure) for modality in modalities}
     for code in sorted(found, key=lambda code: (code.scheme_designator, code.value)):
         yield CodedConcept.from_code(code)

@@ -1,4 +1,4 @@
-"""Compute the digest of a report's content, without its times. Reports with equal digests say the same."""
+"""Compute the digest of a report's content, without its times. Reports with equal digests have equal contents."""
 
 import json
 from dataclasses import asdict
@@ -32,11 +32,12 @@ _UNCOUNTED = ("image_id", "scores", "strongest_frame")
 
 
 def _content(result: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what does not make a result another one.
+    """Leave out the fields whose changes need no new report.
 
-    Scores of other labels follow from the image and the bundle. If a bundle gets codes later, the reports that were
-    sent before stay valid.
+    The scores of all labels follow from the image and the bundle. If a bundle gets codes later, the reports that were
+    already sent stay valid.
     """
     bundle = {name: value for name, value in result["bundle"].items() if name not in ("labels", "codes")}
-    left_out = _UNCOUNTED if result["series"] is not None else (*_UNCOUNTED, "series")  # as before there were series
+    # Without series, the digest must equal that of releases that had no series.
+    left_out = _UNCOUNTED if result["series"] is not None else (*_UNCOUNTED, "series")
     return {name: value for name, value in result.items() if name not in left_out} | {"bundle": bundle}

@@ -66,7 +66,7 @@ class DeliveryLoop:
                 yield deliver(study, again=again) if self._is_for(destination, study) else None
 
     def _is_for(self, destination: Destination, study: str) -> bool:
-        """Return whether the destination gets this study: one with `studies = "rules"` only what a rule sends to it."""
+        """Return whether the destination gets this study. With `studies = "rules"`, a rule must have sent it there."""
         return destination.studies == "all" or is_wanted_by_rule(self._database, study, destination.name)
 
     def follow(self, stop: threading.Event, *, before_each: Callable[[], None] = lambda: None) -> None:
@@ -104,8 +104,8 @@ def open_delivery_loop(
 ) -> Iterator[DeliveryLoop]:
     """Open a delivery loop. Connections are made when they are needed, and closed at the end.
 
-    `zone` is the local time zone of the site; None: that of the host. With `at_once`, a report is sent even if its
-    pause before the next attempt has not ended, since a person is waiting.
+    `zone` is the local time zone of the site; None means the time zone of the host. With `at_once`, a report is sent
+    even if the pause before its next attempt has not ended, since a person is waiting.
     """
     with ExitStack() as stack, closing(Explainer(settings, database)) as explainer:
         report_deliveries = []

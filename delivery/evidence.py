@@ -9,7 +9,7 @@ Point = tuple[float, float]
 
 
 class NoRegions(StrEnum):
-    """The reason why a finding has no region, as the comment of the report says it."""
+    """The reasons why a finding has no region, in the words of the report's comment."""
 
     NOT_INSTALLED = "neither TensorFlow nor ONNX Runtime is installed on the host that made the report"
     NO_BUNDLE = "the host that made the report does not have the model"
@@ -26,7 +26,7 @@ class Evidence:
     """The evidence for one result: outlines in one frame of its image."""
 
     frame: int | None
-    """Number of the frame, from 1; None if the image has only one."""
+    """Number of the frame, from 1; None if the image has only one frame."""
     regions: tuple[tuple[Point, ...], ...]
     """Corners of the outlines, the largest region first."""
     method: str = "Grad-CAM"
@@ -38,7 +38,7 @@ class StudyEvidence:
     """The evidence for the findings of a study."""
 
     found: Mapping[tuple[int, str], Evidence] = field(default_factory=dict)
-    """By image id and digest of the bundle."""
+    """The evidence for each finding that has regions, by image id and digest of the bundle."""
     without: Mapping[NoRegions, int] = field(default_factory=dict)
     """The number of findings without a region, by reason."""
 

@@ -63,8 +63,8 @@ class Identity:
     def copy_into(self, report: Dataset, *, ascii_only: bool) -> None:
         """Copy the identity into a report.
 
-        With `ascii_only`, all other texts of the report are ASCII, and the report uses the character set of the source,
-        which keeps every byte of a name. Without it, the report uses UTF-8.
+        Set `ascii_only` if all other texts of the report are ASCII: the report then uses the character set of the
+        source, so that every byte of a name is kept. Otherwise the report uses UTF-8.
         """
         for tag in _REQUIRED:
             report[tag] = DataElement(tag, dictionary_VR(tag), None)
@@ -89,7 +89,7 @@ class Identity:
 
 
 def read_identity(data: bytes, *, study_instance_uid: str, sop_instance_uid: str) -> Identity:
-    """Read the identity from a DICOM file, which must be the image of these UIDs. Raises UnreadableHeaderError."""
+    """Read the identity from a DICOM file, which must have these UIDs. Raises UnreadableHeaderError."""
     uids = (Tag("SOPInstanceUID"), Tag("StudyInstanceUID"))
     try:
         header = pydicom.dcmread(

@@ -50,7 +50,7 @@ def require_mail_settings(settings: Settings, addresses: Sequence[str]) -> None:
 
 
 def require_encryption(settings: Settings) -> None:
-    """Raise UsageFault if mail, which will contain data of patients, would leave this machine unencrypted."""
+    """Raise UsageFault if mail would leave this machine unencrypted. Use it for mail with data of patients."""
     if settings.smtp_tls == "none" and not is_loopback(settings.smtp_host or ""):
         raise UsageFault(
             "Identifiers of patients would be sent unencrypted: set NIGHTREAD_SMTP_TLS to starttls or tls, or omit "
@@ -59,7 +59,7 @@ def require_encryption(settings: Settings) -> None:
 
 
 def send_mail(settings: Settings, addresses: Sequence[str], report: MailReport, *, now: datetime) -> list[str]:
-    """Send the report once to all addresses. Returns those that the server refused.
+    """Send the report once to all addresses. Returns the addresses that the server refused.
 
     Raises UsageFault for settings without a server, and StopWork if the server refuses the mail.
     """
@@ -98,7 +98,7 @@ def _message(settings: Settings, addresses: Sequence[str], subject: str, text: s
     message["To"] = ", ".join(addresses)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence note answers it
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: prevents out-of-office replies
     message.set_content(text)
     return message
 

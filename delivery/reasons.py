@@ -12,7 +12,7 @@ class DeliveryReason(StrEnum):
     """One word that the database stores, with the message that people read."""
 
     final: bool
-    """Another attempt would fail in the same way."""
+    """Whether another attempt would fail in the same way."""
     message: str
 
     def __new__(cls, value: str, final: bool, message: str) -> Self:
@@ -72,7 +72,7 @@ class NotDelivered(Exception):  # noqa: N818 - named by what happens to the repo
 
 
 def unreadable_certificates(destination: str, error: str) -> NotDelivered:
-    """Return the reason for a destination whose certificate files on this host cannot be read."""
+    """Return the error for a destination whose certificate files on this host cannot be read."""
     return NotDelivered(
         DeliveryReason.CERTIFICATES,
         f"The certificate files of the destination {destination} cannot be read ({error}): correct its `tls`.",

@@ -1,7 +1,7 @@
 """Build the content of a document of regions: TID 1500 with one planar region per group, TID 1410 (DICOM PS3.16).
 
-Regions have a document of their own, because OHIF shows nothing of a document that has groups without coordinates, and
-most images have no region (docs/decisions/0022-regions-in-the-pacs.md).
+Regions have a document of their own: OHIF shows nothing of a document in which any group has no coordinates, and most
+images have no region (docs/decisions/0022-regions-in-the-pacs.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ Explained = tuple[ReportableResult, Evidence]
 
 
 def region_report(explained: Sequence[Explained]) -> MeasurementReport:
-    """Build the content tree. Raises ValueError without results."""
+    """Build the content tree. Raises ValueError if `explained` is empty."""
     results = [result for result, _ in explained]
     return MeasurementReport(
         observation_context=observers(results),

@@ -24,7 +24,7 @@ from nightread.implementation import IMPLEMENTATION_CLASS_UID
 from nightread.uids import own_series_uid, stable_uid
 
 SOP_CLASS = Comprehensive3DSRStorage
-"""The class that the profile IHE AI Results asks for."""
+"""The SOP class that the profile IHE AI Results asks for."""
 TRANSFER_SYNTAX = ExplicitVRLittleEndian
 _DESCRIPTION = "AI results"
 _SERIES_NUMBERS = {"series": 9900, "regions": 9901}
@@ -39,7 +39,7 @@ class Revision:
     replaces: str | None
     """SOP Instance UID of the previous report; None for the first."""
     number: int
-    """1 for the first report."""
+    """Number of the report among the reports of the study, from 1."""
     made_at: datetime
     """Local time of the site. It is the same for each attempt, so that a repeated report is identical."""
 
@@ -60,8 +60,8 @@ def build_report(
     if not study.results:
         raise ValueError("the study has no results to report")
     tree = measurement_report(study, evidence, not_for_diagnosis=not_for_diagnosis)
-    # highdicom copies its content twice, item by item: three quarters of the time for a large report. It gets a small
-    # tree here; the complete tree replaces it below.
+    # highdicom copies its content twice, item by item, which takes three quarters of the time for a large report. So
+    # it gets a small tree here; the complete tree replaces it in `_document`.
     small = measurement_report(replace(study, results=study.results[:1]), not_for_diagnosis=not_for_diagnosis)
     report = _document("series", small, tree, study, study.results, revision, not_for_diagnosis=not_for_diagnosis)
     if further:
@@ -77,7 +77,7 @@ def build_regions(
 ) -> Dataset | None:
     """Build the document of regions, which viewers draw. Return None if there are no regions.
 
-    Its UID follows from that of the report.
+    The UID of the document is derived from the UID of the report.
     """
     explained = [
         (result, found)
@@ -102,7 +102,7 @@ def file_bytes(instance: Dataset) -> bytes:
 
 
 def series_description(kind: str, *, not_for_diagnosis: bool) -> str:
-    """Return the description of a series of nightread. Viewers cut it off, so it begins with what differs."""
+    """Return the description of a series of nightread. It begins with what differs, since viewers cut off its end."""
     if kind == "series":
         return NOT_FOR_DIAGNOSIS if not_for_diagnosis else _DESCRIPTION
     return f"AI {kind} - NOT FOR DIAGNOSIS" if not_for_diagnosis else f"AI {kind}"
@@ -165,7 +165,7 @@ def _images(study: StudyResults, results: Sequence[ReportableResult]) -> Iterato
 
 
 def _named_images(results: Sequence[ReportableResult]) -> Iterator[tuple[str, str, str]]:
-    """Yield the UIDs of series, image and class of each image to which the groups refer."""
+    """Yield Series, SOP Instance and SOP Class UID of each image to which the groups refer."""
     for result in results:
         yield result.series_instance_uid, result.sop_instance_uid, result.sop_class_uid
         for image in result.series.images[1:] if result.series is not None else ():

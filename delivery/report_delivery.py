@@ -30,7 +30,8 @@ _ORIGINALS = 3
 """Number of original files per study that are tried for the identity of the patient."""
 _LEASE_SECONDS, _LEASE_SECONDS_PER_IMAGE = 60, 0.1
 _EXPLAINING_LEASES = 2
-"""Number of leases: one for the explanation, and one for sending up to a hundred pictures."""
+"""An explanation prolongs the lease by this many times MOST_SECONDS: once for itself, and once to send up to a hundred
+pictures."""
 _DOUBLINGS = 30
 _DOWN = (DeliveryReason.UNREACHABLE, DeliveryReason.REFUSED, DeliveryReason.CERTIFICATES)
 
@@ -40,7 +41,7 @@ class DeliveryResult:
     """The outcome of one attempt to deliver a report."""
 
     delivery_id: int | None
-    """None in a dry run, for a report that has no draft."""
+    """Id of the delivery; None if a dry run finds a report that has no draft yet."""
     study_instance_uid: str
     destination: str
     revision: int
@@ -51,7 +52,7 @@ class DeliveryResult:
 
 
 class ReportDelivery:
-    """Delivers reports to one destination. Several instances, on any hosts, do not send the same report twice."""
+    """Delivers reports to one destination. Several instances, even on different hosts, do not send a report twice."""
 
     def __init__(
         self,
@@ -65,9 +66,9 @@ class ReportDelivery:
         at_once: bool = False,
         clock: Clock = utc_now,
     ) -> None:
-        """Use `zone` as the local time zone of the site; None: that of the host. With `at_once`, ignore pauses.
+        """Use `zone` as the local time zone of the site; None means the time zone of the host.
 
-        Deliveries of one loop share an explainer; None: one of its own.
+        With `at_once`, ignore the pauses between attempts. If `explainer` is None, this delivery makes one for itself.
         """
         self._settings = settings
         self._database = database
@@ -85,7 +86,7 @@ class ReportDelivery:
         self._is_down = False
 
     def begin_pass(self) -> None:
-        """Forget that the destination was unreachable, so that it is retried."""
+        """Forget that the destination was unreachable, so that this pass tries it again."""
         self._is_down = False
 
     def preview(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
@@ -186,7 +187,7 @@ class ReportDelivery:
         return self._result(study, draft, number, state, reason=reason, detail=detail)
 
     def _pause(self, attempts: int) -> timedelta:
-        """Return the pause before the next attempt: doubled each time, limited, with jitter."""
+        """Return the pause before the next attempt. It doubles each time up to a limit, and has jitter."""
         longest = self._settings.retry_base_seconds * 2 ** min(attempts, _DOUBLINGS)
         return timedelta(seconds=min(longest, self._settings.retry_cap_seconds) * random.uniform(0.5, 1))  # noqa: S311
 

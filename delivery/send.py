@@ -32,8 +32,8 @@ class ReportSender(Protocol):
 class LazySender:
     """Opens the connection when the first report is sent.
 
-    If its certificate files cannot be read, the reports to this destination wait, and those to others are sent. The
-    files are read again at each attempt, so that a corrected file needs no restart.
+    If its certificate files cannot be read, only the reports to this destination wait. The files are read again at
+    each attempt, so that a corrected file needs no restart.
     """
 
     def __init__(self, destination: Destination) -> None:

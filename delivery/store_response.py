@@ -13,15 +13,15 @@ from delivery.store_scu import warning_from_status
 from nightread.web import HttpResponse, bounded_integer
 
 _MOST_VALUES = 50_000
-"""The response for one report has about ten values. pydicom needs up to 2 KiB for each item."""
+"""Most values in a response, since pydicom needs up to 2 KiB for each. The response for one report has about ten."""
 _MOST_STATUS = 0xFFFF
 _NO_REASON = 0xC000
 
 
 def response_dataset(response: HttpResponse) -> Dataset:
-    """Return the Store Instances Response Module; empty if there is none. Raises ValueError if it is invalid."""
+    """Return the Store Instances Response Module, or an empty data set. Raises ValueError if it is invalid."""
     media_type = response.content_type.partition(";")[0].strip().lower()
-    if media_type in ("text/html", "application/xhtml+xml"):  # of a proxy, a login, or another server at this address
+    if media_type in ("text/html", "application/xhtml+xml"):  # the page of a proxy, a login or another server
         raise ValueError("invalid response (ValueError)")
     try:
         if response.body and media_type in ("application/dicom+json", "application/json"):
@@ -34,9 +34,9 @@ def response_dataset(response: HttpResponse) -> Dataset:
 
 
 def require_stored(response: Dataset, sop_instance_uid: str) -> str | None:
-    """Return None, or a warning if the destination sent one.
+    """Return the warning of the destination, or None if it sent no warning.
 
-    Raises NotDelivered if it did not store the report, and ValueError if the module is invalid.
+    Raises NotDelivered if the destination did not store the report, and ValueError if the module is invalid.
     """
     for item in _items(response, "FailedSOPSequence"):
         if item.get("ReferencedSOPInstanceUID", sop_instance_uid) == sop_instance_uid:
@@ -51,17 +51,17 @@ def require_stored(response: Dataset, sop_instance_uid: str) -> str | None:
 def _items(response: Dataset, keyword: str) -> Iterable[Dataset]:
     items = response.get(keyword)
     if items is not None and not isinstance(items, Sequence):
-        raise ValueError(f"{keyword} is no sequence")
+        raise ValueError(f"{keyword} is not a sequence")
     return items or ()
 
 
 def _status(value: object) -> int | None:
-    """Return a status (VR US), or None if the value is none."""
+    """Return the value if it is a status (VR US), else None."""
     return bounded_integer(value, most=_MOST_STATUS)
 
 
 def _bounded(body: bytes, signs: bytes) -> bytes:
-    """Return the body. Raises ValueError if it has too many values, each of which has one of the signs."""
+    """Return the body. Raises ValueError if it has too many values: each value needs one of the `signs`."""
     if sum(body.count(sign) for sign in signs) > _MOST_VALUES:
         raise ValueError("more values than a response can have")
     return body
@@ -78,7 +78,7 @@ class _NoDoctype(ET.TreeBuilder):
 def _from_xml(attributes: Iterable[ET.Element]) -> Dataset:
     """Convert attributes of the Native DICOM Model (PS3.19, section A.1): sequences, and single values as text.
 
-    Keywords that are not in the dictionary are skipped: they could replace methods of the data set.
+    Keywords that are not in the dictionary are skipped, because they could replace methods of the data set.
     """
     found = Dataset()
     for attribute in attributes:

@@ -67,7 +67,7 @@ class StoreScu:
 
 
 def open_association(peer: StoreDestination, classes: Sequence[str], tls: ssl.SSLContext | None) -> Association:
-    """Return an established association in which the destination accepted at least one of the SOP classes.
+    """Return an established association, in which the destination accepts at least one of the SOP classes.
 
     Raises NotDelivered.
     """
@@ -97,9 +97,9 @@ def sop_classes(objects: Sequence[str]) -> list[str]:
 
 
 def _acceptable(instance: Dataset, association: Association) -> Dataset:
-    """Return the object in a class that the destination accepts. Raises NotDelivered(NOT_SUPPORTED) if there is none.
+    """Return the object in a SOP class that the destination accepts. Raises NotDelivered(NOT_SUPPORTED) without one.
 
-    A report has no content that needs Comprehensive 3D SR, so an older PACS gets it as Comprehensive SR.
+    No content of a report needs Comprehensive 3D SR, so an older PACS gets the report as Comprehensive SR.
     """
     accepted = {context.abstract_syntax for context in association.accepted_contexts}
     if instance.SOPClassUID in accepted:
@@ -110,7 +110,7 @@ def _acceptable(instance: Dataset, association: Association) -> Dataset:
 
 
 def _as_comprehensive(report: Dataset) -> Dataset:
-    """Change the class of a report, and of those that it names: the destination got them in the same class."""
+    """Change the SOP class of a report and of the reports that it references, since they were sent in this class."""
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
     for sequence in ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence"):
         for reference in _references(report, sequence):

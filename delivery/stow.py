@@ -20,10 +20,10 @@ _INVALID = "The destination returned an invalid response. Check its `url`."
 
 
 class Stow:
-    """A client of one web server, with the login and the certificates of the settings only."""
+    """A client of one web server. It uses only the login and the certificates of the settings."""
 
     def __init__(self, destination: StowDestination) -> None:
-        """Connect at the first report. Raises NotDelivered if a certificate file cannot be read."""
+        """Prepare the client, which connects at the first report. Raises NotDelivered for unreadable certificates."""
         try:
             self._client = HttpClient(
                 destination.url,
@@ -65,7 +65,7 @@ def _multipart(report: Dataset, boundary: str) -> bytes:
 
 
 def _outcome(response: HttpResponse, sop_instance_uid: str) -> str | None:
-    """Return None or a warning if the report is stored. Raises NotDelivered if not."""
+    """Return None or a warning if the report was stored. Raises NotDelivered if it was not."""
     status = response.status
     message = f"The destination returned status {status}."
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:

@@ -1,4 +1,4 @@
-"""Build the objects of a study for one destination, and send them: the report last, since it names the others."""
+"""Build the objects of a study for one destination, and send them. The report comes last: it references the others."""
 
 import io
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from delivery.report import Revision, build_regions, build_report
 from delivery.send import ReportSender
 from nightread.sources import Destination
 
-_NOTHING = "The study has no finding, and the destination gets nothing else."
+_NOTHING = "The study has no finding, and the destination gets no report."
 _REFUSED = (DeliveryReason.NOT_SUPPORTED, DeliveryReason.NOT_UNDERSTOOD)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyObjects:
-    """Sends what the settings of a destination ask for."""
+    """Sends the objects that the settings of a destination ask for."""
 
     destination: Destination
     sender: ReportSender
@@ -30,14 +30,14 @@ class StudyObjects:
     not_for_diagnosis: bool
 
     def needs_explanation(self, study: StudyResults) -> bool:
-        """Return whether findings of the study have to be explained before anything is sent."""
+        """Return whether findings of the study must be explained before any object is sent."""
         return self.destination.objects != ("report",) and any(result.is_finding for result in study.results)
 
     def send(self, study: StudyResults, revision: Revision, identity: Identity) -> str | None:
-        """Send all objects. Return None, or sentences about what the destination said or did not get.
+        """Send all objects. Return None, or sentences about warnings and about objects that were not made or accepted.
 
-        An object that the destination does not accept is left out. Raises NotDelivered if it did not store the report,
-        or any object for another reason than its kind; then all objects are sent again, with the same UIDs.
+        If the destination does not accept the kind of an object besides the report, the object is left out. Raises
+        NotDelivered after any other failure. The next attempt then sends all objects again, with the same UIDs.
         """
         explanation = self._explanation(study, revision)
         sentences = list(explanation.left_out)

@@ -23,7 +23,7 @@ class Scope:
 
 
 class StudySelector:
-    """Finds studies with new outcomes, or sent by rules, since the last call; checks whether they are complete."""
+    """Finds the studies that got outcomes, or that rules send, since the previous call; checks if they are complete."""
 
     def __init__(self, settings: Settings, database: Database, scope: Scope) -> None:
         """Select within `scope`; an empty scope means the last `deliver_days`."""
@@ -35,17 +35,17 @@ class StudySelector:
 
     @property
     def unready(self) -> int:
-        """Return the number of studies that were not ready at the last call."""
+        """Return the number of studies that the latest call of `ready` found not ready."""
         return len(self._unready)
 
     def restart(self) -> None:
-        """Select from the whole scope again, after the studies of the last call could not be handled."""
+        """Select from the whole scope again. Call this if the studies of the latest call could not be handled."""
         self._seen_until = None
 
     def ready(self, now: datetime, waiting: Iterable[str] = ()) -> Iterator[str]:
         """Yield the UIDs of studies with new outcomes that seem to be complete.
 
-        `waiting` are the studies with a report that is not delivered yet; an empty scope includes them.
+        `waiting` names studies with a report that is not delivered yet. They are included only if the scope is empty.
         """
         candidates = [*self._unready, *self._updated(now), *(waiting if self._scope == Scope() else ())]
         self._unready = {}
@@ -69,10 +69,10 @@ class StudySelector:
         return found
 
     def _is_ready(self, study_instance_uid: str, now: datetime) -> bool:
-        """Return whether no image and no series is pending and the study is complete.
+        """Return whether the study is complete, and none of its images and series is pending.
 
-        A study is complete if its expected number arrived, or if no image arrived for `deliver_after_seconds`. A study
-        that a user names counts as complete.
+        A study is complete if its expected number of images arrived, or if no image arrived for `deliver_after_seconds`
+        (longer while unread images may belong to it). A study that a user names counts as complete.
         """
         study = next(queries.studies(self._database, now=now, study_instance_uid=study_instance_uid), None)
         if study is None or study.last_arrival is None:

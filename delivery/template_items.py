@@ -19,7 +19,7 @@ from nightread.uids import stable_uid
 
 
 def device_uid(bundle: ReportedBundle) -> str:
-    """Return the UID of the observer: the same for all results of one bundle."""
+    """Return the UID of the observer, which is the same for all results of one bundle."""
     return stable_uid("device", bundle.digest)
 
 
@@ -39,9 +39,9 @@ def observers(results: Sequence[ReportableResult]) -> ContentSequence:
 
 
 def tracking(result: ReportableResult, identifier: str, *names: str) -> TrackingIdentifier:
-    """Return the identifier of a finding; its UID follows from image or stack, bundle and `names`.
+    """Return the identifier of a finding. Its UID is derived from image or stack, bundle and `names`.
 
-    That of a stack stays the same if other slices speak for it in a revision.
+    The UID for a stack stays the same even if a revision refers to other slices of the stack.
     """
     about: tuple[str, ...] = (result.sop_instance_uid,)
     if result.series is not None and not names:

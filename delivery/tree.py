@@ -23,7 +23,7 @@ from nightread.plain_text import visible
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
 _MOST_SCORES = 10_000
-"""If a study has more scores, images without a finding list only that of their label: each score takes 1 ms."""
+"""If a study has more scores, images without a finding list only the score of their label: each score takes 1 ms."""
 _MOST_FRAMES = 1000
 """If a result refers to more frames, the report refers to the whole image instead of listing the frames."""
 _MOST_COVERAGES = 50
@@ -85,7 +85,7 @@ def _source_image(image: SpeakingImage) -> SourceImageForMeasurementGroup:
 
 
 def _scores(result: ReportableResult, *, all_scores: bool) -> Iterator[Measurement]:
-    """Yield the score of the label, and with `all_scores` those of the other labels of the bundle."""
+    """Yield the score of the label, and with `all_scores` the scores of the other labels of the bundle."""
     if result.label is not None:
         yield _score(result.bundle, result.label, result.score)
     for label, score in zip(result.bundle.labels, result.scores, strict=False):
@@ -94,7 +94,7 @@ def _scores(result: ReportableResult, *, all_scores: bool) -> Iterator[Measureme
 
 
 def _score(bundle: ReportedBundle, label: str, score: float) -> Measurement:
-    """Return a probability; a concept modifier (TID 300) says of which label it is."""
+    """Return a probability. Its concept modifier (TID 300) names the label."""
     measurement = Measurement(name=codes.PROBABILITY, value=score, unit=codes.NO_UNITS)
     measurement[0].ContentSequence = _modifier(bundle, label)
     return measurement
@@ -102,7 +102,7 @@ def _score(bundle: ReportedBundle, label: str, score: float) -> Measurement:
 
 @lru_cache(maxsize=1024)
 def _modifier(bundle: ReportedBundle, label: str) -> ContentSequence:
-    """Return the modifier that all scores of a label share: building one takes longer than building a score."""
+    """Return the modifier that all scores of a label share, since building it takes longer than building a score."""
     of_label = CodeContentItem(
         name=codes.FINDING,
         value=codes.label_concept(bundle, label),
@@ -133,14 +133,17 @@ def _comment(study: StudyResults, evidence: StudyEvidence, *, not_for_diagnosis:
     if not _lists_all_scores(study):
         sentences.append("Scores of labels that were not reported are listed for findings only.")
     if study.in_conflict:
-        sentences.append(f"Listed although another source sent another version or rejects it: {study.in_conflict}.")
+        sentences.append(
+            "Images that are listed, although another source sent another version or rejects them: "
+            f"{study.in_conflict}."
+        )
     if not_for_diagnosis:
         sentences.insert(0, f"{NOT_FOR_DIAGNOSIS}.")
     return " ".join(sentences)
 
 
 def _of_series(study: StudyResults) -> Iterator[str]:
-    """Yield the coverage of each stack, and how many have no result."""
+    """Yield the coverage of each stack, and the number of stacks without a result."""
     found = [result.series for result in study.results if result.series is not None]
     for each in found[:_MOST_COVERAGES]:
         partial = ", partial" if each.partial else ""

@@ -18,9 +18,9 @@ _PIXELS = 8
 
 
 def trial_object(destination: Destination) -> Dataset | None:
-    """Return a report, else a picture, as the destination gets them; None if it gets neither.
+    """Return a report if the destination gets reports, else a picture if it gets pictures, else None.
 
-    It is always the same object of the same invented patient, so a store keeps one however often it is sent.
+    It is always the same object of the same invented patient, so that a store keeps only one copy of it.
     """
     if {"report", "regions"} & set(destination.objects):
         return _report()

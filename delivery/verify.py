@@ -1,4 +1,4 @@
-"""Ask a destination whether it answers and what it accepts (C-ECHO, DICOM PS3.4, annex A)."""
+"""Check whether a destination answers a C-ECHO (DICOM PS3.4, annex A), and which objects it accepts."""
 
 from pydicom.uid import UID
 

@@ -75,7 +75,7 @@ class SubmissionIntake:
             self.quota.recount(self.spool.sizes())
             if removed or found:
                 log.warning(
-                    "recovered what an earlier API left when it died", extra={"registered": found, "removed": removed}
+                    "cleaned up after an API that died", extra={"registered": found, "removed": removed}
                 )
                 self._on_registered()
             try:

@@ -1,1 +1,1 @@
-"""Simulate nights that stay the same and nights that change, and count what the drift alarm finds (docs/drift.md)."""
+"""Simulate nights with and without changes, and count the alarms of drift (docs/drift.md)."""

@@ -1,4 +1,4 @@
-"""Print how many false alarms drift raises, how soon it finds changes, and its cost: `python -m benchmarks.drift`."""
+"""Print the false alarms of drift, how soon it finds changes, and what it costs: `python -m benchmarks.drift`."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ _SEED = 2026
 
 
 def main(arguments: list[str]) -> int:
-    """Simulate and print three tables; exit code 1 if a goal is missed."""
+    """Simulate nights, and print three tables. Returns the exit code: 1 if a goal is missed."""
     options = _parser().parse_args(arguments)
     if options.cost_only:
         _cost(options)

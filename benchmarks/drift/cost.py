@@ -1,4 +1,4 @@
-"""Measure what drift costs per image: in the worker, and when a night is counted."""
+"""Measure the processor time of drift per image: in the worker, and when a night is counted."""
 
 import tempfile
 import time
@@ -68,7 +68,7 @@ def _of_night(database: Database, images: int) -> float:
 
 
 def _microseconds(call: Callable[[], object], times: int, *, rounds: int = 5) -> float:
-    """Return microseconds of processor time of one call, the best of some rounds: other processes only add to it."""
+    """Return the processor time of one call in microseconds: the best of some rounds, as other processes add time."""
     best = float("inf")
     for _ in range(rounds):
         began = time.process_time()

@@ -1,4 +1,4 @@
-"""Make studies of synthetic chest films of a few scanners, and analyse them as a worker does."""
+"""Make studies of synthetic chest films from a few scanners, and analyse them as a worker does."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ from nightread.drift.measures import DriftMeasures, HeaderValues, ResultValues
 from nightread.drift.reference import Stratum
 
 _SIZE = 128
-"""Films are drawn at the size of the network's input, which is the fastest; their headers state the scanner's size."""
+"""Films are drawn in the size of the network's input, which is fastest. Their headers state the size of the scanner."""
 _WHITE = 4095
 _CHUNK = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scanner:
-    """One device: what its headers say, and what its pictures look like."""
+    """One device: the values in its headers, and the look of its pictures."""
 
     model: str
     rows: int
@@ -56,13 +56,13 @@ class Studies:
 
     measures: DriftMeasures
     codes: dict[str, NDArray[np.uint8]]
-    """The bins of each film, (films,)."""
+    """By name of the measure, (films,): the bin of each film."""
     study: NDArray[np.int64]
-    """(films,): the number of its study."""
+    """(films,): the number of each film's study."""
     scanner: NDArray[np.int64]
-    """(studies,): position in `scanners`."""
+    """(studies,): the position of each study's scanner in `scanners`."""
     has_nodule: NDArray[np.bool_]
-    """(studies,)."""
+    """(studies,): whether the films of the study have nodules."""
     scanners: tuple[Scanner, ...]
 
     def stratum(self, film: int) -> Stratum:

@@ -1,4 +1,4 @@
-"""Draw a reference and nights from analysed studies, and count the alarms."""
+"""Draw a reference and nights at random from analysed studies, and count the alarms."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Populations:
 
     @classmethod
     def make(cls, studies: int, *, seed: int) -> "Populations":
-        """Analyse the studies of each population; a change concerns one of three scanners."""
+        """Make and analyse the studies of each population. Each change concerns one of three scanners."""
         others = {
             "MONOCHROME1 shown inverted (one of three scanners)": (INVERTED, *SCANNERS[1:]),
             "another window (one of three scanners)": (SCANNERS[0], OTHER_WINDOW, SCANNERS[2]),
@@ -36,7 +36,7 @@ class Populations:
 
 
 def draw_reference(studies: Studies, images: int, rng: Rng, prevalence: float = PREVALENCE) -> DriftReference:
-    """Draw a reference of about `images` films, in whole studies."""
+    """Draw whole studies with about `images` films, and make a reference of them."""
     films, blocks = _drawn(studies, images, rng, prevalence)
     return DriftReference.of_images(
         studies.measures,
@@ -49,7 +49,7 @@ def draw_reference(studies: Studies, images: int, rng: Rng, prevalence: float = 
 def draw_night(
     reference: DriftReference, studies: Studies, images: int, rng: Rng, prevalence: float = PREVALENCE
 ) -> list[DriftComparison]:
-    """Draw a night of about `images` films, in whole studies, and compare it with the reference."""
+    """Draw whole studies with about `images` films as a night, and compare it with the reference."""
     films, _ = _drawn(studies, images, rng, prevalence)
     strata = [studies.stratum(film).of_fields(reference.fields) for film in films]
     places: dict[Stratum, list[int]] = {}
@@ -63,25 +63,25 @@ def draw_night(
 
 
 def false_alarms(nights: Sequence[Sequence[DriftComparison]]) -> int:
-    """Return the number of nights with an alarm, each compared with the night before it."""
+    """Return the number of nights with an alarm. An alarm also depends on the night before."""
     return sum(bool(alarming(night, before)) for before, night in zip(([], *nights[:-1]), nights, strict=True))
 
 
 def found_by_night(first: Sequence[DriftComparison], second: Sequence[DriftComparison]) -> int | None:
-    """Return after which night, 1 or 2, the change is an alarm; None: after neither."""
+    """Return the night, 1 or 2, after which the change raises an alarm, or None if neither night does."""
     if alarming(first, []):
         return 1
     return 2 if alarming(second, first) else None
 
 
 def changes(populations: Populations, prevalence: float = PREVALENCE) -> dict[str, tuple[Studies, float]]:
-    """Return the changes by name: the studies after it, and the share of studies with nodules."""
+    """Return, by name of the change, the studies after the change and their share with nodules."""
     found = {name: (studies, prevalence) for name, studies in populations.changed.items()}
     return found | {f"prevalence {prevalence:.0%} -> {2 * prevalence:.0%}": (populations.usual, 2 * prevalence)}
 
 
 def _drawn(studies: Studies, images: int, rng: Rng, prevalence: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return films and the number of the drawn study of each; a study may be drawn twice and is then two studies."""
+    """Return the drawn films and the number of each film's study. A study that is drawn twice counts as two studies."""
     count = round(images * len(studies.has_nodule) / len(studies.study))
     with_nodule = rng.binomial(count, prevalence)
     chosen = np.concatenate(

@@ -1,14 +1,14 @@
 """Replace reading, decoding and predicting inside real worker processes by stand-ins.
 
 Python imports a module of this name at its start; benchmarks.stand_ins puts this folder on PYTHONPATH. No file of
-nightread is changed: when a worker process imports one of the modules below, names in it are replaced at once.
+nightread is changed: when a worker process imports one of these modules, some names in it are replaced at once.
 
 - models.runtimes.load: a network that sleeps and always returns the same scores. No runtime is imported.
 - worker.fetching.files: opens no file; the hash is random, so that no image is a copy.
 - worker.decode: parses nothing and prepares frames of one pixel, with the facts of a CT slice.
-- worker.inference.model_set: the bundle has no domain, because it was not made for CT slices of one pixel.
+- worker.inference.model_set: the bundle gets no domain, because its own domain would reject these CT slices.
 
-Hashes and facts are made before the process takes its first batch, because stand-ins must cost nothing.
+Hashes and facts are made before the process takes its first batch, because stand-ins should cost almost no time.
 
 Everything else is the real code: Celery, claim, worker.analyse, look-up of copies, record, notifications.
 """
@@ -26,7 +26,7 @@ from typing import Any
 
 _SECONDS = float(os.environ.get("BENCH_NETWORK_SECONDS", "0"))
 _MADE_BEFORE = 40_000
-"""Number of images of one process that are made in advance; more are made when they are needed."""
+"""Number of images for which one process makes hashes and facts in advance; it makes more when they are needed."""
 _numbers = count()
 
 
@@ -75,7 +75,7 @@ def _replace_network(module: ModuleType) -> None:
 
 
 def _supply(make: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function that returns results of `make`, most of them made in advance, in each forked process anew."""
+    """Return a function that returns results of `make`. Each forked process makes most of its results in advance."""
     supply: Iterator[Any] = iter(())
 
     def fill() -> None:
@@ -127,7 +127,7 @@ def _replace_model_set(module: ModuleType) -> None:
 
 
 def _replace(module: ModuleType, name: str, stand_in: object) -> None:
-    getattr(module, name)  # raises if the name no longer exists: else the real code would be measured
+    getattr(module, name)  # raises if the name no longer exists; otherwise the real code would be measured
     setattr(module, name, stand_in)
 
 

@@ -17,7 +17,7 @@ GROUPS = ("network", "decode", "pipeline", "worker")
 
 
 def main(arguments: list[str]) -> int:
-    """Run all groups and print the table. Exit code 1: a row could not be measured."""
+    """Run all groups and print the table. Returns the exit code: 1 if a row could not be measured."""
     options = _parser().parse_args(arguments)
     machine = find_machine()
     plan = plan_for(has_gpu=machine.has_gpu and not options.rehearsal, tiny=options.tiny)
@@ -44,7 +44,7 @@ def _run(groups: Groups, machine: Machine, options: argparse.Namespace) -> None:
 
 
 def _is_expected(row: dict[str, Any]) -> bool:
-    """Return whether a runtime merely lacks a precision."""
+    """Return whether the error of this row is harmless: the runtime only lacks a low precision."""
     return row["group"] == "network" and row.get("precision") not in (None, "float32")
 
 

@@ -1,4 +1,4 @@
-"""Write DICOM files, and read them as a worker process does, in threads or in decoder processes."""
+"""Write DICOM files, and read them as a worker process does: in turn, in threads, or in decoder processes."""
 
 import os
 import time
@@ -21,7 +21,7 @@ class Files:
     """A folder of uncompressed 16-bit phantoms, and the bundle for whose input they are prepared."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
-        """Write the files. They are in the page cache afterwards."""
+        """Write the files, which are in the page cache afterwards."""
         import cv2
 
         from benchmarks.workloads import Workload, write
@@ -46,7 +46,7 @@ class Files:
         return prepare(frame, self.bundle.spec)[None]
 
     def endless(self) -> Iterator[Any]:
-        """Yield the images again and again, with ids that no other has."""
+        """Yield the images again and again, each time with a new id."""
         number = 0
         while True:
             for image in self.images:
@@ -54,11 +54,11 @@ class Files:
                 yield image._replace(work_id=number)
 
     def in_turn(self) -> Iterator[Array]:
-        """Yield prepared frames that this thread reads when it needs them."""
+        """Yield prepared frames. This thread reads each when it is requested."""
         return map(self.prepared, self.endless())
 
     def by_threads(self, threads: int) -> Iterator[Array]:
-        """Yield prepared frames that threads read ahead."""
+        """Yield prepared frames. Other threads read them ahead."""
         images = self.endless()
         with ThreadPoolExecutor(threads) as executor:
             ahead: deque[Future[Array]] = deque()
@@ -72,7 +72,7 @@ class Files:
                     future.cancel()
 
     def by_processes(self, processes: int) -> Iterator[Array]:
-        """Yield prepared frames that the decoder processes of a worker write into shared memory."""
+        """Yield prepared frames. Decoder processes, as a worker has them, write them into shared memory."""
         from imaging.limits import Limits
         from models.routing import Rule, Rules
         from nightread.settings import load_settings
@@ -93,7 +93,7 @@ class Files:
                 with DecodeAhead(self.images, pool) as ahead:
                     for image in self.images:
                         taken = ahead.take(image, lambda: None)
-                        # A decoder that was killed from outside costs a few frames, not the row.
+                        # If a decoder is killed from outside, only a few frames are read here instead.
                         yield self.prepared(image) if isinstance(taken, Undecoded) else taken[1][0]
         finally:
             pool.close()

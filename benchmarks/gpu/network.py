@@ -1,6 +1,6 @@
-"""Define the benchmark's network: a residual network of 18 layers whose weights follow from a seed.
+"""Define the benchmark's network: a residual network of 18 layers with weights from a random generator.
 
-Every runtime gets the same weights, so their scores can be compared, and nothing is downloaded.
+The seed is fixed, so that every runtime gets the same weights and their scores can be compared. Nothing is downloaded.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _SEED = 16
 _STAGES = 4
 _BLOCKS = 2
 _BRANCH_GAIN = 0.5
-"""Weights of the residual branches are smaller, so that activations stay of order 1 without normalisation."""
+"""Factor for the weights of residual branches. It keeps activations near 1 without normalisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
-    """Weights (rows, columns, channels in, channels out) and the stride, with the same padding in every runtime."""
+    """A convolution: weights (rows, columns, channels in, channels out), stride, and padding for every runtime."""
 
     weights: Array
     stride: int
@@ -34,7 +34,7 @@ class Convolution:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Two convolutions and the short cut around them, which is a convolution where the shape changes."""
+    """Two convolutions, and the short cut around them. If the shape changes, the short cut is a convolution too."""
 
     first: Convolution
     second: Convolution
@@ -43,7 +43,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """All weights: convolution 7x7 with stride 2, 2x2 maximum, eight blocks, mean, dense layer, softmax."""
+    """All weights of the network: 7x7 convolution with stride 2, 2x2 maximum, eight blocks, mean, dense, softmax."""
 
     stem: Convolution
     blocks: tuple[Block, ...]
@@ -103,5 +103,5 @@ def operations(layers: Layers, pixels: int) -> float:
 
 
 def make_inputs(count: int, pixels: int) -> Array:
-    """Return frames (count, pixels, pixels, 1) in [0, 1): random, because zeros would be faster than real data."""
+    """Return random frames (count, pixels, pixels, 1) in [0, 1), because zeros would be faster than real data."""
     return np.random.default_rng(_SEED).random((count, pixels, pixels, 1), np.float32)

@@ -1,4 +1,4 @@
-"""Measure the network alone: on data that are on the device already, and with the copy from the host."""
+"""Measure the network alone: with inputs that are already on the device, and with the copy from the host."""
 
 import statistics
 import time
@@ -21,7 +21,7 @@ _WARM_UP = 2
 
 
 def network_rows(plan: Plan, runtime: str) -> Iterator[Row]:
-    """Yield one row per precision and batch size. A failure of one is a row of its own, and the others follow."""
+    """Yield one row per precision and batch size. A failure becomes a row with its error, and the next row follows."""
     layers = make_layers(plan.width)
     per_frame = operations(layers, plan.pixels)
     reference: Array | None = None
@@ -31,7 +31,7 @@ def network_rows(plan: Plan, runtime: str) -> Iterator[Row]:
         try:
             network = open_runtime(runtime, layers, precision)
             scores = network.scores(make_inputs(_COMPARED, plan.pixels))
-        except Exception as error:  # noqa: BLE001 - one precision less must not cost the others
+        except Exception as error:  # noqa: BLE001 - the other precisions are still measured
             yield {**base, "error": _in_words(error)}
             continue
         reference = scores if reference is None else reference
@@ -41,7 +41,7 @@ def network_rows(plan: Plan, runtime: str) -> Iterator[Row]:
         for size in sizes:
             try:
                 yield {**base, "batch": size, **_measured(plan, network, size, per_frame)}
-            except Exception as error:  # noqa: BLE001 - too large a batch, for example
+            except Exception as error:  # noqa: BLE001 - for example, the batch is too large
                 yield {**base, "batch": size, "error": _in_words(error)}
 
 

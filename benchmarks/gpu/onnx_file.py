@@ -13,7 +13,7 @@ _IR_VERSION = 8
 def model_bytes(layers: Layers, precision: str) -> bytes:
     """Return the model: frames (n, rows, columns, 1) float32 -> scores (n, labels) float32.
 
-    Raises ValueError for bfloat16, which ONNX Runtime has for few operators.
+    Raises ValueError for bfloat16, which ONNX Runtime supports for few operators only.
     """
     from onnx import TensorProto, helper, numpy_helper
 

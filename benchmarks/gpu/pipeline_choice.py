@@ -7,7 +7,7 @@ STAND_IN = "stand-in"
 
 
 def runtime_for_pipeline(rows: Sequence[dict[str, Any]], runtimes: Sequence[str]) -> str:
-    """Return the runtime that is fastest on the GPU in float32; without one a stand-in that sleeps as a GPU would."""
+    """Return the runtime that is fastest on the GPU in float32, or STAND_IN if no runtime uses a GPU."""
     on_gpu = [
         row
         for row in rows

@@ -1,4 +1,4 @@
-"""Measure reading alone, and the way of a frame from its file through the network."""
+"""Measure the reading of files alone, and the whole way from files through the network."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +19,12 @@ from benchmarks.gpu.utilisation import Utilisation
 Row = dict[str, Any]
 
 _STAND_IN_SPEED = 2.0
-"""How much faster than reading in one thread the stand-in of a rehearsal is, so that reading ahead pays."""
+"""In a rehearsal, the stand-in is this many times as fast as reading in one thread, so that reading ahead helps."""
 _DECODE_SECONDS_SHARE = 3
 
 
 class StandIn:
-    """Takes the time of a GPU, but no processor: it sleeps for the same time per frame."""
+    """Replaces a network on a GPU: it sleeps for a fixed time per frame, and so needs no processor time."""
 
     device = "stand-in"
 
@@ -46,7 +46,7 @@ class StandIn:
 
 
 def decode_rows(plan: Plan, folder: Path) -> Iterator[Row]:
-    """Yield the frames per second that threads and processes read and prepare, without any network."""
+    """Yield rows with the frames per second that threads and processes read and prepare, without any network."""
     files = Files(plan, folder)
     seconds = plan.pipeline_seconds / _DECODE_SECONDS_SHARE
     for kind, read in (("threads", files.by_threads), ("processes", files.by_processes)):
@@ -63,7 +63,7 @@ def decode_rows(plan: Plan, folder: Path) -> Iterator[Row]:
 
 
 def pipeline_rows(plan: Plan, folder: Path, runtime: str) -> Iterator[Row]:
-    """Yield the frames per second from files through the network, for each way to read ahead."""
+    """Yield rows with the frames per second from files through the network, one for each way to read ahead."""
     files = Files(plan, folder)
     network = open_network(plan, files, runtime)
     alone, with_copy = network_rates(plan, network)
@@ -85,7 +85,7 @@ def pipeline_rows(plan: Plan, folder: Path, runtime: str) -> Iterator[Row]:
 
 
 def open_network(plan: Plan, files: Files, runtime: str) -> Runtime:
-    """Load the network of the benchmark; in a rehearsal a stand-in, by the speed of reading in one thread."""
+    """Load the benchmark's network, or return a stand-in that is twice as fast as one thread reads files."""
     if runtime != STAND_IN:
         return open_runtime(runtime, make_layers(plan.width), FLOAT32)
     with closing(_as_generator(files.in_turn())) as frames:
@@ -94,7 +94,7 @@ def open_network(plan: Plan, files: Files, runtime: str) -> Runtime:
 
 
 def network_rates(plan: Plan, network: Runtime) -> tuple[float, float]:
-    """Return the frames per second of the network alone, on resident data and with the copy, at the same batch size."""
+    """Return the frames per second of the network alone: with inputs on the device, and with the copy to the device."""
     inputs = make_inputs(plan.pipeline_batch, plan.pixels)
     resident = network.put(inputs)
     rates = []
@@ -109,9 +109,9 @@ def network_rates(plan: Plan, network: Runtime) -> tuple[float, float]:
 
 
 def drive(plan: Plan, frames: Iterator[Array], network: Runtime, *, ahead: bool) -> float:
-    """Fill batches of one fixed shape and score them. Return frames per second, without the first batch.
+    """Fill batches of one fixed shape and score them. Return frames per second; the first batch does not count.
 
-    With `ahead` the network runs in a thread, and one batch is filled meanwhile, as in worker.inference.micro_batcher.
+    With `ahead`, the network runs in a thread while the next batch is filled, as in worker.inference.micro_batcher.
     """
     shape = (plan.pipeline_batch, plan.pixels, plan.pixels, 1)
     buffers = [np.empty(shape, np.float32) for _ in range(2)]
@@ -138,10 +138,10 @@ def drive(plan: Plan, frames: Iterator[Array], network: Runtime, *, ahead: bool)
 
 
 def _steps(most: int) -> list[int]:
-    """Return few numbers from 1 to `most`."""
+    """Return at most four numbers from 1 to `most`."""
     return sorted({1, max(most // 4, 1), max(most // 2, 1), most})
 
 
 def _as_generator(frames: Iterator[Array]) -> Any:
-    """Return an iterator that has `close`, so that threads and processes end with the measurement."""
+    """Return an iterator with a method `close`, which ends the threads and processes after the measurement."""
     return frames if hasattr(frames, "close") else (frame for frame in frames)

@@ -1,4 +1,4 @@
-"""Define the sizes and time budgets of a run: on a GPU, and of a rehearsal on the CPU."""
+"""Define the sizes and time budgets of a run on a GPU, and of a rehearsal on the CPU."""
 
 import json
 import os
@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 SIZES = (64, 256, 1024, 16, 128, 512, 32)
-"""Batch sizes in frames. The most telling ones come first, in case the time ends."""
+"""Batch sizes in frames. The most important sizes come first, in case the time ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Sizes and budgets. Each group of rows gets this as JSON."""
+    """The sizes of a run. Each group of rows gets the plan as JSON."""
 
     rehearsal: bool
-    """No GPU: tiny counts show that the benchmark works; no figure is a GPU figure."""
+    """Whether the run uses no GPU: small counts show that the benchmark works, but no figure is a GPU figure."""
     sizes: tuple[int, ...] = SIZES
     pixels: int = 224
     """Rows and columns of a network input; it has one channel."""
@@ -23,7 +23,7 @@ class Plan:
     seconds: float = 0.7
     """Duration of one measurement of the network."""
     files: int = 2_000
-    """Number of DICOM files; a measurement reads them again from the page cache."""
+    """Number of DICOM files. A measurement reads them again and again from the page cache."""
     file_pixels: int = 512
     pipeline_seconds: float = 8.0
     pipeline_batch: int = 256
@@ -42,7 +42,7 @@ class Plan:
 
 
 def plan_for(*, has_gpu: bool, tiny: bool = False) -> Plan:
-    """Return the plan for a machine; `tiny` is the smallest that uses every row, for tests."""
+    """Return the plan for a machine. With `tiny`, it is the smallest plan that measures every row, for tests."""
     cores = len(os.sched_getaffinity(0))
     if has_gpu:
         return Plan(rehearsal=False, processes=max(cores - 1, 1))
@@ -67,6 +67,6 @@ BUDGETS = {
     "pipeline": 90,
     "worker": 75,
 }
-"""Seconds for each group of rows; `network` runs once per runtime. Together, with three runtimes, 440 s."""
+"""Seconds for each group of rows. `network` runs once per runtime: with three runtimes, all groups need 440 s."""
 TOTAL_SECONDS = 465
-"""The whole command takes less than eight minutes."""
+"""Seconds for all groups, so that the whole command takes less than eight minutes."""

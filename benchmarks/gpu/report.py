@@ -10,7 +10,7 @@ Row = dict[str, Any]
 
 REHEARSAL = "CPU rehearsal: no figure of this table is a GPU figure."
 GOAL = 0.8
-"""Pipeline from files / network alone, at the same batch size."""
+"""Goal for the rate of the pipeline from files, divided by the rate of the network alone at the same batch size."""
 
 
 def lines(machine: Machine, plan: Plan, rows: Sequence[Row]) -> Iterator[str]:
@@ -28,7 +28,7 @@ def lines(machine: Machine, plan: Plan, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def bound(rows: Sequence[Row]) -> str:
-    """Return a sentence: the pipeline's share of the network alone, and which part bounds it."""
+    """Describe which share of the network's own rate the pipeline reaches, and name the slowest part."""
     limits = limits_of(rows)
     alone = next((row["resident_per_second"] for row in rows if row["group"] == "pipeline network"), None)
     best = max((row for row in _with(rows, "pipeline", "per_second")), key=lambda row: row["per_second"], default=None)
@@ -45,7 +45,7 @@ def bound(rows: Sequence[Row]) -> str:
 
 
 def limits_of(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the frames per second that each part of the pipeline could do by itself."""
+    """Return the frames per second that each part of the pipeline reaches by itself."""
     limits: dict[str, float] = {}
     for row in rows:
         if row["group"] == "pipeline network":
@@ -84,7 +84,7 @@ def _network(rows: Sequence[Row]) -> Iterator[str]:
             f"{row['copy_gigabytes_per_second']:>9.2f} {row['teraflops']:>8.3f} {_percent(row):>5}  "
             f"{row['difference']:.1e}"
         )
-    yield "`difference` is the largest difference of scores to those in float32 of the same runtime."
+    yield "`difference` is the largest difference between these scores and the float32 scores of the same runtime."
     yield from _between_runtimes(rows)
 
 

@@ -1,4 +1,4 @@
-"""Run each group of rows in a process of its own, within its time budget and that of the whole command."""
+"""Run each group of rows in a process of its own, within the time budgets of the group and of the whole command."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _LAST_LINES = 3
 
 
 class Groups:
-    """Runs groups one after the other. A group that fails or takes too long ends with a row that says so."""
+    """Runs groups one after the other. If a group fails or takes too long, its last row holds the error."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Groups:
         total_seconds: float = TOTAL_SECONDS,
         command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.gpu.group_process"),
     ) -> None:
-        """`command` measures one group; it gets group, runtime and plan as arguments."""
+        """`command` measures one group. It gets the group, the runtime and the plan as arguments."""
         self._plan = plan
         self._log = log
         self._command = command
@@ -57,7 +57,7 @@ class Groups:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # so that the processes that it starts can be ended with it
+            start_new_session=True,  # its child processes can then be ended together with it
         )
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         assert process.stderr is not None  # noqa: S101

@@ -1,4 +1,4 @@
-"""Run the benchmark's network with TensorFlow, JAX or ONNX Runtime, as installed."""
+"""Run the benchmark's network with TensorFlow, JAX or ONNX Runtime."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,7 +9,8 @@ from benchmarks.gpu.network import Array, Convolution, Layers
 
 FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
 PRECISIONS = (FLOAT32, BFLOAT16, FLOAT16)
-"""Of weights and activations; the last layer and the scores are float32. On recent NVIDIA GPUs float32 is TF32."""
+"""Precisions of weights and activations; the last layer and the scores are always float32. On recent NVIDIA GPUs,
+float32 is computed as TF32."""
 
 
 class Runtime(Protocol):
@@ -19,10 +20,10 @@ class Runtime(Protocol):
     """Text such as `GPU` or `CPU`."""
 
     def put(self, inputs: Array) -> Any:
-        """Copy inputs to the device and return when they are there."""
+        """Copy inputs to the device, and return them after the copy is complete."""
 
     def run(self, resident: Any) -> None:
-        """Score inputs that are on the device, and return when the scores are there."""
+        """Score inputs that are on the device, and return after the scores are computed."""
 
     def scores(self, inputs: Array) -> Array:
         """Copy inputs to the device, score them, and return the scores on the host."""
@@ -135,7 +136,7 @@ _CLASSES: dict[str, Callable[[Layers, str], Runtime]] = {
 
 
 def open_runtime(name: str, layers: Layers, precision: str) -> Runtime:
-    """Load the network. Raises whatever the runtime raises if it does not have the precision."""
+    """Load the network. Raises an error of the runtime if it does not support the precision."""
     return _CLASSES[name](layers, precision)
 
 

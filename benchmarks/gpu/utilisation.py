@@ -1,4 +1,4 @@
-"""Sample the utilisation of the GPU while something runs."""
+"""Sample the utilisation of the GPU during a measurement."""
 
 import shutil
 import subprocess
@@ -12,10 +12,10 @@ _INTERVAL_MILLISECONDS = "100"
 
 
 class Utilisation:
-    """A context manager. `percent` is the mean of the samples; None without NVML and nvidia-smi, or without samples.
+    """Samples the utilisation in a thread while its context is open.
 
-    NVML reports the share of the last sample period in which any kernel ran, so 100 does not mean that all parts of the
-    GPU were busy.
+    NVML reports the share of the last sample period in which any kernel ran. So 100 % does not mean that all parts of
+    the GPU were busy.
     """
 
     def __init__(self, *, has_gpu: bool) -> None:
@@ -27,7 +27,7 @@ class Utilisation:
 
     @property
     def percent(self) -> float | None:
-        """Return the mean of all samples."""
+        """Return the mean of all samples, or None without samples (NVML and nvidia-smi missing, or too little time)."""
         return sum(self._samples) / len(self._samples) if self._samples else None
 
     def __enter__(self) -> Self:
@@ -67,13 +67,13 @@ class Utilisation:
 
 
 def _nvml() -> Callable[[], float] | None:
-    """Return a function that reads the utilisation through NVML; None if it is not installed or does not work."""
+    """Return a function that reads the utilisation through NVML, or None if NVML is not installed or does not work."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         pynvml.nvmlDeviceGetUtilizationRates(handle)
-    except Exception:  # noqa: BLE001 - any failure: nvidia-smi is tried instead
+    except Exception:  # noqa: BLE001 - after any failure, nvidia-smi is used instead
         return None
     return lambda: float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 class _Served:
-    """The network of a runtime, as a Predictor calls it."""
+    """Adapts the network of a runtime to the interface that a Predictor calls."""
 
     runtime = "benchmark"
 
@@ -51,7 +51,7 @@ class _Served:
 
 
 def worker_rows(plan: Plan, folder: Path, runtime: str) -> Iterator[Row]:
-    """Yield images per second of worker.analyse on SQLite, and the time that is neither reading nor network."""
+    """Yield rows with images per second of worker.analyse on SQLite, and the time besides reading and network."""
     files = Files(replace(plan, files=plan.recorded), folder / "scans")
     network = open_network(plan, files, runtime)
     for decoders in (0, plan.processes):
@@ -90,7 +90,7 @@ def _measured(plan: Plan, folder: Path, files: Files, network: Any, decoders: in
 def _open_worker(
     plan: Plan, state: Path, files: Files, network: Any, decoders: int, network_thread: ThreadPoolExecutor
 ) -> WorkerContext:
-    """Return what a worker process holds, over a new database."""
+    """Return the context of a worker process, with a new database."""
     settings = load_settings(state_dir=state, decoders=decoders, model="phantom")
     settings.state_dir.mkdir()
     database = open_database(settings.sql_url)
@@ -115,7 +115,7 @@ def _close_worker(context: WorkerContext) -> None:
 
 
 def _model_set(plan: Plan, database: Database, bundle: Bundle, network: Any) -> ModelSet:
-    """Register the bundle, and return it alone, for all images."""
+    """Register the bundle, and return a model set in which it alone analyses all images."""
     bundle_id = ledger.register_bundle(
         database,
         name=bundle.name,
@@ -132,7 +132,7 @@ def _model_set(plan: Plan, database: Database, bundle: Bundle, network: Any) -> 
 
 
 def _form_batches(plan: Plan, scans: Path, context: WorkerContext) -> list[str]:
-    """Register all files, and return the ids of at least four batches of them."""
+    """Register all files, form at least four batches of them, and return the ids of the batches."""
     settings = context.settings
     Intake(settings, context.database, Folder.from_path(scans, settings), lambda _new: None).register_all()
     formed = ledger.form_batches(

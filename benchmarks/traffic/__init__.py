@@ -1,1 +1,1 @@
-"""Hostile and honest traffic for a C-STORE receiver (benchmarks.hostile_traffic)."""
+"""Generate hostile and honest traffic for a C-STORE receiver (benchmarks.hostile_traffic)."""

@@ -1,4 +1,4 @@
-"""Honest callers of a receiver: they send C-ECHO and C-STORE requests, and measure how long the answers take."""
+"""Send C-ECHO and C-STORE requests as honest callers of a receiver, and measure how long the answers take."""
 
 import ssl
 import threading
@@ -29,7 +29,7 @@ class Answers:
     acknowledged: list[str] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
-        """Return the time within which this share of all requests was answered; a failure never was."""
+        """Return the time within which this share of all requests was answered. A failed request counts as infinite."""
         times = sorted(self.seconds) + [float("inf")] * len(self.failures)
         return times[min(int(share * len(times)), len(times) - 1)] if times else float("inf")
 
@@ -57,7 +57,7 @@ def _repeat(answers: Answers, stop: threading.Event, act: object, port: int, tls
 
 
 def _echo(answers: Answers, stop: threading.Event, port: int, tls: ssl.SSLContext | None, _number: str) -> None:
-    """Open an association, send C-ECHO and release: the time of all three counts."""
+    """Open an association, send C-ECHO and release. The time of all three steps together counts."""
     began = time.monotonic()
     association = _associate(port, tls, str(Verification))
     if not association.is_established:
@@ -71,7 +71,7 @@ def _echo(answers: Answers, stop: threading.Event, port: int, tls: ssl.SSLContex
 
 
 def _store(answers: Answers, stop: threading.Event, port: int, tls: ssl.SSLContext | None, number: str) -> None:
-    """Open an association and send ten images; the time of each counts."""
+    """Open an association and send ten images. The times of the association and of each image count separately."""
     image = dcmread(BytesIO(_image()))
     began = time.monotonic()
     association = _associate(port, tls, str(image.SOPClassUID))

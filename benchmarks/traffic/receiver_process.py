@@ -21,7 +21,7 @@ from db.engine import open_database
 _START_SECONDS, _STOP_SECONDS = 30.0, 20.0
 _SAMPLE_SECONDS = 1.0
 _WARM_SECONDS = 60.0
-"""By then each kind of stranger has come: what threads and libraries keep has been allocated once."""
+"""After this time each kind of stranger has connected, so that threads and libraries have allocated what they keep."""
 _SETTINGS = """
 redis_url = "redis://127.0.0.1:1"
 max_file_bytes = {max_file_bytes}
@@ -55,7 +55,7 @@ class ReceiverProcess:
     certificate: Path | None
     process: psutil.Popen
     memory: list[tuple[float, int]] = field(default_factory=list)
-    """Time since the start in seconds, and bytes."""
+    """Samples: the time since the start in seconds, and the resident memory in bytes."""
 
     @property
     def url(self) -> str:
@@ -63,7 +63,10 @@ class ReceiverProcess:
         return _url(self.state)
 
     def early_and_late_memory(self) -> tuple[float, float]:
-        """Return the resident memory after a tenth of the time, but not before a minute, and at the end (medians)."""
+        """Return the resident memory early and at the end, as medians of a tenth of the time each.
+
+        The early part begins after a tenth of the time, or after a minute if that is later, but at most after half.
+        """
         end = self.memory[-1][0]
         early = max(0.1 * end, min(_WARM_SECONDS, 0.5 * end))
         return self._memory(early, early + 0.1 * end), self._memory(0.9 * end, end)
@@ -75,7 +78,7 @@ class ReceiverProcess:
 
 @contextmanager
 def running(folder: Path, listed: Sequence[str]) -> Iterator[ReceiverProcess]:
-    """Run a receiver that allows the honest callers and these addresses; with TLS on another port if openssl exists."""
+    """Run a receiver that allows the honest callers and these addresses. With openssl, it has TLS on another port."""
     state = folder / "state"
     state.mkdir(mode=0o700)
     with closing(open_database(_url(state), durable=True)) as database:

@@ -1,4 +1,4 @@
-"""Strangers that attack a receiver on loopback, each from an address of its own, at a bounded pace."""
+"""Attack a receiver on loopback as strangers: each kind has an address of its own, and a bounded pace."""
 
 import random
 import struct
@@ -15,20 +15,21 @@ CALLED, CALLING = b"NIGHTREAD".ljust(16), b"CT1".ljust(16)
 _CT = b"1.2.840.10008.5.1.4.1.1.1.1"
 _FRAGMENT = 60_000
 _ENDLESS_SECONDS, _BREATH_SECONDS = 40.0, 0.003
-"""After its A-ABORT the receiver reads on for up to 10 s, as DICOM PS3.8 demands (state 13)."""
+"""Longest time and pause between fragments of an endless image. After its A-ABORT the receiver reads for up to 10 s
+more, as DICOM PS3.8 demands (state 13)."""
 _ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 _HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 """The beginning of a TLS ClientHello, which announces 512 bytes."""
 
 
 class Attack(NamedTuple):
-    """What one kind of stranger does again and again, and from where."""
+    """What one kind of stranger does repeatedly, and from which address."""
 
     address: str
     act: Callable[[Line], None]
     pause: float
     is_listed: bool = False
-    """Whether the receiver allows its address: a scanner with malware."""
+    """Whether the receiver allows its address, as if a scanner had malware."""
     with_tls: bool = False
     is_exact: bool = False
     """Whether each of its connections must be counted as refused, no more and no fewer."""
@@ -99,7 +100,7 @@ def _wrong_title(line: Line, title: bytes = b"SOMEBODY") -> None:
 
 
 def _garbage(line: Line, rng: random.Random) -> None:
-    """Send what no DICOM program sends: HTTP, noise, unknown PDUs, PDUs out of order."""
+    """Send bytes that no DICOM program sends: HTTP, random bytes, unknown PDUs, or PDUs out of order."""
     noise = rng.choice(
         (
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -119,7 +120,7 @@ def _many_connections(line: Line) -> None:
 
 
 def _silent(line: Line) -> None:
-    """Connect and say nothing."""
+    """Connect and send nothing."""
     began = time.monotonic()
     connection = line.open()
     if connection is None:
@@ -132,7 +133,7 @@ def _silent(line: Line) -> None:
 
 
 def _early_abort(line: Line, rng: random.Random) -> None:
-    """End the connection at any moment: in the request, after it, or in the middle of an image."""
+    """End the connection at a random point: in the request, after the request, in an image, or after an A-ABORT."""
     request = _request()
     whole = request + _pdu(_store_command()) + _pdu(b"\x00" + bytes(1000)) + _ABORT
     connection = line.open(whole[: rng.choice((1, len(request) // 2, len(request), len(whole) - 500, len(whole)))])
@@ -180,7 +181,7 @@ def attacks(seed: int = 1) -> Mapping[str, Attack]:
 
 
 def attack(kinds: Mapping[str, Attack], port: int, tls_port: int | None, stop: threading.Event) -> dict[str, Counts]:
-    """Attack until `stop` is set, each kind in its own thread; return what happened."""
+    """Attack until `stop` is set, with one thread for each kind. Return the counts by kind."""
     lines = {
         name: Line(address=kind.address, port=tls_port if kind.with_tls and tls_port else port, stop=stop)
         for name, kind in kinds.items()

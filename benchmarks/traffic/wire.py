@@ -18,22 +18,22 @@ _TIMEOUT = 20.0
 
 @dataclass(kw_only=True)
 class Line:
-    """Connections from one loopback address to one port, with their counts. Each stranger has an address of its own."""
+    """Connections from one loopback address to one port, with their counts. Each kind of stranger has its own line."""
 
     address: str
     port: int
     stop: threading.Event
     opened: int = 0
     ended: int = 0
-    """Number of connections that the receiver ended, after at least one byte from here."""
+    """Number of connections that the receiver ended after it got at least one byte."""
     longest: float = 0.0
     """Longest time from the opening of a silent connection until the receiver ended it."""
     not_ended: int = 0
-    """Number of connections that the receiver should have ended, and did not."""
+    """Number of connections that the receiver should have ended but did not end."""
     _open: list[socket.socket] = field(default_factory=list)
 
     def open(self, first: bytes = b"") -> socket.socket | None:
-        """Connect and send the first bytes; None if the receiver ended the connection meanwhile."""
+        """Connect and send the first bytes. Returns the connection, or None if the receiver has already ended it."""
         connection = socket.create_connection(("127.0.0.1", self.port), _TIMEOUT, source_address=(self.address, 0))
         self.opened += 1
         try:
@@ -45,14 +45,14 @@ class Line:
         return connection
 
     def crowd(self, number: int, first: bytes) -> list[socket.socket]:
-        """Open several connections, without waiting for anything."""
+        """Open several connections, without waiting for responses."""
         found = [self.open(first) for _ in range(number)]
         return [one for one in found if one is not None]
 
     def hold(
         self, connections: Sequence[socket.socket], *, seconds: float, feed: bytes = b"", pace: float = 1.0
     ) -> None:
-        """Send `feed` on each connection at a pace, until the receiver has ended all or the time is over."""
+        """Send `feed` on each connection every `pace` seconds, until the receiver has ended all or the time is over."""
         deadline = time.monotonic() + seconds
         waiting = list(connections)
         while waiting and time.monotonic() < deadline and not self.stop.is_set():
@@ -68,7 +68,7 @@ class Line:
             one.close()
 
     def wait_for_end(self, connection: socket.socket) -> bool:
-        """Read until the receiver ends the connection; return whether it did so within 20 s."""
+        """Read until the receiver ends the connection. Returns False if no data and no end came for 20 s."""
         with connection, suppress(TimeoutError):
             if _is_ended_by_reading(connection):
                 self.ended += 1
@@ -77,7 +77,7 @@ class Line:
 
 
 def reset(connection: socket.socket) -> None:
-    """End a connection at once and rudely (RST)."""
+    """End a connection at once with a TCP reset (RST)."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 

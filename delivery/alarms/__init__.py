@@ -1,4 +1,4 @@
-"""Watch over nightread, and tell people of alarms (docs/alarms.md)."""
+"""Watch nightread, and notify people of alarms (docs/alarms.md)."""
 
 from delivery.alarms.watch import AlarmWatch
 

@@ -27,10 +27,11 @@ log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Nightread-Signature"
 LONGEST_ATTEMPT_SECONDS = 75.0
-"""Shorter than the time after which the notice is sent again as that of a watchdog that died (db.ledger.notices), and
-so short that the watchdog does not count as hanging. Channels whose settings have a time limit end before."""
+"""Limit of one attempt. It is shorter than db.ledger.notices.ATTEMPT: after that time the watchdog counts as dead, and
+the notice is sent again. It is also shorter than the time after which the watchdog counts as hanging. The time limits
+in the settings of channels are even shorter."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""A command gets no other variable of nightread, because they may be secrets."""
+"""PATH of a command, which does not get the environment of nightread, because it may hold secrets."""
 
 
 def send(
@@ -41,9 +42,9 @@ def send(
     now: datetime,
     most_seconds: float = LONGEST_ATTEMPT_SECONDS,
 ) -> str | None:
-    """Send the notice once; return in a few words why it failed, or None if the channel took it.
+    """Send the notice once. Return in a few words why it failed, or None if the channel accepted it.
 
-    Mail servers and Apprise have no time limit as a whole, so an attempt is left behind after `most_seconds`.
+    Sending by mail or Apprise has no limit for its total time, so its thread is abandoned after `most_seconds`.
     """
     ended: list[str | None] = []
     attempt = threading.Thread(
@@ -76,7 +77,7 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 
 
 def content_of(notice: Notice) -> bytes:
-    """Return the JSON text that webhooks and commands get."""
+    """Return the JSON text that is sent to webhooks and commands."""
     return json.dumps({"notice": notice.id, **notice.body}, sort_keys=True).encode()
 
 
@@ -86,7 +87,7 @@ def _mail(settings: Settings, channel: MailChannel, notice: Notice, now: datetim
         refused = send_note(settings, channel.to, note, now=now)
     except (StopWork, UsageFault) as error:
         return str(error)
-    if refused:  # the others have it: a further attempt would send it to them again
+    if refused:  # the other addresses have the mail: a further attempt would send it to them again
         log.warning(
             "the mail server refused %s of the channel %s", counted(len(refused), "address", "addresses"), channel.name
         )

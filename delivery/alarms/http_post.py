@@ -1,6 +1,6 @@
 """Send one HTTP request with the standard library: the watchdog needs no further package.
 
-It follows no redirect and uses no proxy settings, so that what it sends reaches the host of the URL only.
+Redirects are not followed and proxies are not used, so that the request reaches only the host of the URL.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ _OK = range(200, 300)
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float) -> str | None:
-    """Send a POST request; return why it failed, or None if the server answered with a status of 200 to 299.
+    """Send a POST request. Return why it failed, or None if the server answered with a status of 200 to 299.
 
-    The reason names no part of the URL, which may hold a secret. However slow the server is, the request ends.
+    The reason names no part of the URL, which may hold a secret. The request ends even if the server is very slow.
     """
     timers: list[threading.Timer] = []
     connection: http.client.HTTPConnection | None = None
@@ -59,7 +59,7 @@ def _started_timer(seconds: float, connection: http.client.HTTPConnection) -> th
 
 
 def _abort(connection: http.client.HTTPConnection) -> None:
-    """End a request that a slow server would keep open: each byte would start the time limit of the socket anew."""
+    """End a request that a slow server keeps open: the timeout of the socket starts again with each byte."""
     if connection.sock is not None:
         with contextlib.suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)

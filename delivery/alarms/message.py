@@ -1,4 +1,4 @@
-"""Compose what channels are told of an alarm: JSON for programs, and a few lines for people."""
+"""Compose the messages about alarms: JSON for programs, and a few lines for people."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ Body = Mapping[str, Any]
 def notices_for(
     channels: Sequence[Channel], nights: Nights
 ) -> Callable[[AlarmEvent, Alarm], Iterator[tuple[str, Body]]]:
-    """Return the function that says which of these channels is told what of an event."""
+    """Return a function that yields the channels to notify of an event, each with the body of its message."""
 
     def notices_of(event: AlarmEvent, alarm: Alarm) -> Iterator[tuple[str, Body]]:
         body = alarm_body(event, alarm, nights)
@@ -30,7 +30,7 @@ def notices_for(
 
 
 def alarm_body(event: AlarmEvent, alarm: Alarm, nights: Nights) -> Body:
-    """Return the JSON of an event. Rule, subject and text name parts, sources and models, and never a patient."""
+    """Return the JSON of an event. Rule, subject and text name parts, sources and models, but never a patient."""
     timing = TIMINGS[AlarmRule(alarm.rule)]
     return {
         "version": _BODY_VERSION,
@@ -50,14 +50,14 @@ def alarm_body(event: AlarmEvent, alarm: Alarm, nights: Nights) -> Body:
 
 
 def title_of(body: Body) -> str:
-    """Return one line for people."""
+    """Return the title of a message for people, in one line."""
     if body["event"] == "result":
         return f"nightread RESULT: rule {body['rule']}"
     return f"nightread {_VERBS.get(body['event'], body['event'])}: {body['text']}"
 
 
 def text_of(body: Body) -> str:
-    """Return some lines for people."""
+    """Return the text of a message for people, in a few lines."""
     if body["event"] == "result":
         mark = "\nNOT FOR DIAGNOSIS" if body["not_for_diagnosis"] else ""
         return f"A result matched the rule {body['rule']}: see `nightread trace {body['image']}`.{mark}\n"

@@ -1,7 +1,7 @@
-"""Send heartbeats to an outside monitor: it also raises an alarm when all of nightread is down.
+"""Send heartbeats to an outside monitor, which raises an alarm even when all of nightread is down.
 
-The monitor takes plain HTTP as healthchecks.io does (https://healthchecks.io/docs/http_api/): a POST to the URL itself
-is a success, `/start` a start and `/fail` a failure.
+The monitor has the HTTP API of healthchecks.io (https://healthchecks.io/docs/http_api/). A POST to the URL itself
+reports a success, a POST to `/start` below it reports a start, and a POST to `/fail` a failure.
 """
 
 import logging
@@ -15,7 +15,7 @@ from nightread.settings import Settings
 log = logging.getLogger(__name__)
 
 MONITOR_SECONDS = 60.0
-"""Interval of the heartbeats; a change between success and failure is sent at once."""
+"""Interval of the heartbeats. A change between success and failure is sent at once."""
 _TIMEOUT_SECONDS = 10.0
 _ENDINGS = {"start": "/start", "success": "", "fail": "/fail"}
 Signal = Literal["start", "success", "fail"]
@@ -31,7 +31,7 @@ class Monitor:
         self._problem: str | None = None
 
     def send(self, kind: Signal, *, now: datetime, text: str = "") -> None:
-        """Send a heartbeat if it is due; a monitor that does not answer is logged once, without its URL."""
+        """Send a heartbeat if it is due. If the monitor does not accept it, log this once, without the URL."""
         if self._url is None or not self._is_due(kind, now):
             return
         self._latest, self._sent_at = kind, now

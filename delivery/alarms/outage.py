@@ -1,4 +1,4 @@
-"""Tell people that the database is unavailable: this alarm cannot be stored until it is back."""
+"""Notify people that the database is unavailable. This alarm cannot be stored until the database is back."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ RAISE_AFTER = timedelta(minutes=1)
 
 
 class DatabaseOutage:
-    """One outage of the database: who was told of it, and since when it lasts."""
+    """One outage of the database: its start, and the channels that were notified."""
 
     def __init__(self, settings: Settings, nights: Nights, send: Callable[..., str | None]) -> None:
         self._settings = settings
@@ -28,14 +28,14 @@ class DatabaseOutage:
         self._opened_at: datetime | None = None
         self._text = ""
         self._told: dict[str, datetime] = {}
-        """When each channel was told last."""
+        """Time of the latest notice, by name of the channel."""
         self._logged_at: datetime | None = None
 
     def failed(self, what: str, now: datetime) -> None:
-        """Note that the checks could not read the database; after a minute each channel is told, and then repeatedly.
+        """Note that the checks could not read the database. After a minute, notify each channel, and repeat this.
 
-        A channel that does not accept it is tried again in the next round. Nobody can acknowledge this alarm, because
-        the database would have to store that.
+        If a channel does not accept the notice, the next round tries again. This alarm cannot be acknowledged, because
+        acknowledgements are stored in the database.
         """
         if self._since is None or self._since > now:
             self._since = now
@@ -51,7 +51,7 @@ class DatabaseOutage:
         self._tell_channels(now)
 
     def ended(self, database: Database, now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
-        """Store the alarm of an outage that has ended, and tell the channels that know of it."""
+        """Store the alarm of an outage that has ended, and notify the channels that had a notice of the outage."""
         if self._opened_at is None:
             self._since = None
             return []
@@ -91,7 +91,7 @@ class DatabaseOutage:
                 self._told[name] = now
 
     def _is_due(self, told_at: datetime | None, now: datetime) -> bool:
-        """Return whether it is told again; a time after `now` is one from before the clock was set back."""
+        """Return whether to repeat the notice. `told_at` lies after `now` if the clock was set back meanwhile."""
         repeat = self._settings.alarm_repeat_seconds
         return bool(repeat and told_at and abs(now - told_at) >= timedelta(seconds=repeat))
 

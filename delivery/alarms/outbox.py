@@ -1,4 +1,4 @@
-"""Send the notices that wait, each with several attempts, so that a channel may be unavailable for hours."""
+"""Send the waiting notices. Each has several attempts, since a channel may be unavailable for hours."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from nightread.settings import Settings
 log = logging.getLogger(__name__)
 
 _SECONDS_PER_ROUND = 20.0
-"""After this time the rest waits for the next round: slow channels must not delay the checks."""
+"""After this time the other notices wait for the next round, since slow channels must not delay the checks."""
 
 
 class NoticeOutbox:
@@ -26,7 +26,7 @@ class NoticeOutbox:
         self._channels: dict[str, Channel] = {channel.name: channel for channel in settings.alarm_channels}
 
     def send_due(self, now: datetime) -> None:
-        """Send the notices whose time has come, oldest first; a channel that fails is not tried again in this round."""
+        """Send the notices that are due, oldest first. A channel that fails is not tried again in this round."""
         began = time.monotonic()
         failed: set[str] = set()
         for notice in waiting_notices(self._database, now=now):
@@ -43,5 +43,5 @@ class NoticeOutbox:
     def _attempt(self, notice: Notice, now: datetime) -> str | None:
         channel = self._channels.get(notice.channel)
         if channel is None:
-            return "the settings have no such channel any more"
+            return "the channel is no longer in the settings"
         return self._send(self._settings, channel, notice, now=now)

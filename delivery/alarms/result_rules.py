@@ -1,4 +1,4 @@
-"""Apply the rules on results to the results that are new since the last round."""
+"""Apply the rules on results to the results that are new since the previous round."""
 
 import logging
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 def apply_result_rules(settings: Settings, database: Database, now: datetime) -> int:
-    """Apply all rules of the settings to the results since the last call; return how many actions were made.
+    """Apply all rules of the settings to the results since the previous call. Return the number of actions.
 
-    Priorities of studies are given to images that have come to wait since then, too.
+    If a rule gave a study a priority, its images that wait now get this priority, too.
     """
     if not settings.result_rules:
         return 0
@@ -33,7 +33,7 @@ def apply_result_rules(settings: Settings, database: Database, now: datetime) ->
 
 
 def result_body(settings: Settings, match: RuleMatch, now: datetime) -> Mapping[str, Any]:
-    """Return what a channel is told: the number of the image, with which people who have permission find the rest."""
+    """Return the body of a notice. It names the image only by its id, by which people with permission find the rest."""
     return {
         "version": 1,
         "event": "result",

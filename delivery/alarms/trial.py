@@ -9,7 +9,7 @@ from nightread.settings import Settings
 
 
 def try_channels(settings: Settings, now: datetime) -> Iterator[tuple[str, str | None]]:
-    """Send a test message to each channel; yield its name, and why it failed."""
+    """Send a test message to each channel. Yield the name of the channel, and why it failed, or None for success."""
     for channel in settings.alarm_channels:
         body = {
             "version": 1,

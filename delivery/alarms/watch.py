@@ -1,4 +1,4 @@
-"""Check everything again and again, open and close alarms, tell the channels, and report to the outside monitor."""
+"""Run all checks at intervals: open and close alarms, notify the channels, and report to the outside monitor."""
 
 import logging
 import time
@@ -65,9 +65,9 @@ class AlarmWatch:
             stop.wait(max(0.1, self._settings.watchdog_seconds - (time.monotonic() - began)))
 
     def check(self) -> None:
-        """Check everything once; an unavailable database is an alarm itself, which is sent without using the database.
+        """Run all checks once. If the database is unavailable, send this alarm without using the database.
 
-        The outside monitor is told before the channels, which may be slow, and only after all checks have run.
+        After the checks, report to the outside monitor first, and then notify the channels, which may be slow.
         """
         now = self._clock()
         try:
@@ -84,7 +84,7 @@ class AlarmWatch:
         self._send_due(now)
 
     def _send_due(self, now: datetime) -> None:
-        """Send the notices that are due; a database that fails meanwhile is an alarm if the next checks fail too."""
+        """Send the notices that are due. If the database fails meanwhile, the next checks raise the alarm for it."""
         try:
             self._outbox.send_due(now)
         except (SQLAlchemyError, StopWork) as error:
@@ -117,7 +117,7 @@ def _described(error: SQLAlchemyError | StopWork) -> str:
 
 
 def _log(events: Iterable[tuple[AlarmEvent, Alarm]]) -> None:
-    """Write each event to the log, which is the channel that every site has."""
+    """Write each event to the log, since every site has a log."""
     for event, alarm in events:
         level = logging.INFO if event is AlarmEvent.CLOSED else logging.WARNING
         if event is AlarmEvent.OPENED and AlarmRule(alarm.rule) is AlarmRule.COUNTS:

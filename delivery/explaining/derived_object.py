@@ -31,7 +31,7 @@ def set_equipment(picture: Dataset, bundle: ReportedBundle, moment: datetime) ->
 
 
 def set_laterality(picture: Dataset, header: Dataset) -> None:
-    """Copy the laterality of the source; empty if the source does not say it (PS3.3, C.7.3.1 and C.7.6.1)."""
+    """Copy the laterality of the source, or set an empty value if it has none (PS3.3, C.7.3.1 and C.7.6.1)."""
     laterality = header.get("ImageLaterality") or header.get("Laterality") or ""
     picture.Laterality = str(laterality) if laterality in ("L", "R") else None
 

@@ -23,7 +23,7 @@ _COLOUR_DIMENSIONS = 3
 
 
 def draw(frame: Frame, evidence: Evidence | None, *, stamp: str, lines: tuple[str, str]) -> Picture:
-    """Return the frame as its header's window shows it, outlines on it, `stamp` above and `lines` below."""
+    """Return the frame with the window of its header, the outlines on it, `stamp` above it and `lines` below it."""
     picture = _shown(frame)
     longer = max(picture.shape[:2])
     scale = min(max(_LEAST / longer, 1.0), _MOST / longer)
@@ -56,5 +56,5 @@ def _bar(width: int, text: str, colour: tuple[int, int, int]) -> Picture:
 
 
 def _ascii(text: str) -> str:
-    """Return the text in the letters that OpenCV draws: accents are dropped, other letters become `?`."""
+    """Return the text in ASCII, which OpenCV can draw. Other characters are dropped; an empty result becomes `?`."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii") or "?"

@@ -28,9 +28,9 @@ from nightread.uids import stable_uid
 log = logging.getLogger(__name__)
 
 MOST_FINDINGS = 50
-"""Findings of one report that are explained, those with the highest scores first."""
+"""Most findings that are explained for one report, beginning with the highest scores."""
 MOST_SECONDS = 120.0
-"""Time after which the other findings of a report are not explained."""
+"""Time after which the remaining findings of a report are not explained."""
 _START_SECONDS = 60
 """Additional time for the first request: Keras takes 10 s to import on a slow disk."""
 _UNUSED_SECONDS = 60
@@ -39,17 +39,17 @@ _NO_OPENCV = "No key image: run `pip install 'nightread[worker]'` on the host th
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyExplanation:
-    """The evidence for the findings of a study, with the objects made of their pixels."""
+    """The evidence for the findings of a study, and the pictures that were made of their images."""
 
     evidence: StudyEvidence = NO_EVIDENCE
     objects: tuple[bytes, ...] = ()
     """DICOM files: heat maps and key images."""
     left_out: tuple[str, ...] = ()
-    """Sentences that say which objects were not made, each once."""
+    """Sentences that say which objects were not made, without repetitions."""
 
 
 class Explainer:
-    """Starts the explaining process on first use. It ends with this object, or after a minute without a request."""
+    """Starts the explaining process on first use. `close` ends it, or `close_if_unused` after an unused minute."""
 
     def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start no process yet. `clock` returns seconds."""
@@ -62,7 +62,7 @@ class Explainer:
     def explain(
         self, study: StudyResults, revision: Revision, objects: Iterable[str], *, burned_in: bool
     ) -> StudyExplanation:
-        """Explain the findings of a study. `objects` are `heat_map` and `key_image`, as far as they are wanted."""
+        """Explain the findings of a study. `objects` names the wanted objects: `heat_map`, `key_image`, or neither."""
         findings = sorted((one for one in study.results if one.is_finding), key=lambda one: -one.score)
         explained = list(self._explain_all(study, findings, revision, frozenset(objects), burned_in=burned_in))
         without = Counter(answer.no_regions for _, answer in explained if answer.no_regions is not None)
@@ -77,7 +77,7 @@ class Explainer:
         )
 
     def close_if_unused(self) -> None:
-        """End the process if it was not used for a minute, since it takes 0.9 GB."""
+        """End the process if it was not used for a minute, since it takes 0.9 GB of memory."""
         if self._process is not None and self._clock() - self._used_at > _UNUSED_SECONDS:
             self.close()
 
@@ -125,7 +125,7 @@ class Explainer:
                 yield result, answer if reason is None else _with_reason(answer, reason)
 
     def _why_not(self, result: ReportableResult) -> NoRegions | None:
-        """Return why this host can compute no region for a result; None if it can."""
+        """Return why this host cannot compute regions for a result, or None if it can."""
         if not any(map(is_installed, RUNTIMES)):
             return NoRegions.NOT_INSTALLED
         spec = self._spec_of(result)
@@ -134,7 +134,7 @@ class Explainer:
         return NoRegions.NEEDS_NEIGHBOURS if spec.needs_neighbours else None
 
     def _spec_of(self, result: ReportableResult) -> InputSpec | None:
-        """Return the input of the bundle of a result; None if this host does not have the bundle."""
+        """Return the input spec of the bundle of a result, or None if this host does not have the bundle."""
         wanted = result.bundle
         for entry in entries(self._settings.bundle_folders):
             if (entry.name, entry.version) == (wanted.name, wanted.version):
@@ -167,16 +167,16 @@ class Explainer:
     def _open_connection(self) -> "Connection[Any, Any]":
         if self._process is None:
             self._process = PipedProcess("delivery.explaining.process")
-            # The class of settings from a file is local to its function, so it cannot be sent.
+            # Settings that were read from a file are of a local class, which cannot be pickled.
             self._process.connection.send(Settings.model_construct(**dict(self._settings)))
         return self._process.connection
 
 
 def _with_reason(answer: Explained, reason: NoRegions) -> Explained:
-    """Add why there is no region to an answer that only has a key image."""
+    """Add the reason why there is no region to an answer that only has a key image."""
     return Explained(no_regions=answer.no_regions or reason, objects=answer.objects, left_out=answer.left_out)
 
 
 def _uid(name: str, result: ReportableResult, revision: Revision) -> str:
-    """Return the UID of an object: the same at each attempt."""
+    """Return the UID of an object, which is the same at each attempt."""
     return stable_uid(name, revision.sop_instance_uid, result.sop_instance_uid, result.bundle.digest)

@@ -26,15 +26,15 @@ NO_POSITION = "No heat map: the image has no position in a frame of reference, w
 
 
 def has_position(header: Dataset) -> bool:
-    """Return whether a parametric map can say where it lies: for slices, but not for projections such as DX."""
+    """Return whether the header has the position of a single slice; projections such as DX have no position."""
     return all(header.get(keyword) for keyword in _POSITION) and "NumberOfFrames" not in header
 
 
 def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset, *, method: str = METHOD) -> bytes:
     """Return the file of a parametric map of `heat`, (rows, columns) float32 in 0..1; 0.5 is the threshold.
 
-    The evidence is class activation by gradients (130403, DCM), or saliency (130404, DCM) if its `method` is occlusion,
-    without a unit.
+    The values have no unit. Their quantity is class activation by gradients (130403, DCM), or saliency (130404, DCM)
+    if `method` is not Grad-CAM but occlusion.
     """
     by_gradients = method == METHOD
     bundle = request.result.bundle
@@ -76,14 +76,14 @@ def heat_map(request: ExplainRequest, heat: NDArray[np.float32], header: Dataset
 
 
 def _close_database(picture: ParametricMap) -> None:
-    """Close highdicom's own table of the frames: it is a database in memory, which highdicom never closes."""
+    """Close highdicom's table of the frames, a database in memory that highdicom never closes."""
     database = vars(picture).get("_db_con")
     if database is not None:
         database.close()
 
 
 def _anatomy(header: Dataset) -> Dataset:
-    """Return the anatomy of the frame (PS3.3, C.7.6.16.2.8): that of the source, or any body structure."""
+    """Return the anatomy of the frame (PS3.3, C.7.6.16.2.8), copied from the source, or else "Body structure"."""
     anatomy = Dataset()
     laterality = str(header.get("ImageLaterality") or header.get("Laterality") or "")
     anatomy.FrameLaterality = laterality if laterality in ("L", "R", "B") else "U"

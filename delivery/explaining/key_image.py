@@ -22,7 +22,7 @@ _NOT_OUTLINED = "no region was computed"
 def key_image(
     request: ExplainRequest, frame: Frame, number: int | None, evidence: Evidence | None, header: Dataset
 ) -> bytes:
-    """Return the file of a key image of one frame. `number` is that of the frame, from 1; None for the only one."""
+    """Return the file of a key image of one frame. `number` counts frames from 1; None if there is only one frame."""
     result, bundle = request.result, request.result.bundle
     where = "" if number is None else f"  frame {number}"
     found = f"{result.label} {100 * result.score:.1f} %{where}  model {bundle.name}@{bundle.version}"
@@ -63,7 +63,7 @@ def _set_pixels(picture: Dataset, pixels: np.ndarray) -> None:
 
 
 def _copy_compression(picture: Dataset, header: Dataset) -> None:
-    """Say so if the source was compressed with a loss (PS3.3, C.7.6.1.1.5)."""
+    """Copy the elements that say whether the source was compressed with a loss (PS3.3, C.7.6.1.1.5)."""
     for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
         if keyword in header:
             picture[keyword] = header[keyword]

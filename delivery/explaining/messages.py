@@ -1,4 +1,4 @@
-"""Define what the delivery asks of the explaining process, and what it gets."""
+"""Define the request to the explaining process, and its answer."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from db.queries import OriginalFile, ReportableResult
 from delivery.evidence import Evidence, NoRegions
 
 HEAT_MAP, KEY_IMAGE = "heat_map", "key_image"
-"""The objects of a destination that are made of pixels (nightread.sources.DeliveredObject)."""
+"""The objects that are pictures (nightread.sources.DeliveredObject)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,11 +15,11 @@ class ExplainRequest:
     """One finding to explain."""
 
     result: ReportableResult
-    """Its label is a finding."""
+    """The result to explain. Its label is a finding."""
     study_instance_uid: str
     original: OriginalFile
     can_explain: bool
-    """Whether this host has the bundle and Keras; without them only a key image can be made."""
+    """Whether this host can compute regions and a heat map. If not, only a key image can be made."""
     uids: dict[str, str]
     """The SOP Instance UID of each object to make, by its name."""
     number: int
@@ -33,7 +33,7 @@ class ExplainRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explained:
-    """What was found out about one finding."""
+    """The explanation of one finding."""
 
     evidence: Evidence | None = None
     no_regions: NoRegions | None = None
@@ -41,4 +41,4 @@ class Explained:
     objects: tuple[bytes, ...] = ()
     """DICOM files."""
     left_out: tuple[str, ...] = ()
-    """Sentences that say which object was not made, and why."""
+    """Sentences that say which objects were not made, and why."""

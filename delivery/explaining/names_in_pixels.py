@@ -1,4 +1,4 @@
-"""Ask the rule of imaging whether the pixels of an original may show names."""
+"""Decide by the rules of `imaging` whether the pixels of an original may show names."""
 
 from pydicom.dataset import Dataset
 
@@ -6,7 +6,7 @@ from imaging.withheld_kinds import why_withheld_by_header
 
 
 def may_show_names(header: Dataset) -> bool:
-    """Return whether pictures of an image with this header are withheld."""
+    """Return whether an image with this header may show names, so that its pictures are withheld."""
 
     def text(keyword: str) -> str:
         value = header.get(keyword)

@@ -1,7 +1,7 @@
 """Explain findings: `python -m delivery.explaining.process`, started by delivery.explaining.explainer.
 
-This process loads Keras and decodes images, so that an image that kills it, or a leak, costs no report. Standard input
-is the connection to the delivery. The process ends when the delivery closes it, or dies.
+This process loads networks and decodes images. If an image kills it, or memory leaks, the delivery goes on without it.
+Standard input is the connection to the delivery. The process ends when the delivery closes the connection or dies.
 """
 
 import logging

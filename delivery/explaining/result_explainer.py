@@ -27,8 +27,8 @@ from nightread.errors import ImageError, StopWork, UsageFault
 from nightread.settings import Settings
 
 _BURNED_IN = (
-    "No key image: names may be burned into the pixels. Set `burned_in = true` at the destination to send it all the "
-    "same."
+    "No key image: names may be burned into the pixels. Set `burned_in = true` at the destination to send it "
+    "nevertheless."
 )
 
 
@@ -47,7 +47,7 @@ class ResultExplainer:
         )
 
     def explain(self, request: ExplainRequest) -> Explained:
-        """Return regions and objects. Every failure becomes a reason, except a MemoryError."""
+        """Return regions and objects. If the original is missing, changed or unreadable, return the reason."""
         try:
             data = self._originals.read(request.original)
             image = read(data, limits=self._limits)
@@ -98,7 +98,7 @@ class ResultExplainer:
         digest = request.result.bundle.digest
         if self._network is not None and self._network.bundle.digest == digest:
             return self._network
-        self._network = None  # the memory of one network at a time
+        self._network = None  # only one network at a time is in memory
         for entry in entries(self._settings.bundle_folders):
             if (entry.name, entry.version) == (request.result.bundle.name, request.result.bundle.version):
                 with suppress(StopWork):

@@ -42,12 +42,12 @@ class AllowList:
         return not self._allowed or bool(self._titles(address))
 
     def trust_group(self, ae_title: str, address: str) -> str | None:
-        """Return the group of the first entry that allows this caller and names a group, else None."""
+        """Return the trust group of the first entry that allows this caller and names a group, else None."""
         groups = (trust for title, trust in self._entries(address) if title in (None, ae_title) and trust)
         return next(groups, None)
 
     def group_now(self, ae_title: str, address: str, before: str | None) -> str | None:
-        """Return the group of this caller; that of `before` if it is no longer listed, for the images that it sent."""
+        """Return the present trust group of a caller that sent images, or `before` if it is no longer allowed."""
         is_allowed = self.rejection_reason(ae_title, address) is None
         return self.trust_group(ae_title, address) if is_allowed else before
 

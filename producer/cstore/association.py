@@ -54,7 +54,7 @@ class AssociationLog:
             self.failed += 1
 
     def end(self, at: datetime, *, how: str | None) -> None:
-        """Store the time of the end; `how` is "aborted", "lost" or "incomplete", or None for an orderly release."""
+        """Note the time of the end. `how` is a word of `association_end`, or None for an orderly release."""
         self.ended_at = at
         if how:
             self.statuses[how] += 1

@@ -1,17 +1,17 @@
-"""Say how an association ended, in one word for receipts and logs."""
+"""Describe how an association ended, in one word for receipts and logs."""
 
 from pynetdicom.association import Association
 
 from producer.cstore.dimse import SpoolingDimse
 
 REJECTED = "rejected"
-"""nightread rejected the association: its AE titles, its address, or the limit of associations."""
+"""nightread rejected the association for its AE titles, its address or its size, or because a limit was reached."""
 UNSUPPORTED = "unsupported"
 """None of the services that the caller proposed is supported."""
 ABORTED = "aborted"
 """One side aborted the association, or its request was invalid."""
 TOO_SLOW = "too_slow"
-"""nightread ended the connection: handshake, association request, a PDU or an image took too long."""
+"""nightread ended the connection, because a handshake, an association request, a PDU or an image took too long."""
 LOST = "lost"
 """The connection ended without a release."""
 INCOMPLETE = "incomplete"
@@ -19,11 +19,11 @@ INCOMPLETE = "incomplete"
 
 
 def end_of(association: Association, dimse: SpoolingDimse, *, incomplete: int) -> str | None:
-    """Return the word for an irregular end; None for an orderly release, and for a probe of the network or of DICOM.
+    """Return the word for an irregular end, or None for an orderly release and for a probe by a monitoring program.
 
     A probe sends no byte, or only C-ECHO requests, and then often aborts the association or closes the connection.
 
-    `incomplete` is the number of images that had not arrived whole.
+    `incomplete` is the number of images that had not arrived completely.
     """
     if dimse.rejection or dimse.connection.is_evicted or association.is_rejected:
         return REJECTED

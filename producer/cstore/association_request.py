@@ -7,7 +7,7 @@ from dataclasses import dataclass
 ASSOCIATE_RQ = 0x01
 """Type of the PDU that requests an association (DICOM PS3.8, section 9.3.2)."""
 _CALLED, _CALLING = slice(4, 20), slice(20, 36)
-"""Places of the AE titles behind the first six bytes of an A-ASSOCIATE-RQ PDU (DICOM PS3.8, table 9-11)."""
+"""Positions of the AE titles after the first six bytes of an A-ASSOCIATE-RQ PDU (DICOM PS3.8, table 9-11)."""
 _ITEMS = 68
 """Position of the first variable item."""
 _TITLE_BYTES = 16
@@ -18,8 +18,8 @@ _CONTEXT, _USER = 0x20, 0x50
 _MOST_CONTEXTS = 128
 """The ids of presentation contexts are the odd numbers from 1 to 255 (DICOM PS3.8, table 9-13)."""
 _MOST_BYTES, _MOST_ITEMS = 512 * 1024, 8192
-"""Larger requests are refused before they are decoded, which takes about 10 us for each item: 128 contexts with 64
-transfer syntaxes each stay within both limits."""
+"""Larger requests are refused before they are decoded, because decoding takes about 10 us for each item. A request of
+128 contexts with 64 transfer syntaxes each is within both limits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +29,14 @@ class AssociationRequest:
     called_ae: str
     calling_ae: str
     is_too_large: bool = False
-    """Whether it has more presentation contexts or items than a caller needs."""
+    """Whether the request has more bytes, presentation contexts or items than a caller needs."""
 
 
 def read_request(body: bytearray) -> AssociationRequest:
     """Return the titles, and replace them in the request by titles that pynetdicom accepts.
 
-    The standard pads AE titles with spaces. Some senders end them with NUL, as programs in C do, some send no title,
-    and some send other characters than ASCII.
+    The standard pads AE titles with spaces. Some senders end a title with NUL, as programs in C do. Others send no
+    title, or characters that are not ASCII.
     """
     request = AssociationRequest(
         called_ae=_title(bytes(body[_CALLED])),
@@ -49,7 +49,7 @@ def read_request(body: bytearray) -> AssociationRequest:
 
 
 def refusable_request(body: bytearray) -> bytearray:
-    """Return a request with the same titles and one presentation context, which costs nothing to decode and reject."""
+    """Return a request with the same titles and only one presentation context, so that rejecting it is cheap."""
     context = struct.pack(">BBBB", 1, 0, 0, 0) + _item(0x30, b"1.2.840.10008.1.1") + _item(0x40, b"1.2.840.10008.1.2")
     user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3")
     items = _item(0x10, b"1.2.840.10008.3.1.1.1") + _item(_CONTEXT, context) + _item(_USER, user)
@@ -72,7 +72,7 @@ def _is_too_large(body: bytearray) -> bool:
 
 
 def _items(body: bytearray, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield type, start and end of each item; lengths beyond the end are left to the decoder."""
+    """Yield type, start and end of each item. An item whose length reaches beyond `end` is cut there."""
     while position + 4 <= end:
         kind, _, length = struct.unpack_from(">BBH", body, position)
         position += 4

@@ -13,12 +13,14 @@ _CONNECTIONS_PER_ASSOCIATION = 2
 """TCP connections per allowed association. Associations beyond their limit are rejected with a reason; connections
 beyond this limit are closed without a response."""
 _UNLISTED = 4
-"""Connections at a time from addresses that are not in `callers`: enough to tell each such sender why it is refused."""
+"""Open connections from all addresses that are not in `callers` together: enough to tell their senders why they are
+refused."""
 _REQUEST_SECONDS, _UNLISTED_SECONDS = 10.0, 2.0
 """Time in which a client must complete TLS handshake and association request (ARTIM timer, DICOM PS3.8, section 9.1.5);
 the second number is for addresses that are not in `callers`."""
 _GRACE_SECONDS = 0.1
-"""A connection without association request is not closed in favour of a new one before this time."""
+"""A connection without an association is at least this old before it is closed in favour of a new connection. Only a
+connection of an unlisted address is closed earlier, in favour of a listed address."""
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -30,10 +32,10 @@ class Connection:
     is_listed: bool
     """Whether an association from this address may be accepted at all."""
     began_at: float
-    """Times are those of time.monotonic."""
+    """Time at which the connection was accepted, by time.monotonic."""
     has_association: bool = field(default=False, init=False)
     is_evicted: bool = field(default=False, init=False)
-    """Whether it was closed in favour of a new one."""
+    """Whether the connection was closed in favour of a new connection."""
 
     def request_deadline(self, idle_seconds: float) -> float:
         """Return the time at which handshake and association request must be complete."""
@@ -41,11 +43,12 @@ class Connection:
 
 
 class ConnectionLimits:
-    """The open connections, limited in all, per address, and for addresses that may not send.
+    """Limits the open connections: in total, per address, and together for all addresses that may not send.
 
-    If a limit is reached, a connection that has no association yet gives way to a new one: the oldest of the address
-    that holds most of them. So clients that are slow with their association request never keep others out, and a crowd
-    from one address displaces no connection of an address that holds fewer.
+    If a limit is reached, an old connection without an association is closed in favour of a new connection. It is the
+    oldest connection of the address that has most connections without an association. So clients that are slow with
+    their association request never keep others out. An address with many connections never displaces a connection of
+    an address with fewer, unless only the first address may send.
     """
 
     def __init__(self, *, associations: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,7 +59,7 @@ class ConnectionLimits:
         self._open: dict[Any, Connection] = {}
 
     def admit(self, request: Any, address: str, *, is_listed: bool) -> bool:
-        """Add an accepted connection; return False if it must be closed, because all others have associations."""
+        """Add an accepted connection. Returns False if it must be closed, because a limit leaves no place for it."""
         with self._lock:
             new = Connection(socket=request, address=address, is_listed=is_listed, began_at=self._clock())
             connections = [connection for connection in self._open.values() if not connection.is_evicted]
@@ -72,7 +75,7 @@ class ConnectionLimits:
         return self._open[request]
 
     def is_evicted(self, request: Any) -> bool:
-        """Return whether the connection was closed in favour of a new one."""
+        """Return whether the connection was closed in favour of a new connection."""
         connection = self._open.get(request)
         return connection is not None and connection.is_evicted
 
@@ -82,7 +85,7 @@ class ConnectionLimits:
             self._open.pop(request, None)
 
     def begin_association(self, connection: Connection) -> bool:
-        """Count an association; return False if it is one too many, in all or for its address."""
+        """Count an association. Returns False if the limit in total, or that of its address, is already reached."""
         with self._lock:
             established = [other for other in self._open.values() if other.has_association]
             of_address = sum(other.address == connection.address for other in established)
@@ -100,9 +103,9 @@ class ConnectionLimits:
     def _limits(
         self, new: Connection, connections: Sequence[Connection], waiting: Mapping[str, int]
     ) -> Iterable[tuple[int, list[Connection]]]:
-        """Yield limits, each with the connections that it concerns, in the order in which one of them gives way.
+        """Yield each limit with the connections that count for it, sorted: the first connections give way first.
 
-        `waiting` is the number of connections without an association by address.
+        `waiting` is the number of connections without an association, by address.
         """
         if not new.is_listed:
             yield _UNLISTED, [one for one in connections if not one.is_listed]
@@ -119,7 +122,7 @@ def _make_room(new: Connection, limit: int, connections: list[Connection], waiti
     if oldest is None:
         return False
     oldest.is_evicted = True
-    with suppress(OSError):  # its client has disconnected in this moment
+    with suppress(OSError):  # the client has just disconnected
         oldest.socket.shutdown(socket.SHUT_RDWR)
     return True
 

@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 _COMMAND_BYTES = 64 * 1024
 _MAX_WAITING = 16
-"""Messages that may wait to be processed, each with an open file. Without a negotiated asynchronous operations window
-a sender may have one outstanding request (DICOM PS3.7, section D.3.3.3); more are refused beyond this limit."""
+"""Messages that may wait to be processed, each with an open file; further messages are refused. Without a negotiated
+asynchronous operations window a sender may have only one outstanding request (DICOM PS3.7, section D.3.3.3)."""
 _CAN_SEND = ("Sta6", "Sta8")
 """States of an association in which P-DATA may be sent (DICOM PS3.8, table 9-10)."""
 _CHECK_DISK_BYTES = 16 * 1024**2
 """While a large image arrives, free disk space is checked again after this many bytes."""
 _ABORT_BEYOND = 2
-"""A dataset of more than this many times the largest image aborts its association: it may never end."""
+"""If a dataset has more than this many times `max_bytes`, its association is aborted, because it may never end."""
 _LAST_OF_COMMAND = b"\x03"
 """Message control header of a command's last fragment (DICOM PS3.8, annex E.2). A response is shorter than any PDU, so
 its first fragment is also its last."""
@@ -47,8 +47,8 @@ Gate = Callable[[], CStoreStatus]
 class SpooledDataset(BytesIO):
     """The stream into which pynetdicom writes the dataset of a request; it appends to a file of the spool.
 
-    The file begins with the first fragment, since the command set is complete at that time. It never disturbs the
-    protocol: bytes that cannot be stored are read and dropped, and `status` holds the reason.
+    The file is created at the first fragment, since the command set is complete by then. Errors never disturb the
+    protocol: bytes that cannot be stored are dropped, and `status` holds the reason.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class SpooledDataset(BytesIO):
         return self._file is not None
 
     def write(self, data: Any) -> int:
-        """Append a fragment; datasets of requests other than C-STORE are dropped, since no service here reads them.
+        """Append a fragment. The datasets of requests other than C-STORE are dropped, since nightread never reads them.
 
-        A dataset of empty fragments counts as none.
+        If all fragments are empty, the request counts as one without a dataset.
         """
         self._bytes += len(data)
         if len(data) and self.status is CStoreStatus.SUCCESS and isinstance(self._message, C_STORE_RQ):
@@ -94,7 +94,7 @@ class SpooledDataset(BytesIO):
         return len(data)
 
     def complete(self) -> Arrival:
-        """Complete the file of a request that arrived whole. Raises OSError; RuntimeError if there is no dataset."""
+        """Complete the file of a request that has arrived. Raises OSError; RuntimeError if there is no dataset."""
         if self._file is None:
             raise RuntimeError("the request has no dataset")
         arrival = self._file.complete()
@@ -169,7 +169,7 @@ class SpoolingDimse(DIMSEServiceProvider):
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A message must arrive whole within `message_seconds`; a dataset may have `max_bytes`."""
+        """A message must arrive completely within `message_seconds`; a dataset may have at most `max_bytes`."""
         super().__init__(association)
         self.connection = connection
         self._message_seconds = message_seconds
@@ -202,7 +202,7 @@ class SpoolingDimse(DIMSEServiceProvider):
 
     @property
     def owes_response(self) -> bool:
-        """Return whether a message has begun that has no response yet."""
+        """Return whether a message without a response has arrived, at least in part."""
         return self._messages > self._responses
 
     def receive_primitive(self, primitive: P_DATA) -> None:

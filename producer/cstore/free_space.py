@@ -1,4 +1,4 @@
-"""Check the free disk space for threads that ask for each image."""
+"""Check the free disk space, with a cached result for threads that ask once per image."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 from producer.dispatcher.disk import DiskReserve
 
 _DISK_CHECK_SECONDS = 0.5
-"""The result of a check of free space is used for this long."""
+"""The result of a check is used again for this long."""
 
 
 class FreeSpaceCheck:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 GROUP_ARRIVALS = 1000
 REGISTER_TIMEOUT_SECONDS = 40.0
-"""Longer than a commit waits for SQLite's lock or for a broken connection to PostgreSQL."""
+"""This is longer than a commit waits for SQLite's lock or for a broken connection to PostgreSQL."""
 _RETRY_SECONDS = 1.0
 
 
@@ -43,7 +43,7 @@ class GroupCommitter:
     ) -> None:
         """`database` must be durable. `on_registered` is called with the number of new images after each commit.
 
-        It must return quickly and must not raise.
+        `on_registered` must return quickly and must not raise.
         """
         self._database = database
         self._spool = spool
@@ -52,13 +52,13 @@ class GroupCommitter:
         self._on_registered = on_registered
         self._clock = clock
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._unconfirmed: list[Arrival] = []  # the commit failed or its result is unknown
+        self._unconfirmed: list[Arrival] = []  # their commit failed, or its result is unknown
         self._unreported: dict[str, AssociationLog] = {}
         self.is_available = True
         """True if the latest commit succeeded. While it is False, images should be refused."""
 
     def register(self, arrival: Arrival, association_log: AssociationLog) -> None:
-        """Return when a file of the spool is durably in the database. Raises NotRegisteredError, after 40 s at most."""
+        """Register a file of the spool, and return once it is durable. Raises NotRegisteredError within 40 s."""
         arrival = replace(arrival, sender=association_log.sender)
         waiting = _Waiting(association_log=association_log, arrival=arrival)
         self._waiting.put(waiting)
@@ -76,7 +76,7 @@ class GroupCommitter:
         self._waiting.put(None)
 
     def run(self) -> None:
-        """Commit until `close`; an unavailable database ends nothing. Raises StopWork and programming errors."""
+        """Commit until `close`; go on after errors of the database. Raises StopWork and programming errors."""
         is_open = True
         while is_open:
             again, self._unconfirmed = self._unconfirmed[:GROUP_ARRIVALS], self._unconfirmed[GROUP_ARRIVALS:]
@@ -90,7 +90,7 @@ class GroupCommitter:
                             waiting.done.set_exception(NotRegisteredError())
 
     def _gather(self, again: int) -> tuple[list["_Waiting"], bool]:
-        """Return the waiting images, up to 1,000 with `again` others, and whether `close` was not called yet."""
+        """Return up to 1,000 - `again` waiting images and receipts, and False if `close` was called, else True."""
         group: list[_Waiting] = []
         try:
             waiting = self._waiting.get(timeout=0 if again and self.is_available else _RETRY_SECONDS)
@@ -113,7 +113,7 @@ class GroupCommitter:
         try:
             done = self._write(arrivals, association_logs, committing)
         except (SQLAlchemyError, OSError) as error:
-            # Registering an arrival twice does no harm, so they are committed again with the next group.
+            # Registering an arrival twice does no harm, so the arrivals are committed again with the next group.
             self._unconfirmed += arrivals
             self._unreported = association_logs
             self._log_change(error)

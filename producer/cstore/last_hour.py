@@ -12,7 +12,7 @@ _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 _MOST_KINDS = 1000
 """Up to this many kinds are counted separately in each minute."""
 OTHERS = "others"
-"""The kind under which all others are counted."""
+"""The kind under which all further kinds are counted."""
 
 
 class LastHour(NamedTuple):
@@ -29,7 +29,7 @@ class LastHour(NamedTuple):
 
 
 class HourlyCounts:
-    """Counts events by the minute: no event is forgotten within the hour, and no memory is needed for each."""
+    """Counts events per minute: each event counts for an hour, and the memory use does not grow with every event."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,7 +38,7 @@ class HourlyCounts:
         self._latest = ""
 
     def add(self, kind: str, *, calling_ae: str, address: str) -> None:
-        """Count an event of a caller."""
+        """Count an event that a caller caused."""
         minute = self._clock().replace(second=0, microsecond=0)
         with self._lock:
             self._forget(minute)

@@ -1,4 +1,4 @@
-"""Refuse requests for services other than C-STORE and C-ECHO that come in the context of another service."""
+"""Refuse requests for other services, such as C-FIND, that come in a presentation context of C-STORE or C-ECHO."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,15 @@ from producer.cstore.association import CStoreStatus
 
 _COMPOSITE = (C_FIND, C_GET, C_MOVE)
 _SOP_CLASS_NOT_SUPPORTED, _NO_SUCH_SOP_CLASS = 0x0122, 0x0118
-"""Statuses of composite and of normalized services (DICOM PS3.7, annex C)."""
+"""Statuses with which requests for composite and for normalized services are refused (DICOM PS3.7, annex C)."""
 
 
 def refuse_other_services(association: Association, on_refusal: Callable[[int], None]) -> None:
-    """Make the association respond with a status to each request that no service here reads.
+    """Make the association respond with a status to each request that is neither a valid C-STORE nor a valid C-ECHO.
 
-    Otherwise pynetdicom ends the association, or is silent, and the images that follow the request are lost.
-    `on_refusal` is called with the status. A request without a message number cannot have a response. Contexts of
-    other services are already rejected when the association is negotiated.
+    Otherwise pynetdicom ends the association, or sends no response, and the images after the request are lost.
+    `on_refusal` is called with the status. A request without a message number cannot have a response. Presentation
+    contexts of other services are already rejected when the association is negotiated.
     """
     serve = association._serve_request  # noqa: SLF001 - the only place through which all requests pass
 
@@ -39,7 +39,7 @@ def _refusal(request: Any) -> Any:
     response = type(request)()
     response.MessageID = response.MessageIDBeingRespondedTo = request.MessageID
     response.AffectedSOPClassUID = getattr(request, "RequestedSOPClassUID", None) or request.AffectedSOPClassUID
-    if isinstance(request, C_STORE | C_ECHO):  # without its SOP Class UID or SOP Instance UID
+    if isinstance(request, C_STORE | C_ECHO):  # the request lacks its SOP Class UID or SOP Instance UID
         response.Status = CStoreStatus.CANNOT_UNDERSTAND
         response.AffectedSOPInstanceUID = getattr(request, "AffectedSOPInstanceUID", None)
     else:

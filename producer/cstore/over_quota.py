@@ -9,7 +9,7 @@ OVER_QUOTA = "over_quota"
 
 
 class OverQuota:
-    """Counts the refused images of the last hour by their sender; one sender counts under all its AE titles."""
+    """Counts the refused images of the last hour by sender. All AE titles at one address are the same sender."""
 
     def __init__(self, clock: Clock) -> None:
         self._counts = HourlyCounts(clock)
@@ -21,6 +21,6 @@ class OverQuota:
         return sender
 
     def report(self) -> dict[str, object]:
-        """Return the number of images and senders of the last hour, and who the latest was; empty if none was."""
+        """Return the number of images and senders of the last hour, and the latest sender; empty without images."""
         found = self._counts.last_hour()
         return {"images": found.total, "senders": len(found.by_kind), "latest": found.latest} if found else {}

@@ -18,22 +18,22 @@ from producer.cstore.dimse import SpoolingDimse
 _PDU_BYTES = 1024**2
 """No PDU may be longer than this. The setting `pdu_bytes` limits P-DATA further."""
 _PDU_SECONDS = 30.0
-"""A PDU must arrive within this time, also if its bytes keep coming."""
+"""A PDU must arrive within this time, even if its bytes keep coming."""
 _CHUNK = 256 * 1024
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _HEADER_BYTES = 6
 _CLOSED = "Sta1"
 """State without a connection (DICOM PS3.8, table 9-10)."""
 _IDLE_AFTER, _IDLE_WAIT = 0.2, 0.2
-"""After the first number of seconds without data, the threads of an association look for work 5 times per second
-instead of 1,000 times. Data that arrive end the wait at once."""
+"""After `_IDLE_AFTER` seconds without data, the threads of an association wait up to `_IDLE_WAIT` seconds for work, and
+so look for it 5 times per second instead of 1,000 times. New data end the wait at once."""
 
 
 class PduReader:
     """Replaces AssociationSocket.recv: with limits, fewer system calls, and immediate acknowledgements.
 
     A sender with Nagle's algorithm (DCMTK as Debian builds it) writes the header of a PDU, and its body only after the
-    header is acknowledged. Linux delays that by 40 ms, which limits an association to 25 images per second.
+    header is acknowledged. Linux delays this acknowledgement by 40 ms, which allows only 25 images per second.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class PduReader:
     ) -> None:
         """`request_deadline` (time.monotonic) is the time at which the association request must be complete.
 
-        Of a request that `is_refused`, only the fixed part is passed on, so that its negotiation costs nothing.
+        If `is_refused` returns True for the request, it is replaced by a minimal request that is cheap to negotiate.
         """
         self._dul = association.dul
         self._connection = cast("AssociationSocket", association.dul.socket)
@@ -83,8 +83,8 @@ class PduReader:
     def recv(self, nr_bytes: int) -> bytearray:
         """Return this many bytes, or fewer if the connection ends. Raises OSError for a PDU that is too long or slow.
 
-        pynetdicom calls it in turn for the header of a PDU and for its body. The AE titles of an association request
-        are read here, because pynetdicom aborts some requests before anybody learns who sent them.
+        pynetdicom calls this method first for the header of a PDU and then for its body. The AE titles of a request
+        are read here, because pynetdicom aborts some requests without reporting who sent them.
         """
         if self._awaits_body:
             self._awaits_body = False
@@ -101,11 +101,11 @@ class PduReader:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether nothing has come for a moment, and no response is due."""
+        """Return whether no data has come for 0.2 s and no response is due."""
         return time.monotonic() - self._data_at > _IDLE_AFTER and not self._dimse.owes_response
 
     def wait_for_work(self) -> None:
-        """Wait a moment if the association is idle; end the wait when data arrive."""
+        """Wait up to 0.2 s if the association is idle. Data that arrive end the wait."""
         if self.is_idle:
             self._has_data.wait(_IDLE_WAIT)
         self._has_data.clear()
@@ -120,7 +120,7 @@ class PduReader:
             self._dul.to_user_queue.put(None)
 
     def _wait_for_data(self) -> None:
-        """Wait a moment for data if the association is idle."""
+        """Wait up to 0.2 s for data if the association is idle."""
         peer = self._connection.socket
         if peer is None or not self.is_idle or (isinstance(peer, ssl.SSLSocket) and peer.pending()):
             return
@@ -130,7 +130,7 @@ class PduReader:
             poll.poll(1000 * _IDLE_WAIT)
 
     def _read_request(self, header: bytearray) -> None:
-        """Read the body of an association request; a shorter one in its place changes the length in the header."""
+        """Read the body of an association request. If it is replaced by another body, adapt the length in `header`."""
         announced = int.from_bytes(header[2:])
         self._body = self._read(announced)
         self._dimse.request = request = read_request(self._body)
@@ -157,7 +157,7 @@ class PduReader:
             if not count:
                 break
             read += count
-        peer.settimeout(self._idle_seconds)  # for the next response
+        peer.settimeout(self._idle_seconds)  # timeout for sending the next response
         self._data_at = time.monotonic()
         self._has_data.set()
         view.release()
@@ -173,7 +173,7 @@ class PduReader:
 
 
 class _Checkpoint(threading.Event):
-    """The event at which the loop of an association stops a thousand times per second; here it waits while idle."""
+    """Replaces an event that pynetdicom's loop passes 1,000 times per second: here the loop waits while it is idle."""
 
     def __init__(self, reader: PduReader) -> None:
         super().__init__()

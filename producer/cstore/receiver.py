@@ -51,7 +51,7 @@ def receive(
 
     `on_registered` is called with the number of new images after each commit, from several threads; it must return
     quickly and must not raise. Each receiver calls `on_listening` once. Raises UsageFault for an address on which a
-    receiver cannot listen, StopWork, and programming errors; the first error of a receiver ends all of them.
+    receiver cannot listen, StopWork, and programming errors. The first error of any receiver ends all receivers.
     """
     receivers = [Receiver(source, settings, database, on_registered) for source in sources]
     with ThreadGroup(stop, join_seconds=_JOIN_SECONDS * len(receivers)) as group:
@@ -90,7 +90,7 @@ class Receiver:
         self._reported: dict[str, object] = {}
 
     def run(self, stop: threading.Event, on_listening: Callable[[], None]) -> None:
-        """Receive until `stop` is set. Raises UsageFault, StopWork, and at the start errors of the database."""
+        """Receive until `stop` is set. Raises UsageFault and StopWork; at the start also errors of the database."""
         with self._spool.locked():
             self._recover()
             group_committer = GroupCommitter(
@@ -127,21 +127,21 @@ class Receiver:
         broken_off = end_receipts(self._database, self._source_id, now=now)
         if partial or found or broken_off:
             log.warning(
-                "recovered what an earlier receiver left when it died",
+                "cleaned up after a receiver that died",
                 extra={"source": self._source_id, "registered": found, "removed": partial, "associations": broken_off},
             )
         if found:
             self._on_registered(found)
 
     def _has_problem_changed(self, report: Mapping[str, object]) -> bool:
-        """Return whether a problem began or ended since the latest report, so that the next one is due at once."""
+        """Return whether a problem began or ended since the latest report, so that a new report is due at once."""
         return any(
             bool(report[name]) != bool(self._reported.get(name))
             for name in ("disk_short", "disk_low", "refused_associations", "over_quota")
         )
 
     def _report_and_purge(self, scp: StoreScp) -> None:
-        """Report to `status` every minute and purge every ten; after an error of database or disk, try again later."""
+        """Report to `status` every minute, purge every ten minutes, and try again later if database or disk fail."""
         began = time.monotonic()
         report: dict[str, object] = {
             "disk_short": scp.disk_short,

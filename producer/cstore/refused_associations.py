@@ -9,11 +9,11 @@ from producer.cstore.association import AssociationLog
 from producer.cstore.last_hour import HourlyCounts
 
 _MOST_SENDERS = 1000
-"""Receipts per hour. A program that tries many AE titles must not fill the database."""
+"""Most receipts per hour. A program that tries many AE titles must not fill the database."""
 
 
 class RefusedAssociations:
-    """Counts them in one receipt per hour, AE title and address, since some senders try again every second."""
+    """Counts refusals in one receipt per hour, AE title and address, since some senders try again every second."""
 
     def __init__(self, update_receipt: Callable[[AssociationLog], None], *, clock: Clock) -> None:
         self._update_receipt = update_receipt
@@ -36,7 +36,7 @@ class RefusedAssociations:
         self._update_receipt(log)
 
     def report(self) -> dict[str, object]:
-        """Return the numbers of the last hour by kind, and who the latest caller was; empty if there were none."""
+        """Return the numbers of the last hour by kind, and the latest caller; empty if there was no refusal."""
         found = self._counts.last_hour()
         return {"by_kind": found.by_kind, "latest": found.latest} if found else {}
 

@@ -30,7 +30,7 @@ from producer.spool.spool import Spool
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
-"""The server notices after at most this time that it must end."""
+"""Interval at which the server checks whether it must end."""
 _REJECTED_PERMANENT, _BY_SERVICE_USER = 1, 1
 _TRANSIENT, _BY_PRESENTATION, _LOCAL_LIMIT = 2, 3, 2
 _TOO_MANY = "LOCAL_LIMIT_EXCEEDED"
@@ -65,7 +65,7 @@ class StoreScp:
         self.refused = RefusedAssociations(group_committer.update_receipt, clock=clock)
         self.over_quota = OverQuota(clock)
         self.rejected = 0
-        """Number of associations that were rejected for their AE titles or their address."""
+        """Number of associations that were rejected for their AE titles, their address, or the size of the request."""
         entity = make_entity(source)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -124,7 +124,7 @@ class StoreScp:
         return CStoreStatus.SUCCESS if self._group_committer.is_available else CStoreStatus.PROCESSING_FAILURE
 
     def _check_caller(self, event: evt.Event) -> None:
-        """Reject a caller that is not allowed, or one too many, before anything is negotiated."""
+        """Reject an association before its negotiation if its caller is not allowed or a limit is reached."""
         dimse = cast("SpoolingDimse", event.assoc.dimse)
         reason = self._checked(dimse.request, dimse.connection.address)
         if reason is not None:
@@ -140,7 +140,10 @@ class StoreScp:
         event.assoc.kill()  # returns after the response is sent and the connection is closed
 
     def _checked(self, request: AssociationRequest | None, address: str) -> Diagnostic | None:
-        """Return the reason to reject a request; a check that fails is one, because pynetdicom would accept it."""
+        """Return the reason to reject a request, or None. After an error in the check, the request is rejected.
+
+        Without this, pynetdicom would accept it.
+        """
         try:
             return self._rejection_reason(request, address)
         except Exception:
@@ -169,7 +172,7 @@ class StoreScp:
         return int(status)
 
     def _note_over_quota(self, association_log: AssociationLog) -> None:
-        """Count an image that was refused for the quota of its sender, and log it at most once a minute."""
+        """Count an image whose sender has used up its quota, and log this at most once a minute per sender."""
         association_log.statuses[OVER_QUOTA] += 1
         sender = self.over_quota.note(association_log.calling_ae, association_log.address)
         if self._server.log_limit.permits(sender, OVER_QUOTA):
@@ -270,6 +273,6 @@ def _configure_pynetdicom() -> None:
 
 
 def _strip_text(record: logging.LogRecord) -> bool:
-    """Keep only exceptions of pynetdicom's log, without their text: it may quote UIDs and patient data."""
+    """Keep only the exceptions in pynetdicom's log, and replace their text, which may quote UIDs and patient data."""
     record.msg, record.args = "an error in pynetdicom", ()
     return record.exc_info is not None and record.levelno >= logging.ERROR

@@ -38,8 +38,8 @@ class StoreServer(ThreadedAssociationServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 1024
-    """Connections that wait to be accepted. If a crowd fills the queue, the system drops the first packet of others,
-    which try again after 1 s and 3 s."""
+    """Number of connections that may wait to be accepted. If the queue is full, the system drops the first packet of a
+    new client, which tries again after 1 s and 3 s."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class StoreServer(ThreadedAssociationServer):
             ) from None
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return False to close a connection beyond the limits at once."""
+        """Return False for a connection beyond the limits, which closes it at once."""
         address = str(client_address[0])
         if self.limits.admit(request, address, is_listed=self._is_listed(address)):
             return True
@@ -80,16 +80,16 @@ class StoreServer(ThreadedAssociationServer):
         return False
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Count the connection until its end, since a TLS handshake that hangs is not an association yet."""
+        """Count the connection until its end: it needs a place even while it has no association, as in a handshake."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self.limits.discard(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log a connection that failed before its association began, without any received data.
+        """Log a connection that failed before its association began. The log holds no received data.
 
-        It is counted unless the client just closed it, as a load balancer does that checks the port.
+        The failure is counted, unless the client only closed the connection, as a load balancer does to check the port.
         """
         address, error = str(client_address[0]), sys.exception() or Exception()
         if self.limits.is_evicted(request):
@@ -106,7 +106,7 @@ class StoreServer(ThreadedAssociationServer):
 
     def _note_refused(self, address: str) -> None:
         if self.log_limit.permits(address, REJECTED):
-            log.warning("a connection was closed, since there are too many", extra={"address": address})
+            log.warning("a connection was closed, since too many are open", extra={"address": address})
         self._on_failure(address, REJECTED)
 
     def start_association(self, association: Association) -> bool:
@@ -118,7 +118,7 @@ class StoreServer(ThreadedAssociationServer):
 
     def end(self) -> None:
         """Stop listening and end all associations within 2 s; their senders keep images without a response."""
-        with self._start_lock:  # from here on no association starts, and each that was started can be joined
+        with self._start_lock:  # from here on no association starts, and each started association can be joined
             self._ending = True
         self.shutdown()
         active = self.active_associations
@@ -142,7 +142,7 @@ class _Connection(RequestHandler):
         self.connection = self.server.limits.of(self.request)
         self.deadline = self.connection.request_deadline(self.server.idle_seconds)
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # pynetdicom sends without a limit of its own; the reader sets its own limits.
+        # pynetdicom sets no timeout for sending; the reader sets its own timeouts.
         self.request.settimeout(self.server.idle_seconds)
         if self.server.tls is not None:
             self._handshake(self.server.tls)
@@ -162,7 +162,7 @@ class _Connection(RequestHandler):
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
     def handle(self) -> None:
-        """Run the association in its thread, and clean up after any end."""
+        """Run the association in its thread, and clean up however it ends."""
         association = self._create_association()
         association.dimse = dimse = self.server.make_dimse(association, self.connection)
         refuse_other_services(association, dimse.count_refused_request)

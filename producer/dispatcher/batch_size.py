@@ -7,21 +7,21 @@ from db.ledger import QueueStatus
 from db.queries import BatchDuration
 
 RECENT_BATCHES = 8
-"""The pace is measured over this many latest batches; older ones may have held images of another modality."""
+"""The pace is measured over this many latest batches; older batches may have held images of another modality."""
 STEP_IMAGES = 64
-"""Larger batches are multiples of this, and it is the size before any batch was finished. Networks take this many
-images per call (worker.inference.predictor), and many networks need as long for a few images as for a full call."""
+"""The size of a full batch is rounded down to a multiple of this number if it is larger. Until a batch has finished, a
+full batch has this size. Networks take this many images per call, and many need as long for a few images as for 64."""
 MIN_FULL_BATCH = 16
 """Smallest full batch, even for slow images, because a worker retrieves several images from a store at once."""
 MIN_SHARE = 0.1
-"""Smallest share of a backlog, as a fraction of a full batch; it bounds the imbalance between processes at the end."""
+"""Smallest batch at the end of a backlog, as a fraction of a full batch. It bounds the imbalance between processes."""
 
 
 def full_batch(latest: Sequence[BatchDuration], *, seconds: float, largest: int) -> int:
     """Return the number of images that keep a process busy for `seconds`, by the pace of the latest batches.
 
     The overhead of a batch is about 10 ms (one message, two transactions, five context switches). That is 1 % of a
-    batch of one second, for images of any size. An urgent image waits only seconds behind other images.
+    batch of one second, for images of any size. Short batches also bound how long an urgent image waits.
     """
     spent = sum(batch.seconds for batch in latest)
     if spent <= 0:
@@ -31,10 +31,10 @@ def full_batch(latest: Sequence[BatchDuration], *, seconds: float, largest: int)
 
 
 def share(queue_status: QueueStatus, full: int, least: int) -> int:
-    """Return the size of a backlog's next batch: `full`, or less near its end, so that all processes end together.
+    """Return the size of the next batch: `full`, or less near the end of a backlog, so that all processes end together.
 
     Guided self-scheduling (Polychronopoulos and Kuck, IEEE Transactions on Computers 36(12), 1987): each share is the
-    same fraction of the remaining images. No share is smaller than `least`, below which the fixed cost of a batch is
+    same fraction of the remaining images. No share is smaller than `least`: below it, the fixed cost of a batch is
     higher than the cost of idle processes.
     """
     return min(full, max(least, ceil(queue_status.ready / queue_status.window / STEP_IMAGES) * STEP_IMAGES))

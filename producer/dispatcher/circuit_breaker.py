@@ -1,4 +1,4 @@
-"""Decide from the latest outcomes whether dispatch must pause, because the deployment is faulty and not the images."""
+"""Decide from the latest outcomes whether dispatch must pause: many bad outcomes point to a fault of the deployment."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,11 +16,11 @@ class BreakerAction(Enum):
     """An action of the dispatcher on the pause of the circuit breaker."""
 
     WAIT = auto()
-    """The next probe is not due, or the outcomes of the latest one are not known yet."""
+    """Wait: the next probe is not due, or the outcomes of the latest probe are not known yet."""
     PROBE = auto()
     """Send a probe."""
     DISCARD_PROBE = auto()
-    """The probe was bad or has no outcomes: wait for the next one."""
+    """The probe was bad or has no outcomes: wait for the next probe."""
     RESUME = auto()
     """The probe was good: end the pause."""
 
@@ -48,7 +48,7 @@ class CircuitBreaker:
         return 0 < self.images <= latest.total and latest.share >= self.share
 
     def next_action(self, pause: Pause, probe: Outcomes | None, now: datetime) -> BreakerAction:
-        """Return what to do during the pause; `probe` is None unless the outcomes of its probe are known."""
+        """Return what to do during the pause. `probe` holds the outcomes of its probe; None while they are unknown."""
         if self.images == 0:
             return BreakerAction.RESUME
         if pause.probe_batch is None:

@@ -1,4 +1,4 @@
-"""Check the free disk space: work stops while some is left, so that running work can still be recorded."""
+"""Check the free disk space. Work stops before the disk is full, so that running work can still be recorded."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024**2
 _HYSTERESIS = 1.1
-"""Factor for the free space at which work continues: avoids flapping at the threshold."""
+"""Factor for the free space at which work continues. It avoids flapping at the threshold."""
 
 
 class DiskReserve:
-    """Bytes that must stay free on the disks of the state folder, of SQLite's file and of the folders in `also`."""
+    """The bytes that must stay free on the disks of the state folder, of SQLite's file and of the folders in `also`."""
 
     def __init__(self, settings: Settings, *also: Path) -> None:
         self._reserve_bytes = settings.disk_reserve_bytes
@@ -37,7 +37,7 @@ class DiskReserve:
         return alarm_bytes(self._reserve_bytes)
 
     def free_bytes(self) -> int | None:
-        """Return the free space of the disk that has the least; None if no disk tells its size."""
+        """Return the smallest free space of these disks, or None if it is unknown for all of them."""
         known = [free for folder in self._folders if (free := _free_bytes(folder)) is not None]
         return min(known, default=None)
 
@@ -81,7 +81,7 @@ def _folders(settings: Settings) -> frozenset[Path]:
 
 
 def _free_bytes(folder: Path) -> int | None:
-    """Return the bytes free for this user, or None if they are unknown: no such folder, or a disk without a size."""
+    """Return the bytes that this user may still write, or None if the folder is missing or its disk has no size."""
     try:
         status = os.statvfs(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Report the free disk space of this host, before and after it is so small that work is paused."""
+"""Report the free disk space of this host, and whether it is low."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,10 +11,10 @@ _MIB = 1024**2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiskSpace:
-    """The free space of the fullest disk of state folder, database and spool, as far as this host has them."""
+    """The free space of this host: the smallest of the disks of its state folder, SQLite file and spool."""
 
     free_bytes: int | None
-    """None: no disk tells its size."""
+    """Free space in bytes, or None if it is unknown for all disks."""
     alarm_bytes: int
     reserve_bytes: int
 
@@ -38,7 +38,7 @@ class DiskSpace:
 
 
 def disk_space(settings: Settings) -> DiskSpace:
-    """Ask the disks of this host."""
+    """Ask the disks of this host for their free space."""
     reserve = DiskReserve(settings, settings.spool_folder.absolute())
     return DiskSpace(
         free_bytes=reserve.free_bytes(),

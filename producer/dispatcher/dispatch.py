@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
 """Interval of sweeps; a message counts as lost if it is missing in two sweeps."""
 URGENT_IN_A_ROW = 4
-"""After this many urgent batches one other batch is sent, so that a night goes on whatever clients send."""
+"""After this many urgent batches one other batch is sent, so that urgent images never stop all other work."""
 _UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 
 
@@ -43,7 +43,7 @@ class Sent(Enum):
 
     ALL = "all"
     NOT_ALL = "not all"
-    """Redis was or became unavailable."""
+    """Redis is unavailable, so that some or all batches were not published."""
     NOTHING = "nothing"
     """No image was waiting for a batch."""
 
@@ -74,7 +74,7 @@ class Dispatcher:
         self._swept_at = float("-inf")
         self._redis_unavailable = False
         self.is_idle = False
-        """Whether the last tick found no image ready, and no batch published or claimed."""
+        """Whether the latest tick found no image that is ready, and no batch that is published or claimed."""
 
     def run(self, stop: Event, before_each: Callable[[], None] = lambda: None) -> None:
         """Dispatch until `stop` is set; wait while the database is unavailable.
@@ -145,7 +145,7 @@ class Dispatcher:
         return remaining
 
     def _send_before_others(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
-        """Send urgent images, or after several urgent batches one other batch, which the next process takes as well."""
+        """Send urgent images. After several urgent batches, send one other batch, which also overtakes waiting ones."""
         may_starve = queue_status.ready > queue_status.urgent or queue_status.urgent >= full
         if self._urgent_in_a_row >= URGENT_IN_A_ROW and may_starve:
             self._urgent_in_a_row = 0
@@ -157,7 +157,7 @@ class Dispatcher:
         return self._send_urgent(queue_status, full, source_filter)
 
     def _send_urgent(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
-        """Send urgent images at once, in one batch per process: a client waits, and they overtake other batches."""
+        """Send urgent images at once, spread over all processes: a client waits, and they overtake other batches."""
         images = min(full, ceil(queue_status.urgent / max(1, queue_status.slots)))
         count = min(queue_status.urgent_places, ceil(queue_status.urgent / images), URGENT_IN_A_ROW)
         self._urgent_in_a_row += count
@@ -173,7 +173,7 @@ class Dispatcher:
         return full, least
 
     def _probe(self, pauses: Sequence[Pause], held: frozenset[int]) -> None:
-        """Send the probes that are due, preferably of images that no worker returned and that are not `alone`."""
+        """Send the probes that are due, preferably with images that are neither retried nor marked `alone`."""
         for pause in self._pause_controller.due_probes(pauses):
             source_filter = SourceFilter(held=held, only=pause.source_id)
             for batch_filter in (BatchFilter.UNTRIED, BatchFilter.UNSUSPECTED, BatchFilter.ANY):
@@ -203,7 +203,7 @@ class Dispatcher:
         batch_filter: BatchFilter = BatchFilter.ANY,
         first: bool = False,
     ) -> "Sent":
-        """Form batches and publish them, `first` before those that wait; form none while Redis is unavailable."""
+        """Form and publish batches; with `first` they overtake waiting ones. Form none while Redis is unavailable."""
         self._partial_since = None
         if not self._is_redis_available():
             return Sent.NOT_ALL

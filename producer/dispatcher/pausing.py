@@ -1,4 +1,4 @@
-"""Pause dispatch while the disk is full or too many outcomes are bad, and end these pauses."""
+"""Pause dispatch while the disk is nearly full, outcomes are bad or a source is outside its hours; end these pauses."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _OUTCOMES_SINCE = timedelta(hours=12)
 
 
 class PauseController:
-    """Makes and ends pauses. They are in the database, so that they survive a restart of the dispatcher."""
+    """Begins and ends pauses. Pauses are stored in the database, so that they survive a restart of the dispatcher."""
 
     def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
         self._database = database
@@ -33,7 +33,7 @@ class PauseController:
         self._logged: frozenset[tuple[Cause, int | None]] = frozenset()
 
     def decide(self) -> None:
-        """Begin or end pauses according to the free disk space and the latest outcomes."""
+        """Begin or end pauses according to the free disk space, the hours of sources and the latest outcomes."""
         self._disk_alarm.check()
         pauses = queries.pauses(self._database)
         self._check_disk(next((pause for pause in pauses if pause.cause is Cause.DISK), None))
@@ -45,7 +45,7 @@ class PauseController:
             self._check_outcomes(by_breaker)
 
     def pauses(self) -> list[Pause]:
-        """Return the active pauses; log when their causes or sources change."""
+        """Return the active pauses. Log each new pause, and when the last pause has ended."""
         pauses = queries.pauses(self._database)
         known = frozenset((pause.cause, pause.source_id) for pause in pauses)
         if new := known - self._logged:
@@ -62,7 +62,7 @@ class PauseController:
     def due_probes(self, pauses: Sequence[Pause]) -> list[Pause]:
         """Return the pauses by the circuit breaker whose next probe is due, unless another pause holds their images.
 
-        During a pause of all images, no probe of a single source is sent.
+        While the circuit breaker pauses all images, it probes no single source.
         """
         others = {pause.source_id for pause in pauses if pause.cause is not Cause.BREAKER}
         if None in others:

@@ -18,8 +18,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 4.0
 _LONGEST_SECONDS = 30.0
 _REST = 50
-"""Reports take at most 1/50 of the time: after one that took 0.1 s, the next comes after 5 s; the longest pause is 30
-s."""
+"""The pause after a report is this many times its duration, but at least 4 s and at most 30 s."""
 
 
 class QueueReporter:
@@ -36,7 +35,7 @@ class QueueReporter:
     def report(self, pauses: Sequence[Pause]) -> None:
         """Write a report if one is due, or at once if pauses began or ended. Raises errors of the database.
 
-        While Redis is unavailable nothing is written: Flower then says that it cannot reach Redis.
+        While Redis is unavailable nothing is written; Flower then shows that it cannot reach Redis.
         """
         began = self._monotonic()
         if began < self._due_at and pauses == self._pauses:

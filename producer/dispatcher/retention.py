@@ -27,11 +27,11 @@ class _Run:
     before: datetime
     """Images with an older outcome are purged."""
     kept: frozenset[int]
-    """Originals whose results are still needed, because younger duplicates show them."""
+    """Ids of images whose results are still needed, because younger duplicates show them."""
     after: Outdated | None = None
     images: int = 0
     pictures: Iterator[int] | None = None
-    """Removes the pictures of purged images, when all old images are purged."""
+    """Removes the pictures of purged images; None until all old images are purged."""
 
 
 class Retention:
@@ -59,8 +59,8 @@ class Retention:
     def step(self) -> int:
         """Purge up to 200 images if today's purge is not complete. Returns their number. Raises errors of the database.
 
-        A purge begins with the first step, and then once a day. A step is one short transaction, so that batches are
-        dispatched in time; the last steps of a purge look at a thousand pictures each.
+        A purge begins at the first step, and again a day after each purge. A step is one short transaction, so that
+        batches are dispatched in time. The last steps of a purge check a thousand pictures each.
         """
         if self._settings.keep_results_days == 0:
             return 0
@@ -98,7 +98,7 @@ class Retention:
         return purged.images
 
     def _remove_pictures(self, run: _Run) -> None:
-        """Look at the next thousand pictures; end the run if there are no more, or if nothing was purged."""
+        """Check the next thousand pictures. End the run if no pictures are left, or if no image was purged."""
         if run.pictures is None:
             run.pictures = remove_pictures_in_steps(self._database, self._settings) if run.images else iter(())
         try:

@@ -1,4 +1,4 @@
-"""Look after Redis and Flower for the dispatcher: neither of them can write a heartbeat to the database."""
+"""Detect whether Redis and Flower are alive: neither of them can write a heartbeat to the database."""
 
 from collections.abc import Iterator
 
@@ -9,19 +9,19 @@ from db.ledger import Heartbeat, PartKind
 from nightread.redis_signs import read_signs
 
 _FRESH_SECONDS = 25.0
-"""Flower leaves a sign every ten seconds; an older one is no heartbeat."""
+"""Flower writes a sign of life every ten seconds; a sign that is older than this is ignored."""
 REDIS_NODE = "redis"
 
 
 class SeenParts:
-    """Pings Redis and reads the signs of life that Flower leaves there."""
+    """Asks Redis whether it is alive, and reads the signs of life that Flower writes to Redis."""
 
     def __init__(self, redis: Redis) -> None:
-        """`redis` is a client of its own, since this runs in another thread than the dispatcher."""
+        """`redis` must not be the client of the dispatcher, which runs in another thread."""
         self._redis = redis
 
     def look(self) -> list[Heartbeat]:
-        """Return a heartbeat of each part that is alive; none if Redis is unavailable."""
+        """Return heartbeats of Redis, and of each Flower that is alive or was stopped; none if Redis is unavailable."""
         try:
             return list(self._heartbeats())
         except (RedisError, OSError):

@@ -23,23 +23,23 @@ log = logging.getLogger(__name__)
 
 SERIES_PER_MESSAGE = 16
 _MOST = 10_000
-"""Series that are looked at in one step."""
+"""Most series that are checked in one step."""
 _STUDIES_PER_STEP = 100
-"""Studies that are counted in one step, at 1 to 2 ms each."""
+"""Most studies that are counted in one step, at 1 to 2 ms each."""
 _COUNT_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueRules:
-    """When a series that collects slices is due."""
+    """The rules by which a collecting series becomes due."""
 
     quiet: timedelta
     wait: timedelta
     deadline: datetime
-    """The latest end of a night that is past."""
+    """The latest end of a night that is not in the future."""
 
     def cause(self, series: CollectingSeries, *, is_complete: bool, has_number: bool, now: datetime) -> DueCause | None:
-        """Return why the series is due; None if it is not. `has_number`: the number of images is known."""
+        """Return why the series is due, else None. `has_number`: whether its study's number of images is known."""
         unchanged = now - series.changed_at
         if is_complete:
             return DueCause.COMPLETE
@@ -52,7 +52,7 @@ class DueRules:
 
 @dataclass(kw_only=True)
 class _Counted:
-    """When a study was last counted, and which change of its series was seen then."""
+    """The latest count of a study: its time, the latest change of its series by then, and its result."""
 
     at: float
     changed_at: datetime
@@ -60,7 +60,7 @@ class _Counted:
 
 
 class SeriesScheduler:
-    """Marks series as due, and publishes one message per worker process while some are."""
+    """Marks series as due. While series are due, it publishes at most one message per worker process."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class SeriesScheduler:
         self.publish()
 
     def publish(self) -> None:
-        """Publish messages if series are due and no message of before is left; without Redis the next step tries."""
+        """Publish messages if series are due and Redis holds no earlier one. After an error, the next step retries."""
         due = ledger.waiting_series(self._database)
         if not due:
             return
@@ -125,7 +125,7 @@ class SeriesScheduler:
         return {each: cause for each, cause in causes.items() if cause is not None}
 
     def _complete(self, collecting: Collection[CollectingSeries], now: datetime) -> set[str]:
-        """Return the studies of which all images are there and none is still to be read, among those to be counted."""
+        """Return the studies of these series whose images have all arrived and are all read."""
         changes: dict[str, datetime] = {}
         for each in collecting:
             study = each.study_instance_uid
@@ -139,7 +139,7 @@ class SeriesScheduler:
         return {study for study, counted in self._counted.items() if counted.is_complete}
 
     def _is_stale(self, study: str, changed_at: datetime) -> bool:
-        """Return whether the study is to be counted: it changed, or other images of it may have come meanwhile."""
+        """Return whether to count the study again: a series changed, or its latest count is more than 30 s old."""
         counted = self._counted.get(study)
         if counted is None or counted.changed_at != changed_at:
             return True
@@ -147,7 +147,7 @@ class SeriesScheduler:
 
 
 def _is_complete(database: Database, study_instance_uid: str, now: datetime) -> bool:
-    """Return whether all images are there, and each has an outcome or waits for the order of its series."""
+    """Return whether all images of the study have arrived, and each has an outcome or waits for its series' order."""
     study = next(queries.studies(database, now=now, study_instance_uid=study_instance_uid), None)
     if study is None or study.completeness is not queries.Completeness.COMPLETE:
         return False

@@ -18,7 +18,7 @@ _ALREADY_RUNNING = "Another dispatcher serves this database, and only one may ru
 
 @contextmanager
 def only_dispatcher(database: Database, state_dir: Path) -> Iterator[Callable[[], None]]:
-    """Hold the dispatcher's lock; yields a check that raises StopWork after the lock was lost.
+    """Hold the dispatcher's lock. Yields a check, which raises StopWork if the lock was lost.
 
     On PostgreSQL it is an advisory lock of the session. On SQLite it is a lock on a file in the state folder, which the
     kernel releases when the process ends. Raises StopWork if another dispatcher holds the lock.

@@ -1,4 +1,4 @@
-"""Let the images of a source wait outside of the hours that the settings give it."""
+"""Pause sources outside of the hours that their settings name."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from nightread.settings import Settings
 
 
 class SourceHours:
-    """Begins and ends the pauses of sources with hours, which are in the database like all pauses."""
+    """Begins and ends the pauses of sources that have hours. The database holds these pauses, like all others."""
 
     def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
         self._database = database
@@ -23,7 +23,7 @@ class SourceHours:
         self._clock = clock
 
     def decide(self, pauses: Sequence[Pause]) -> None:
-        """Pause the sources outside of their hours, and end the pauses of sources that no longer have hours."""
+        """Pause the sources that are outside of their hours. End these pauses when the hours begin or are removed."""
         held = {pause.source_id for pause in pauses if pause.cause is Cause.HOURS and pause.source_id is not None}
         if not (self._hours or held):
             return
@@ -32,7 +32,7 @@ class SourceHours:
         closed = {name for name, hours in self._hours.items() if not hours.contain(local)}
         wanted = {source.id: source.name for source in queries.sources(self._database) if source.name in closed}
         for source_id in wanted.keys() - held:
-            detail = f"Its images are analysed from {self._texts[wanted[source_id]]}."
+            detail = f"Its images are analysed only in these hours: {self._texts[wanted[source_id]]}."
             ledger.pause(self._database, Cause.HOURS, detail=detail, now=now, source_id=source_id)
         if ended := held - wanted.keys():
             ledger.end_pauses(self._database, [Cause.HOURS], now=now, source_ids=ended)

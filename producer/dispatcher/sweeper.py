@@ -19,11 +19,11 @@ _OVERDUE_SECONDS = 20
 _START_SECONDS = 200
 """After this time a starting process has ended or is ready: Celery waits 180 s for it (nightread.queue)."""
 CLOCK_SECONDS = 60.0
-"""Interval of the checks for times in the future: each reads all waiting images, 0.2 s for a million."""
+"""Interval of the checks for times in the future. Each check reads all waiting images: 0.2 s for a million images."""
 
 
 class Sweeper:
-    """Takes back images with an expired lease and batches whose message is missing in Redis in two sweeps."""
+    """Takes back images with an expired lease, overtaken batches, and batches whose message two sweeps did not find."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class Sweeper:
 
         A batch is lost if Redis had no message of it in this sweep and the one before. It is also lost if it has been
         unclaimed for 20 s while the queue is empty and processes are free: its message was delivered to a worker that
-        died before the claim, and would stay among the unacknowledged messages. If processes that still start may hold
-        these batches, they are lost after 200 s.
+        died before the claim, and stays among the unacknowledged messages. If processes that are still starting may
+        hold these batches, this time is 200 s instead of 20 s.
         """
         before, self._suspects = self._suspects, frozenset()
         unclaimed = frozenset(ledger.open_batches(self._database))
@@ -90,5 +90,5 @@ class Sweeper:
         overdue = ledger.open_batches(self._database, created_before=now - timedelta(seconds=_OVERDUE_SECONDS))
         if len(overdue) > queue_status.starting:
             return set(overdue)
-        # Celery gives a process its next batch while it still loads its model; it claims the batch afterwards.
+        # Celery gives a process a batch while the process still loads its models, before it can claim the batch.
         return set(ledger.open_batches(self._database, created_before=now - timedelta(seconds=_START_SECONDS)))

@@ -1,4 +1,4 @@
-"""Publish batches to Redis, list its messages, and wait for notifications."""
+"""Publish batches to Redis, list the messages in Redis, and wait for notifications."""
 
 import json
 import time
@@ -25,7 +25,7 @@ from nightread.queue_report import QueueReport, write_queue_report
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
 _TIMEOUT_SECONDS = 1.0
-"""Redis normally answers within a millisecond; one that hangs must not delay the sweeps."""
+"""Redis normally answers within a millisecond. If it hangs, it must not delay the sweeps."""
 
 
 class Messages(NamedTuple):
@@ -68,7 +68,7 @@ class Transport:
     def publish(self, batch_id: str, images: int, *, first: bool = False) -> None:
         """Send one batch; its id becomes the task id, so that Flower, log and database show the same id.
 
-        With `first` workers take it before all others, but after those that were sent so before it.
+        With `first`, workers take it before all usual batches, but after earlier batches that were sent with `first`.
         """
         kwargs = BatchMessage(batch_id=batch_id).to_kwargs()
         shown = repr({"images": images})
@@ -95,7 +95,7 @@ class Transport:
         )
 
     def ping(self) -> None:
-        """Check that Redis answers. Raises RedisError or OSError within 2 s; publishing would fail later."""
+        """Check that Redis answers. Raises RedisError or OSError within 2 s, earlier than `publish` would fail."""
         self._redis.ping()
 
     def report(self, report: QueueReport) -> None:
@@ -115,7 +115,7 @@ class Transport:
                 if pubsub.get_message(ignore_subscribe_messages=True, timeout=remaining):
                     break
             while pubsub.get_message(ignore_subscribe_messages=True, timeout=0):
-                continue  # one tick serves all notifications that came meanwhile
+                continue  # one tick is enough for all notifications that came meanwhile
         except (RedisError, OSError):
             self._pubsub = None
             time.sleep(max(0.0, deadline - time.monotonic()))

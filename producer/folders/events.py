@@ -1,6 +1,6 @@
 """Wait for file-system events, which name complete files or ask for a scan.
 
-Any event may be lost, since scans find all files.
+A lost event does no harm, since scans find all files.
 """
 
 import errno
@@ -92,9 +92,9 @@ class InotifyEvents:
         self._inotify.close()
 
     def watch(self, folder: bytes) -> None:
-        """Watch this folder; called before it is listed, so that no new file is missed.
+        """Watch this folder. Scans call this before they list a folder, so that no new file is missed.
 
-        Each scan calls it again: a renamed folder keeps its watch and gets its new path here.
+        Each scan calls this again: a renamed folder keeps its watch and gets its new path here.
         """
         try:
             watch = self._inotify.add_watch(join(self._root, folder), self._mask)

@@ -25,14 +25,14 @@ CHUNK_SECONDS = 0.2
 Chunks = Generator[list[Arrival], None, None]
 _OLD_SECONDS = 60
 _OLD_SETTLE_PERIODS = 10
-"""At a cold start a file is old if it did not change for 60 s and for ten settling times."""
+"""In the first scan, a file is old if it did not change for 60 s and for ten times `settle_seconds`."""
 
 
 class Folder:
     """Tracks the known files of one folder. It reads directories, never files, and deletes nothing.
 
     The files of a chunk become known when the consumer asks for the next chunk; if it stops before, they are returned
-    again. Memory is bounded by the files present (one 16-byte digest each), not by history.
+    again. Memory grows with the files present (one 16-byte digest each), not with files that were removed.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Folder:
         self._first_scan = True
         self._report = FolderReport()
         self.marked = False
-        """True if the folder once had its marker; without the marker it then counts as not mounted."""
+        """True if the folder has or had its marker. If True and the marker is missing, the folder is not mounted."""
 
     @classmethod
     def from_path(cls, path: Path, settings: Settings) -> Self:
@@ -101,10 +101,10 @@ class Folder:
         return os.path.lexists(self.root / ROOT_MARKER)
 
     def scan(self, visit: Callable[[bytes], None] = lambda _folder: None) -> Chunks:
-        """Yield complete files that are not known, in chunks of at most 1,000; `visit` is called with each folder.
+        """Yield complete files that are not known, in chunks of at most 1,000. `visit` is called with each folder.
 
-        A chunk, which may be empty, is yielded at least every 0.2 s (or as often as the storage answers), so that the
-        consumer can stop and a slow scan does not delay the files already found. Raises RootMissing.
+        A chunk, which may be empty, is yielded about every 0.2 s, unless the storage needs longer to answer. So the
+        consumer can stop, and a slow scan does not delay files that are already found. Raises RootMissing.
         """
         self._require_marker()
         self._scans += 1
@@ -125,9 +125,9 @@ class Folder:
         self._finish_scan(this_scan)
 
     def scan_paths(self, paths: Iterable[bytes]) -> Chunks:
-        """Yield the files at these paths below the root that are not known; an event reported each as complete.
+        """Yield the unknown files among these paths below the root. Events have reported them as complete.
 
-        Yields nothing while the marker is missing: then the files are in the mount point, not on the share.
+        Yields nothing while the marker is missing: the files are then in the mount point, not on the share.
         """
         if self.marked and not self.has_marker():
             return
@@ -195,7 +195,7 @@ class Folder:
         return not self._settle or self._is_old(status) or self._settling.is_settled(digest, now)
 
     def _is_old(self, status: os.stat_result) -> bool:
-        """Return whether the file existed long before the first scan, so that it need not settle at a cold start.
+        """Return whether this is the first scan and the file is old: it then counts as complete without settling.
 
         Files found by later scans always settle, since a file server's clock may be wrong. The inode change time
         (ctime) counts too: copy programs reset the modification time but cannot reset ctime.
@@ -250,10 +250,12 @@ def _arrival(path: bytes, status: os.stat_result) -> Arrival:
 
 
 def _own_paths(root: Path, settings: Settings) -> frozenset[bytes]:
-    """Return the paths below the root that nightread itself writes: every change would make them new arrivals."""
+    """Return the paths below the root that nightread itself writes, so that scans skip them."""
     state, root = settings.state_dir.resolve(), root.resolve()
     if state == root:
-        raise UsageFault(f"{root} is nightread's state folder and cannot be a source. Choose another with --state.")
+        raise UsageFault(
+            f"{root} is nightread's state folder and cannot be a source. Choose another state folder with --state."
+        )
     url = make_url(settings.sql_url)
     database = Path(url.database or "").resolve() if url.get_backend_name() == "sqlite" else state
     marker = root / ROOT_MARKER

@@ -61,7 +61,7 @@ class Intake:
             self._folder.marked = True
 
     def register_all(self) -> Registered:
-        """Open the source and register the files of one scan; the folder's report has the other results.
+        """Open the source, scan once, and register the files found. The folder's report has the counts of the scan.
 
         Raises RootMissing, and errors of the database.
         """

@@ -8,9 +8,9 @@ class FolderReport:
     """The result of a scan, without any names, so that it may be logged and stored."""
 
     known: int = 0
-    """Number of files present that are registered."""
+    """Number of present files that are registered."""
     pending: int = 0
-    """Number of files present that are not complete yet."""
+    """Number of present files that are not complete yet."""
     temporary: int = 0
     """Number of files whose temporary name shows that they are being written."""
     temporary_old: int = 0
@@ -25,13 +25,13 @@ class FolderReport:
     marker_missing: bool = False
     """The folder exists without the marker that it had: the share is probably not mounted."""
     root_emptied: bool = False
-    """Files were known and this scan found none: the folder may not be mounted."""
+    """Files were known before, but the scan found no file: the folder may not be mounted."""
     disk_short: bool = False
     """Nothing is registered until the disk of the state folder has enough free space."""
     disk_low: bool = False
-    """This disk has less than four times the reserve free: soon nothing is registered."""
+    """This disk has less than four times the reserve free: registration may soon stop."""
     seconds: float = 0.0
-    """Duration of the scan, without the time that the consumer took."""
+    """Duration of the scan, without the time that the consumer took to register the files."""
 
     @property
     def troubles(self) -> tuple[int | bool, ...]:

@@ -7,9 +7,9 @@ Monotonic = Callable[[], float]
 
 
 class Settling:
-    """Files not yet complete, by a digest of path, size and time; a file that grows gets a new digest.
+    """Remembers files that are not complete yet, by a digest of path, size and time. A changed file has a new digest.
 
-    It holds only the unsettled files of the latest scan, so that memory is bounded by them and not by history.
+    Only the incomplete files of the latest scan are in memory.
     """
 
     def __init__(self, settle_seconds: float) -> None:
@@ -21,7 +21,7 @@ class Settling:
         return len(self._since)
 
     def is_settled(self, digest: bytes, now: float) -> bool:
-        """Return whether this digest was first seen at least `settle_seconds` ago; remember it if not."""
+        """Return whether this digest was first seen at least `settle_seconds` ago. If it was not, remember it."""
         since = self._since.get(digest, now)
         if now - since >= self._settle_seconds:
             return True

@@ -19,8 +19,8 @@ Entry = tuple[bytes, os.stat_result]
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PIECE_BYTES = 4000  # PATH_MAX is 4096 on Linux; deeper folders are opened piece by piece
 _SORTED_NAMES = 5000
-"""Names that are sorted at once, so that memory is bounded for any folder. Names usually count the slices of series, so
-that neighbouring slices come into one batch, although file systems list names in any order."""
+"""Number of names that are sorted together; it limits the memory for large folders. File systems list names in any
+order. Names usually number the slices of a series, so sorting brings neighbouring slices into the same batch."""
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """ELOOP: a link replaced the folder, or a folder above it, after it was listed."""
 
@@ -31,7 +31,7 @@ class RootMissing(StopWork):
 
 @dataclass(kw_only=True, slots=True)
 class Obstacles:
-    """Counts everything other than files that one scan found."""
+    """Counts what one scan found in addition to readable files."""
 
     unreadable_folders: int = 0
     """Folders that could not be listed completely: no permission, or the storage returned an error."""
@@ -49,8 +49,8 @@ def walk(
 ) -> Generator[Entry, None, None]:
     """Yield every file and symbolic link below `root`, depth first, with one folder open at a time.
 
-    Links are never followed, so cycles cannot loop. Folders whose names begin with a dot are not entered (`.snapshot`
-    of a file server holds the whole tree many times). `visit` is called with each folder before it is listed.
+    Links are never followed, so that the walk always ends. Folders whose names begin with a dot are not entered: the
+    `.snapshot` of a file server holds the tree many times. `visit` is called with each folder before it is listed.
     Raises RootMissing if the root itself cannot be listed.
     """
     root_fd = _open_root(root)
@@ -124,7 +124,7 @@ def _list(
 
 
 def _by_name(entries: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
-    """Yield the entries of a folder by name, some thousands at a time. An error is raised after those listed before."""
+    """Yield the entries of a folder, sorted 5,000 at a time. An error is raised after the entries listed before it."""
     error: OSError | None = None
     while error is None:
         some: list[os.DirEntry[str]] = []
@@ -140,7 +140,7 @@ def _by_name(entries: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str
 
 
 def _open_below(root_fd: int, folder: bytes) -> int:
-    """Open a folder of any depth and return its descriptor; a link that replaced a part of it is not followed."""
+    """Open a folder of any depth and return its descriptor. A link that replaced a part of the path is not followed."""
     fd = os.dup(root_fd)
     for piece in _pieces(folder):
         try:

@@ -31,7 +31,7 @@ _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=0.5, longest_pause
 _REST_PER_SCAN = 10
 """The pause after a scan is at least this many times as long as the scan: scans use at most a tenth of one core."""
 _REST_PER_WANTED_SCAN = 2
-"""The same for a scan that an event asks for."""
+"""If an event asks for a scan, the pause before it is at least this many times as long as the previous scan."""
 _REPORT_SECONDS = 60.0
 _DISK_CHECK_SECONDS = 1.0
 """Interval at which a watcher checks whether the disk has enough free space again."""
@@ -57,8 +57,8 @@ def watch(
     """Watch each inbox in its own thread until `stop` is set, so that a hanging network mount does not block others.
 
     `on_registered` is called with the number of new or changed arrivals after each commit, from any thread, and must
-    not raise. Unpacked files in the spool are purged meanwhile. A programming error in a thread ends all threads and is
-    raised here. Raises UsageFault if an inbox is the state folder.
+    not raise. This thread meanwhile purges unpacked files from the spool. A programming error in a thread ends all
+    threads and is raised here. Raises UsageFault if an inbox is the state folder.
     """
     watchers = [
         FolderWatcher(

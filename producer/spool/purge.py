@@ -18,9 +18,9 @@ def purge(
 ) -> int:
     """Remove the files that are due. Returns their number. Raises errors of the database, and OSError.
 
-    It walks the spool and queries the database for each file, because the spool stays small and the database grows.
-    Files that are not in the database, or whose work is unfinished, are kept. With `all_days`, the files of today are
-    checked too, so that useless ones are removed at once.
+    It lists the spool and looks the files up in the database, because the spool stays small and the database grows.
+    Files that are not in the database, or whose work is unfinished, are kept. With `all_days`, the files of the latest
+    days are checked too, so that useless files (queries.Spooled) are removed without delay.
     """
     good_before = now - timedelta(days=settings.spool_keep_days)
     bad_before = now - timedelta(days=settings.spool_keep_failed_days)

@@ -22,14 +22,14 @@ _FILES_AT_ONCE = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileRemoval:
-    """What became of the files of purged images."""
+    """The result of the removal of the files of purged images, as counts."""
 
     removed: int = 0
     """Files of the spool that were removed."""
     elsewhere: int = 0
-    """Images whose spool is on another host: the next purge of the spool there removes their files, if any."""
+    """Images whose spool is on another host: the next purge of the spool on that host removes their files."""
     originals: int = 0
-    """Images whose files nightread did not make: they are never touched."""
+    """Images whose files were not made by nightread: it never touches such files."""
 
 
 def remove_purged_files(

@@ -14,29 +14,29 @@ from typing import NamedTuple
 from nightread.hosts import host_key
 
 _SHARE = 3
-"""A sender may hold three times the free space: one sender gets three quarters of the disk, the next one three quarters
-of the rest, so that each leaves something for others, whatever else is on the disk (dynamic threshold: Choudhury and
+"""A sender may hold three times the space that is still free: the first sender up to three quarters of the disk, the
+next sender up to three quarters of the rest. So each sender leaves space for others (dynamic threshold: Choudhury and
 Hahne, IEEE/ACM Transactions on Networking 6, 1998)."""
 _BLOCK_BYTES = 4096
-"""Each file takes up to one block more than its bytes, and the entry in its folder."""
+"""A file takes up to one block more than its bytes, including its entry in the folder."""
 _CHECK_SECONDS = 0.5
-"""The free space is asked for this often; what was written since then is counted."""
+"""The disk is asked for its free space after this time; bytes charged since the latest answer are subtracted."""
 
 
 class OverQuotaError(OSError):
-    """The sender holds all that it may hold in the spool."""
+    """The sender would exceed the number of bytes that it may hold in the spool."""
 
     def __init__(self) -> None:
         super().__init__(errno.EDQUOT, "the quota of the sender is used up")
 
 
 class FreeSpace(NamedTuple):
-    """What a disk can still take."""
+    """The space that a disk still offers."""
 
     bytes: int
     """Free bytes beyond the disk reserve; a disk that runs out of inodes counts as full."""
     file_bytes: int
-    """A smaller file counts as this many bytes: a disk of N bytes and M inodes is full with M files, however small."""
+    """A smaller file counts as this many bytes: a disk with M inodes is full after M files, even if they are small."""
 
 
 def disk_space(folder: Path, reserve_bytes: int) -> FreeSpace:
@@ -50,12 +50,15 @@ def disk_space(folder: Path, reserve_bytes: int) -> FreeSpace:
 
 
 def sender_of(address: str) -> str:
-    """Return eight hex digits for the sender at an IP address, which name its files; AE titles are free to choose."""
+    """Return the sender at an IP address as eight hex digits, which the names of its files begin with.
+
+    AE titles do not identify a sender, since it may use any number of titles.
+    """
     return blake2b(host_key(address), digest_size=4).hexdigest()
 
 
 class SpoolQuota:
-    """The bytes that each sender holds in one spool, complete or not, and the most that it may hold."""
+    """Counts the bytes of complete and incomplete files that each sender holds in one spool, and limits them."""
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class SpoolQuota:
             return self._held[sender]
 
     def file_cost(self, size: int) -> int:
-        """Return the bytes for which a file of this size counts."""
+        """Return as how many bytes a file of this size counts."""
         return max(self._space.file_bytes, size + _BLOCK_BYTES)
 
     def charge(self, sender: str, count: int) -> None:
@@ -97,27 +100,29 @@ class SpoolQuota:
                 raise OSError(errno.ENOSPC, "the disk reserve is reached")
             limit = _SHARE * (space - count) if self._limit_bytes is None else self._limit_bytes
             held = self._held[sender]
-            if held and held + count > limit:  # a sender that holds nothing may send, like all others
+            if held and held + count > limit:  # a sender that holds nothing may always begin
                 raise OverQuotaError
             self._held[sender] += count
             self._open[sender] += count
             self._since_asked += count
 
     def release(self, sender: str, count: int) -> None:
-        """Count bytes of an incomplete file that was removed."""
+        """Stop counting the bytes of an incomplete file that was removed."""
         with self._lock:
             self._held[sender] -= count
             self._open[sender] -= count
             self._since_asked -= count
 
     def complete(self, sender: str, count: int) -> None:
-        """Count bytes of a file that is complete."""
+        """Count the bytes of an incomplete file as those of a complete file."""
         with self._lock:
             self._open[sender] -= count
             self._completed[sender] += count
 
     def recount(self, files: Iterable[tuple[str, int]]) -> None:
-        """Count the complete files of the spool anew, given as senders and sizes: others may have removed some.
+        """Count the complete files of the spool anew, since other processes may have removed files.
+
+        `files` holds the sender and the size of each file.
 
         A file that becomes complete meanwhile may count twice until the next call.
         """
@@ -146,7 +151,7 @@ class SpoolQuota:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SenderAccount:
-    """What one sender holds in the spool."""
+    """The bytes that one sender holds in the spool."""
 
     quota: SpoolQuota
     sender: str

@@ -11,8 +11,8 @@ from producer.spool.spool import Spool
 def register_leftovers(database: Database, spool: Spool, *, source_id: int, priority: int, now: datetime) -> int:
     """Register every complete file without a row. Returns the number of new images. Raises database errors, OSError.
 
-    Their senders got no success response and may send them again: those are duplicates, and nothing is lost. Who they
-    were is no longer known: only the digest of the address, in the name of a file, tells them apart.
+    The senders got no success response and may send the images again; the second copies become duplicates. The senders
+    are no longer known. Only the digest of the address in the name of each file distinguishes them.
     """
     found = 0
     for paths in spool.files():

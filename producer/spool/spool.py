@@ -32,7 +32,7 @@ _MARK_LENGTH = 64
 
 
 def spool_root(settings: Settings, source: str) -> Path:
-    """Return the folder of a source: the characters of its name that are safe in file names, and a digest of it."""
+    """Return the folder of a source, named by the safe characters of the source's name and a digest of this name."""
     readable = re.sub(r"[^A-Za-z0-9-]+", "-", source)[:40].strip("-")
     return settings.spool_folder.absolute() / f"{readable}-{blake2b(source.encode(), digest_size=4).hexdigest()}"
 
@@ -70,7 +70,7 @@ class Spool:
             yield
 
     def begin(self, account: SenderAccount | None = None) -> "Incoming":
-        """Create a new, empty file, which counts for the quota of its sender. Raises OSError, also beyond the quota."""
+        """Create an empty file, which counts for the quota of its sender. Raises OSError; OverQuotaError beyond it."""
         charge = account.begin() if account else None
         try:
             name = f"{account.sender}{_SENDER_END}{uuid4().hex}" if account else uuid4().hex
@@ -98,7 +98,7 @@ class Spool:
     def files(self, *, before: datetime | None = None) -> Iterator[list[str]]:
         """Yield the paths of complete files below the root in lists of up to 1,000.
 
-        With `before`, only files of the days that had ended at that time.
+        With `before`, only files of days that had ended at that time are listed.
         """
         for folder in self._folders(before):
             paths = [f"{folder}/{name}" for name in sorted(os.listdir(self.root / folder)) if name.endswith(_SUFFIX)]  # noqa: PTH208 - names, not a thousand Paths
@@ -125,9 +125,9 @@ class Spool:
 
     @staticmethod
     def sender_mark(path: str) -> str:
-        """Return what tells senders apart: the digest of the address in the file's name, else the name itself.
+        """Return the mark of a file's sender: the digest of its address from the file's name, else the name itself.
 
-        Files of older releases have no digest, so each of them has a mark of its own.
+        The names of files of older releases have no digest, so each such file has a mark of its own.
         """
         name = path.rpartition("/")[2].removesuffix(_SUFFIX)
         return name.partition(_SENDER_END)[0][:_MARK_LENGTH]
@@ -142,7 +142,7 @@ class Spool:
         return removed
 
     def remove_partial(self) -> int:
-        """Remove incomplete files of a dead receiver; call it before the first `begin`. Returns the number of files."""
+        """Remove the incomplete files that a dead receiver left. Call this before `begin`. Returns their number."""
         partial = list(self.root.glob(f"*/*/*{_PARTIAL}"))
         for path in partial:
             path.unlink()
@@ -181,9 +181,9 @@ class Incoming:
 
     root: str
     path: str
-    """Its path below the root after it is complete."""
+    """Path of the complete file below the root."""
     charge: FileCharge | None = None
-    """What it counts for in the quota of its sender; None: nothing."""
+    """The bytes for which the file counts in the quota of its sender; None if it counts for no quota."""
     _descriptor: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -31,8 +31,8 @@ _STALE_SECONDS = 86400
 def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc_now) -> int:
     """Remove the unpacked files that are due. Returns their number; 0 if this host has no spool for archives.
 
-    Workers unpack files, and any host that watches folders removes them from the shared spool. Raises errors of the
-    database, and OSError.
+    Workers unpack archives; any host that watches folders removes the files from the shared spool. Raises errors of
+    the database, and OSError.
     """
     removed = 0
     for source_id, root in _spools(database, settings):
@@ -44,7 +44,7 @@ def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc
 
 
 def keep_purging(database: Database, settings: Settings, stop: threading.Event) -> None:
-    """Purge every ten minutes until `stop` is set, and remove at once what an earlier process was about to remove."""
+    """Purge every ten minutes until `stop` is set. First, remove folders that a dead process had set aside for this."""
     with _later_after_an_error():
         for _, root in _spools(database, settings):
             remove_leftovers(root)
@@ -68,7 +68,7 @@ def _later_after_an_error() -> Iterator[None]:
 
 
 def _spools(database: Database, settings: Settings) -> Iterator[tuple[int, Path]]:
-    """Yield id and folder of the source of unpacked files, if this host has them."""
+    """Yield id and folder of the source of unpacked files, if this host has the folder."""
     for source in queries.sources(database):
         if source.kind == ARCHIVES:
             root = settings.roots.get(source.name) or root_path(source.root)
@@ -77,7 +77,7 @@ def _spools(database: Database, settings: Settings) -> Iterator[tuple[int, Path]
 
 
 def _remove_unneeded(database: Database, root: Path, source_id: int, *, stale_before: float) -> None:
-    """Remove what archives left that have no registered files: of copies, of failed attempts, and of dead workers."""
+    """Remove unpacked files that were never registered: those of copies, failed attempts and dead workers."""
     remove_leftovers(root)
     for partial in _abandoned(database, root, stale_before):
         remove_folder(partial, root)
@@ -88,7 +88,8 @@ def _remove_unneeded(database: Database, root: Path, source_id: int, *, stale_be
 def _remove_unless_wanted(database: Database, root: Path, source_id: int, first_file: Mapping[Path, str]) -> None:
     """Remove a complete folder, unless a worker has begun to analyse its archive again, or has registered its files.
 
-    Such a worker has listed the folder before it was set aside; one that comes later unpacks the archive again.
+    Such a worker listed the folder before it was set aside here, so the folder is put back. A worker that comes later
+    finds no folder and unpacks the archive again.
     """
     (folder,) = first_file
     renamed = set_aside(folder, root)
@@ -101,7 +102,10 @@ def _remove_unless_wanted(database: Database, root: Path, source_id: int, first_
 
 
 def _abandoned(database: Database, root: Path, stale_before: float) -> Iterator[Path]:
-    """Yield the incomplete folders that no worker writes: their archive is not being analysed, or is unknown."""
+    """Yield the incomplete folders that no worker writes.
+
+    Their archive is not being analysed; or it is unknown, and the folder has not changed for a day.
+    """
     partials = {path: _archive_id(path.name.removeprefix(PARTIAL_PREFIX)) for path in root.glob(f"{PARTIAL_PREFIX}*")}
     states = queries.archive_states(database, list(partials.values()))
     for path, archive_id in partials.items():
@@ -114,8 +118,8 @@ def _abandoned(database: Database, root: Path, stale_before: float) -> Iterator[
 def _unregistered(database: Database, root: Path, source_id: int) -> dict[Path, str]:
     """Return the complete folders whose files are not registered although their archive has its outcome.
 
-    Each has the name of one file, which represents all of them: the members of an archive are registered in one
-    transaction, together with its outcome.
+    Each folder comes with the name of its first file, which represents all: the members of an archive are registered
+    in one transaction, together with its outcome.
     """
     folders = root.glob("[0-9]*/*-*")
     first_files = {folder: path.name for folder in folders if (path := next(folder.iterdir(), None))}
@@ -123,7 +127,7 @@ def _unregistered(database: Database, root: Path, source_id: int) -> dict[Path, 
 
 
 def _unneeded(database: Database, root: Path, source_id: int, first_files: Mapping[Path, str]) -> dict[Path, str]:
-    """Return those of the folders whose archive has its outcome, and whose first file has no row.
+    """Return the folders whose archive has its outcome, and whose first file has no row.
 
     The states are read before the files are looked up again: a worker may have registered them just now.
     """
@@ -135,7 +139,7 @@ def _unneeded(database: Database, root: Path, source_id: int, first_files: Mappi
 
 
 def _without_rows(database: Database, root: Path, source_id: int, first_files: Mapping[Path, str]) -> dict[Path, str]:
-    """Return those of the folders whose first file has no row."""
+    """Return the folders whose first file has no row in the database."""
     by_path = {f"{folder.relative_to(root)}/{name}": folder for folder, name in first_files.items()}
     paths = list(by_path)
     missing = (
@@ -147,6 +151,6 @@ def _without_rows(database: Database, root: Path, source_id: int, first_files: M
 
 
 def _archive_id(name: str) -> int:
-    """Return the instance id with which the name of a folder begins; 0, which no archive has, for other names."""
+    """Return the instance id with which the name of a folder begins, or 0, which is no instance id."""
     number = name.partition("-")[0]
     return int(number) if number.isdecimal() else 0

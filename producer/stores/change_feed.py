@@ -24,12 +24,12 @@ class ChangePage:
     cursor: Cursor
     """The position after this page, from which the next request continues."""
     troubles: Sequence[str] = ()
-    """Reasons why some images cannot be found, as predicates whose subject is the store ("lists no ...")."""
+    """Why some images cannot be found. Each text continues a sentence that begins with the store ("lists no ...")."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PollLimits:
-    """Limits of one poll of one store. Where one is reached, the poll says so among its troubles."""
+    """Limits of one poll of one store. If a limit is reached, the troubles of the poll say so."""
 
     rows_per_list: int = 200_000
     pages_per_list: int = 2_000
@@ -39,9 +39,9 @@ class PollLimits:
     seconds_per_poll: float = 3600.0
 
     def reached(self, *, images: int, seconds: float) -> str | None:
-        """Return why a poll ends before the store has told everything, or None if it goes on.
+        """Return why this poll ends early, or None if it goes on.
 
-        The next poll continues there, so that nothing is lost.
+        The next poll continues at the same place, so that no image is lost.
         """
         if images >= self.images_per_poll:
             return f"has more than {self.images_per_poll:,} new images for one poll: the next poll continues there"
@@ -60,7 +60,7 @@ UNREADABLE: tuple[type[Exception], ...] = (
     TypeError,
     ValueError,
 )
-"""What a feed raises for JSON of another shape than expected. Feeds turn it into UnexpectedError."""
+"""Errors that occur while a feed reads JSON of an unexpected shape. The feed raises UnexpectedError instead."""
 
 
 class ChangeFeed(Protocol):

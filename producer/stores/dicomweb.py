@@ -24,11 +24,11 @@ from producer.stores.qido import Listing, QidoSearch, Row, text
 KIND = "dicomweb"
 _PAGE_ARRIVALS = 200
 _MOST_INSTANCES = 2**31 - 1
-"""The largest number that the database takes."""
+"""The largest count that the database can store."""
 _FAILURES = 3
 _LIST_AGAIN_SECONDS = 3600.0
-"""Interval at which the instances of a study are listed even if its counts stay the same: one image may have replaced
-another."""
+"""After this time the instances of a study are listed again even if its counts are the same: an image may have replaced
+another image."""
 
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _SERIES_IN_STUDY, _INSTANCES_IN_STUDY = "00201206", "00201208"
@@ -37,10 +37,10 @@ _NO_SERIES = "lists instances without their SeriesInstanceUID, so that they cann
 
 
 class DicomwebFeed:
-    """Searches by QIDO-RS (DICOM PS3.18, section 10.6), which cannot search by time of arrival.
+    """Finds new images by QIDO-RS (DICOM PS3.18, section 10.6), which cannot search by time of arrival.
 
-    Studies without a StudyDate, or with one before the window, are not found. The cursor holds the series and instance
-    counts of each study in the window whose instances were listed, so that it does not grow with the store.
+    Studies without a StudyDate, or with a StudyDate before the window, are not found. The cursor holds the numbers of
+    series and instances of each listed study in the window, so that its size does not depend on the size of the store.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class DicomwebFeed:
         monotonic: Callable[[], float] = time.monotonic,
         limits: PollLimits = DEFAULT_LIMITS,
     ) -> None:
-        """The window begins `days` days before today and has no end."""
+        """The window of study dates begins `days` days before today and has no end."""
         self._search = QidoSearch(website, limits, monotonic=monotonic)
         self._limits = limits
         self._window = timedelta(days=days)
@@ -65,7 +65,7 @@ class DicomwebFeed:
         """Key of the study at which the previous poll ended because of a limit."""
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """Yield at least one page, each with about 200 arrivals. Raises WebError."""
+        """Yield at least one page. A page ends after the study with which it reaches 200 arrivals. Raises WebError."""
         try:
             yield from self._pages(cursor or {})
         except UNREADABLE:
@@ -97,7 +97,7 @@ class DicomwebFeed:
         yield result.take_page()
 
     def _from_next(self, studies: "Sequence[_Study]") -> "Sequence[_Study]":
-        """Return the studies, beginning where the poll before ended, so that each has its turn."""
+        """Return the studies in an order that begins where the previous poll ended, so that each study has its turn."""
         at = next((number for number, study in enumerate(studies) if study.key == self._next), 0)
         self._next = ""
         return [*studies[at:], *studies[:at]]
@@ -105,18 +105,18 @@ class DicomwebFeed:
     def _is_due(self, study: "_Study", known: Mapping[str, list[int]]) -> bool:
         if not study.counts or known.get(study.key) != study.counts:
             return True
-        # Spread studies that an earlier start listed over the first hour instead of listing all at its end.
+        # Studies that were listed before this process began are spread over its first hour, not all listed at its end.
         spread = int(study.key[:4], 16) / 16**4 * _LIST_AGAIN_SECONDS
         listed_at = self._listed_at.get(study.key, self._started - spread)
         return self._monotonic() - listed_at > _LIST_AGAIN_SECONDS
 
     def _list_instances(self, study: "_Study", result: "_PollResult") -> None:
-        """List the instances of a study; one with fewer instances than its count is listed again next time."""
+        """List the instances of a study. If there are fewer than the store counts, the next poll lists them again."""
         try:
             path = f"studies/{segment(study.uid)}/instances"
             listing = self._search.all_rows(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=sum(study.counts[1:]))
             found = result.add(study, listing.rows)
-        except MissingError:  # deleted since it was listed
+        except MissingError:  # the study was deleted after it was listed
             return
         except (UnavailableError, UnexpectedError, TooMuchError) as error:
             result.note_failure(error)
@@ -136,7 +136,7 @@ class DicomwebFeed:
 class _Study:
     uid: str
     key: str
-    """Its key in the cursor: a digest, which is shorter than the UID and hides it."""
+    """Key of the study in the cursor: a digest, which is shorter than the UID and hides it."""
     counts: list[int]
     """Numbers of series and instances; empty if the store does not return them, or returns no plausible numbers."""
 
@@ -159,36 +159,36 @@ class _PollResult:
     counts: list[Count] = field(default_factory=list)
     troubles: set[str] = field(default_factory=set)
     short: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Key of a study -> number of its instances by its count, and the smaller number in its list."""
+    """By key of a study: the number of instances that the store counts, and the smaller number that it listed."""
     failed_in_a_row: int = 0
     images: int = 0
     """Number of images that were listed in this poll."""
 
     def note_failure(self, error: WebError) -> None:
-        """Note that a study cannot be listed. Raises the error after three studies in a row: the store is down."""
+        """Note that a study cannot be listed. Raises the error of the third failure in a row: the store may be down."""
         self.failed_in_a_row += 1
         if self.failed_in_a_row == _FAILURES:
             raise error
         self.troubles.add(f"does not list the images of a study: it {error}")
 
     def note(self, listing: Listing) -> None:
-        """Note a list that succeeded, and whether it is incomplete."""
+        """Note that a list was received, and its trouble if it is incomplete."""
         self.failed_in_a_row = 0
         self.images += len(listing.rows)
         if listing.trouble:
             self.troubles.add(listing.trouble)
 
     def note_short_lists(self, before: Mapping[str, tuple[int, int]]) -> None:
-        """Note studies whose lists were as short in the previous poll: the store had the time to index them."""
+        """Note the studies whose lists were equally short in the previous poll. The store had time to index them."""
         studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
         if studies:
             of = f"in {studies} {_STUDIES[studies > 1]}"
             self.troubles.add(f"lists fewer images than NumberOfStudyRelatedInstances says, {of}")
 
     def add(self, study: _Study, rows: Sequence[Row]) -> int:
-        """Add the instances of a study that can be retrieved, except those of nightread. Returns their number.
+        """Add the instances of a study that can be retrieved, except objects that nightread sent to the store.
 
-        A store may be source and destination: objects that nightread sent there are neither arrivals nor expected.
+        Such objects are neither registered nor expected. Returns the number of added instances and of these objects.
         """
         ours = own_series_uids(study.uid)
         images = [row for row in rows if text(row, _SERIES) not in ours]

@@ -19,16 +19,17 @@ log = logging.getLogger(__name__)
 KIND = "orthanc"
 PAGE_CHANGES = 500
 _MOST = 2**63 - 1
-"""The largest size, time or number of a change that the database takes. Other values are absent."""
+"""The largest integer that the database can store. A larger size or time is unknown; a larger change number is an
+error."""
 _TEXT_LENGTH, _MARK_LENGTH = 128, 200
 
 
 class OrthancFeed:
     """Reads `/changes` page by page (Orthanc Book, "REST API", "Tracking changes"); needs Orthanc 1.9.4 or later.
 
-    The cursor is the number and the mark of the last change that was read. If Orthanc now has another change with that
-    number, or only smaller numbers, its database was replaced and is read from its beginning; images that are already
-    registered are skipped.
+    The cursor is the number and the mark of the last change that was read. If Orthanc now has another change with this
+    number, or only smaller numbers, its database was replaced: the log is read again from its beginning. Images that
+    are already registered are skipped.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class OrthancFeed:
                 return
 
     def _page(self, position: "_Position") -> "_Page":
-        """Request the changes from the last known one on, to check that the last known one is still the same."""
+        """Request the last known change and those after it. The last known change must still be the same."""
         query = {"since": str(max(0, position.number - 1)), "limit": str(PAGE_CHANGES)}
         return _Page.from_json(self._website.json("changes", query))
 
@@ -83,7 +84,7 @@ class OrthancFeed:
         """Return the new instances that still exist; one request returns size and time of all of them.
 
         Instances that were deleted meanwhile are omitted; Orthanc deletes their changes, too. Reports that nightread
-        sent to this server are no arrivals.
+        sent to this server are omitted as well.
         """
         ids = list(dict.fromkeys(change.resource for change in changes if change.kind == "NewInstance"))
         if not ids:
@@ -120,7 +121,7 @@ class OrthancFeed:
         return [Count(study_instance_uid=studies[key], instances=count) for key, count in counts.items() if count]
 
     def _images_of(self, study: str, uid: str) -> int:
-        """Return the number of instances of a study, without those of nightread."""
+        """Return the number of instances of a study, without objects that nightread sent to the server."""
         try:
             series = self._website.json(f"studies/{segment(study)}/series")
         except MissingError:
@@ -156,7 +157,7 @@ class _Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Position:
-    """The last change that was read; number 0 means none."""
+    """The last change that was read. Number 0 means that no change was read yet."""
 
     number: int = 0
     mark: str = ""
@@ -175,7 +176,7 @@ class _Page:
 
     changes: Sequence[_Change]
     last: int
-    """The last number of the page, or of the whole log if the page is empty."""
+    """Number of the last change of the page, or of the whole log if the page is empty."""
     done: bool
 
     @classmethod
@@ -187,7 +188,7 @@ class _Page:
         )
 
     def is_of_another_database(self, position: _Position) -> bool:
-        """Return whether the database was replaced; a missing change alone is no proof, since Orthanc deletes some."""
+        """Return whether the database was replaced. A missing change is no proof, since Orthanc deletes changes."""
         marks = [change.mark for change in self.changes if change.number == position.number]
         return position.number > 0 and (self.last < position.number or any(mark != position.mark for mark in marks))
 
@@ -203,7 +204,7 @@ class _Page:
 
 
 def _number(value: object) -> int:
-    """Return a number of the change log. Raises ValueError if it is none, or larger than the database takes."""
+    """Return a number of the change log. Raises ValueError for a value that is no integer from 0 to 2**63 - 1."""
     number = bounded_integer(value, most=_MOST)
     if number is None:
         raise ValueError("not a number of a change")
@@ -228,8 +229,8 @@ def _holds_own(series: Mapping[str, Any], study_instance_uid: str) -> bool:
 def _stored_at(instance: Mapping[str, Any]) -> int:
     """Return when Orthanc stored this content, in ns since 1970, or 0 if it is unknown.
 
-    Orthanc stores whole seconds. Digits of its UUID for the file fill the nanoseconds, so that content that replaces
-    other content within the same second gets another time.
+    Orthanc stores whole seconds. Digits of its UUID for the file fill the nanoseconds: so the time changes even if new
+    content replaces the old content within the same second.
     """
     try:
         stored = datetime.strptime(instance["Metadata"]["ReceptionDate"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)

@@ -36,15 +36,15 @@ _REPORT_SECONDS = 60.0
 _DOUBLINGS = 10
 _MOST_TROUBLES = 10
 _UID_LENGTH, _MOST_INSTANCES = 64, 2**31 - 1
-"""What the database takes; the expected number of images of other studies is unknown."""
+"""Limits of the database. The expected number of images is not stored for a study that exceeds one of these limits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreReport:
-    """The result of the latest poll: our own texts and numbers only, so that it may be logged and stored."""
+    """The result of the latest poll. All texts in it are written by nightread, so that it may be logged and stored."""
 
     troubles: tuple[str, ...] = ()
-    """Problems, as predicates whose subject is the store."""
+    """Problems. Each continues a sentence that begins with the store ("lists no ...")."""
     seconds: float = 0.0
     """Duration of the latest successful poll."""
 
@@ -56,7 +56,7 @@ def poll(
     stop: threading.Event,
     on_registered: Callable[[int], None],
 ) -> None:
-    """Poll each store in its own thread until `stop` is set, so that one that hangs does not block others.
+    """Poll each store in its own thread until `stop` is set, so that a store that hangs does not block other stores.
 
     `on_registered` is called with the number of new or changed arrivals after each commit, from any thread, and must
     not raise. StopWork in a thread ends all threads and is raised here.
@@ -73,8 +73,8 @@ class StorePoller:
 
     An unexpected error of this store is logged and shown in `status`, and does not end the polling of other stores.
 
-    Each poll starts at the cursor in the database and relies on no memory of this process. It therefore continues
-    correctly after a poll that broke off, after a restart, and after the database was restored from a backup.
+    Each poll starts at the cursor that the database holds, not at one in memory. It therefore continues correctly
+    after a poll that broke off, after a restart, and after the database was restored from a backup.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class StorePoller:
         return self._report
 
     def run(self, stop: threading.Event) -> None:
-        """Poll until `stop` is set; an unavailable store or database is polled again later."""
+        """Poll until `stop` is set. If the store or the database is unavailable, try again later."""
         failed = 0
         while not stop.is_set():
             failed = 0 if self._try_poll(stop) else failed + 1
@@ -131,14 +131,14 @@ class StorePoller:
         return found
 
     def _try_poll(self, stop: threading.Event) -> bool:
-        """Poll once and return whether it succeeded; the same error is logged only once in a row."""
+        """Poll once and return whether it succeeded. An error that repeats is logged only the first time."""
         try:
             self.poll_once(stop)
             self._report_changes()
         except WebError as error:
             self._report = replace(self._report, troubles=(str(error),))
             self._try_report()
-        except DataError as error:  # the database refuses a value of this store, and is available
+        except DataError as error:  # the database is available, but refuses a value of this store
             self._note_unexpected(error)
         except SQLAlchemyError as error:
             self._outage.failed(error)
@@ -193,7 +193,7 @@ class StorePoller:
     def _pause(self, failed: int) -> float:
         """Return the time until the next poll, with jitter.
 
-        It is the interval of the store; after failures it is a pause that doubles, up to 60 s.
+        After a success it is the interval of the store. After each further failure it doubles, up to 60 s.
         """
         if not failed:
             return self._store.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
@@ -209,7 +209,7 @@ class StorePoller:
                 self._report_if_due()
 
     def _report_if_due(self) -> None:
-        """Report once a minute, also while a long poll goes on."""
+        """Report to `status` if the latest report is a minute old, even during a long poll."""
         if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
             self._try_report()
 
@@ -232,7 +232,7 @@ class StorePoller:
 
 
 def _few(troubles: Collection[str]) -> tuple[str, ...]:
-    """Return the troubles in order, at most ten, so that no store floods `status`."""
+    """Return the first ten troubles in alphabetical order, and the number of further ones, to keep `status` short."""
     listed = sorted(troubles)
     if len(listed) > _MOST_TROUBLES:
         listed[_MOST_TROUBLES:] = [f"has {len(listed) - _MOST_TROUBLES:,} further problems"]

@@ -1,4 +1,4 @@
-"""Search a DICOMweb store page by page (QIDO-RS, DICOM PS3.18, section 10.6), and notice lists that are cut off."""
+"""Search a DICOMweb store page by page (QIDO-RS, DICOM PS3.18, section 10.6), and detect incomplete lists."""
 
 import logging
 import time
@@ -15,20 +15,20 @@ log = logging.getLogger(__name__)
 PAGE_ROWS = 500
 _MOST_PAGES_WITHOUT_NEW_ROWS = 3
 _REPEATS = "repeats rows on the pages of a list, so that other rows may be missing"
-_UNUSABLE = "lists rows whose UID is no text of up to 128 characters, so that these are not found"
+_UNUSABLE = "lists rows whose UID is not a text of at most 128 characters, so that these rows are ignored"
 _ADDITIONAL = "additional results"
-"""Part of the header `Warning` of a list that the store has limited (DICOM PS3.18, section 8.3.4.4)."""
-_ANNOUNCED = "announces more rows of a list than it returns, so that these are not found"
+"""Words in the header `Warning` of a list that the store has cut off (DICOM PS3.18, section 8.3.4.4)."""
+_ANNOUNCED = "announces more rows of a list than it returns, so that the missing rows are not found"
 
 _LONGEST_TEXT = 128
-"""Twice the length of a UID (DICOM PS3.5, section 6.2): some devices make longer ones."""
+"""Twice the length that a UID may have (DICOM PS3.5, section 6.2), since some devices make longer UIDs."""
 
 Row = Mapping[str, Any]
 _Key = tuple[str, ...]
 
 
 class _Row(Mapping[str, Any]):
-    """The few attributes of a row that were asked for: a long list must fit into memory, whatever a store adds."""
+    """The attributes of a row that were requested. All others are dropped, so that a long list fits into memory."""
 
     __slots__ = ("_tags", "_texts")
 
@@ -51,11 +51,11 @@ class _Row(Mapping[str, Any]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """The rows of one list, each once."""
+    """The rows of one list, without repetitions."""
 
     rows: Sequence[Row]
     trouble: str | None
-    """Why the list may lack rows that the store has: the rest of a sentence that begins with the store. Else None."""
+    """Why the list may be incomplete, as the rest of a sentence that begins with the store; None if it is complete."""
 
 
 class QidoSearch:
@@ -78,11 +78,11 @@ class QidoSearch:
         self._page_rows = PAGE_ROWS
 
     def all_rows(self, path: str, query: Mapping[str, str], unique: Sequence[str], *, enough: int = 0) -> Listing:
-        """Request page after page until one is empty, a limit is reached, or there are `enough` rows (0: without end).
+        """Request page after page until a page is empty, a limit is reached, or `enough` rows are read (0: all rows).
 
         The attributes in `unique` together identify a row. A row without the first of these attributes is skipped.
         Instances are identified by their series too, since some stores have one SOP Instance UID in several series.
-        Raises WebError for the first page.
+        Raises WebError if the store is unavailable or rejects the first page.
 
         A page may be shorter than requested, because some stores limit it; it may repeat rows of an earlier page,
         because the list has changed. A page that equals the first one shows that the store ignores `offset`.
@@ -122,7 +122,7 @@ class QidoSearch:
             offset += len(page)
 
     def _reached(self, rows: int, pages: int, seconds: float) -> str | None:
-        """Return which limit a list has reached that goes on, else None."""
+        """Return the limit that the list has reached, as the beginning of its trouble; None if it has reached none."""
         limits = self._limits
         if rows >= limits.rows_per_list:
             return f"returns a list of more than {limits.rows_per_list:,} rows"
@@ -148,8 +148,9 @@ class _Pages:
         self.number = 0
         """Number of pages that were read."""
         self.rows = self.most_rows = self.first_rows = rows
-        """`most_rows`: the number that the store has not rejected. After status 500, which may have another cause than
-        the number of rows, only `rows` is smaller. `first_rows`: the number that was requested for the first page."""
+        """`rows`: number of rows of the next request. `most_rows`: the largest number that the store has not rejected;
+        status 500 does not change it, because it may have another cause. `first_rows`: the number that was requested
+        for the first page."""
 
     def read(self, offset: int) -> tuple[Sequence[Row], str]:
         """Return a page, and the warning of its response. Raises WebError."""
@@ -177,7 +178,7 @@ class _Pages:
 
 
 def _is_too_many(error: WebError, offset: int) -> bool:
-    """Return whether the store rejected the number of rows, as far as its status says."""
+    """Return whether the store rejected the request because it asks for too many rows."""
     if isinstance(error, TooMuchError) or error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return True
     is_rejection = isinstance(error, UnexpectedError) and (error.status or 0) >= HTTPStatus.BAD_REQUEST
@@ -185,23 +186,23 @@ def _is_too_many(error: WebError, offset: int) -> bool:
 
 
 def _may_be_too_many(error: WebError, offset: int) -> bool:
-    """Return whether the store may have failed because of the number of rows, which works if a page was returned."""
+    """Return whether the store failed at the first page of a list, perhaps because of the number of rows."""
     return isinstance(error, UnavailableError) and error.status == HTTPStatus.INTERNAL_SERVER_ERROR and not offset
 
 
 def _is_known(keys: Sequence[_Key], rows: Mapping[_Key, Row], first: Sequence[_Key]) -> bool:
-    """Return whether the page from the last known row on has no further rows: the store understands `offset`.
+    """Return whether the list has ended: the page that begins at its last known row has only known rows.
 
-    Some stores reject an offset at the end of a list instead of returning an empty page.
+    Some stores reject an offset at the end of a list instead of returning an empty page. A page that equals the first
+    page does not count, because it shows that the store ignores `offset`.
     """
     return keys != first and all(key in rows for key in keys if key[0])
 
 
 def _cut_off(does: str, first: int, returned: int, page_rows: int) -> str | None:
-    """Describe a store that returns no further page; None if it ignores the limit too, and returned all rows at once.
+    """Describe a store that returns no further page. Returns None if its first page has all rows despite the limit.
 
-    `first` is the number of rows of its first page, of `page_rows` that were requested, and `returned` that of all
-    pages.
+    For the first page, `page_rows` rows were requested and `first` rows came; all pages together have `returned` rows.
     """
     if returned == first and (first > page_rows or first == 1):  # no store limits its lists to one row
         return None
@@ -219,7 +220,7 @@ def _keys(page: Sequence[Row], unique: Sequence[str]) -> list[_Key]:
 
 
 def _is_unusable(row: Row, tag: str) -> bool:
-    """Return whether the row has a value for this attribute, but none that `text` returns."""
+    """Return whether the row has a value for this attribute that `text` cannot return."""
     return bool(row.get(tag, {}).get("Value")) and not text(row, tag)
 
 

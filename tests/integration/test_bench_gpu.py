@@ -140,7 +140,7 @@ def test_without_the_packages_of_nightread_the_driver_says_what_to_install() -> 
         [sys.executable, "-I", "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert "The rows decode and pipeline need numpy, pydicom" in bare.stdout
-    assert "`make venv` installs all of them but CUDA" in bare.stdout
+    assert "`make venv` installs all packages but CUDA" in bare.stdout
     assert bare.returncode == 1
 
 

@@ -232,7 +232,7 @@ def test_a_destination_may_get_key_images_alone(studies: AnalysedStudies, explai
     result = deliver(studies, explainer, sender, "key_image")
     assert result is not None
     assert (result.state, sender.reports) == ("delivered", [])
-    assert result.detail == "The study has no finding, and the destination gets nothing else."
+    assert result.detail == "The study has no finding, and the destination gets no report."
 
 
 def test_the_process_that_dies_costs_a_region_and_no_report(

@@ -186,4 +186,7 @@ def test_the_comment_counts_images_in_conflict() -> None:
     """Their results are listed, so that no sender suppresses a finding; without conflicts nothing is said."""
     assert "Listed although" not in comment(RESULT)
     text = comment(*labelled("nodule", "normal"), in_conflict=2)
-    assert "Found: nodule (1). Listed although another source sent another version or rejects it: 2." in text
+    assert (
+        "Found: nodule (1). "
+        "Images that are listed, although another source sent another version or rejects them: 2." in text
+    )

@@ -86,7 +86,10 @@ def test_a_row_with_an_unusable_uid_is_left_out_with_a_word(uid: object) -> None
     rows = [{STUDY: _value(uid)}, {STUDY: _value("1.2")}]
     listing = listed(lambda asked: _json([] if _query(asked)["offset"] else rows), PollLimits())
     assert [row[STUDY]["Value"] for row in listing.rows] == [["1.2"]]
-    assert listing.trouble == "lists rows whose UID is no text of up to 128 characters, so that these are not found"
+    assert (
+        listing.trouble
+        == "lists rows whose UID is not a text of at most 128 characters, so that these rows are ignored"
+    )
 
 
 class FakeStore:

@@ -263,7 +263,7 @@ def test_an_empty_list_is_complete() -> None:
     [
         (
             '299 pacs "There are 150 additional results that can be requested"',
-            "announces more rows of a list than it returns, so that these are not found",
+            "announces more rows of a list than it returns, so that the missing rows are not found",
         ),
         ('299 pacs "The fuzzymatching parameter is not supported"', None),
         ("", None),
