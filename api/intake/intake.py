@@ -74,9 +74,7 @@ class SubmissionIntake:
             )
             self.quota.recount(self.spool.sizes())
             if removed or found:
-                log.warning(
-                    "cleaned up after an API that died", extra={"registered": found, "removed": removed}
-                )
+                log.warning("cleaned up after an API that died", extra={"registered": found, "removed": removed})
                 self._on_registered()
             try:
                 yield
