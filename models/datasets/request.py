@@ -10,7 +10,7 @@ from nightread.errors import UsageFault
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRequest:
-    """A reference `KIND:PATH` in its parts, with the options of the user."""
+    """A reference `KIND:PATH`, split into its parts, with the options of the user."""
 
     reference: str
     place: str

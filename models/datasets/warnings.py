@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.datasets.dataset import Dataset, Examples
 
 _LARGEST_RATIO = 10
-"""Labels that exclude each other count as unbalanced if the most frequent one has more images by this factor."""
+"""Labels that exclude each other are unbalanced if the most frequent has over ten times the images of the rarest."""
 _RARE_SHARE = 0.05
 """Labels that do not exclude each other count as rare below this share of the training images."""
 _MOST_NAMES = 5
