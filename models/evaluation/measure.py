@@ -150,7 +150,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _chance(roc_auc: Interval, classes: Sequence[ClassFigures]) -> Iterator[str]:
     """Yield a note if these images do not show that the network is better than chance, whose ROC-AUC is 0.5.
 
-    The average may hide single labels that it recognises by chance only: they are named.
+    If the average is better than chance, the note names single labels for which the network may not be.
     """
     if roc_auc.low is None or roc_auc.high is None:
         return
@@ -161,7 +161,10 @@ def _chance(roc_auc: Interval, classes: Sequence[ClassFigures]) -> Iterator[str]
             "the images are prepared (`nightread models samples`), or train longer or on more images."
         )
     elif unproven := [of.label for of in classes if _may_be_chance(of)]:
-        yield f"Not shown to be better than chance for {', '.join(unproven)}: the 95 % interval of the ROC-AUC has 0.5."
+        yield (
+            f"Not shown to be better than chance for {', '.join(unproven)}: the 95 % interval of the ROC-AUC is not "
+            f"above {_ROC_AUC_OF_CHANCE}."
+        )
 
 
 def _may_be_chance(of: ClassFigures) -> bool:
