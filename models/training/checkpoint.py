@@ -63,7 +63,7 @@ class Checkpoint:
         )
 
     def begin(self, progress: Progress) -> None:
-        """Start anew: delete the folder, and write what is planned into a new one."""
+        """Delete the folder, create it again, and write the plan into it."""
         self.remove()
         self.folder.mkdir()
         (self.folder / _PLAN).write_text(json.dumps(asdict(progress)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Write training.json: how the weights were trained, so that others can judge or repeat it."""
+"""Write training.json: how the weights were trained, so that others can judge or repeat the training."""
 
 import json
 from dataclasses import dataclass
