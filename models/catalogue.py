@@ -13,7 +13,7 @@ SHIPPED = Path(__file__).parent / "bundles"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A folder that contains a bundle.json, which was not verified; load_bundle does that."""
+    """A folder that contains a bundle.json. The bundle is not verified yet; load_bundle verifies it."""
 
     name: str
     version: str

@@ -52,7 +52,7 @@ class Domain:
     samples: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
-    """The lowest and the highest number that is allowed, as in `rows`."""
+    """The lowest and the highest allowed number of columns; `rows` has those of rows."""
     accepts: tuple[str, ...] = ()
     """The kinds in ACCEPTABLE that the bundle accepts."""
     dicom_only: bool = False
@@ -152,7 +152,7 @@ def refusal(domain: Domain | None, kind: ImageKind) -> RejectImage | None:
 
 
 def excluded(kind: ImageKind, domain: Domain | None) -> RejectImage | None:
-    """Return why an image is out of scope, because its kind is one that this domain does not accept; None otherwise.
+    """Return why an image is out of scope because this domain does not accept its kind; None if it is in scope.
 
     A bundle without a domain accepts secondary captures, because public training sets consist of them. It accepts no
     localizers, no quality-control images and no pictures of screens.

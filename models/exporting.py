@@ -34,10 +34,10 @@ def export_bundle(
 ) -> tuple[Bundle, dict[str, Any]]:
     """Write the bundle as another version with an ONNX file into the new folder `target`.
 
-    Both files must give the same scores and labels for noise and for `examples`. `progress` is called twice for each
-    frame. Returns the new bundle and the record of the export, which is also written into training.json or import.json.
-    Raises UsageFault if the bundle has no Keras file or `target` exists, and StopWork if the export fails; then nothing
-    is written.
+    The Keras file and the ONNX file must give the same scores and labels for noise and for `examples`. `progress` is
+    called twice for each frame. Returns the new bundle and the record of the export, which is also written into
+    training.json or import.json. Raises UsageFault if the bundle has no Keras file or `target` exists, and StopWork if
+    the export fails; then nothing is written.
     """
     if KERAS not in bundle.runtimes:
         raise UsageFault(f"{bundle.reference} has no Keras file to export.")

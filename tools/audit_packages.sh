@@ -11,6 +11,6 @@ echo "$output"
 if ((status)) && grep -q '^Found ' <<<"$output"; then
   exit 1
 elif ((status)) || grep -q 'could not be audited' <<<"$output"; then # pip-audit skips unknown packages
-  echo "NOT CHECKED, or not all: pip-audit could not ask for every package. Run this where the internet can be reached." >&2
+  echo "NOT CHECKED, or only in part: pip-audit could not look up each package. Run this with internet access." >&2
   exit 2
 fi

@@ -26,8 +26,8 @@ Weights = NDArray[np.float64]
 class Estimate:
     """A figure with its 95% interval.
 
-    The value is None if it is undefined. Both ends are None if the value is, with fewer than two patients, or if the
-    figure is defined in fewer than 100 rounds.
+    The value is None if it is undefined. Both ends are None if the value is None, if there are fewer than two patients,
+    or if the figure is defined in fewer than 100 rounds.
     """
 
     value: float | None

@@ -43,7 +43,7 @@ class PairedCounts:
 def difference_interval(counts: PairedCounts, *, level: float = LEVEL) -> tuple[float, float] | None:
     """Return the interval of `counts.difference`, or None without images.
 
-    The method is number 10 of Newcombe, Statistics in Medicine 17 (1998), 2635-2650: square-and-add of two Wilson
+    The method is method 10 of Newcombe, Statistics in Medicine 17 (1998), 2635-2650: square-and-add of two Wilson
     intervals with their continuity-corrected correlation. The published examples are among the tests. Unlike the Wald
     interval, this interval keeps its level for few images and for shares near 0 and 1, and its width is never 0.
     """
@@ -78,7 +78,7 @@ def mcnemar_p(counts: PairedCounts) -> float:
     """Return the p-value of the exact test that both discordant counts come from equal shares.
 
     This is the binomial test of the discordant images (McNemar, Psychometrika 12, 1947). The result is 1 if there are
-    none.
+    no discordant images.
     """
     apart = counts.only_first + counts.only_second
     return float(binomtest(counts.only_first, apart).pvalue) if apart else 1.0

@@ -116,7 +116,7 @@ class NightComparison:
     second: NetworkLabels
     images: int
     patients: int | None
-    """None if no patient is known: then images count as independent."""
+    """The number of patients; None if no patient is known, so that images count as independent."""
     flips: tuple[Flip, ...]
     """Sorted by `change`, the largest first."""
     discordance: tuple[Discordance, ...]

@@ -36,7 +36,7 @@ class FileInfo:
 
     frames: int = 1
     size: tuple[int, int] | None = None
-    """Rows and columns."""
+    """The numbers of rows and columns."""
     kind: ImageKind = _NO_HEADER
     patient: str | None = None
     """The key of issuer and PatientID; None if the file has no PatientID."""
@@ -114,7 +114,7 @@ def _slices(dicom_image: DicomImage) -> tuple[SliceGeometry, ...]:
 
 
 def _samples(content: bytes) -> int:
-    """Return the samples that a picture stored in colour really shows; many such pictures are grey."""
+    """Return the number of samples per pixel that a picture in colour needs; many such pictures show only grey."""
     try:
         return likely_kind(read(content, accept_raster=True)).samples
     except RejectImage:

@@ -55,7 +55,7 @@ def split_files(
 ) -> list[int]:
     """Return the part of each file. Raises UsageFault if a part is empty or a label has no training image.
 
-    The message names files of `unreadable` that could be what is missing.
+    The message names files of `unreadable` that may be the missing images.
     """
     if layout.parts:
         parts = _official(request, layout, files)

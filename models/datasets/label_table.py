@@ -51,7 +51,7 @@ def read_label_table(file: Path) -> LabelTable:
     """Read a CSV file of labels. Raises UsageFault with the line and the remedy.
 
     Columns: `path`, `sop_instance_uid` or `series_instance_uid`; `label`, or one column of 0 and 1 per label;
-    optionally `patient`. They are separated by commas, semicolons, tabs or vertical bars.
+    optionally `patient`. The columns are separated by commas, semicolons, tabs or vertical bars.
     """
     columns, numbered = _read(file)
     lines = [line for _, line in numbered]

@@ -38,8 +38,8 @@ class Leak:
         shared = (_WHAT if one else _WHAT_MANY)[self.what]
         remedy = "Remove the copies." if self.what == CONTENT else "Keep each patient in one part."
         return (
-            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part, so its figures are better "
-            f"than those of new images. {remedy}"
+            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part, so the figures of the "
+            f"{self.part} part are better than figures of new images. {remedy}"
         )
 
 

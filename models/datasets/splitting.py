@@ -21,7 +21,7 @@ TRAINING_ONLY = (0.85, 0.15, 0.0)
 Groups = Mapping[str, frozenset[int]]
 """The labels of each group, by the key of the group.
 
-A group is all images of a patient, or all images of equal content if the patients are unknown.
+A group is all images of one patient. If the patient is unknown, it is all images of one study or of equal content.
 """
 
 

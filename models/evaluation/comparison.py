@@ -24,7 +24,7 @@ FIGURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "macro_roc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One figure of both networks, and the second minus the first."""
+    """One figure of both networks, and the figure of the second minus the figure of the first."""
 
     figure: str
     first: float | None

@@ -150,7 +150,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _chance(roc_auc: Interval, classes: Sequence[ClassFigures]) -> Iterator[str]:
     """Yield a note if these images do not show that the network is better than chance, whose ROC-AUC is 0.5.
 
-    If the average is better than chance, the note names single labels for which the network may not be.
+    If the average is better than chance, the note names the labels for which the network may not be better than chance.
     """
     if roc_auc.low is None or roc_auc.high is None:
         return

@@ -18,7 +18,7 @@ class OperatingPoint:
     """The highest sensitivity that is possible at a given specificity."""
 
     specificity: float
-    """The required specificity; the specificity that is reached is at least this."""
+    """The required specificity; the reached specificity is at least this high."""
     sensitivity: float
     threshold: float | None
     """The lowest score that counts as positive; None if the specificity is reached only when no image is positive."""

@@ -145,7 +145,7 @@ def _plain(value: object) -> object:
 
 
 def _plots(evaluation: Evaluation, predictions: Predictions) -> dict[str, Any]:
-    """Return name -> SVG. Plots that are undefined for these data are missing."""
+    """Return the SVG of each plot by name. Plots that are undefined for these data are missing."""
     plots: dict[str, Any] = {"hidden_histograms": 0}
     plots["reliability"] = Markup(reliability_plot(evaluation.reliability))  # noqa: S704 - Matplotlib escapes labels
     if drawn_labels(predictions):

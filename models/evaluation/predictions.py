@@ -61,7 +61,7 @@ class Predictions:
         if self.postprocessing.activation != SIGMOID or self.postprocessing.aggregate == VOTE:
             return one_each
         levels = [self.postprocessing.thresholds.get(label) for label in self.labels]
-        # The threshold of the normal label becomes NaN, which no score reaches. float32 as in Postprocessing.
+        # The threshold of the normal label becomes NaN, which no score reaches. Scores are float32 as in results.
         reached = self.scores.astype(np.float32) >= np.array(levels, np.float32)
         normal = np.array([level is None for level in levels])
         return np.asarray(np.where(normal, one_each, reached), bool)

@@ -50,7 +50,9 @@ class Confinement:
     no_network: bool
     """Whether the process is in user, network and IPC namespaces of its own."""
     files: bool
-    """Whether the process can only read Python, libraries and its folder, write to its folder, and start no program."""
+    """Whether access to files is restricted: the process can read only Python, libraries and its folder, can write only
+    to its folder, and can start no program.
+    """
     system_calls: bool
     """Whether system calls that a model does not need are refused: sockets, processes, modes of files, mounts."""
     ports: bool

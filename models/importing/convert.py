@@ -137,7 +137,7 @@ def _of_graph(kind: str, labels: int, options: GraphOptions | None) -> dict[str,
     if kind != GRAPH:
         if options is not None and options.given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in options.given)
-            raise RefusedModel(f"The file is of Keras, and {names} is for .onnx files only. Leave it out.")
+            raise RefusedModel(f"The file is a Keras file, but only .onnx files take {names}. Leave it out.")
         return {}
     lacking = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if lacking:

@@ -85,7 +85,7 @@ def detect_format(path: Path, *, named: Path | None = None) -> str:
 def inspect(path: Path) -> Inspected:
     """Make all checks that do not need Keras; return the description of the network and the size of its weights.
 
-    Raises RefusedModel. Call it in the sandbox, because a C library reads the HDF5 part.
+    Raises RefusedModel. Call this in the sandbox, because a C library reads the HDF5 part.
     """
     inspected = _inspect_archive(path) if detect_format(path) == KERAS else _inspect_legacy(path)
     check_architecture(inspected.config)
@@ -93,7 +93,7 @@ def inspect(path: Path) -> Inspected:
 
 
 def replace_config(path: Path, config: dict[str, Any]) -> None:
-    """Write the checked description of the network into the file, so that Keras reads no other. Raises RefusedModel."""
+    """Write the checked description into the file, so that Keras reads no other description. Raises RefusedModel."""
     if detect_format(path) == LEGACY:
         from models.importing.hdf5 import replace_model_config  # noqa: PLC0415
 
@@ -175,7 +175,7 @@ def _check_members(archive: zipfile.ZipFile) -> None:
     names = [member.filename for member in archive.infolist()]
     if any(name.endswith(_TORCH_MEMBER) for name in names):
         raise RefusedModel(
-            "The file is of PyTorch (.pt, .pth) and holds a Python pickle: loading it would run its code. Ask its "
+            "The file is from PyTorch (.pt, .pth) and holds a Python pickle: loading it would run its code. Ask its "
             "author for an .onnx file: torch.onnx.export, see docs/bundles.md."
         )
     if CONFIG not in names or WEIGHTS not in names:

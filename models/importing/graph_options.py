@@ -10,7 +10,7 @@ FREE, ONE_BY_ONE = "any number of images", "one image after the other"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphOptions:
-    """What a card states about the graph of an ONNX file. A field of None follows from the file."""
+    """What a card states about the graph of an ONNX file. A field that is None is derived from the file."""
 
     activation: str
     """`softmax` if the labels exclude each other, else `sigmoid`. It is also the function that is applied to logits."""

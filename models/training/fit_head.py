@@ -28,7 +28,7 @@ class HeadRecipe:
     patience: int = 15
     """Epochs without a smaller loss of the validation part after which the training ends; the best epoch counts."""
     width: int = 16
-    """Features of each convolution."""
+    """The number of features of each convolution."""
     batch_size: int = 32
     learning_rate: float = 5e-3
     seed: int = 0

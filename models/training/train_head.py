@@ -106,7 +106,7 @@ def _thresholds(predictions: Predictions, policy: str) -> dict[str, float]:
 
 
 def _save(model: Any, folder: Path, stacks: Sequence[Scores]) -> tuple[list[Path], dict[str, Any]]:
-    """Write the files of a head, and return them with what the record says of the ONNX file.
+    """Write the files of a head, and return them with what the record says about the ONNX file.
 
     There is no ONNX file if the export fails, or if the exported file gives other scores for `stacks`.
     """

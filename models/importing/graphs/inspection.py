@@ -46,7 +46,7 @@ def read_model(path: Path) -> Any:
         if not all(isinstance(text, str) for text in texts_of(inner)):  # a text that is not UTF-8 is bytes
             raise RefusedModel(_DAMAGED)
         if inner.sparse_initializer or any(_is_sparse(node) for node in inner.node):
-            raise RefusedModel(f"The network has sparse weights. {_AGAIN} with dense ones.")
+            raise RefusedModel(f"The network has sparse weights. {_AGAIN} with dense weights.")
         for value in (*inner.input, *inner.output, *inner.value_info):
             _check_declared(value)
     return model
@@ -133,7 +133,7 @@ def _check_versions(model: Any) -> None:
         model.opset_import.append(onnx.helper.make_opsetid("", _USUAL_OPSET))  # for the operators that are added
         found = [_USUAL_OPSET]
     if len(found) != 1:
-        raise RefusedModel(f"The file does not name one version of the standard operators (opset). {_AGAIN}.")
+        raise RefusedModel(f"The file does not name exactly one version of the standard operators (opset). {_AGAIN}.")
     newest, newest_ir = onnx.defs.onnx_opset_version(), int(onnx.IR_VERSION)
     if not OLDEST_OPSET <= found[0] <= newest or not 1 <= model.ir_version <= newest_ir:
         raise RefusedModel(

@@ -28,9 +28,9 @@ class Port:
 
     name: str
     kind: int
-    """The type of its elements, onnx.TensorProto.DataType; 0 if it is not a tensor."""
+    """The type of the elements, from onnx.TensorProto.DataType; 0 if the port is not a tensor."""
     shape: Shape | None
-    """The sizes of its axes, with None for a free size; no tuple but None if the file does not state the shape."""
+    """The sizes of the axes, where a free size is None. The field itself is None if the file states no shape."""
 
     def __str__(self) -> str:
         """Return the port as messages show it."""
