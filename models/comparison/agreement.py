@@ -43,7 +43,7 @@ class Clusters:
     """(images,): the number of the patient, from 0."""
     number: int
     known: bool
-    """False if no patient is known, so that each image counts as a patient of its own."""
+    """Whether any patient is known. If none is, each image counts as a patient of its own."""
 
     @classmethod
     def of(cls, patients: Sequence[str | None]) -> "Clusters":

@@ -35,7 +35,7 @@ class FlipPicture:
     frame: int = 0
     """The index of the frame that is shown; the first network that is on this host chooses it from several frames."""
     why_none: str | None = None
-    """Why there is no picture."""
+    """The reason why there is no picture; None if there is a picture."""
 
 
 class FlipPainter:

@@ -24,7 +24,8 @@ class AreaDifference:
     second: float
     difference: float
     standard_error: float | None
-    """None if fewer than two patients have the finding, or fewer than two have images without it.
+    """The standard error of the difference. It is None if fewer than two patients have images with the finding, or
+    fewer than two have images without it.
 
     `low`, `high` and `p` are None in that case, and also if the areas differ although the standard error is 0.
     """

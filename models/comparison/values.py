@@ -118,7 +118,7 @@ class NightComparison:
     patients: int | None
     """The number of patients; None if no patient is known, so that images count as independent."""
     flips: tuple[Flip, ...]
-    """Sorted by `change`, the largest first."""
+    """The flips, sorted by `change`, the largest first."""
     discordance: tuple[Discordance, ...]
     agreement: float | None
     """The share of images with the same label."""

@@ -70,7 +70,7 @@ class Dataset:
     """`KIND:PATH` as the user wrote it."""
     labels: tuple[str, ...]
     exclusive: bool
-    """True: each image has exactly one label (softmax). False: any number of labels (sigmoid)."""
+    """True if each image has exactly one label (softmax), False if it may have any number of labels (sigmoid)."""
     split: str
     """`official` (as published), by `patient`, or by `image`."""
     train: Examples

@@ -33,7 +33,7 @@ class LabelTable:
 
     labels: tuple[str, ...]
     exclusive: bool
-    """True: each image has exactly one label."""
+    """True if each image has exactly one label, False if it may have any number of labels."""
     key: str
     """The key of `rows`: PATH, UID or SERIES."""
     rows: Mapping[str, LabelRow]

@@ -29,7 +29,7 @@ class LabelledStack:
     slice_truth: tuple[Truth, ...] | None
     """The labels of each slice; None if series are labelled."""
     gap_behind: tuple[bool, ...]
-    """For each slice whether a slice is missing after it."""
+    """Whether a slice is missing after each slice of the stack."""
 
 
 class _Series:

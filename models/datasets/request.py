@@ -18,7 +18,7 @@ class DatasetRequest:
     labels_file: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], object] | None = None
-    """Called with (done, total) files."""
+    """A function that is called with (done, total) files; None if there is none to call."""
 
     @property
     def path(self) -> Path:

@@ -44,7 +44,7 @@ class Evaluation:
     accuracy: float
     """The share of images with the correct label; for sigmoid, with exactly the correct findings."""
     label_accuracy: float | None
-    """For sigmoid: the share of correct decisions over all images and labels."""
+    """The share of correct decisions over all images and labels, for sigmoid; None for softmax."""
     macro_precision: float | None
     macro_recall: float | None
     macro_f1: float | None
@@ -57,7 +57,7 @@ class Evaluation:
     resampling: Resampling
     classes: tuple[ClassFigures, ...]
     confusion: Confusion | None
-    """None for sigmoid, whose labels do not exclude each other."""
+    """The confusion matrix; None for sigmoid, because its labels do not exclude each other."""
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:

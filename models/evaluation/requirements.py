@@ -56,7 +56,7 @@ class RequirementResult:
     """The figure as evaluation.json names it."""
     label: str | None
     value: float | None
-    """None if the figure is undefined for these data; the requirement is then not met."""
+    """The value of the figure; None if it is undefined for these data, so that the requirement is not met."""
     met: bool
 
 

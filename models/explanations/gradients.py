@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Objective = Callable[[Any], Any]
-"""Takes the network's output for one image, (labels,), and returns the number to differentiate."""
+"""A function that takes the network's output for one image, (labels,), and returns the number to differentiate."""
 _Forward = Callable[[Any], tuple[Any, Any]]
-"""Takes the array to add to the layer's output and returns (the number, the layer's output)."""
+"""A function that takes the array to add to the layer's output, and returns (the number, the layer's output)."""
 
 
 def executed(model: Any, inputs: Array) -> list[tuple[Any, tuple[int, ...]]]:

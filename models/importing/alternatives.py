@@ -18,7 +18,7 @@ _INTENSITIES = {
 }
 _TORCH_MEAN, _TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""In the order blue, green, red."""
+"""The means in the order blue, green, red."""
 
 
 def alternatives(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:

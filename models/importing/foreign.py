@@ -29,7 +29,7 @@ _DAMAGED = (
     OSError,
     RuntimeError,
 )
-"""What zipfile raises for a damaged archive."""
+"""The errors that zipfile raises for a damaged archive."""
 KERAS, LEGACY, GRAPH = ".keras", ".h5", ".onnx"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"

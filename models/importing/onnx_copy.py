@@ -21,7 +21,7 @@ class OnnxCopy:
     """The ONNX file that was exported from a Keras file, or why there is none."""
 
     signature: OnnxSignature | None
-    """None if the export or the comparison of the scores failed."""
+    """How to run the ONNX file; None if the export or the comparison of the scores failed."""
     record: dict[str, Any]
     """What import.json says about the export."""
 

@@ -15,7 +15,7 @@ Heights = NDArray[np.float64]
 FIELD_OF_VIEW_MM = 192.0
 SPACING_MM = 5.0
 AIR, LUNG, TISSUE, BONE = -1000.0, -850.0, 40.0, 500.0
-"""Hounsfield units."""
+"""Values of the drawn materials, in Hounsfield units."""
 
 _LUNG_CENTRES_MM = (-42.0, 42.0)
 _LUNG_RADII_MM = (33.0, 56.0)

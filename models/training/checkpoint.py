@@ -26,7 +26,7 @@ class Progress:
     model: str = ""
     """`NAME@VERSION` of the bundle to make."""
     started_at: str = ""
-    """When the training was started first: ISO 8601 in UTC; empty if an older release started it."""
+    """The time of the first start of the training, ISO 8601 in UTC; empty if an older release started it."""
 
     @property
     def epochs(self) -> int:

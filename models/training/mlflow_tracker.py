@@ -51,7 +51,7 @@ class MlflowTracker(Listener):
             )
         self._remark = remark
         self._client: Any = None
-        """None before the training begins, and after an error."""
+        """The client of MLflow; None before the training begins, and after an error."""
         self._run_id = ""
 
     def __enter__(self) -> Self:

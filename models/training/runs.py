@@ -29,15 +29,15 @@ class TrainingRun:
     state: str
     """`finished`: there is a bundle; `running`: a process trains now; `unfinished`: it can be resumed; `unreadable`."""
     problem: str | None = None
-    """Why the record cannot be read."""
+    """The reason why the record cannot be read; None if it can be read."""
     digest: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     history: History = field(default_factory=dict)
     started_at: str | None = None
-    """ISO 8601 in UTC; None for trainings of older releases."""
+    """The time of the first start, ISO 8601 in UTC; None for trainings of older releases."""
     ended_at: str | None = None
-    """When the last epoch ended."""
+    """The time at which the last epoch ended, ISO 8601 in UTC."""
     parameters: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, float | None] = field(default_factory=dict)

@@ -17,9 +17,9 @@ OLDEST_OPSET = 7
 """ONNX Runtime promises support from this operator set on."""
 _USUAL_OPSET = 17
 _LARGEST_FILE = 2**31 - 1
-"""In bytes; no file in this format can be larger."""
+"""The largest file in bytes; no file in this format can be larger."""
 _LARGEST_TENSOR = 2**31
-"""In elements; a file of 2 GiB holds fewer."""
+"""The largest tensor in elements; a file of 2 GiB holds fewer elements."""
 FREE_SIZE = -1
 """The number that some exporters, such as paddle2onnx, write for a free size."""
 _MOST_AXES = 16
