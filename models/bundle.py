@@ -26,19 +26,18 @@ NETWORK_FILES = {KERAS: KERAS_FILE, ONNX: ONNX_FILE}
 CARD_FILE = "bundle.json"
 TRAINING_FILE, TRAINING_PAGE_FILE = "training.json", "training.html"
 IMAGE, SERIES = "image", "series"
-"""The units of a bundle: what its result is about."""
+"""The units of a bundle: its results are about images or about series."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
-"""Fields of bundle.json that the digest does not cover: no result depends on them, or the files themselves are covered.
-"""
+"""Fields of bundle.json that the digest leaves out: no result depends on them. `_COVERED_AS` adds the files."""
 _COVERED_AS = {
     KERAS_FILE: "weights",
     ONNX_FILE: "onnx_weights",
     HEAD_KERAS_FILE: "head_weights",
     HEAD_ONNX_FILE: "onnx_head_weights",
 }
-"""The names under which the digests of these files are covered by the digest of the bundle."""
+"""The key that each file's SHA-256 has in the JSON from which the digest of the bundle is computed."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 SaveFile = Callable[[Path], object]
@@ -57,13 +56,13 @@ class Bundle:
     exclusions: tuple[str, ...] = ()
     not_for_diagnosis: bool = True
     domain: Domain | None = None
-    """The images for which it was made; None if it does not say."""
+    """The images that the bundle was made for; None if bundle.json does not say."""
     series: SeriesSpec | None = None
-    """How the results of slices become those of series; None: the unit is the image."""
+    """How the results of slices become results of series; None if the unit is the image."""
     codes: LabelCodes = field(default_factory=dict)
-    """Codes of standard terminologies for labels, for reports."""
+    """The codes of standard terminologies that reports use for the labels."""
     onnx: OnnxSignature | None = None
-    """How to run the ONNX file; None if the bundle has none."""
+    """How to run the ONNX file; None if the bundle has no ONNX file."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The SHA-256 of each file of the network, by name; empty until the bundle is saved."""
     digest: str = ""
@@ -97,7 +96,7 @@ class Bundle:
 
     @property
     def has_head(self) -> bool:
-        """Return whether a sequence head turns the scores of slices into those of a series."""
+        """Return whether a sequence head turns the scores of slices into the scores of a stack."""
         return self.series is not None and self.series.aggregate == HEAD
 
     @property
@@ -176,9 +175,9 @@ def save_bundle(
 ) -> Bundle:
     """Write a bundle into `folder` and return it with digests and path.
 
-    `save_keras` writes the Keras file (`model.save` of Keras does), `save_onnx` the ONNX file, whose signature is
-    `bundle.onnx`; a file that is there already and not written again stays part of the bundle, an ONNX file only if
-    `bundle.onnx` describes it.
+    `save_keras` writes the Keras file (for example `model.save` of Keras). `save_onnx` writes the ONNX file, whose
+    signature is `bundle.onnx`. A file that is already in the folder and is not written again stays part of the bundle;
+    an ONNX file does so only if `bundle.onnx` describes it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, save in ((KERAS_FILE, save_keras), (ONNX_FILE, save_onnx)):
@@ -201,7 +200,7 @@ def _sha256(path: Path) -> str:
 def _digest(bundle: Bundle, files: Mapping[str, str]) -> str:
     """Return the SHA-256 over the canonical JSON of the inference fields and the SHA-256 of each file of the network.
 
-    For a bundle with a Keras file alone it is what it was before there were ONNX files.
+    A bundle that has only a Keras file has the same digest as in releases that did not support ONNX.
     """
     covered = {name: value for name, value in bundle.to_json().items() if name not in _DESCRIPTIVE}
     covered |= {_COVERED_AS[file]: sha256 for file, sha256 in files.items()}
@@ -237,7 +236,7 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
 
 
 def _series(card: dict[str, Any]) -> SeriesSpec | None:
-    """Return the table `series`, which a bundle has exactly if its unit is the series."""
+    """Return the table `series`. A bundle has this table if and only if its unit is the series."""
     unit = card.get("unit", IMAGE)
     if unit not in (IMAGE, SERIES):
         raise ValueError(f"unit is {unit!r}; allowed: {IMAGE}, {SERIES}")
@@ -247,7 +246,10 @@ def _series(card: dict[str, Any]) -> SeriesSpec | None:
 
 
 def _files(card: dict[str, Any]) -> dict[str, str]:
-    """Return the stated SHA-256 of each file. Older bundles state none: they have a Keras file and nothing else."""
+    """Return the SHA-256 that the card states for each file.
+
+    The card of an older bundle has no `files`; such a bundle has only a Keras file.
+    """
     if "files" not in card:
         return {KERAS_FILE: ""}
     files = _table(card, "files")

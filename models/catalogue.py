@@ -13,7 +13,7 @@ SHIPPED = Path(__file__).parent / "bundles"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A folder that contains a bundle.json. Only load_bundle verifies it."""
+    """A folder that contains a bundle.json. The bundle is not verified yet; load_bundle verifies it."""
 
     name: str
     version: str
@@ -28,7 +28,7 @@ class Entry:
 
 
 def entries(folders: Sequence[Path] = ()) -> list[Entry]:
-    """List the shipped bundles and those in sub-folders of `folders`, by name, the newest version first."""
+    """List the shipped bundles and the bundles in sub-folders of `folders`, by name, the newest version first."""
     found = [entry for folder in (SHIPPED, *folders) for entry in _entries_in(folder)]
     newest_first = sorted(found, key=lambda entry: _version_key(entry.version), reverse=True)
     return sorted(newest_first, key=lambda entry: entry.name)
@@ -37,8 +37,8 @@ def entries(folders: Sequence[Path] = ()) -> list[Entry]:
 def find_bundle(reference: str, folders: Sequence[Path] = ()) -> Bundle:
     """Load and verify `NAME@VERSION`, or the newest version of `NAME`.
 
-    Raises UsageFault for an unknown name, with a list of the known ones, and if two different bundles have the same
-    name and version. Raises StopWork if the bundle itself cannot be used.
+    Raises UsageFault for an unknown name (the message lists the known models), and if two different bundles have the
+    same name and version. Raises StopWork if the bundle itself cannot be used.
     """
     known = entries(folders)
     name, _, version = reference.partition("@")

@@ -13,7 +13,7 @@ from nightread.reasons import Reason
 LOCALIZER, SECONDARY_CAPTURE, QUALITY_CONTROL = ACCEPTABLE = ("localizer", "secondary_capture", "quality_control")
 """Kinds of images that are out of scope unless a bundle accepts them."""
 _LOCALIZER_TYPES = frozenset(("LOCALIZER", "SCOUT", "TOPOGRAM"))
-"""Values of ImageType (PS3.3 C.8.2.1.1.1 and C.8.3.1.1.1: LOCALIZER), with those of older devices."""
+"""Values of ImageType that mark a localizer: LOCALIZER by PS3.3 C.8.2.1.1.1 and C.8.3.1.1.1, others by old devices."""
 
 _LISTED = 4
 """How many allowed values a refusal names; `nightread models show` prints all of them."""
@@ -52,11 +52,11 @@ class Domain:
     samples: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
-    """Lowest and highest number, both allowed."""
+    """The lowest and the highest allowed number of columns; `rows` has those of rows."""
     accepts: tuple[str, ...] = ()
-    """Those of ACCEPTABLE that the bundle asks for."""
+    """The kinds in ACCEPTABLE that the bundle accepts."""
     dicom_only: bool = False
-    """Whether PNG and JPEG files are outside; otherwise they are compared by samples and size."""
+    """Whether PNG and JPEG files are outside the domain. If not, only their samples and size are checked."""
     intensities: InputRange | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Domain:
             raise ValueError("domain: samples must be 1 (grey) or 3 (colour)")
 
     def refusal(self, kind: ImageKind) -> RejectImage | None:
-        """Return why an image of this kind is outside, without any value of the image; None if it is inside."""
+        """Return why an image of this kind is outside the domain, or None. The reason has no value of the image."""
         if not kind.is_dicom:
             faults = ["it is not DICOM"] if self.dicom_only else list(self._faults(kind, RANGES))
         else:
@@ -84,7 +84,7 @@ class Domain:
         return excluded(kind, self)
 
     def _faults(self, kind: ImageKind, fields: tuple[str, ...]) -> Iterator[str]:
-        """Yield what does not fit. An absent attribute fits, unless both attributes that name the kind are absent."""
+        """Yield what does not fit. An absent attribute fits, unless both SOPClassUID and Modality are absent."""
         if kind.is_dicom and kind.sop_class is None and kind.modality is None and (self.sop_classes or self.modalities):
             yield "it has neither SOPClassUID nor Modality"
         for name in fields:
@@ -147,15 +147,15 @@ class Domain:
 
 
 def refusal(domain: Domain | None, kind: ImageKind) -> RejectImage | None:
-    """Return why a bundle with this domain, or without any, was not made for an image of this kind; None if it was."""
+    """Return why a bundle was not made for an image of this kind; None if it was. The bundle may have no domain."""
     return excluded(kind, None) if domain is None else domain.refusal(kind)
 
 
 def excluded(kind: ImageKind, domain: Domain | None) -> RejectImage | None:
-    """Return why an image is out of scope unless a bundle asks for it; None if it is not such an image.
+    """Return why an image is out of scope because this domain does not accept its kind; None if it is in scope.
 
-    A bundle without a domain cannot ask: it gets secondary captures, because public training sets come as such, but
-    neither localizers nor quality-control images nor pictures of screens.
+    A bundle without a domain accepts secondary captures, because public training sets consist of them. It accepts no
+    localizers, no quality-control images and no pictures of screens.
     """
     accepts = domain.accepts if domain else ()
     types = frozenset(value.strip().upper() for value in (kind.image_type or "").split("\\"))
@@ -178,9 +178,9 @@ def _fits(name: str, value: Any, allowed: tuple[Any, ...]) -> bool:
 
 
 def _named(value: str) -> str:
-    """Return the name of a SOP class with its UID, or the value itself; hosts without a worker lack the names."""
+    """Return the name of a SOP class with its UID; the value itself if it has no name or pydicom is not installed."""
     try:
-        from pydicom.uid import UID_dictionary  # noqa: PLC0415 - slow to import, and absent on these hosts
+        from pydicom.uid import UID_dictionary  # noqa: PLC0415 - slow to import, and absent without a worker
     except ModuleNotFoundError:
         return value
     entry = UID_dictionary.get(value)

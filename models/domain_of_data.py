@@ -12,18 +12,18 @@ ONLY_PICTURES = (
     "The images have no DICOM header, so the model takes only PNG and JPEG files and secondary captures: for images of "
     "devices give --domain FIELD=VALUES, such as modalities=CR,DX."
 )
-"""What a person should know about a bundle that `takes_only_pictures`."""
+"""The warning that people get about a bundle if `takes_only_pictures` is true for its domain."""
 ENOUGH_IMAGES = 20
-"""Fewer images than this show which kind of image it is, but not the range of its other properties."""
+"""The least number of images from which body parts, views, sizes and intensities are derived."""
 _SIZE_FACTOR = 2
-"""The network gets resized images, so sizes from half to twice those of the training images are accepted."""
+"""Images are resized for the network, so half the smallest and twice the largest training size are still accepted."""
 
 
 def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:
     """Return the domain of `images` images of these kinds, with the intensities of their prepared inputs.
 
-    Arrays and PNG or JPEG files have no header: as DICOM objects they would be secondary captures, so these are the
-    only DICOM objects inside. Their size says nothing, because they were resized before.
+    Arrays and PNG or JPEG files have no header. As DICOM objects they would be secondary captures, so a domain of such
+    files accepts no other DICOM objects. Their size is ignored, because they were resized before.
     """
     scans = [kind for kind in kinds if kind.is_dicom]
     domain = Domain(
@@ -60,7 +60,7 @@ def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
 
 
 def takes_only_pictures(domain: Domain | None) -> bool:
-    """Return whether pictures and secondary captures are the only images inside, because no header was seen."""
+    """Return whether the domain accepts only pictures and secondary captures, as no training image has a header."""
     return domain is not None and domain.sop_classes == SECONDARY_CAPTURES and not domain.modalities
 
 

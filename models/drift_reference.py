@@ -1,4 +1,4 @@
-"""Make the reference of drift from labelled or golden images, and keep it beside the network of a bundle."""
+"""Make the drift reference of a bundle from labelled or golden images, and store it in the folder of the bundle."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,16 +20,16 @@ from nightread.drift.reference import DriftReference, Stratum
 from nightread.errors import StopWork
 
 DRIFT_FILE = "drift.json"
-"""The reference in the folder of a bundle; it is not covered by the digest."""
+"""The file of the drift reference in the folder of a bundle; the digest does not cover it."""
 _MOST_IMAGES = 5000
 _CHUNK = 64
 _SEED = 17
 
 
 def reference_of_examples(examples: Examples, predictions: Predictions, spec: InputSpec) -> DriftReference:
-    """Return the reference of a part of a data set with its predictions; of a large part 5,000 images are taken.
+    """Return the drift reference of a part of a data set; a part of more than 5,000 images is sampled.
 
-    Where the data set has headers, they are read again: they name device, view, size and spacing.
+    If the data set has headers, they are read again, because they name device, view, size and spacing.
     """
     chosen = _chosen(examples)
     names = (*predictions.labels, predictions.postprocessing.normal_label)
@@ -53,9 +53,11 @@ def make_reference(
     facts: Sequence[Facts],
     patients: Sequence[int] | None = None,
 ) -> DriftReference:
-    """Return the reference of images: label, scores (images, labels), levels (images, percentiles) and header of each.
+    """Return the drift reference of images from their labels, scores, levels and headers.
 
-    Images of one study resemble each other; without a study those of one patient count as one.
+    The shape of `scores` is (images, labels), that of `levels` is (images, percentiles).
+
+    Images of one study resemble each other, so they are grouped. Images without a study are grouped by patient.
     """
     measures = DriftMeasures(labels=postprocessing.labels, normal_label=postprocessing.normal_label)
     results = ResultValues(labels=labels, scores=scores, intensities=pack(levels))
@@ -76,7 +78,10 @@ def write_reference(folder: Path, reference: DriftReference) -> None:
 
 
 def read_reference(folder: Path, labels: tuple[str, ...]) -> Mapping[str, Any] | None:
-    """Return the content of the file of a bundle with these labels; None if it has none. Raises StopWork."""
+    """Return the content of DRIFT_FILE in the folder of a bundle; None if the file is missing.
+
+    Raises StopWork if it cannot be read or was made for labels other than `labels`.
+    """
     try:
         content: dict[str, Any] = json.loads((folder / DRIFT_FILE).read_text("utf-8"))
         reference = DriftReference.from_json(content)
@@ -99,7 +104,7 @@ def _chosen(examples: Examples) -> NDArray[np.int64]:
 
 
 def _levels(examples: Examples, chosen: NDArray[np.int64], spec: InputSpec) -> Levels:
-    """Return the levels of each image, the mean of its frames, which follow each other."""
+    """Return the levels of each image: the mean over its frames. The frames of an image must be consecutive."""
     frames = np.flatnonzero(np.isin(examples.image_of, chosen))
     levels = np.concatenate(list(_levels_of_frames(examples, frames, spec)))
     begins = np.flatnonzero(np.diff(examples.image_of[frames], prepend=-1))

@@ -34,9 +34,10 @@ def export_bundle(
 ) -> tuple[Bundle, dict[str, Any]]:
     """Write the bundle as another version with an ONNX file into the new folder `target`.
 
-    Both files must give the same scores and labels for noise and for `examples`. `progress` is called twice for each
-    frame. Returns the new bundle and the record of the export, which is also written into training.json or import.json.
-    Raises UsageFault if the bundle or the folder does not fit, StopWork if the export fails; then nothing is written.
+    The Keras file and the ONNX file must give the same scores and labels for noise and for `examples`. `progress` is
+    called twice for each frame. Returns the new bundle and the record of the export, which is also written into
+    training.json or import.json. Raises UsageFault if the bundle has no Keras file or `target` exists, and StopWork if
+    the export fails; then nothing is written.
     """
     if KERAS not in bundle.runtimes:
         raise UsageFault(f"{bundle.reference} has no Keras file to export.")
@@ -62,7 +63,7 @@ def export_bundle(
 
 
 def _copy_records(origin: Path, made: Path, export: dict[str, Any]) -> None:
-    """Copy how the network was made. Its evaluation is not copied: it states the digest of the other version."""
+    """Copy the records of how the network was made. The evaluation is left out, because it states the old digest."""
     for name in _RECORDS:
         if (origin / name).is_file():
             record = json.loads((origin / name).read_text("utf-8"))

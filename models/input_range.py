@@ -15,7 +15,9 @@ from nightread.drift.levels import PERCENTILES
 Inputs = NDArray[np.float32]
 
 NEAR, FAR = 0.01, 0.1
-"""Shares of the span from black to white: further outside than NEAR is near the edge, further than FAR is outside.
+"""Distances from the range, in shares of the span from black to white.
+
+An image that is further from the range than NEAR is near the edge of the domain; an image further than FAR is outside.
 
 docs/decisions/0017-domain-of-a-bundle.md has the measurements.
 """
@@ -61,7 +63,8 @@ class InputRange:
     def distances(self, inputs: Inputs, spec: InputSpec) -> NDArray[np.float64]:
         """Return (n,): how far each input lies outside of the range, as a share of the span from black to white.
 
-        It is the mean over all percentiles, because one percentile alone jumps where an image has two grey values.
+        The distance is the mean over all percentiles, because a single percentile jumps in images of only two grey
+        values.
         """
         return self.distances_of(percentiles(inputs, self.percentiles), spec)
 
@@ -97,9 +100,12 @@ class InputRange:
 
 
 def middle_distance(outside: Sequence[float], frames: int) -> float:
-    """Return the median distance of all frames of an image; `outside` are the distances of those outside of the range.
+    """Return the median distance of all `frames` frames of an image.
 
-    More than half of the frames must be outside: a dark frame at the start of a cine is not enough.
+    `outside` has the distances of the frames that are outside of the range.
+
+    The median is above 0 only if more than half of the frames are outside: a dark frame at the start of a cine has no
+    effect.
     """
     return sorted([*outside, *[0.0] * (frames - len(outside))])[(frames - 1) // 2]
 

@@ -15,7 +15,7 @@ class OnnxSignature:
     input: str
     """The name of the input of the graph."""
     output: str
-    """The name of its output, (images, labels)."""
+    """The name of the output of the graph, which has the shape (images, labels)."""
     layout: str = NHWC
     opset: int
     """The version of the default operator set that the file was written for."""

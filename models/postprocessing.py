@@ -74,7 +74,7 @@ class Postprocessing:
         - `mean`: the mean per label.
         - `vote`: the share of frames that each label won. The most frequent label wins; on a tie, a finding wins.
 
-        A single frame is not aggregated: its scores are those of the image. Raises ImageError(bad_scores) for NaN,
+        A single frame is not aggregated: its scores are the scores of the image. Raises ImageError(bad_scores) for NaN,
         infinity and an image without frames.
         """
         if len(scores) == 0 or not np.isfinite(scores).all():
@@ -87,7 +87,7 @@ class Postprocessing:
         return self._results(self._aggregate(calibrated)[None])[0]
 
     def image_results(self, scores: NDArray[Any]) -> list[ImageResult | None]:
-        """Return the results of images of one frame each, from (images, labels); None if a score is not finite."""
+        """Return one result per single-frame image, from scores (images, labels); None if a score is not finite."""
         finite = np.isfinite(scores).all(axis=1)
         if finite.all():
             return list(self._results(self.calibrated(scores)))
@@ -101,7 +101,8 @@ class Postprocessing:
     def calibrated(self, scores: NDArray[Any]) -> Scores:
         """Return the scores of frames, float32 (frames, labels), with the temperature applied.
 
-        It is applied to probabilities instead of logits: p ** (1/T), normalised, is the same.
+        The temperature T is applied to probabilities p: p ** (1/T), normalised, equals the scores of logits divided by
+        T.
         """
         plain = np.asarray(scores, np.float32)
         if self.temperature == 1:
@@ -149,7 +150,10 @@ class Postprocessing:
         return list(starmap(ImageResult, zip(names, winning_scores, scores.tolist(), strict=True)))
 
     def _winners(self, scores: Scores) -> NDArray[np.intp]:
-        """Return per row the index into `_names` of the highest finding that reached its threshold, else of normal."""
+        """Return for each row the index of its result in `_names`.
+
+        The result is the highest finding that reached its threshold, or else the normal result.
+        """
         reached = scores >= self._threshold_array
         if self._wins_if_highest.any():
             reached |= self._wins_if_highest & (scores == scores.max(axis=1, keepdims=True))
@@ -167,7 +171,7 @@ class Postprocessing:
 
     @cached_property
     def _names(self) -> tuple[str | None, ...]:
-        """Return the labels, followed by the name of an image that has none of them."""
+        """Return the labels, followed by the result of an image that reaches no threshold: the normal label or None."""
         return (*self.labels, self.normal_label)
 
     @cached_property

@@ -152,7 +152,7 @@ class Rules:
     def choose(self, traits: Traits) -> tuple[RouteMatch, ...]:
         """Return the bundles for an image: first the answer, then further ones, then shadows; empty if no rule matches.
 
-        Each bundle analyses an image at most once, by the first of these matches.
+        Each bundle analyses an image at most once: of several matches of one bundle, the first is kept.
         """
         by_role: dict[Role, list[RouteMatch]] = {role: [] for role in Role}
         for rule in self.rules:

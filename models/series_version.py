@@ -12,14 +12,14 @@ from models.series.spec import HEAD, SeriesSpec
 from nightread.errors import UsageFault
 
 _RECORDS = (TRAINING_FILE, "import.json")
-"""How the network was made. Its evaluation is not copied: it states the digest of the other version."""
+"""The records of how the network was made. The evaluation is left out, as it states the digest of the old version."""
 
 
 def series_version(bundle: Bundle, version: str, spec: SeriesSpec, target: Path, heads: Sequence[Path] = ()) -> Bundle:
     """Write the bundle as another version with the unit series into the new folder `target`.
 
-    `heads` are the files of a sequence head, .keras or .onnx or one of each. Raises UsageFault if a value, the head or
-    the folder does not fit, and StopWork if the head cannot be used; then nothing is written.
+    `heads` are the files of a sequence head, .keras or .onnx or one of each. Raises UsageFault if `spec` or `heads` are
+    not allowed or `target` exists, and StopWork if the head cannot be used; then nothing is written.
     """
     if (spec.aggregate == HEAD) != bool(heads):
         raise UsageFault("--aggregate head and --head FILE belong together: one of them is missing.")

@@ -10,7 +10,7 @@ output=$("$audit" --progress-spinner off --disable-pip --require-hashes --requir
 echo "$output"
 if ((status)) && grep -q '^Found ' <<<"$output"; then
   exit 1
-elif ((status)) || grep -q 'could not be audited' <<<"$output"; then # a package that an index does not know is skipped
-  echo "NOT CHECKED, or not all: pip-audit could not ask for every package. Run this where the internet can be reached." >&2
+elif ((status)) || grep -q 'could not be audited' <<<"$output"; then # pip-audit skips unknown packages
+  echo "NOT CHECKED, or only in part: pip-audit could not look up each package. Run this with internet access." >&2
   exit 2
 fi

@@ -1,6 +1,6 @@
 """Print requirements with exact versions and hashes from a report of pip: `pip install --dry-run --report FILE ...`.
 
-Addresses of the report are left out: a package index or mirror of the machine that made it is nobody else's business.
+The URLs in the report are left out, because they name the package index or mirror of the machine that made it.
 """
 
 import json

@@ -122,7 +122,7 @@ check_python() {
   can_make_venvs "$python" || fail "$(without_venv "$python" "$version")"
 }
 
-# Keep a complete environment for an update; create an incomplete one again.
+# Keep a complete environment for an update; remove an incomplete one and create it again.
 make_folder() {
   local venv=$1 python=$2
   [[ -e $venv/.installed ]] && has_version "$venv" "$python" && return
@@ -134,8 +134,8 @@ make_folder() {
   "$python" -m venv "$venv"
 }
 
-# Succeed if this script made the folder, or may have: .venv is its own. A folder that VENV names may be anything, such
-# as another environment or ~/.local: it is removed only with a mark of this script in it.
+# Succeed if the folder may be removed: it contains only files of an environment. VENV may name any folder, such as
+# another environment or ~/.local, so a folder other than .venv must be empty or contain a mark of this script.
 is_disposable() {
   local path
   if [[ $1 != .venv && ! -e $1/.installing && ! -e $1/.installed ]]; then
@@ -201,7 +201,7 @@ count_in() {
 
 to_install() { grep '^Installing collected packages' "$1/install.log" | tr ',' '\n' | wc -l; }
 
-# Count only what pip has installed now: in an update of a complete environment other packages are there already.
+# Count only packages that pip installed in this run: in an update, other packages are already there.
 installed() {
   local folder count=0
   for folder in "$1"/lib/python*/site-packages/*.dist-info; do

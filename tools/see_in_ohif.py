@@ -1,7 +1,8 @@
-"""Look at what nightread sends with OHIF: `python tools/see_in_ohif.py DIST OUT`.
+"""Show in the viewer OHIF what nightread sends: `python tools/see_in_ohif.py DIST OUT`.
 
-Writes two phantoms, analyses them, stores them and the reports in a private Orthanc, serves OHIF on a loopback port,
-opens each series in Chromium, and writes one screenshot per series to OUT.
+The tool writes two phantoms, analyses them, stores them and their reports in a private Orthanc, and serves OHIF on a
+loopback port. It opens each series of one study with a finding in Chromium, and writes one screenshot per series to
+OUT.
 
 DIST is the folder `package/dist` of the npm package @ohif/app (`npm pack @ohif/app@3.13.2`, then unpack it). Orthanc
 with its DICOMweb plugin and Chromium come from Debian (orthanc, orthanc-dicomweb, chromium), playwright from PyPI.
@@ -58,7 +59,7 @@ _CONFIGURATION = {
 
 
 def main() -> None:
-    """Analyse, send and look."""
+    """Analyse two phantoms, send the results, and write screenshots of the first study with a finding."""
     dist, out = (Path(argument).resolve() for argument in sys.argv[1:])
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, ExitStack() as stack:
@@ -67,13 +68,13 @@ def main() -> None:
         website = stack.enter_context(_ohif(dist, orthanc))
         for study in _json(f"{orthanc}/studies"):
             described = _json(f"{orthanc}/studies/{study}")
-            if len(described["Series"]) > 2:  # noqa: PLR2004 - film and report alone: nothing was found in it
+            if len(described["Series"]) > 2:  # noqa: PLR2004 - only film and report: no finding
                 _look(website, described["MainDicomTags"]["StudyInstanceUID"], out)
                 return
 
 
 def _fill(folder: Path, orthanc: str) -> None:
-    """Store two phantoms and what nightread makes of them."""
+    """Store two phantoms in Orthanc, analyse them, and send the results to it."""
     scans = folder / "scans"
     write_phantoms(scans, count=2, seed=3, style=PhantomStyle(size=512, nodule_share=1.0))
     for scan in scans.iterdir():
@@ -163,7 +164,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.wfile.write(body)
 
     def end_headers(self) -> None:
-        """Add what OHIF needs for its threads."""
+        """Add the headers without which a browser gives OHIF no threads."""
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()

@@ -27,7 +27,7 @@ install() {
   python -m pip install --quiet --disable-pip-version-check --constraint "$1/constraints.txt" "$2"
 }
 
-# Try the commands of a host without workers: without TensorFlow, with a real server and a real file.
+# Try the commands of a host without workers: without TensorFlow, with a real Redis server and a real file.
 try_without_extras() {
   ! python -c 'import tensorflow' 2>/dev/null || fail "TensorFlow is installed, although no extra that needs it was requested"
   nightread --help >help.txt

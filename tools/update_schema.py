@@ -13,12 +13,12 @@ HEAD = "-- The newest schema of an SQLite database, written by `python tools/upd
 
 
 def main() -> None:
-    """Run all migrations on an empty database, and write what they made."""
+    """Run all migrations on an empty database, and write the schema that they made."""
     NEW_SQLITE.write_text(migrated_schema(), "utf-8")
 
 
 def migrated_schema() -> str:
-    """Return the statements that create what all migrations create, and the revision of the last one."""
+    """Return the SQL of a database after all migrations: its tables, and the row with the last revision."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "new.sqlite3"
         with closing(open_database(f"sqlite:///{path}")) as database, database.writer.begin() as connection:

@@ -1,12 +1,12 @@
-"""Validate what nightread sends with dicom-validator, without a network: `python tools/validate_objects.py FILE...`.
+"""Validate objects that nightread sends, without a network: `python tools/validate_objects.py FILE...`.
 
-dicom-validator reads the standard from its website. On a machine that reaches it, run `validate_iods FILE...` instead.
-Here the standard comes from the package dicom-standard, which has its tables of April 2020 as JSON:
+dicom-validator reads the standard from its website. On a machine with internet access, run `validate_iods FILE...`
+instead. Here the standard comes from the package dicom-standard, which has its tables of April 2020 as JSON:
 
     python -m venv check && check/bin/pip install dicom-validator dicom-standard
     check/bin/python tools/validate_objects.py FILE...
 
-Not checked: enumerated values, which the JSON has as prose only. Exit code 1: a file has errors.
+Enumerated values are not checked, because the JSON has them only as prose. Exit code 1: a file has errors.
 """
 
 import html
@@ -44,7 +44,7 @@ _VALUE_TYPES = {
     "(0070,0023)": "SCOORD or SCOORD3D",
     "(3006,0024)": "SCOORD3D",
 }
-"""The Value Types for which an item of the content tree has an attribute (PS3.3, C.17.3); the JSON has lost that."""
+"""The Value Types that require each attribute of the content tree (PS3.3, C.17.3); the JSON lacks this condition."""
 
 
 class Standard:
@@ -121,7 +121,7 @@ class Standard:
         return modules
 
     def _complete(self, modules: dict[str, Any]) -> None:
-        """Add what the JSON has lost, and one attribute of later editions that nightread sends."""
+        """Add what the JSON lacks, and one attribute of later editions that nightread sends."""
         modules["sop-common"]["(0018,A001)"]["items"]["(0018,1002)"] = {"name": "Device UID", "type": "3"}
         for groups in ("(5200,9229)", "(5200,9230)"):
             sequence = modules["multi-frame-functional-groups"][groups]
@@ -143,7 +143,7 @@ def _table(name: str) -> list[dict[str, Any]]:
 
 
 def _owner(row: dict[str, Any]) -> str:
-    """Return the id of the module or macro of a row; some have the same id."""
+    """Return the id of the module or macro of a row. Macros get a prefix, because some have the id of a module."""
     return str(row.get("moduleId") or f"macro {row['macroId']}")
 
 

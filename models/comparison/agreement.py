@@ -12,10 +12,10 @@ SEED = 0
 _LEVEL = 0.95
 _LEAST_ROUNDS = 100
 _WORK = 20_000_000
-"""Limit of rounds x images of one figure; it takes about a second."""
+"""The limit of rounds x images for one figure, which then takes about a second."""
 _LEAST_OF_MANY = 200
 _CELLS = 2_000_000
-"""Weights that are held in memory at once: rounds x images."""
+"""The limit of weights (rounds x images) that are in memory at once."""
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float64]
@@ -24,7 +24,11 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A figure with its interval. The value is None if it is undefined, the ends if they are in most rounds."""
+    """A figure with its 95% interval.
+
+    The value is None if it is undefined. Both ends are None if the value is None, if there are fewer than two patients,
+    or if the figure is defined in fewer than 100 rounds.
+    """
 
     value: float | None
     low: float | None = None
@@ -39,11 +43,11 @@ class Clusters:
     """(images,): the number of the patient, from 0."""
     number: int
     known: bool
-    """False if no patient is known, so that each image counts as one."""
+    """Whether any patient is known. If none is, each image counts as a patient of its own."""
 
     @classmethod
     def of(cls, patients: Sequence[str | None]) -> "Clusters":
-        """Number the patients; an image without one is a patient of its own."""
+        """Number the patients. An image whose patient is unknown counts as a patient of its own."""
         names = [f"p{patient}" if patient else f"i{index}" for index, patient in enumerate(patients)]
         unique, of_image = np.unique(np.array(names, dtype=str), return_inverse=True)
         return cls(of_image=of_image, number=len(unique), known=any(patients))
@@ -52,8 +56,9 @@ class Clusters:
 def kappa(first: NDArray[np.intp], second: NDArray[np.intp], weights: Weights) -> Floats:
     """Return Cohen's kappa (rounds,) of two codings (images,) with the same numbers for the same labels.
 
-    The agreement beyond chance as a share of the possible one (Cohen, Educational and Psychological Measurement 20,
-    1960, 37-46). NaN where both give one and the same label to all images: then it is undefined.
+    Kappa is the agreement beyond chance, divided by the greatest possible agreement beyond chance (Cohen, Educational
+    and Psychological Measurement 20, 1960, 37-46). It is undefined, and NaN, in a round in which both codings give the
+    same label to all images.
     """
     labels = np.arange(max(int(first.max()), int(second.max())) + 1)
     total = weights.sum(axis=1)
@@ -77,7 +82,7 @@ def correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
 def rank_correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
     """Return Spearman's coefficient (rounds,): Pearson's of the ranks, with equal scores at their mean rank.
 
-    The ranks are those among all images in every round, so rounds differ by their weights only.
+    Each round uses the ranks among all images, so rounds differ only in their weights.
     """
     return correlation(rankdata(first), rankdata(second), weights)
 
@@ -95,7 +100,7 @@ def estimate(
 
     Each round draws as many patients as there are, with replacement, and takes all images of each (Davison and Hinkley,
     Bootstrap Methods and their Application, 1997, section 3.8). The seed is fixed: the same images give the same
-    interval. Without an interval if there are fewer than two patients.
+    interval. With fewer than two patients there is no interval.
     """
     images = len(clusters.of_image)
     if images == 0:
@@ -112,7 +117,7 @@ def estimate(
 
 
 def affordable_rounds(images: int, rounds: int = ROUNDS) -> int:
-    """Return the number of rounds for so many images: fewer, but at least 200, if they would take minutes."""
+    """Return `rounds`, or for many images a lower number of rounds (at least 200), to limit the computing time."""
     return min(rounds, max(_LEAST_OF_MANY, _WORK // max(images, 1)))
 
 

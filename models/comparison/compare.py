@@ -119,7 +119,7 @@ def _discordance(question: str, first: NDArray[np.bool_], second: NDArray[np.boo
 
 
 def _is_right(network: NetworkLabels, result: PairedResult, which: int) -> bool | None:
-    """Return whether the label is true; None if that does not follow from the labels whose truth is known."""
+    """Return whether the label that the network gave is true; None if the known ground truth does not decide it."""
     label, truth = result.labels[which], result.truth
     if label in truth or any(truth.values()):
         return truth.get(label or "", False)
@@ -216,4 +216,4 @@ def _own_score(network: NetworkLabels, result: PairedResult, which: int) -> floa
 
 
 _MIRRORED = 2
-"""Labels of a network with one finding: the score of the normal label and the suspicion say the same, mirrored."""
+"""The number of labels of a network with one finding. Its scores follow from the suspicion, so they are left out."""

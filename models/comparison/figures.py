@@ -23,7 +23,7 @@ def interval(of: Estimate | tuple[float | None, float | None], *, sign: bool = F
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value with two significant digits; very small ones as a bound."""
+    """Return a p-value with two significant digits, or `< 0.0001` for a smaller value."""
     if value is None:
         return "n/a"
     return f"{value:.2g}" if value >= _SMALL_P else f"< {_SMALL_P:g}"

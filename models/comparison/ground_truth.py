@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 
 def complete_truth(truth: Mapping[str, bool], labels: Sequence[str], normal_label: str | None) -> dict[str, bool]:
-    """Return the truth of each label that follows from the labels that are known; empty if none of them is.
+    """Return the truth of each label that is known or follows from known labels; empty if no label is known.
 
-    If a label is true, labels that are not mentioned are absent, as in `models evaluate --night`. If all findings are
-    denied, the normal label is true. Of other labels nothing is known.
+    If a label is true, labels that are not mentioned count as false, as in `models evaluate --night`. If all findings
+    are false, the normal label is true. For any other label nothing is returned.
     """
     known = {label: present for label, present in truth.items() if label in labels or label == normal_label}
     if any(known.values()):

@@ -1,4 +1,4 @@
-"""Write the comparison of two networks as one HTML page that loads nothing."""
+"""Write the comparison of two networks as one HTML page that loads no other file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from nightread.plain_text import visible
 
 _TEMPLATE = "page.html.j2"
 LISTED = 500
-"""The page lists so many flips at most; `--format csv` has all of them."""
+"""The page lists at most this number of flips; `--format csv` lists all flips."""
 
 
 def comparison_page(
@@ -27,7 +27,7 @@ def comparison_page(
 ) -> str:
     """Return the page as HTML text.
 
-    `chosen` says which images were compared, `pictures` are those of flips by image id, and `only_first` and
+    `chosen` says which images were compared, `pictures` has the pictures of flips by image id, and `only_first` and
     `only_second` count the images that only one of the networks has analysed.
     """
     templates = FileSystemLoader(Path(__file__).parent)
@@ -46,5 +46,5 @@ def comparison_page(
 
 
 def _plain(value: object) -> object:
-    """Return what the page shows of a value; the texts of the template are markup already."""
+    """Return a value for the page: in a string, control characters are made visible; markup is not changed."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -31,15 +31,15 @@ class FlipPicture:
     plain: str | None = None
     """The image as the network sees it."""
     heat: tuple[str | None, str | None] = (None, None)
-    """With the heat map of the first and of the second network; None for a network that is not on this host."""
+    """The image with the heat map of the first and of the second network; None if a network is not on this host."""
     frame: int = 0
-    """The frame that is shown, from 0; for several frames the one that the first network on this host finds worst."""
+    """The index of the frame that is shown; the first network that is on this host chooses it from several frames."""
     why_none: str | None = None
-    """Why there is no picture."""
+    """The reason why there is no picture; None if there is a picture."""
 
 
 class FlipPainter:
-    """Draws pictures with two networks, which are loaded once. A bundle may be None if this host does not have it."""
+    """Draws pictures with two networks, which are loaded once. A bundle is None if this host does not have it."""
 
     def __init__(self, bundles: tuple[Bundle | None, Bundle | None], limits: Limits) -> None:
         """Load the networks. Raises StopWork if one cannot be loaded."""
@@ -47,7 +47,7 @@ class FlipPainter:
         self._limits = limits
 
     def draw(self, flip: Flip, data: bytes) -> FlipPicture:
-        """Return the pictures of an image from the bytes of its file; without any if it cannot be decoded."""
+        """Return the pictures of an image from the bytes of its file; `why_none` says why there are none."""
         drawn: list[Explanation | None] = []
         frame: int | None = None
         try:
@@ -70,7 +70,7 @@ class FlipPainter:
 
 
 def _labels(flip: Flip, networks: Sequence[Network | None]) -> Iterator[str | None]:
-    """Return the label to explain for each network: the finding about which they differ, if the network has it."""
+    """Yield the label to explain for each network: a finding about which they differ, or None if it has none."""
     normal = {network.bundle.postprocessing.normal_label for network in networks if network}
     findings = [label for label in (flip.first_label, flip.second_label) if label and label not in normal]
     for network, own in zip(networks, (flip.first_label, flip.second_label), strict=True):

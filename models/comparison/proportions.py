@@ -12,7 +12,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedCounts:
-    """Numbers of images by what two networks say of a yes-or-no question."""
+    """Numbers of images by the answers of two networks to a yes-or-no question."""
 
     both: int
     only_first: int
@@ -36,16 +36,16 @@ class PairedCounts:
 
     @property
     def difference(self) -> float | None:
-        """Return the share of the second network minus that of the first, -1 to 1; None without images."""
+        """Return the share of the second network minus the share of the first, -1 to 1; None without images."""
         return (self.only_second - self.only_first) / self.images if self.images else None
 
 
 def difference_interval(counts: PairedCounts, *, level: float = LEVEL) -> tuple[float, float] | None:
     """Return the interval of `counts.difference`, or None without images.
 
-    Square-and-add of the two Wilson intervals with their correlation, which is continuity-corrected: method 10 of
-    Newcombe, Statistics in Medicine 17 (1998), 2635-2650, whose published examples are tests. Unlike the interval of
-    Wald it keeps its level for few images and for shares near 0 and 1, and has no width of 0.
+    The method is method 10 of Newcombe, Statistics in Medicine 17 (1998), 2635-2650: square-and-add of two Wilson
+    intervals with their continuity-corrected correlation. The published examples are among the tests. Unlike the Wald
+    interval, this interval keeps its level for few images and for shares near 0 and 1, and its width is never 0.
     """
     n = counts.images
     if n == 0:
@@ -77,7 +77,8 @@ def wilson(hits: int, images: int, *, level: float = LEVEL) -> tuple[float, floa
 def mcnemar_p(counts: PairedCounts) -> float:
     """Return the p-value of the exact test that both discordant counts come from equal shares.
 
-    The binomial test with the discordant images only (McNemar, Psychometrika 12, 1947); 1 if there are none.
+    This is the binomial test of the discordant images (McNemar, Psychometrika 12, 1947). The result is 1 if there are
+    no discordant images.
     """
     apart = counts.only_first + counts.only_second
     return float(binomtest(counts.only_first, apart).pvalue) if apart else 1.0

@@ -24,18 +24,21 @@ class AreaDifference:
     second: float
     difference: float
     standard_error: float | None
-    """None if there are too few patients; then there is no interval and no test, as for different areas without any
-    variance, of which one separates all images."""
+    """The standard error of the difference. It is None if fewer than two patients have images with the finding, or
+    fewer than two have images without it.
+
+    `low`, `high` and `p` are None in that case, and also if the areas differ although the standard error is 0.
+    """
     low: float | None
     high: float | None
     p: float | None
-    """Of the two-sided test that both areas are equal."""
+    """The p-value of the two-sided test that both areas are equal."""
 
 
 def compare_areas(
     truth: NDArray[np.bool_], first: Floats, second: Floats, clusters: Clusters | None = None
 ) -> AreaDifference | None:
-    """Compare two scores (images,) for a finding that `truth` (images,) says; None unless some images have it.
+    """Compare two scores (images,) by the truth (images,) of a finding; None if all images have it, or none has it.
 
     The variance is that of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), 837-845, extended to several images
     of a patient by Obuchowski, Biometrics 53 (1997), 567-578; both are the same if each patient has one image. The
@@ -64,9 +67,10 @@ def compare_areas(
 
 
 def _placements(truth: NDArray[np.bool_], scores: Floats) -> tuple[float, Floats, Floats]:
-    """Return the area, and for each image with and without the finding the share of the others that it beats.
+    """Return the area, and the placements of the images with the finding and of the images without it.
 
-    A tie counts half. For an image without the finding it is the share of those with it that score higher.
+    The placement of an image with the finding is the share of images without it that score lower. The placement of an
+    image without the finding is the share of images with it that score higher. A tie counts half.
     """
     present, absent = scores[truth], scores[~truth]
     m, n = len(present), len(absent)
@@ -79,7 +83,7 @@ def _placements(truth: NDArray[np.bool_], scores: Floats) -> tuple[float, Floats
 def _variance(
     areas: Floats, v10: Floats, v01: Floats, truth: NDArray[np.bool_], of_image: NDArray[np.intp]
 ) -> float | None:
-    """Return the variance of the difference; None with fewer than two patients on one of the sides.
+    """Return the variance of the difference; None with fewer than two patients with, or without, the finding.
 
     `v10` is (2, images with the finding), `v01` (2, images without it).
     """

@@ -10,12 +10,12 @@ from models.comparison.roc_areas import AreaDifference
 
 ANY_FINDING = "any finding"
 RIGHT = "right label"
-"""Of the images of which it is known for both networks."""
+"""The question whether the network's label is true, over the images for which the answer is known for both networks."""
 STRATA = ("modality", "device", "view")
 
 
 class NetworkLabels(NamedTuple):
-    """What is known of a network: its reference, its labels in the order of its scores, and its normal label."""
+    """A network: its reference, its digest, its labels in the order of its scores, and its normal label."""
 
     reference: str
     digest: str
@@ -33,9 +33,9 @@ class PairedResult(NamedTuple):
     """The value of each of STRATA."""
     labels: tuple[str | None, str | None]
     scores: tuple[tuple[float, ...], tuple[float, ...]]
-    """In the order of each network's labels."""
+    """The scores of each network, in the order of its labels."""
     suspicion: tuple[float | None, float | None]
-    """The evidence for any finding; None without a normal label."""
+    """The suspicion of each network: its evidence for any finding; None without a normal label."""
     truth: Mapping[str, bool]
     """True or False for each label whose truth is known."""
 
@@ -51,7 +51,7 @@ class Flip:
     """The score of the first label."""
     second_score: float | None
     change: float
-    """The largest change of the score of any label that both have, 0 to 1."""
+    """The largest change of a score, 0 to 1, over the labels that both networks have."""
     modality: str | None
     device: str | None
     view: str | None
@@ -64,10 +64,10 @@ class Discordance:
     """How often the networks answer one yes-or-no question differently."""
 
     question: str
-    """ANY_FINDING, RIGHT, or a label: whether the network gives it."""
+    """ANY_FINDING, RIGHT, or a label; a label asks whether the network gives this label."""
     counts: PairedCounts
     difference: float | None
-    """The share of the second network minus that of the first."""
+    """The share of the second network minus the share of the first."""
     low: float | None
     high: float | None
     mcnemar_p: float
@@ -116,9 +116,9 @@ class NightComparison:
     second: NetworkLabels
     images: int
     patients: int | None
-    """None if no patient is known: then images count as independent."""
+    """The number of patients; None if no patient is known, so that images count as independent."""
     flips: tuple[Flip, ...]
-    """Worst first: by `change`."""
+    """The flips, sorted by `change`, the largest first."""
     discordance: tuple[Discordance, ...]
     agreement: float | None
     """The share of images with the same label."""

@@ -46,5 +46,7 @@ def open_dataset(
     request = DatasetRequest(reference=reference, place=place, labels_file=labels_file, seed=seed, progress=progress)
     dataset = opener(request)
     if unsafe := [label for label in dataset.labels if visible(label) != label]:
-        request.refuse(f"the label {visible(unsafe[0])} has control characters", "Rename it: bundles refuse it.")
+        request.refuse(
+            f"the label {visible(unsafe[0])} has control characters", "Rename it: bundles refuse control characters."
+        )
     return dataset

@@ -53,7 +53,7 @@ def array_examples(stored: Array, truth: NDArray[np.float32], *, name: str) -> A
 
 
 def array_frame(pixels: Array) -> Frame:
-    """Return the frame of a DICOM file with these unsigned pixels: all bits stored, no rescale, no window."""
+    """Return a frame of these unsigned pixels, as from a DICOM file with all bits stored, no rescale and no window."""
     return Frame(index=0, stored=pixels, bits_stored=8 * pixels.dtype.itemsize)
 
 

@@ -26,7 +26,7 @@ class Examples:
     truth: NDArray[np.float32]
     """(images, labels): 1 if the image has the label, else 0."""
     image_of: NDArray[np.int64]
-    """(frames,): the index of the image of each frame; frames of one image follow each other."""
+    """(frames,): the index of the image of each frame; the frames of one image are consecutive."""
     patients: NDArray[np.int64] | None
     """(images,): the same number for images of one patient; None if patients are not known."""
     names: Sequence[str]
@@ -34,11 +34,11 @@ class Examples:
     load: Callable[[int], Frame]
     """Returns the stored values of a frame by its number. Raises RejectImage for pixels that cannot be decoded."""
     facts: Callable[[int], Facts] | None = None
-    """Returns what the header of an image says, by its number; None if the images have no headers."""
+    """Returns the header facts of an image by its number; None if the images have no headers."""
     slice_truth: NDArray[np.float32] | None = None
     """(frames, labels): the labels of each slice of a series; None if only images or series are labelled."""
     gap_behind: NDArray[np.bool_] | None = None
-    """(frames,): whether a slice is missing behind this one; None if the images are no stacks of slices."""
+    """(frames,): whether a slice is missing after this one; None if the images are not stacks of slices."""
 
     def __len__(self) -> int:
         """Return the number of frames; a network takes frames."""
@@ -70,7 +70,7 @@ class Dataset:
     """`KIND:PATH` as the user wrote it."""
     labels: tuple[str, ...]
     exclusive: bool
-    """True: each image has exactly one label (softmax). False: any number of labels (sigmoid)."""
+    """True if each image has exactly one label (softmax), False if it may have any number of labels (sigmoid)."""
     split: str
     """`official` (as published), by `patient`, or by `image`."""
     train: Examples
@@ -87,13 +87,13 @@ class Dataset:
     refused_series: Mapping[SeriesRefusal, int] = field(default_factory=dict)
     """The number of series without a usable stack, by reason."""
     leaks: tuple[Leak, ...] = ()
-    """What the parts share, although they should share nothing: published splits are kept as they are."""
+    """Images or patients that parts share although they should not; a published split is used as it is."""
 
 
 def portable(reference: str) -> str:
-    """Return `KIND:PATH` without folders: an absolute path, or one with `..`, is reduced to its last name.
+    """Return `KIND:PATH` without folders: an absolute path, or a path with `..`, is reduced to its last name.
 
-    Files that are shipped must not contain the folders of the machine that made them.
+    Files that are shipped must not name the folders of the machine on which they were made.
     """
     kind, colon, place = reference.partition(":")
     path = PurePath(place)

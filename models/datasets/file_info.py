@@ -1,4 +1,4 @@
-"""Read what a data set needs to know about a file before its pixels: header values and a digest."""
+"""Read the header values and the digest of a file, which a data set needs before it decodes pixels."""
 
 import mmap
 import os
@@ -36,7 +36,7 @@ class FileInfo:
 
     frames: int = 1
     size: tuple[int, int] | None = None
-    """Rows and columns."""
+    """The numbers of rows and columns."""
     kind: ImageKind = _NO_HEADER
     patient: str | None = None
     """The key of issuer and PatientID; None if the file has no PatientID."""
@@ -46,7 +46,7 @@ class FileInfo:
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     slices: tuple[SliceGeometry, ...] = ()
-    """Where its frames lie; empty if the data set is not one of series."""
+    """The position of each frame in space; empty if the data set does not consist of series."""
     reason: Reason | None = None
     """The reason why the file cannot be read; None if it can."""
 
@@ -72,8 +72,8 @@ def read_file_infos(
 def read_dicom_info(path: Path, *, with_slices: bool = False) -> FileInfo:
     """Read a DICOM file through a memory map, so that only the header of a large grey file is read.
 
-    `with_slices`: also read where its frames lie. Raises RejectImage for an empty file, RejectDicomImage for an invalid
-    one, and OSError.
+    With `with_slices`, the positions of its frames are read too. Raises RejectImage for an empty file, RejectDicomImage
+    for an invalid file, and OSError.
     """
     with path.open("rb") as stream:
         if os.fstat(stream.fileno()).st_size == 0:
@@ -96,7 +96,7 @@ def read_dicom_info(path: Path, *, with_slices: bool = False) -> FileInfo:
 
 def read_image_info(path: Path) -> FileInfo:
     """Read a PNG or JPEG file. Raises RejectImage if it is invalid, truncated or too large, and OSError."""
-    if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive between the images must not fill the memory
+    if path.stat().st_size > DEFAULT_LIMITS.file_bytes:  # a large archive among the images must not fill the memory
         raise RejectImage(Reason.TOO_LARGE)
     content = path.read_bytes()
     header = check_raster(content, DEFAULT_LIMITS)
@@ -114,7 +114,7 @@ def _slices(dicom_image: DicomImage) -> tuple[SliceGeometry, ...]:
 
 
 def _samples(content: bytes) -> int:
-    """Return the samples that a picture shows which is stored in colours; many of them are grey."""
+    """Return the number of samples per pixel that a picture in colour needs; many such pictures show only grey."""
     try:
         return likely_kind(read(content, accept_raster=True)).samples
     except RejectImage:

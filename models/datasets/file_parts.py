@@ -14,7 +14,7 @@ from nightread.reasons import Reason
 
 PART_NAMES = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 _MOST_NAMES = 3
-"""Number of unreadable files that a message names."""
+"""The largest number of unreadable files that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +25,13 @@ class LabelledFile:
     info: FileInfo
     truth: tuple[float, ...]
     patient: str | None
-    """The key of the patient: from the CSV file if it has one, otherwise from the header."""
+    """The key of the patient: from the CSV file if it names the patient, otherwise from the header."""
     study: str | None = None
-    """The Study Instance UID, if files of one study without a patient must be in the same part."""
+    """The Study Instance UID, if files of one study must be in the same part when the patient is unknown."""
 
     @property
     def group(self) -> str:
-        """Return the key of files that must be in the same part: of one patient, else one study, else equal content."""
+        """Return a key that files share if they must be in one part: by patient, else by study, else by content."""
         if self.patient:
             return f"patient {self.patient}"
         return f"study {self.study}" if self.study else f"content {self.info.digest}"
@@ -55,7 +55,7 @@ def split_files(
 ) -> list[int]:
     """Return the part of each file. Raises UsageFault if a part is empty or a label has no training image.
 
-    The message names `unreadable` files that would have belonged there.
+    The message names files of `unreadable` that may be the missing images.
     """
     if layout.parts:
         parts = _official(request, layout, files)

@@ -119,7 +119,7 @@ def unreadable_files(table: LabelTable, names: Sequence[str], infos: Sequence[Fi
 
 
 def label_row(table: LabelTable, name: str, info: FileInfo) -> LabelRow | None:
-    """Return the row of a file, None if it has none."""
+    """Return the row of a file; None if the table has no row for it."""
     return table.rows.get(name if table.key == PATH else uid_of(table, info) or "")
 
 
@@ -145,12 +145,12 @@ def _check_labels(
 
 
 def leaks_of_files(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
-    """Compare the parts by content, and by the patients of the headers, whom a CSV file may call otherwise."""
+    """Compare the parts by content and by the patients in the headers, to whom a CSV file may give other names."""
     infos = [
         [file.info for file, of in zip(files, parts, strict=True) if of == part] for part in (TRAIN, VALIDATION, TEST)
     ]
     contents = leaks_between(CONTENT, [[info.digest for info in part] for part in infos])
-    if len({file.info.patient for file in files}) == 1:  # one name for all, such as ANONYMOUS, tells nobody apart
+    if len({file.info.patient for file in files}) == 1:  # one name for all, such as ANONYMOUS, identifies nobody
         return contents
     return (*contents, *leaks_between(PATIENT, [[info.patient for info in part] for part in infos]))
 

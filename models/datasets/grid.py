@@ -37,9 +37,9 @@ class Samples:
 
 
 def draw_samples(dataset: Dataset, part: Examples, *, count: int, seed: int) -> tuple[Samples, ...]:
-    """Draw the same number of random images of each label, together `count` or a few more, and take the middle frame.
+    """Draw `count` random images or a few more, equally many of each label, and show the middle frame of each.
 
-    Undecodable images are left out. Raises RetryImage if a file no longer exists.
+    Images that cannot be decoded are left out. Raises RetryImage if a file no longer exists.
     """
     rng = np.random.default_rng(seed)
     each = max(-(-count // len(dataset.labels)), 1)
@@ -51,7 +51,7 @@ def write_grid(samples: Sequence[Samples], file: Path, *, title: str, subtitle: 
     page = _Page.for_samples(samples)
     figure = page.figure()
     capacity = int((page.width - 2 * _MARGIN) * _TITLE_CHARACTERS_PER_INCH)
-    shown = title if len(title) <= capacity else f"…{title[1 - capacity :]}"  # the end of a long path tells most
+    shown = title if len(title) <= capacity else f"…{title[1 - capacity :]}"  # the end of a long path says most
     page.write(figure, page.left(0), page.height - 0.16, shown, fontsize=12, weight="bold", color=_INK, va="top")
     page.write(figure, page.left(0), page.height - 0.38, subtitle, fontsize=8, color=_FAINT, va="top")
     for number, sample in enumerate(samples):

@@ -13,7 +13,7 @@ PATH, UID, SERIES = KEYS = ("path", "sop_instance_uid", "series_instance_uid")
 _LABEL, _PATIENT = "label", "patient"
 _YES_NO = {"0": 0.0, "0.0": 0.0, "0,0": 0.0, "1": 1.0, "1.0": 1.0, "1,0": 1.0}
 _SEPARATORS = (",", ";", "\t", "|")
-"""Spreadsheets write semicolons where the comma is the decimal separator, or tabs."""
+"""Spreadsheets also write tabs, or semicolons where the comma is the decimal separator."""
 
 
 class LabelRow(NamedTuple):
@@ -22,18 +22,18 @@ class LabelRow(NamedTuple):
     line: int
     """The line in the CSV file; 0 for class folders."""
     truth: tuple[float, ...]
-    """One value per label: 1 if the image has it, else 0."""
+    """One value per label: 1 if the image has the label, else 0."""
     patient: str | None
     """The patient as written in the CSV file; it must be hashed and not stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable:
-    """The rows by relative path, or by SOP or Series Instance UID."""
+    """Labels in rows, which are found by relative path, by SOP Instance UID or by Series Instance UID."""
 
     labels: tuple[str, ...]
     exclusive: bool
-    """True: each image has exactly one label."""
+    """True if each image has exactly one label, False if it may have any number of labels."""
     key: str
     """The key of `rows`: PATH, UID or SERIES."""
     rows: Mapping[str, LabelRow]
@@ -51,7 +51,7 @@ def read_label_table(file: Path) -> LabelTable:
     """Read a CSV file of labels. Raises UsageFault with the line and the remedy.
 
     Columns: `path`, `sop_instance_uid` or `series_instance_uid`; `label`, or one column of 0 and 1 per label;
-    optionally `patient`. They are separated by commas, semicolons, tabs or vertical bars.
+    optionally `patient`. The columns are separated by commas, semicolons, tabs or vertical bars.
     """
     columns, numbered = _read(file)
     lines = [line for _, line in numbered]
@@ -79,7 +79,7 @@ def read_label_table(file: Path) -> LabelTable:
 def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
     """Return the column names, and each row with its line number and trimmed values.
 
-    The line number is that of the last line of the row.
+    The number of a row that spans several lines is the number of its last line.
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
@@ -97,7 +97,7 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
 
 
 def _separator(heading: str) -> str:
-    """Return the separator with which the line of column names has one that names the image; else the comma."""
+    """Return the separator that gives a column of KEYS in this line of column names; the comma if none does."""
     for separator in _SEPARATORS:
         if {name.strip(' "\r\n') for name in heading.split(separator)} & set(KEYS):
             return separator

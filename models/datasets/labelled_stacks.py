@@ -29,7 +29,7 @@ class LabelledStack:
     slice_truth: tuple[Truth, ...] | None
     """The labels of each slice; None if series are labelled."""
     gap_behind: tuple[bool, ...]
-    """Whether a slice is missing behind this one, by slice."""
+    """Whether a slice is missing after each slice of the stack."""
 
 
 class _Series:
@@ -57,14 +57,15 @@ def labelled_stacks(
     """Return the stacks of all series that have a label, and the number of series that were refused, by reason.
 
     In a series whose slices are labelled, a slice without a row has none of the labels. Raises UsageFault for rows that
-    match nothing, for a series with several labels of which only one is allowed, and for one in several parts.
+    match no file, for slices with exactly one label each, for a series whose files have different labels, and for a
+    series in several parts.
     """
     if table.key != PATH:
         check_rows(request, table, {uid_of(table, info) for info in infos})
     by_slice = request.labels_file is not None and table.key != SERIES
     if by_slice and table.exclusive:
         request.refuse(
-            f"{request.labels_file} gives each slice one label, from which that of the series does not follow",
+            f"{request.labels_file} gives each slice one label, which does not define the label of the series",
             "Use one column of 0 and 1 per label: a series then has a label if one of its slices has it.",
         )
     stacks: list[LabelledStack] = []
@@ -79,9 +80,9 @@ def labelled_stacks(
 
 
 def _grouped(table: LabelTable, names: Sequence[str], infos: Sequence[FileInfo]) -> list[_Series]:
-    """Return the series with at least one labelled file; a file without a Series Instance UID is one of its own.
+    """Return the series with at least one labelled file; a file without a Series Instance UID is a series of its own.
 
-    Anonymised files may share their UIDs, so patient and study tell series apart, too.
+    Anonymised files of several series may have the same UID, so patient and study distinguish series, too.
     """
     groups: dict[Hashable, _Series] = defaultdict(_Series)
     for name, info in zip(names, infos, strict=True):

@@ -35,7 +35,7 @@ class Layout:
 
 
 def read_layout(names: Sequence[str]) -> Layout:
-    """Detect the layout: parts are given if there is a folder `train`, and one for validation or test."""
+    """Detect the layout: parts are given if there is a folder `train` and a folder for validation or test."""
     found = frozenset(_PART_FOLDERS[_first(name)] for name in names if "/" in name and _first(name) in _PART_FOLDERS)
     return Layout(parts=found if TRAIN in found and len(found) > 1 else frozenset())
 

@@ -11,37 +11,40 @@ from imaging.array import Array
 
 CONTENT, PATIENT = "content", "patient"
 _PARTS = ("training", "validation", "test")
-_WHAT = {CONTENT: "has the same bytes as one", PATIENT: "is of a patient (by its header) who also has one"}
-_WHAT_MANY = {CONTENT: "have the same bytes as one", PATIENT: "are of patients (by their headers) who also have one"}
+_WHAT = {CONTENT: "has the same bytes as an image", PATIENT: "is of a patient (by its header) who also has an image"}
+_WHAT_MANY = {
+    CONTENT: "have the same bytes as images",
+    PATIENT: "are of patients (by their headers) who also have images",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leak:
-    """Images of one part that another part has, too, or whose patients it has."""
+    """Images of one part whose bytes or patients are also in another part."""
 
     what: str
     """CONTENT: equal bytes; PATIENT: equal patients."""
     part: str
     """The part that should be unseen: `validation` or `test`."""
     seen_in: str
-    """The part that has them, too: `training` or `validation`."""
+    """The part that has the same bytes or patients: `training` or `validation`."""
     images: int
-    """The number of these images in `part`."""
+    """The number of such images in `part`."""
 
     def __str__(self) -> str:
-        """Return what is shared, what it does to the figures, and what to do."""
+        """Return what the parts share, the effect on the figures, and what to do."""
         one = self.images == 1
         images = "1 image" if one else f"{self.images:,} images"
         shared = (_WHAT if one else _WHAT_MANY)[self.what]
         remedy = "Remove the copies." if self.what == CONTENT else "Keep each patient in one part."
         return (
-            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part, so its figures are better "
-            f"than those of new images. {remedy}"
+            f"Leakage: {images} of the {self.part} part {shared} of the {self.seen_in} part, so the figures of the "
+            f"{self.part} part are better than figures of new images. {remedy}"
         )
 
 
 def leaks_between(what: str, keys: Sequence[Sequence[str | bytes | None]]) -> tuple[Leak, ...]:
-    """Compare training, validation and test part by one key per image; None: the key of this image is unknown."""
+    """Compare training, validation and test part by one key per image; None if the key is unknown."""
     return tuple(_leaks(what, dict(zip(_PARTS, keys, strict=True))))
 
 

@@ -87,7 +87,9 @@ def _downloaded(request: DatasetRequest) -> tuple[Array, ...]:
     try:
         (images, labels), (test_images, test_labels) = keras.datasets.mnist.load_data()
     except Exception as error:  # noqa: BLE001 - Keras raises a bare Exception for a failed download
-        request.refuse(f"Keras cannot download it ({type(error).__name__})", "Name a folder with the four IDX files.")
+        request.refuse(
+            f"Keras cannot download MNIST ({type(error).__name__})", "Name a folder with the four IDX files."
+        )
     return images, labels, test_images, test_labels
 
 

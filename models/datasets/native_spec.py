@@ -1,4 +1,4 @@
-"""Choose the default input of a network for a folder of files: size and channels as the data are."""
+"""Choose the default input of a network for a folder of files, by the size and the colours of the files."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from imaging.spec import InputSpec, Intensity
 from models.datasets.file_parts import LabelledFile
 
 SIZE = 128
-"""Height and width in pixels if the files differ in size, or are larger than _LARGEST."""
+"""The height and width in pixels if the files differ in size or are larger than _LARGEST."""
 _LARGEST = 256
-"""A network for films of 2,000 x 2,000 pixels cannot be trained by default."""
+"""The largest side that is kept, in pixels; a network for 2,000 x 2,000 pixels would be too slow to train."""
 
 
 def dicom_spec(files: Sequence[LabelledFile]) -> InputSpec:
-    """Return the default input for DICOM files: with the window of their headers, and colours if an image has them."""
+    """Return the default input for DICOM files: the window of the header, three channels if an image shows colours."""
     height, width = _size(files)
     return InputSpec(
         height=height, width=width, channels=_channels(files), intensity=Intensity(kind="voi"), aspect="pad"

@@ -16,15 +16,15 @@ from models.phantoms.phantom import CLEAR, NODULE, draw
 LABELS = (CLEAR, NODULE)
 SPEC = InputSpec(height=128, width=128, channels=1, intensity=Intensity(kind="voi"), aspect="pad")
 FIRST_SERIES = 20_261_120
-"""The training series of seed 0. The shipped bundle was trained on it, but not on the validation and test series."""
+"""The training series for seed 0, on which the shipped bundle was trained."""
 SMALLEST = 20
 """The smallest number of training films."""
 _LABEL_SIZE = 4
-"""Pixels per side. The label of a phantom does not depend on its size, so a small one is drawn to find the label."""
+"""The side in pixels of a phantom that is drawn to find its label; the label does not depend on the size."""
 
 
 def open_phantoms(request: DatasetRequest) -> Dataset:
-    """Open `phantom:N`: N films for training, N/10 for validation and N/5 for the test, of three series.
+    """Open `phantom:N`: N films for training, N/10 for validation and N/5 for the test, each part from its own series.
 
     Raises UsageFault if N is not a number or too small.
     """

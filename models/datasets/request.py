@@ -10,7 +10,7 @@ from nightread.errors import UsageFault
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRequest:
-    """A reference `KIND:PATH` in its parts, with the options of the user."""
+    """A reference `KIND:PATH`, split into its parts, with the options of the user."""
 
     reference: str
     place: str
@@ -18,7 +18,7 @@ class DatasetRequest:
     labels_file: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], object] | None = None
-    """Called with (done, total) files."""
+    """A function that is called with (done, total) files; None if there is none to call."""
 
     @property
     def path(self) -> Path:

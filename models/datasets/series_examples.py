@@ -15,12 +15,12 @@ from models.datasets.dataset import Examples
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesExamples(Examples):
-    """Stacks of slices; `load` takes the number of a slice over all stacks."""
+    """Stacks of slices. `load` takes the number of a slice, counted over all stacks."""
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:
-        """Return inputs (n, height, width, channels) of these slices, with their neighbours as the spec wants them.
+        """Return inputs (n, height, width, channels) of these slices, with the neighbours that the spec asks for.
 
-        Slices of one stack are decoded once for one call. Raises what `load` and `imaging.prepare.prepare` raise.
+        In one call, a slice is decoded only once. Raises what `load` and `imaging.prepare.prepare` raise.
         """
         numbers = np.asarray(frames, np.int64)
         prepared = np.empty((len(numbers), *spec.shape), np.float32)
@@ -36,7 +36,7 @@ class SeriesExamples(Examples):
         return prepared
 
     def _extent(self, stack: int) -> tuple[int, int]:
-        """Return the number of the first slice of a stack, and how many it has."""
+        """Return the number of the first slice of a stack, and the number of its slices."""
         first, end = (int(np.searchsorted(self.image_of, stack, side)) for side in ("left", "right"))
         return first, end - first
 

@@ -24,7 +24,7 @@ from models.datasets.series_examples import SeriesExamples
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
 
 _FILES_KEPT = 2
-"""An Enhanced object has all slices in one file, which is not read again for each of them."""
+"""The number of files that stay in memory: an Enhanced object has all slices in one file, which is then read once."""
 
 
 def open_dicom_series(request: DatasetRequest) -> Dataset:

@@ -19,16 +19,18 @@ TRAINING_ONLY = (0.85, 0.15, 0.0)
 """The shares if the test part is given, but not the validation part: only the training part is split."""
 
 Groups = Mapping[str, frozenset[int]]
-"""The labels of each group, by its key: a group is all images of a patient, or without known patients all images of
-equal content."""
+"""The labels of each group, by the key of the group.
+
+A group is all images of one patient. If the patient is unknown, it is all images of one study or of equal content.
+"""
 
 
 def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float] = THREE_WAYS) -> dict[str, int]:
     """Return the part of each group: TRAIN, VALIDATION or TEST.
 
     The position of a group in [0, 1) depends only on the seed and its key, so that a growing data set keeps its test
-    part. Small data sets are an exception: if a part has no image of a label that enough groups have, the group with
-    this label whose position is nearest to the part is moved into it.
+    part. Small data sets are an exception: if a part has no image of a label, a group with this label is moved into it.
+    It is the group with the nearest position among the groups that may leave their part (see `_movable`).
     """
     positions = {key: _position(key, seed) for key in sorted(groups)}
     borders = [0.0, *accumulate(shares)]
@@ -44,7 +46,7 @@ def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float
 
 
 def hold_out(stored: Array, *, seed: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the kept images and of exactly `share` held-out ones, by the hash of their content."""
+    """Hold out exactly `share` of the images, by a hash of their content; return the kept and the held-out indices."""
     rows = np.ascontiguousarray(stored).reshape(len(stored), -1)
     positions = np.array([_position(row.tobytes(), seed) for row in rows])
     order = np.argsort(positions, kind="stable")
@@ -65,8 +67,8 @@ def _salt(seed: int) -> bytes:
 def _movable(label: int, groups: Groups, parts: Mapping[str, int], *, allow_last: bool) -> list[str]:
     """Return the groups with this label that can be moved without removing a label from their part.
 
-    `allow_last`: the part may lose `label`, because a label without training images is worse than one without test
-    images.
+    With `allow_last`, their part may lose `label`, because a label without training images is worse than a label
+    without test images.
     """
     held = Counter((parts[key], each) for key, labels in groups.items() for each in labels)
     return [

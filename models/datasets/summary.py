@@ -18,7 +18,7 @@ class PartSummary:
     images: int
     frames: int
     patients: int | None
-    """None if patients are not known."""
+    """The number of patients; None if patients are not known."""
     images_with: dict[str, int]
     """The number of images per label, in the order of the labels of the data set."""
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.datasets.dataset import Dataset, Examples
 
 _LARGEST_RATIO = 10
-"""Labels that exclude each other count as unbalanced if the most frequent one has more images by this factor."""
+"""Labels that exclude each other are unbalanced if the most frequent has over ten times the images of the rarest."""
 _RARE_SHARE = 0.05
 """Labels that do not exclude each other count as rare below this share of the training images."""
 _MOST_NAMES = 5
@@ -38,7 +38,7 @@ def _unequal(dataset: Dataset, counts: NDArray[np.int64]) -> Iterator[str]:
         yield (
             f"Unbalanced labels: the training part has {counts[most]:,} images with {dataset.labels[most]} and "
             f"{counts[least]:,} with {dataset.labels[least]}. The network may ignore rare labels: --class-weights "
-            "gives each label the same weight. Judge it by recall and ROC-AUC, not by accuracy."
+            "gives each label the same weight. Judge the network by recall and ROC-AUC, not by accuracy."
         )
 
 
@@ -50,7 +50,8 @@ def _rare(dataset: Dataset, counts: NDArray[np.int64]) -> Iterator[str]:
         more = f" and {len(rare) - _MOST_NAMES} more" if len(rare) > _MOST_NAMES else ""
         yield (
             f"Rare labels: fewer than {_RARE_SHARE:.0%} of the {images:,} training images have {named}{more}. "
-            "The network may never find them: add images, and judge it by recall and ROC-AUC, not by accuracy."
+            "The network may never find these labels. Add images with them, and judge the network by recall and "
+            "ROC-AUC, not by accuracy."
         )
 
 

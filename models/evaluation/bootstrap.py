@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from models.evaluation.predictions import Predictions
 
 Rounds = dict[str, NDArray[np.float64]]
-"""Name of a figure -> (rounds,), or (rounds, labels); NaN in rounds in which the figure is undefined."""
+"""The values of each figure, by its name, as (rounds,) or (rounds, labels); NaN where the figure is undefined."""
 
 LEVEL = 0.95
 _WORK = 300_000_000
-"""Limit of rounds x images x labels; it takes some seconds on one core."""
+"""The limit of rounds x images x labels, which takes some seconds on one core."""
 _MIN_ROUNDS = 200
 _CHUNK = 2_000_000
-"""Weights that are held in memory at once: rounds x images."""
+"""The limit of weights (rounds x images) that are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,7 +62,10 @@ def fit_temperature(postprocessing: Postprocessing, scored: Scored) -> float:
 
 
 def _negative_log_likelihood(scores: NDArray[np.float64], truth: NDArray[np.bool_], *, sigmoid: bool) -> float:
-    """Return the mean over images, summed over labels for sigmoid. Postprocessing has the same float32 floor."""
+    """Return the mean over images; for sigmoid, the mean of the sums over labels.
+
+    Scores have the same lower limit as in Postprocessing.
+    """
     tiny = np.finfo(np.float32).tiny
     loss = -(np.log(np.maximum(scores, tiny)) * truth).sum(axis=1)
     if sigmoid:

@@ -20,9 +20,9 @@ class ClassFigures:
     threshold: float | None
     """The threshold in use; None for the normal label, and for a label that wins by the highest score."""
     precision: float | None
-    """The share of images with the label among those to which it was assigned."""
+    """The share of images that have the label, among the images to which the label was assigned."""
     recall: float | None
-    """The share of images to which the label was assigned among those that have it; also called sensitivity."""
+    """The share of images to which the label was assigned, among the images that have it; also called sensitivity."""
     specificity: float | None
     f1: float | None
     roc_auc: float | None

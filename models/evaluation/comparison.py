@@ -24,7 +24,7 @@ FIGURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "macro_roc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One figure of both networks, and the second minus the first."""
+    """One figure of both networks, and the figure of the second minus the figure of the first."""
 
     figure: str
     first: float | None
@@ -45,9 +45,9 @@ class Agreement:
     same_label: int
     """The number of images to which both assign the same label, right or wrong."""
     kappa: float | None
-    """Cohen's kappa of the assigned labels; None if both assign one and the same label to all images."""
+    """Cohen's kappa of the assigned labels; None if both networks assign the same single label to all images."""
     mcnemar_p: float
-    """p of the exact McNemar test on the images that only one network predicts correctly."""
+    """The p-value of the exact McNemar test on the images that only one network predicts correctly."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +84,7 @@ def compare(
 
 
 def _gained(first: Predictions, second: Predictions, plan: Resampling) -> Rounds:
-    """Return, for each figure, the value of `second` minus that of `first` in every round."""
+    """Return, for each figure, the value of `second` minus the value of `first` in every round."""
     rounds: dict[str, list[Any]] = {name: [] for name in FIGURES}
     for weights in image_weights(first, plan):
         before, after = weighted_figures(first, weights), weighted_figures(second, weights)

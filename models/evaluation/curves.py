@@ -17,7 +17,7 @@ _POINTS = 200
 def drawn_labels(predictions: Predictions) -> list[int]:
     """Return the columns to draw: labels that some images have and others do not.
 
-    The normal label is left out if there is only one finding, because its curve is the same, mirrored.
+    The normal label is left out if there is only one finding, because its curve mirrors the curve of the finding.
     """
     columns = [k for k in range(len(predictions.labels)) if both_occur(predictions.truth[:, k])]
     findings = [k for k in columns if predictions.labels[k] != predictions.postprocessing.normal_label]

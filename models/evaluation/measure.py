@@ -44,7 +44,7 @@ class Evaluation:
     accuracy: float
     """The share of images with the correct label; for sigmoid, with exactly the correct findings."""
     label_accuracy: float | None
-    """For sigmoid: the share of correct decisions over all images and labels."""
+    """The share of correct decisions over all images and labels, for sigmoid; None for softmax."""
     macro_precision: float | None
     macro_recall: float | None
     macro_f1: float | None
@@ -57,7 +57,7 @@ class Evaluation:
     resampling: Resampling
     classes: tuple[ClassFigures, ...]
     confusion: Confusion | None
-    """None for sigmoid, whose labels do not exclude each other."""
+    """The confusion matrix; None for sigmoid, because its labels do not exclude each other."""
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _chance(roc_auc: Interval, classes: Sequence[ClassFigures]) -> Iterator[str]:
     """Yield a note if these images do not show that the network is better than chance, whose ROC-AUC is 0.5.
 
-    The average may hide single labels that it recognises by chance only: they are named.
+    If the average is better than chance, the note names the labels for which the network may not be better than chance.
     """
     if roc_auc.low is None or roc_auc.high is None:
         return
@@ -161,7 +161,10 @@ def _chance(roc_auc: Interval, classes: Sequence[ClassFigures]) -> Iterator[str]
             "the images are prepared (`nightread models samples`), or train longer or on more images."
         )
     elif unproven := [of.label for of in classes if _may_be_chance(of)]:
-        yield f"Not shown to be better than chance for {', '.join(unproven)}: the 95 % interval of the ROC-AUC has 0.5."
+        yield (
+            f"Not shown to be better than chance for {', '.join(unproven)}: the 95 % interval of the ROC-AUC is not "
+            f"above {_ROC_AUC_OF_CHANCE}."
+        )
 
 
 def _may_be_chance(of: ClassFigures) -> bool:

@@ -47,7 +47,7 @@ def worst_mistakes(predictions: Predictions, scored: Scored, examples: Examples,
 def picture_uri(prepared: NDArray[np.float32], spec: InputSpec) -> str:
     """Return a prepared frame (height, width, channels) as a PNG or JPEG data URI, with scaling and mean undone.
 
-    If the channels show windows or neighbours, only the first one of the slice itself is shown.
+    If the channels show windows or neighbours, only the first channel that shows the slice itself is used.
     """
     if spec.meanings:
         shown_channel = spec.shown_channel
@@ -68,7 +68,7 @@ def picture_uri(prepared: NDArray[np.float32], spec: InputSpec) -> str:
 
 
 def _errors(predictions: Predictions) -> NDArray[np.float64]:
-    """Return the error of each wrong score, (images, labels); for softmax only that of the assigned label."""
+    """Return the error of each wrong score, (images, labels); for softmax only the error of the assigned label."""
     wrong = predictions.assigned != predictions.truth
     if predictions.exclusive:
         wrong &= predictions.assigned | ~predictions.assigned.any(axis=1, keepdims=True)

@@ -18,10 +18,10 @@ class OperatingPoint:
     """The highest sensitivity that is possible at a given specificity."""
 
     specificity: float
-    """The required specificity; the specificity that is reached is at least this."""
+    """The required specificity; the reached specificity is at least this high."""
     sensitivity: float
     threshold: float | None
-    """The lowest positive score; None if the required specificity is reached only when no image is positive."""
+    """The lowest score that counts as positive; None if the specificity is reached only when no image is positive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +105,7 @@ def _last(fits: NDArray[np.bool_]) -> int:
 def _between(levels: NDArray[np.float64], chosen: int) -> float:
     """Return the middle between two scores, so that rounding of a score cannot change the result.
 
-    `levels` are in descending order; the first one is infinite: no image counts as positive.
+    `levels` are in descending order. The first level is infinite, so that no image counts as positive.
     """
     upper = min(float(levels[chosen]), 1.0)
     lower = float(levels[chosen + 1]) if chosen + 1 < len(levels) else 0.0

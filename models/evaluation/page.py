@@ -28,7 +28,7 @@ HEADLINES = {
     "macro_precision": "precision",
     "macro_f1": "F1",
 }
-"""Figures with an interval -> their headings."""
+"""The heading of each figure that has an interval."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ def document(
 ) -> dict[str, Any]:
     """Return the content of evaluation.json; `requirements` and `passed` are missing if nothing was required.
 
-    `series` is how a bundle of unit series makes results of series, which a data set of series is measured with.
+    For a bundle of unit series, `series` says how the results of series are made from the results of slices.
     """
     checks = [asdict(result) for result in requirements]
     return {
@@ -85,7 +85,7 @@ def write_evaluation(
 ) -> tuple[Path, Path]:
     """Write evaluation.json and evaluation.html; `mistakes` is None if there are no images to show.
 
-    Neither is covered by a bundle's digest.
+    The digest of a bundle covers neither of these files.
     """
     page = render(
         evaluation,
@@ -131,7 +131,7 @@ def render(
 
 
 def page_templates(*folders: Path) -> Environment:
-    """Return the templates of pages that load no other file: of this folder, and of `folders`."""
+    """Return the page templates of this folder and of `folders`. The pages load no other file."""
     templates = FileSystemLoader((Path(__file__).parent, *folders))
     environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.finalize = _plain
@@ -140,12 +140,12 @@ def page_templates(*folders: Path) -> Environment:
 
 
 def _plain(value: object) -> object:
-    """Return what the page shows of a value; the plots and the texts of the template are markup already."""
+    """Return a value for the page: in a string, control characters are made visible; markup is not changed."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _plots(evaluation: Evaluation, predictions: Predictions) -> dict[str, Any]:
-    """Return name -> SVG. Plots that are undefined for these data are missing."""
+    """Return the SVG of each plot by name. Plots that are undefined for these data are missing."""
     plots: dict[str, Any] = {"hidden_histograms": 0}
     plots["reliability"] = Markup(reliability_plot(evaluation.reliability))  # noqa: S704 - Matplotlib escapes labels
     if drawn_labels(predictions):

@@ -76,7 +76,7 @@ def reliability_plot(reliability: Reliability) -> str:
 def histogram_plot(predictions: Predictions) -> tuple[str, int]:
     """Draw histograms of the scores of images with and without each label; the counts are on a logarithmic scale.
 
-    Return the SVG and the number of labels that are not drawn: beyond 12, the rarest are left out.
+    Return the SVG and the number of labels that are not drawn: of more than 12 labels, the rarest are left out.
     """
     columns = drawn_labels(predictions)
     by_support = sorted(columns, key=lambda column: -int(predictions.truth[:, column].sum()))
@@ -184,7 +184,7 @@ def _colour(number: int) -> str:
 
 
 def _short(label: str) -> str:
-    """Shorten a label. Leading underscores go, because Matplotlib leaves such labels out of a legend."""
+    """Shorten a label. Leading underscores are removed, because Matplotlib leaves such labels out of a legend."""
     label = visible(label)
     return (label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…").lstrip("_")
 

@@ -61,14 +61,14 @@ class Predictions:
         if self.postprocessing.activation != SIGMOID or self.postprocessing.aggregate == VOTE:
             return one_each
         levels = [self.postprocessing.thresholds.get(label) for label in self.labels]
-        # The threshold of the normal label becomes NaN, which no score reaches. float32 as in Postprocessing.
+        # The threshold of the normal label becomes NaN, which no score reaches. Scores are float32 as in results.
         reached = self.scores.astype(np.float32) >= np.array(levels, np.float32)
         normal = np.array([level is None for level in levels])
         return np.asarray(np.where(normal, one_each, reached), bool)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """Return whether the assigned labels are exactly the true ones, (images,)."""
+        """Return whether the assigned labels are exactly the true labels, (images,)."""
         if self.exclusive:
             return np.asarray(self.given == self.true)
         return np.asarray((self.assigned == self.truth).all(axis=1))
@@ -104,7 +104,7 @@ def stored_predictions(
         postprocessing=postprocessing,
         truth=np.asarray(truth) > 0,
         scores=np.asarray(scores, np.float64),
-        # A label that is not in the list means "none of them": a normal label that has no output of its own.
+        # A label that is not in the list is None, or a normal label that has no output of its own.
         given=np.array([position.get(label or "", len(position)) for label in given], np.int64),
         patients=patients,
     )

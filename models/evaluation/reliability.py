@@ -19,9 +19,9 @@ class Bin:
     answers: int
     """The number of predictions; the name is a key of evaluation.json."""
     confidence: float | None
-    """Their mean confidence; None for an empty bin."""
+    """The mean confidence of the predictions; None for an empty bin."""
     observed: float | None
-    """The share of them that is correct; None for an empty bin."""
+    """The share of the predictions that is correct; None for an empty bin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ _OVERALL = {
     "calibration_error": "calibration_error",
     "images": "images",
 }
-"""Names in a requirement without a label -> fields of Evaluation."""
+"""The field of Evaluation for each name in a requirement without a label."""
 _BY_LABEL = {
     "auc": "roc_auc",
     "average_precision": "average_precision",
@@ -34,7 +34,7 @@ _BY_LABEL = {
     "f1": "f1",
     "images": "support",
 }
-"""Names in a requirement with a label -> fields of ClassFigures."""
+"""The field of ClassFigures for each name in a requirement with a label."""
 _WITH_INTERVAL = {"accuracy", *MACRO, *(f"macro_{name}" for name in MACRO)}
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -51,12 +51,12 @@ class RequirementResult:
     """Whether an evaluation meets one requirement."""
 
     requirement: str
-    """As it was given."""
+    """The requirement as it was given."""
     figure: str
     """The figure as evaluation.json names it."""
     label: str | None
     value: float | None
-    """None if the figure is undefined for these data; the requirement is then not met."""
+    """The value of the figure; None if it is undefined for these data, so that the requirement is not met."""
     met: bool
 
 
@@ -66,10 +66,10 @@ class Requirement:
 
     text: str
     figure: str
-    """The field of Evaluation, or with `label` of ClassFigures."""
+    """The field of Evaluation; with a `label`, the field of ClassFigures."""
     label: str | None
     end: str | None
-    """`low` or `high`: the end of the 95 % interval; None: the figure itself."""
+    """`low` or `high`: the end of the 95 % interval; None for the figure itself."""
     comparison: str
     limit: float
 
@@ -77,7 +77,7 @@ class Requirement:
     def parse(cls, text: str, labels: Sequence[str]) -> Self:
         """Read `FIGURE[LABEL].low>=NUMBER`; label and end are optional. Raises UsageFault.
 
-        `labels` are those that an evaluation will have.
+        `labels` are the labels of the evaluation that will be checked.
         """
         found = _FORM.fullmatch(text)
         if found is None:
@@ -89,7 +89,7 @@ class Requirement:
         return cls(text=text.strip(), figure=figure, label=label, end=end, comparison=comparison, limit=float(limit))
 
     def check(self, evaluation: Evaluation) -> RequirementResult:
-        """Compare the figure with the limit. An undefined figure does not meet it."""
+        """Compare the figure with the limit. An undefined figure does not meet the requirement."""
         value = self._value(evaluation)
         met = value is not None and _COMPARE[self.comparison](value, self.limit)
         return RequirementResult(requirement=self.text, figure=self.figure, label=self.label, value=value, met=met)

@@ -1,4 +1,4 @@
-"""Compute the predictions of a bundle for a data set: of its images, or of its series if that is the unit."""
+"""Compute the predictions of a bundle for a data set: for images, or for series if the unit of the bundle is series."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +16,11 @@ from nightread.errors import StopWork
 
 
 def bundle_predictions(bundle: Bundle, scored: Scored, head: Head | None = None) -> Predictions:
-    """Return the predictions for images; for a bundle of unit `series` and stacks of slices, as a worker forms series.
+    """Return the predictions for images, or for stacks of slices if the unit of the bundle is series.
 
-    Slices that could not be decoded cost only themselves, and the admission rules of the bundle are not applied. Raises
-    StopWork for scores that are not finite, and ValueError if the aggregate `head` has no `head`.
+    The result of a stack is computed as in a worker, with two exceptions: slices that cannot be decoded are left out,
+    and the admission rules of the bundle are not applied. Raises StopWork for scores that are not finite, and
+    ValueError if the aggregate is `head` but `head` is None.
     """
     if bundle.series is None or scored.gap_behind is None:
         return image_predictions(bundle.postprocessing, scored)
@@ -29,16 +30,16 @@ def bundle_predictions(bundle: Bundle, scored: Scored, head: Head | None = None)
 def series_predictions(
     postprocessing: Postprocessing, spec: SeriesSpec, scored: Scored, head: Head | None = None
 ) -> Predictions:
-    """Return the predictions for stacks: each image of `scored` is one, and its frames are the slices in order.
+    """Return the predictions for stacks: each image of `scored` is a stack, its frames are the slices in order.
 
-    `spec` says how slices become a stack; the aggregate `head` needs a `head`. Raises StopWork for scores that are not
-    finite, ValueError without a `head`.
+    `spec` says how the scores of slices become the result of a stack. Raises StopWork for scores that are not finite,
+    and ValueError if the aggregate is `head` but `head` is None.
     """
     stacks = zip(slice_scores(postprocessing, scored), _gaps(scored), strict=True)
     results = [stack_result(spec, postprocessing, slices, gaps, head).result for slices, gaps in stacks]
     levels = {**postprocessing.thresholds, **spec.thresholds}
     return stored_predictions(
-        replace(postprocessing, thresholds=levels, aggregate=MAX),  # the frames are no images any more
+        replace(postprocessing, thresholds=levels, aggregate=MAX),  # a stack is not a vote of its frames
         truth=scored.truth,
         scores=np.array([result.scores for result in results]).reshape(-1, len(postprocessing.labels)),
         given=[result.label for result in results],
@@ -57,7 +58,7 @@ def slice_scores(postprocessing: Postprocessing, scored: Scored) -> Iterator[NDA
 
 
 def _gaps(scored: Scored) -> Iterator[list[int]]:
-    """Yield, for each stack, the indices of the slices behind which another one is missing."""
+    """Yield, for each stack, the indices of the slices after which a slice is missing."""
     behind = np.zeros(len(scored.scores), bool) if scored.gap_behind is None else scored.gap_behind
     for of_stack in np.split(behind, _begins(scored)[1:]):
         yield np.flatnonzero(of_stack).tolist()

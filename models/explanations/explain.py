@@ -28,11 +28,11 @@ class Explanation:
     layer: str | None
     """The layer whose output the map is computed from; None for occlusion."""
     heat: NDArray[np.float32]
-    """(height, width) of the input, 0..1: the share of each pixel in the evidence for `label`; the highest is 1, and
-    all are 0 if there is no evidence."""
-    level: float
-    """0..1: how strong the evidence is, on one scale for all images: 0 for the score 0, 0.5 at the threshold, 1 for 1.
+    """(height, width) of the input, 0..1: how strongly each pixel is evidence for `label`, relative to the strongest
+    pixel; 0 everywhere if there is no evidence.
     """
+    level: float
+    """How strong the evidence is, on one scale for all images: 0 for score 0, 0.5 for the threshold, 1 for score 1."""
     threshold: float
     """The lowest calibrated score with which `label` is the result; 0.5 if the bundle has no threshold for it."""
     prepared: NDArray[np.float32]
@@ -52,8 +52,8 @@ class Explanation:
 def explain(network: Network, prepared: NDArray[np.float32], label: str | None = None) -> Explanation:
     """Explain one prepared frame, (height, width, channels). The default label is the finding with the highest score.
 
-    A network that runs on Keras is explained by Grad-CAM, another one by occlusion. Raises UsageFault for an unknown
-    label, and with Keras for a network without convolutions.
+    A network that runs on Keras is explained by Grad-CAM, any other network by occlusion. Raises UsageFault for an
+    unknown label, and with Keras for a network without convolutions.
     """
     bundle = network.bundle
     inputs = np.ascontiguousarray(prepared[None], np.float32)
@@ -91,7 +91,7 @@ def _output_of(bundle: Bundle, scores: NDArray[np.float32], label: str | None) -
 
 
 def _level(score: float, threshold: float) -> float:
-    """Return the place of a score on the scale: linear below and above the threshold, which has the place 0.5."""
+    """Convert a score to a level, linearly below and above the threshold, which has the level 0.5."""
     if score < threshold:
         return AT_THRESHOLD * score / threshold
     return 1 - (1 - AT_THRESHOLD) * (1 - score) / (1 - threshold) if threshold < 1 else 1.0

@@ -1,4 +1,4 @@
-"""Explain one frame of an image: the given one, or the one with the highest score."""
+"""Explain one frame of an image: the given frame, or the frame with the highest score."""
 
 from itertools import islice
 
@@ -18,8 +18,8 @@ def explain_image(
 ) -> tuple[int, Explanation]:
     """Return the number of the frame, from 0, and its explanation.
 
-    The default frame is the one with the highest score of `label`, or of any finding. Raises UsageFault for an unknown
-    frame or label, and ImageError as DicomImage.frames() does.
+    The default frame is the frame with the highest score of `label`; if `label` is None, of any finding. Raises
+    UsageFault for an unknown frame or label, and ImageError as DicomImage.frames() does.
     """
     if frame is not None and not 0 <= frame < dicom_image.frame_count:
         count = "1 frame" if dicom_image.frame_count == 1 else f"{dicom_image.frame_count} frames"

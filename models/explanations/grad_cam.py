@@ -19,14 +19,14 @@ _COMPLETIONS = (
     *("BatchNormalization", "LayerNormalization", "GroupNormalization", "Dropout", "SpatialDropout2D"),
     *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Add", "Concatenate", "Multiply"),
 )
-"""Layers that may follow a convolution at the same size. The map is taken behind the last of them, so that it includes
-normalisation, activation and the other path of a residual block.
+"""Layers that may follow a convolution at the same size. The map is taken after the last of these layers, so that it
+includes normalisation, activation and the other path of a residual block.
 """
 _TINY = 1e-7
 
 
 def grad_cam(network: KerasNetwork, inputs: NDArray[np.float32], output: int) -> tuple[NDArray[np.float32], str]:
-    """Return the evidence for an output, not below 0, (height, width), and the layer that it is computed from.
+    """Return the evidence for an output, (height, width) and not below 0, and the name of the layer that it comes from.
 
     `inputs` is one frame, (1, height, width, channels). Raises UsageFault for a network without convolutions.
     """
@@ -43,7 +43,7 @@ def grad_cam(network: KerasNetwork, inputs: NDArray[np.float32], output: int) ->
 def _last_convolution(network: KerasNetwork, inputs: NDArray[np.float32]) -> tuple[Any, tuple[int, ...]]:
     """Return the layer whose output is explained, and the shape of that output.
 
-    It is the last convolution with a map of more than one pixel, or the last layer of _COMPLETIONS that follows it.
+    The layer is the last convolution with a map of more than one pixel, or the last of the _COMPLETIONS that follow it.
     """
     ran = executed(network.model, inputs)
     found = [
@@ -69,7 +69,7 @@ def _completes(layer: Any, shape: tuple[int, ...], *, size: tuple[int, ...]) -> 
 def _logits(model: Any) -> Iterator[bool]:
     """Remove the last softmax or sigmoid of the network while the context lasts; yield whether there was one.
 
-    The gradient of a saturated softmax is 0; that of its logits is not.
+    The gradient of a saturated softmax is 0; the gradient of its logits is not.
     """
     import keras  # noqa: PLC0415 - seconds to import
 
@@ -94,7 +94,7 @@ def _logits(model: Any) -> Iterator[bool]:
 def _evidence(output: int, labels: int, *, bare: bool, softmax: bool) -> Callable[[Any], Any]:
     """Return the function that computes the log odds of one label from the output of the network.
 
-    These are the logit of the label, minus the log-sum-exp of the other logits for softmax.
+    For sigmoid, the log odds are the logit of the label; for softmax, minus the log-sum-exp of the other logits.
     """
     import keras  # noqa: PLC0415
 

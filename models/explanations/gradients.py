@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Objective = Callable[[Any], Any]
-"""Takes the network's output for one image, (labels,), and returns the number."""
+"""A function that takes the network's output for one image, (labels,), and returns the number to differentiate."""
 _Forward = Callable[[Any], tuple[Any, Any]]
-"""Takes the array to add to the layer's output and returns (the number, the layer's output)."""
+"""A function that takes the array to add to the layer's output, and returns (the number, the layer's output)."""
 
 
 def executed(model: Any, inputs: Array) -> list[tuple[Any, tuple[int, ...]]]:
-    """Return (layer, shape of its output) in the order in which the layers run, also those of inner models."""
+    """Return (layer, shape of its output) in the order in which the layers run, including layers of inner models."""
     ran: list[tuple[Any, tuple[int, ...]]] = []
 
     def recorder(layer: Any) -> Callable[[Any], Any]:

@@ -1,7 +1,7 @@
 """Compute which pixels are evidence for a label by occlusion (Zeiler and Fergus, 2014, arXiv:1311.2901).
 
-It needs scores only, so that it works with every runtime: each part of the frame is blurred in turn, and a part is
-evidence for the label if its score falls.
+Occlusion needs only scores, so it works with every runtime. Each patch of the frame is blurred in turn. A patch is
+evidence for the label if the score of the label falls.
 """
 
 import cv2
@@ -12,7 +12,7 @@ from models.runtimes.network import Network
 
 METHOD = "occlusion"
 _PARTS = 8
-"""A patch has 1/8 of the side of the frame, and the next one overlaps it by half: 225 patches."""
+"""A patch has 1/8 of the side of the frame, and neighbouring patches overlap by half: 225 patches."""
 _SMALLEST_PATCH = 2
 _BATCH = 16
 _TINY = 1e-7
@@ -20,9 +20,10 @@ _TINY = 1e-7
 
 
 def occlusion(network: Network, inputs: NDArray[np.float32], output: int) -> NDArray[np.float32]:
-    """Return the evidence for an output, not below 0, (height, width): how far its log odds fall without each pixel.
+    """Return the evidence for an output, (height, width) and not below 0: how far its log odds fall without each pixel.
 
-    `inputs` is one frame, (1, height, width, channels). A pixel has the mean over the patches that cover it.
+    `inputs` is one frame, (1, height, width, channels). The value of a pixel is the mean over the patches that cover
+    it.
     """
     frame = inputs[0]
     height, width = frame.shape[:2]

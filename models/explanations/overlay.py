@@ -1,4 +1,4 @@
-"""Draw an explanation as a picture: the input of the network, and the same with the heat map on it."""
+"""Draw an explanation as a picture: the input of the network, without and with the heat map."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _SIDE = 448
 """The least number of pixels of the longer side of each panel."""
 _OPACITY = 0.6
 _TOP_COLOUR = 235
-"""The highest index used, of 255: the last colours of the map are so dark that they look like a shadow."""
+"""The highest index of the colour map that is used; the colours from there to 255 are as dark as a shadow."""
 _BAR, _MARGIN, _GAP = 26, 8, 4
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 _LIGHT, _CONTOUR_COLOUR = (225, 225, 225), (255, 255, 255)
@@ -48,7 +48,7 @@ def overlay(explanation: Explanation, *, title: str, remark: str = "") -> Pictur
 def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
     """Convert the input of a network to a picture, with scaling and mean undone.
 
-    If the channels show windows or neighbours, only the first one of the slice itself is shown.
+    If the channels show windows or neighbours, only the first channel that shows the slice itself is used.
     """
     if spec.meanings:
         channel = spec.shown_channel
@@ -65,7 +65,7 @@ def shown(prepared: NDArray[np.float32], spec: InputSpec) -> Picture:
 
 
 def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
-    """Blend the heat as colour over the picture in gray, and draw a contour where it reaches the threshold."""
+    """Blend the heat as colour over the picture in gray, and draw a contour where the heat reaches the threshold."""
     gray = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     share = opacity_of(heat)[..., None]
     mixed = np.ascontiguousarray(np.rint(gray * (1 - share) + colours_of(heat) * share).astype(np.uint8))

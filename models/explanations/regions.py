@@ -11,16 +11,16 @@ from imaging.spec import InputSpec
 
 Polygon = NDArray[np.float64]
 """(points, 2): column and row of each point. (0, 0) is the top left corner of the top left pixel (DICOM PS3.3,
-C.18.6.1.2), so the middle of this pixel is (0.5, 0.5). The last point is not the first one again."""
+C.18.6.1.2), so the middle of this pixel is (0.5, 0.5). The first point is not repeated at the end."""
 
 SHARE_OF_PEAK = 0.5
 """A region is where the heat is at least this share of its highest value (Zhou et al., 2016, arXiv:1512.04150, use 0.2
 for boxes around whole objects; lesions are smaller)."""
 MOST_REGIONS = 5
 _LEAST_AREA = 0.1
-"""Regions smaller than this share of the largest one are left out."""
+"""Regions smaller than this share of the largest region are left out."""
 _GRID = 512
-"""The heat map is enlarged to at least this many pixels, so that outlines are smooth."""
+"""The longer side, in pixels, to which a smaller heat map is enlarged, so that outlines are smooth."""
 _TOLERANCE = 0.002
 """Largest distance between outline and polygon, as a share of the longer side of the grid."""
 _LEAST_POINTS = 3
@@ -45,7 +45,7 @@ def outline(heat: NDArray[np.float32], spec: InputSpec, rows: int, columns: int)
 
 
 def heat_on_image(heat: NDArray[np.float32], spec: InputSpec, rows: int, columns: int) -> NDArray[np.float32]:
-    """Return the heat of each pixel of the image, (rows, columns); 0 where the network did not look."""
+    """Return the heat of each pixel of the image, (rows, columns); 0 where the network did not see the image."""
     source, target = placement(rows, columns, spec)
     height, width = (part.stop - part.start for part in source)
     whole = np.zeros((rows, columns), np.float32)
@@ -54,7 +54,7 @@ def heat_on_image(heat: NDArray[np.float32], spec: InputSpec, rows: int, columns
 
 
 def _on_image(points: Polygon, spec: InputSpec, rows: int, columns: int) -> Polygon:
-    """Convert points of the input to points of the image, and move those in the padding to the edge."""
+    """Convert points of the input to points of the image; points in the padding move to the edge."""
     source, target = placement(rows, columns, spec)
     placed = np.empty_like(points)
     for axis, (of_source, of_target, limit) in enumerate(zip(source[::-1], target[::-1], (columns, rows), strict=True)):

@@ -73,10 +73,10 @@ BY_MODULE = {
     "keras.activations": frozenset({"function"}),
     "keras.src.activations.activations": frozenset({"function"}),
 }
-"""Module as written in the file -> the names that are allowed with it."""
+"""The allowed names for each module, as the file names the module."""
 
 WITHOUT_MODULE = frozenset(MODELS | LAYERS | INITIALIZERS | REGULARIZERS | CONSTRAINTS | POLICIES | PLAIN)
-"""Names that are allowed without a module: older files contain none, and Keras then searches its own names."""
+"""Names that are allowed without a module: older files name no modules, and Keras then searches its own names."""
 
 
 def snake(name: str) -> str:
@@ -94,4 +94,4 @@ STRINGS = {
     "regularizer": _spellings(REGULARIZERS, "l1_l2"),
     "constraint": _spellings(CONSTRAINTS, "non_neg"),
 }
-"""Last word of a field's name -> the texts that are allowed in it, because Keras looks them up by name."""
+"""The texts that are allowed in a field, by the last word of the field's name. Keras looks up such a text by name."""

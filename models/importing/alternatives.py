@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from imaging.spec import ASPECTS, BGR, INTERPOLATIONS, RGB, InputSpec, Intensity
 
 _SCALES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-1024.0, 1024.0), (0.0, 4095.0), (0.0, 65535.0))
-"""The ranges of most networks: -1024..1024 is that of TorchXRayVision, 0..4095 and 0..65535 are stored values."""
+"""The ranges of most networks: -1024..1024 is used by TorchXRayVision, 0..4095 and 0..65535 are stored values."""
 _INTENSITIES = {
     "voi": Intensity(kind="voi"),
     "full": Intensity(kind="full"),
@@ -18,7 +18,7 @@ _INTENSITIES = {
 }
 _TORCH_MEAN, _TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Order: blue, green, red."""
+"""The means in the order blue, green, red."""
 
 
 def alternatives(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
@@ -40,7 +40,7 @@ def closest(golden: NDArray[np.float64], scores: list[NDArray[np.float64]]) -> t
 
 
 def _changes(spec: InputSpec) -> Iterator[tuple[str, InputSpec]]:
-    """Yield specs with a single change each, the unchanged one first."""
+    """Yield the unchanged spec, then specs with a single change each."""
     yield "", spec
     yield (
         f"--scale {_span(spec.scale_high, spec.scale_low)} (inverted)",

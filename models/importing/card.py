@@ -65,7 +65,7 @@ def read_card(path: Path) -> dict[str, Any]:
 def bundle_from_card(card: dict[str, Any]) -> Bundle:
     """Create the bundle that a card describes, without weights. Raises RefusedModel for missing or invalid fields.
 
-    The default threshold of a finding is 0.5 (sigmoid) or "the highest of all labels" (softmax).
+    The default threshold of a finding is 0.5 for sigmoid. For softmax there is none: the highest label wins.
     """
     missing = [option for field, option in _REQUIRED.items() if not card.get(field)]
     if missing:
@@ -89,7 +89,7 @@ def bundle_from_card(card: dict[str, Any]) -> Bundle:
 
 
 def graph_options_from_card(card: dict[str, Any]) -> GraphOptions:
-    """Return what a card says of an ONNX graph. Raises RefusedModel for a layout that does not exist."""
+    """Return what a card says about an ONNX graph. Raises RefusedModel for a layout that does not exist."""
     given = {name: card[name] for name in OF_CARD if card.get(name)}
     if "layout" in given:
         given["layout"] = str(given["layout"]).upper()

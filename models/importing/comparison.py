@@ -1,4 +1,4 @@
-"""Compare the scores of the author with those of this installation."""
+"""Compare the scores of a network's author with the scores that this installation computes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ _MUCH_CLOSER = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenComparison:
-    """The differences between the golden scores and those of this installation."""
+    """The differences between the golden scores and the scores of this installation."""
 
     golden: Golden
     differences: NDArray[np.float64]
@@ -60,7 +60,7 @@ def compare(
     options: GraphOptions | None = None,
     accept_weaker: bool = False,
 ) -> GoldenComparison:
-    """Compare the golden scores with `scores`, those of this installation.
+    """Compare the golden scores with `scores`, which this installation computed.
 
     Raises RefusedModel with the likely cause if a difference is larger than TOLERANCE.
     """

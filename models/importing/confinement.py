@@ -22,7 +22,7 @@ _FILES = (
     *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm", "/proc/filesystems"),
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm", "/dev/urandom", "/dev/random"),
 )
-"""What Python and the libraries read of the system: no password, no host name, no other process, no disk."""
+"""The system files that Python and its libraries read; none shows passwords, host names, other processes or disks."""
 _WRITABLE = ("/dev/null", "/dev/zero")
 _OWN = ("models", "imaging", "nightread")
 _INHERITED = 3, 65536
@@ -38,7 +38,7 @@ class ResourceLimits:
     cpu_seconds: int = 600
     file_bytes: int = 8 * _GIB
     data_bytes: int = 16 * _GIB
-    """Memory; at most three quarters of the machine's memory are allowed."""
+    """Memory in bytes; the limit is never above three quarters of the memory of the machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +50,11 @@ class Confinement:
     no_network: bool
     """Whether the process is in user, network and IPC namespaces of its own."""
     files: bool
-    """Whether the process reads only Python, its libraries and its folder, writes only there, and starts no program."""
+    """Whether access to files is restricted: the process can read only Python, libraries and its folder, can write only
+    to its folder, and can start no program.
+    """
     system_calls: bool
-    """Whether calls that a network does not need are refused: sockets, processes, modes of files, mounts."""
+    """Whether system calls that a model does not need are refused: sockets, processes, modes of files, mounts."""
     ports: bool
     """Whether Landlock refuses TCP ports, too (Linux 6.7)."""
     scopes: bool
@@ -66,11 +68,11 @@ class Confinement:
 
 
 BEST_EFFORT = frozenset({"ports", "scopes"})
-"""Restrictions of recent kernels only. What they prevent, `no_network` and `system_calls` prevent, too."""
+"""Restrictions that only recent kernels have. `no_network` and `system_calls` prevent the same accesses."""
 
 
 def confine(folder: Path, limits: ResourceLimits) -> Confinement:
-    """Restrict this process to `folder`, its libraries and limited resources. Call it before any thread is started."""
+    """Restrict this process to `folder`, its libraries and limited resources. Call this before any thread starts."""
     os.closerange(*_INHERITED)
     limited = _limit(limits)
     if sys.platform != "linux":
@@ -78,7 +80,7 @@ def confine(folder: Path, limits: ResourceLimits) -> Confinement:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     no_new_privileges = _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     no_network = _leave_namespaces()
-    # Landlock comes after them, because they write to files below /proc; the filter would refuse both.
+    # Landlock comes after the namespaces, which write to files below /proc. The filter comes last: it refuses both.
     landlocked = _restrict(folder)
     return _confinement(
         limited,
@@ -124,7 +126,10 @@ def _limit(limits: ResourceLimits) -> bool:
 
 
 def _threads() -> int:
-    """Return the limit for the threads of this user. Kernels before 5.14 count those of all his processes."""
+    """Return the limit for the threads of this user.
+
+    Kernels before 5.14 count the threads of all processes of the user.
+    """
     own = _THREADS + _THREADS_PER_PROCESSOR * (os.cpu_count() or 1)
     return own + sum(_threads_of(process) for process in Path("/proc").glob("[0-9]*"))
 
@@ -132,7 +137,7 @@ def _threads() -> int:
 def _threads_of(process: Path) -> int:
     try:
         return len(list((process / "task").iterdir())) if process.stat().st_uid == os.getuid() else 0
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return 0
 
 
@@ -143,8 +148,8 @@ def _memory() -> int:
 def _leave_namespaces() -> bool:
     """Move this process to a network without any interface, and to empty IPC. Returns False if that is forbidden.
 
-    A child tries it first: some systems (AppArmor of Ubuntu 24.04) allow the namespaces, but not to map the user into
-    them. Without a mapping this process could create no file, and there is no way back.
+    A child process tries it first, because there is no way back. Some systems (AppArmor of Ubuntu 24.04) allow the
+    namespaces but forbid to map the user into them, and without a mapping this process could not create files.
     """
     child = os.fork()
     if child == 0:

@@ -22,7 +22,7 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int], *, with
     """Convert the file and return plain values about the network; models.importing.convert.Conversion reads them.
 
     Raises RefusedModel. Images are scored only if the network accepts `input_shape`. They are scored with the network
-    that is loaded again from the converted file. `with_onnx` also exports this network as ONNX.
+    that is loaded again from the converted file. With `with_onnx`, this network is also exported as ONNX.
     """
     inspected = inspect(file)
     config = inspected.config

@@ -40,11 +40,11 @@ class Conversion:
 
     keras: str = ""
     backend: str = ""
-    """The versions of Keras and its backend, which loaded a Keras file."""
+    """The version of Keras and the name of its backend, which loaded a Keras file; both are empty for an ONNX file."""
     onnx_copy: OnnxCopy | None = None
-    """The export of a Keras file, if one was asked for."""
+    """The ONNX export of a Keras file, if it was asked for."""
     graph: GraphFacts | None = None
-    """What is known of an ONNX file; None for a Keras file."""
+    """The facts about an ONNX file; None for a Keras file."""
     input_shape: tuple[int | None, ...]
     output_shape: tuple[int | None, ...]
     parameters: int
@@ -103,9 +103,9 @@ def converted(
 ) -> Iterator[Conversion]:
     """Convert `file` in a sandbox and score `inputs`, (n, height, width, channels).
 
-    An ONNX file needs the number of `labels` and `options`, what its card says of the graph. A Keras file is also
-    exported as ONNX if `with_onnx`; if that fails, Conversion.onnx_copy says why. Raises RefusedModel if the
-    sandbox refuses the file, dies, takes too long or returns an invalid result, and, unless `accept_weaker`, if this
+    An ONNX file needs the number of `labels`, and `options`: what its card says about the graph. With `with_onnx`, a
+    Keras file is also exported as ONNX; Conversion.onnx_copy says why if that fails. Raises RefusedModel if the sandbox
+    refuses the file, dies, takes too long or returns an invalid result. Without `accept_weaker`, also raises it if this
     machine lacks a required restriction (models.importing.confinement).
     """
     with TemporaryDirectory(prefix="nightread-import-", ignore_cleanup_errors=True) as name:
@@ -133,11 +133,11 @@ def converted(
 
 
 def _of_graph(kind: str, labels: int, options: GraphOptions | None) -> dict[str, Any]:
-    """Return what the job says of an ONNX graph. Raises RefusedModel for what is missing or does not fit the format."""
+    """Return the fields of the job for an ONNX graph. Raises RefusedModel for missing packages and wrong options."""
     if kind != GRAPH:
         if options is not None and options.given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in options.given)
-            raise RefusedModel(f"The file is of Keras, and {names} is for .onnx files only. Leave it out.")
+            raise RefusedModel(f"The file is a Keras file, but only .onnx files take {names}. Leave it out.")
         return {}
     lacking = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if lacking:
@@ -194,7 +194,7 @@ def _run(folder: Path, timeout_seconds: float) -> None:
     try:
         _wait(process.pid, timeout_seconds)
     finally:
-        # Always, and before the process is reaped: until then no other group can have its number.
+        # Kill the group in any case, before the process is reaped: until then no other group can have its number.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
@@ -237,7 +237,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "TMPDIR": str(folder),
         "USER": "nobody",
         "HDF5_PLUGIN_PRELOAD": "::",  # no filters from folders of plug-ins
-        "OPENBLAS_NUM_THREADS": "1",  # each of its threads reserves memory at its import
+        "OPENBLAS_NUM_THREADS": "1",  # each OpenBLAS thread reserves memory at the import
         "KERAS_BACKEND": backend,
         "CUDA_VISIBLE_DEVICES": "-1",
         "JAX_PLATFORMS": "cpu",
@@ -270,7 +270,7 @@ def _conversion(folder: Path, values: dict[str, Any], original: Copied, file: st
 
 @contextmanager
 def _invalid_results_refused() -> Iterator[None]:
-    """Raise RefusedModel for whatever else goes wrong when a result is read, which is not trusted."""
+    """Raise RefusedModel for any other error while a result is read: the result is not trusted."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -281,7 +281,10 @@ def _invalid_results_refused() -> Iterator[None]:
 
 
 def _is_plain(path: Path) -> bool:
-    """Return whether this is a regular file: a link would be read with the rights of this process, a pipe forever."""
+    """Return whether this is a regular file.
+
+    A link could lead to any file that this process may read, and reading a pipe might never end.
+    """
     return path.is_file() and not path.is_symlink()
 
 

@@ -8,7 +8,7 @@ from models.importing.errors import RefusedModel
 MAX_TEXT_BYTES = 64 * 1024**2
 MAX_NODES = 2_000_000
 _MARKS = 2 * MAX_NODES
-"""Each value of a list or an object follows one of these characters, which texts may contain as well."""
+"""The largest number of `[`, `{` and `,`. Each value follows one of them, and texts may contain them, too."""
 
 
 def description(text: bytes | str) -> dict[str, Any]:

@@ -29,12 +29,12 @@ _DAMAGED = (
     OSError,
     RuntimeError,
 )
-"""What zipfile raises for a damaged archive."""
+"""The errors that zipfile raises for a damaged archive."""
 KERAS, LEGACY, GRAPH = ".keras", ".h5", ".onnx"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
 _ONNX = re.compile(rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca]", re.DOTALL)
-"""An ONNX file starts with the version of its format, a field of one byte, and the key of any other field."""
+"""An ONNX file starts with the version of its format, which is a field of one byte, and the key of another field."""
 _POINTER = b"version "
 _TORCH_MEMBER = "data.pkl"
 
@@ -57,9 +57,8 @@ class Inspected:
 def detect_format(path: Path, *, named: Path | None = None) -> str:
     """Return KERAS, LEGACY or GRAPH (ONNX), by the first bytes.
 
-    Raises RefusedModel for other files and says what they seem to be.
-
-    Messages name the file `named`, of which `path` is a copy.
+    Raises RefusedModel for any other file; the message says what the file seems to be. If `path` is a copy of `named`,
+    messages name the file `named`.
     """
     if path.is_dir():
         raise RefusedModel(f"{path} is a folder. {SAVE_AGAIN}")
@@ -84,9 +83,9 @@ def detect_format(path: Path, *, named: Path | None = None) -> str:
 
 
 def inspect(path: Path) -> Inspected:
-    """Return what is known of the network after all checks that do not need Keras.
+    """Make all checks that do not need Keras; return the description of the network and the size of its weights.
 
-    Raises RefusedModel. Call it in the sandbox, because a C library reads the HDF5 part.
+    Raises RefusedModel. Call this in the sandbox, because a C library reads the HDF5 part.
     """
     inspected = _inspect_archive(path) if detect_format(path) == KERAS else _inspect_legacy(path)
     check_architecture(inspected.config)
@@ -94,7 +93,7 @@ def inspect(path: Path) -> Inspected:
 
 
 def replace_config(path: Path, config: dict[str, Any]) -> None:
-    """Write the checked description of the network into the file, so that Keras reads this one. Raises RefusedModel."""
+    """Write the checked description into the file, so that Keras reads no other description. Raises RefusedModel."""
     if detect_format(path) == LEGACY:
         from models.importing.hdf5 import replace_model_config  # noqa: PLC0415
 
@@ -176,7 +175,7 @@ def _check_members(archive: zipfile.ZipFile) -> None:
     names = [member.filename for member in archive.infolist()]
     if any(name.endswith(_TORCH_MEMBER) for name in names):
         raise RefusedModel(
-            "The file is of PyTorch (.pt, .pth) and holds a Python pickle: loading it would run its code. Ask its "
+            "The file is from PyTorch (.pt, .pth) and holds a Python pickle: loading it would run its code. Ask its "
             "author for an .onnx file: torch.onnx.export, see docs/bundles.md."
         )
     if CONFIG not in names or WEIGHTS not in names:

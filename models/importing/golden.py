@@ -1,6 +1,6 @@
 """Read golden files: example images of the author with the scores of the author's own program.
 
-Only such scores reveal a wrong preprocessing: it passes all checks of shapes and raises no error in use.
+Only such scores reveal wrong preprocessing, because it passes all checks of shapes and raises no error.
 """
 
 import csv
@@ -64,7 +64,8 @@ def read_golden(place: Path, labels: tuple[str, ...]) -> Golden:
     """Read a folder with `golden.csv`, or a CSV or JSON file in the folder of its images.
 
     CSV: the columns `file`, optionally `frame` (from 0), and one per label. JSON: a list of objects with `file`,
-    `frame` and `scores`, an object by label. Raises RefusedModel for missing or unreadable tables and images.
+    `frame` and `scores`, where `scores` is an object with one number per label. Raises RefusedModel for missing or
+    unreadable tables and images.
     """
     table = place / TABLE_FILE if place.is_dir() else place
     rows = _rows(table)
@@ -114,7 +115,7 @@ def _example(row: dict[str, Any], table: Path) -> Example:
     try:
         wanted = int(row.get("frame") or 0)
         image = read(data, accept_raster=True)
-        frames = list(islice(image.frames(), wanted, wanted + 2))  # the second one shows that there are several
+        frames = list(islice(image.frames(), wanted, wanted + 2))  # a second frame shows that there are several
     except ImageError as error:
         raise _unreadable(name, error) from None
     except (TypeError, ValueError):

@@ -11,7 +11,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True, kw_only=True)
 class GraphFacts:
-    """A foreign ONNX file and the one that was made of it."""
+    """Facts about a foreign ONNX file, and about the graph that was converted from it."""
 
     onnxruntime: str
     opset: int
@@ -19,7 +19,7 @@ class GraphFacts:
     producer: str
     """The program that wrote the file, such as `pytorch 2.9.0`."""
     layout: str
-    """The order of the axes that the foreign graph takes; the converted one takes NHWC."""
+    """The order of the axes that the foreign graph takes; the converted graph takes NHWC."""
     source: str
     target: str
     """The input and output of the foreign graph, with types and shapes."""

@@ -1,4 +1,4 @@
-"""Say what a card states about an ONNX file: which input and output, the order of its axes, and logits."""
+"""Hold what a card states about an ONNX file: which input and output, the order of its axes, and logits."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ FREE, ONE_BY_ONE = "any number of images", "one image after the other"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphOptions:
-    """What a card states about the graph of an ONNX file. None: as the file says it, if there is only one way."""
+    """What a card states about the graph of an ONNX file. A field that is None is derived from the file."""
 
     activation: str
-    """`softmax` or `sigmoid`: what the labels are, and what is applied to logits."""
+    """`softmax` if the labels exclude each other, else `sigmoid`. It is also the function that is applied to logits."""
     layout: str | None = None
     input_name: str | None = None
     output_name: str | None = None

@@ -1,4 +1,4 @@
-"""Read an HDF5 file of weights, which may contain numbers, but nothing that leads to other files."""
+"""Read an HDF5 file of weights. It may contain numbers, but nothing that leads to other files."""
 
 import math
 import os
@@ -18,9 +18,10 @@ _CONFIG_ATTRIBUTE, _VERSION_ATTRIBUTE = "model_config", "keras_version"
 
 
 def check_hdf5(stream: IO[bytes]) -> int:
-    """Return the bytes of all weights.
+    """Return the size of all weights in bytes.
 
-    Raises RefusedModel for links, data in other files, references, declared sizes without data, and damaged files.
+    Raises RefusedModel for links, data in other files, references, declared sizes far above the stored data, and
+    damaged files.
     """
     size = stream.seek(0, os.SEEK_END)
     try:

@@ -32,7 +32,7 @@ from nightread.drift.reference import DriftReference
 from nightread.errors import StopWork
 
 IMPORT_FILE = "import.json"
-"""The record of the import in the bundle; it is not covered by the digest."""
+"""The record of the import in the folder of the bundle; the digest does not cover it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,9 @@ def import_model(
     """Create the bundle `folder`/NAME-VERSION from a foreign file and the card that describes it.
 
     The name must be new in `folder`, in `folders` and among the shipped bundles. Without `golden` the record says that
-    the preprocessing is not verified. The domain is that of the golden images; fields of `stated_domain` replace it.
-    `options` is what the card says of an ONNX graph.
-    With `accept_weaker` the file is loaded even if this machine cannot isolate the process that loads it.
-    Raises RefusedModel; then nothing is written.
+    the preprocessing is not verified. The domain is derived from the golden images; fields of `stated_domain` replace
+    its fields. `options` is what the card says about an ONNX graph. With `accept_weaker`, the file is loaded even if
+    this machine cannot isolate the process that loads it. Raises RefusedModel; then nothing is written.
     """
     target = folder / f"{bundle.name}-{bundle.version}"
     _require_new(bundle, target, (folder, *folders))

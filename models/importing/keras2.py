@@ -26,18 +26,18 @@ _EFFECTLESS: dict[str, tuple[str, object]] = {
     **dict.fromkeys(_RECURRENT, ("time_major", False)),
     **dict.fromkeys(("Attention", "AdditiveAttention"), ("causal", False)),
 }
-"""Class of the layer -> the argument that Keras 3 does not know, and its value that changes nothing."""
+"""For each class of layers, the argument that Keras 3 does not know, and the value with which it has no effect."""
 _UNUSED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_RANDOM, *_RANDOM_MOVES), ("rng_type",)),
     **dict.fromkeys(_SPATIAL_DROPOUT, ("noise_shape", "trainable")),
 }
-"""Class of the layer -> arguments that Keras 3 does not know and that change no score, whatever their value."""
+"""For each class of layers, arguments that Keras 3 does not know and whose values never change a score."""
 
 _NEW_FUNCTIONAL = "keras.src.models.functional"
 _INNER_MODULES = {"Sequential": "keras", "Functional": _NEW_FUNCTIONAL, "Model": _NEW_FUNCTIONAL}
-"""Class of a network inside a wrapper such as TimeDistributed -> its module, which Keras 2 did not always write."""
+"""The module of each class of networks inside a wrapper such as TimeDistributed; Keras 2 did not always write it."""
 _FUNCTIONAL = ".engine.functional"
-"""End of the module of functional networks in Keras 2: keras.engine, keras.src.engine or tf_keras.src.engine."""
+"""The end of the module of functional networks in Keras 2: keras.engine, keras.src.engine or tf_keras.src.engine."""
 
 
 def rewrite(config: dict[str, Any]) -> None:
@@ -105,9 +105,9 @@ def _config_of(value: object) -> object:
 
 
 def _renumber_calls(network: dict[str, Any]) -> None:
-    """Count the calls of a nested model from 0. Keras 2 counts from 1 if it has an input layer of its own.
+    """Count the calls of a nested model from 0. Keras 2 counts from 1 if the model has an input layer.
 
-    Keras 3 does this itself for the outputs of the outer network, but only if the inner one is not sequential.
+    For the outputs of the outer network, Keras 3 does this itself, unless the nested model is sequential.
     """
     inner = {layer["name"]: layer for layer in network["layers"] if _has_input_layer(layer)}
     calls = [call for layer in network["layers"] for call in _calls(layer)]

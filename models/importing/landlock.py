@@ -70,7 +70,7 @@ def _of_files(abi: int) -> int:
 
 
 def _attributes(abi: int, handled: int) -> bytes:
-    """Return struct landlock_ruleset_attr, as long as this version of the interface has it."""
+    """Return struct landlock_ruleset_attr, with the length that it has in this version of the interface."""
     words = [handled]
     if abi >= _PORTS_ABI:
         words.append(_BIND_TCP | _CONNECT_TCP)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 _MIB = 1024**2
 INSPECTION_BYTES = 768 * _MIB
-"""For the inspection, before Keras is imported: Python, NumPy and h5py, and a description of 64 MiB."""
+"""The limit for the inspection, before Keras is imported: Python, NumPy and h5py, and a description of 64 MiB."""
 _LOADING_BYTES = 256 * _MIB
-"""For loading a network, beside its weights."""
+"""The memory for loading a network, in addition to its weights."""
 _COPIES_OF_WEIGHTS = 6
-"""Keras holds the weights of the file, the first values of the network, and what its initializers need for them."""
+"""Keras holds the weights of the file, the initial values of the network, and what its initializers need for these."""
 _COPIES_OF_GRAPH = 4
 """The bytes of the file, the objects that are read from them, and a copy of each while the graph is rewritten."""
 _BYTES_PER_PROCESSOR = 32 * _MIB
@@ -19,7 +19,7 @@ _BYTES_PER_PROCESSOR = 32 * _MIB
 
 
 def limit_memory(count: int | None) -> None:
-    """Limit the data of this process to `count` bytes, or only to the final limit if `count` is None."""
+    """Limit the data of this process to `count` bytes, or to the hard limit of the process if `count` is None."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = hard if count is None else count if hard == resource.RLIM_INFINITY else min(count, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
@@ -34,7 +34,7 @@ def limit_memory_for_loading(weights_bytes: int) -> None:
 
 
 def limit_memory_for_parsing(file_bytes: int) -> None:
-    """Limit the memory for reading a graph of this size into objects, before any library that runs it is imported."""
+    """Limit the memory for reading a graph of this size into objects, before a library that can run it is imported."""
     limit_memory(INSPECTION_BYTES + _COPIES_OF_GRAPH * file_bytes)
 
 

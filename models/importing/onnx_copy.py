@@ -1,4 +1,4 @@
-"""Export an imported Keras network as ONNX in the sandbox, and read what the sandbox says of the export."""
+"""Export an imported Keras network as ONNX in the sandbox, and read what the sandbox returns about the export."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ class OnnxCopy:
     """The ONNX file that was exported from a Keras file, or why there is none."""
 
     signature: OnnxSignature | None
-    """None if the export or the comparison of the scores failed."""
+    """How to run the ONNX file; None if the export or the comparison of the scores failed."""
     record: dict[str, Any]
-    """What import.json says of the export."""
+    """What import.json says about the export."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

@@ -10,13 +10,13 @@ from typing import BinaryIO
 from models.importing.errors import RefusedModel
 
 MAX_BYTES = 9 * 1024**3
-"""The largest file: weights of 8 GiB with their description."""
+"""The largest accepted file: weights of 8 GiB with their description."""
 _PIECE_BYTES = 1024**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copied:
-    """The size and the digest of what was copied."""
+    """The size and the digest of a copied file."""
 
     size: int
     sha256: str

@@ -40,7 +40,7 @@ def _convert(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _steps(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """Do what the job asks for; the modules start threads when they are imported, see above."""
+    """Do the job. The modules are imported here, in the confined process, because they start threads."""
     file, size = folder / job["file"], tuple(job["input_shape"])
     if "graph" not in job:
         from models.importing.conversion import convert  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Refuse system calls that a network does not need, irrevocably, with a seccomp filter (Linux 3.17, man 2 seccomp).
+"""Refuse system calls that a model does not need, irrevocably, with a seccomp filter (Linux 3.17, man 2 seccomp).
 
 The filter is a list of calls that are refused, not of calls that are allowed: TensorFlow, JAX and PyTorch use other
 calls with each version. Landlock and the namespaces limit what the remaining calls reach.
@@ -16,13 +16,13 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
-"""Offsets in struct seccomp_data; those of arguments are of their lower halves, on little-endian machines."""
+"""Offsets in struct seccomp_data. For an argument, it is the offset of its lower half on a little-endian machine."""
 _X32 = 0x40000000
 """Numbers from here on are calls of the x32 interface, which would bypass the list."""
 _CLONE_THREAD = 0x10000
 
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
-"""Machine -> its number in the audit interface, and its column in the table of calls."""
+"""For each machine, its number in the audit interface and its column in the table of calls."""
 
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
     # sockets: no network, and no socket of a server such as Redis or PostgreSQL in a folder
@@ -74,8 +74,8 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "semop": (65, 193),
     "semctl": (66, 191),
     "semtimedop": (220, 192),
-    # owners, modes, times and attributes of files, which Landlock does not restrict; a file that is open for reading
-    # is enough for some of them
+    # owners, modes, times and attributes of files, which Landlock does not restrict; some of these calls need only a
+    # file that is open for reading
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -126,7 +126,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "setfsuid": (122, 151),
     "setfsgid": (123, 152),
     "capset": (126, 91),
-    # interfaces of the kernel with a history of holes, and io_uring, whose calls pass by this filter
+    # interfaces of the kernel with a history of vulnerabilities, and io_uring, whose operations bypass this filter
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
@@ -160,7 +160,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None),
     "syslog": (103, 116),
 }
-"""Call -> its numbers on x86_64, and on the machines that share the later numbering. None: the machine lacks it."""
+"""The numbers of each call on x86_64, and on machines with the later numbering; None if the machine lacks the call."""
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _ONLY_THIS_PROCESS = {
     "kill": (62, 129),
@@ -173,7 +173,8 @@ _ZERO_IS_THIS_PROCESS = ("prlimit64", "sched_setaffinity")
 """For kill, 0 is the process group."""
 _SIGNAL_OWNERS = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
 """Calls, and values of their second argument that are refused: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
-They choose which process gets which signal when a pipe becomes readable. Landlock can refuse this since Linux 6.12."""
+With these values, a process chooses which process gets which signal when a pipe becomes readable. Landlock can refuse
+this since Linux 6.12."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -185,7 +186,7 @@ class _Program(ctypes.Structure):
 def refuse_system_calls() -> bool:
     """Refuse the calls in this process and in all threads that it starts later. Requires PR_SET_NO_NEW_PRIVS.
 
-    Returns False if the kernel or the machine does not support it.
+    Returns False if the kernel or the machine does not support the filter.
     """
     machine = _MACHINES.get(platform.machine())
     if sys.platform != "linux" or machine is None or sys.maxsize < 2**32:
@@ -205,7 +206,7 @@ def _instructions(machine: int, column: int, process: int) -> Iterator[bytes]:
     for numbers in _REFUSED.values():
         if numbers[column] is not None:
             yield from _refuse(numbers[column] or 0, errno.EPERM)
-    yield from _refuse(_CLONE3[column], errno.ENOSYS)  # its flags are in memory; glibc then calls clone
+    yield from _refuse(_CLONE3[column], errno.ENOSYS)  # the filter cannot read its flags; glibc then calls clone
     yield from _guarded(_CLONE[column], [_step(_ANY_BIT, _CLONE_THREAD, 1, 0)])
     for name, numbers in _ONLY_THIS_PROCESS.items():
         own = [_step(_EQUAL, process, 1, 0)]

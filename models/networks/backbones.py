@@ -63,5 +63,5 @@ def _load(body: Any, name: str, weights: Path) -> None:
     except Exception as error:
         raise UsageFault(
             f"{weights.name} does not contain weights of {name} without its top layers ({type(error).__name__}): "
-            "name the file that ends with `notop.h5`, or one that Keras saved from the same network"
+            "name the file that ends with `notop.h5`, or a file that Keras saved from the same network"
         ) from error

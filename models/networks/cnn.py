@@ -69,7 +69,7 @@ def _classic(inputs: Any) -> Any:
 
 
 def _residual(inputs: Any) -> Any:
-    """Build three stages of two residual blocks (He et al., 2016) and a global mean: 0.7 MB for sides of 28 to 128."""
+    """Build three stages of two residual blocks (He et al., 2016) and a global mean. A saved network has 0.7 MB."""
     stem = 2 if min(inputs.shape[1:3]) >= _LARGE else 1
     features = _block(inputs, _RESIDUAL_WIDTHS[0], strides=stem)
     for stage, width in enumerate(_RESIDUAL_WIDTHS):

@@ -22,11 +22,11 @@ class Scored:
     scores: NDArray[np.float32]
     """(frames, labels): the output of the network, neither calibrated nor aggregated."""
     image_of: NDArray[np.int64]
-    """(frames,): the index of the image of each frame; frames of one image follow each other."""
+    """(frames,): the index of the image of each frame; the frames of one image are consecutive."""
     patients: NDArray[np.int64] | None
     """(images,): the same number for images of one patient; None if patients are not known."""
     gap_behind: NDArray[np.bool_] | None = None
-    """(frames,): whether a slice is missing behind this one; None if the images are no stacks of slices."""
+    """(frames,): whether a slice is missing after this one; None if the images are not stacks of slices."""
 
 
 def score(network: Network, examples: Examples, *, progress: Callable[[int], object] | None = None) -> Scored:
@@ -50,7 +50,7 @@ def score(network: Network, examples: Examples, *, progress: Callable[[int], obj
 def scored_batches(
     examples: Examples, scored: Scored, spec: InputSpec, progress: Callable[[int], object]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield the inputs of scored examples with their scores, some frames at once; `progress` is called as in score."""
+    """Yield the inputs of scored examples with their scores in batches; `progress` is called as in score."""
     for begin in range(0, len(examples), _BATCH):
         rows = np.arange(begin, min(begin + _BATCH, len(examples)))
         yield examples.inputs(rows, spec), scored.scores[rows]

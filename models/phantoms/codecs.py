@@ -46,4 +46,4 @@ ENCODERS: dict[str, Callable[[Stored, int], bytes]] = {
     "jpegls": _encode_jpeg_ls,
     "jpeg2000": _encode_jpeg2000,
 }
-"""Encoders by key of SYNTAXES; the pixel data of the other keys are native."""
+"""Encoders by key of SYNTAXES; the pixel data of all other keys are native (not compressed)."""

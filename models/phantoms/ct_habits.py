@@ -1,4 +1,4 @@
-"""Define how devices and archives write a CT series: what is different about its slices beside the pixels."""
+"""Define the ways in which devices and archives write a CT series: numbers, tags and additional or missing files."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,20 +7,20 @@ import numpy as np
 
 
 class SeriesHabit(StrEnum):
-    """One way in which a series differs from the textbook."""
+    """One way in which a device or an archive writes a series."""
 
     PLAIN = "plain"
-    """Numbered from foot to head."""
+    """The slices are numbered from foot to head."""
     HEAD_FIRST = "head-first"
-    """Numbered from head to foot."""
+    """The slices are numbered from head to foot."""
     RENUMBERED = "renumbered"
-    """Numbered in no order of space, as by an archive."""
+    """The numbers of the slices do not follow their order in space, as after renumbering by an archive."""
     FEW_TAGS = "few-tags"
-    """No slice thickness, spacing between slices or slice location."""
+    """The headers have no slice thickness, spacing between slices or slice location."""
     TILTED = "tilted"
     """The gantry was tilted by 12 degrees."""
     TWO_STACKS = "two-stacks"
-    """Two acquisitions of the same slices, with different Acquisition Numbers."""
+    """The series has two acquisitions of the same slices, with different Acquisition Numbers."""
     LOCALIZER = "localizer"
     """A localizer is part of the series, marked in Image Type."""
     UNMARKED_SCOUT = "unmarked-scout"
@@ -30,7 +30,7 @@ class SeriesHabit(StrEnum):
     GAP = "gap"
     """Two slices without a nodule are missing."""
     AMBIGUOUS = "ambiguous"
-    """Two acquisitions of the same slices, which no attribute tells apart."""
+    """The series has two acquisitions of the same slices, which no attribute distinguishes."""
 
 
 ADMITTED = tuple(habit for habit in SeriesHabit if habit is not SeriesHabit.AMBIGUOUS)
@@ -48,13 +48,13 @@ class PlannedSlice:
     instance_number: int
     acquisition: int | None = 1
     is_localizer: bool = False
-    """It shows the middle of the volume from the front."""
+    """Whether the file is a coronal localizer; its pixels are plain noise."""
     is_marked: bool = False
-    """Its Image Type says LOCALIZER."""
+    """Whether its Image Type says LOCALIZER."""
 
 
 def plan_series(habit: SeriesHabit, has_nodule: np.ndarray, rng: np.random.Generator) -> list[PlannedSlice]:
-    """Return the files of a series with this habit; `has_nodule`, (slices,), says which slices must not be missing."""
+    """Return the files of a series with this habit; `has_nodule`, (slices,), marks slices that must not be missing."""
     count = len(has_nodule)
     numbers = np.arange(1, count + 1)
     if habit is SeriesHabit.HEAD_FIRST:

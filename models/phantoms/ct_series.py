@@ -1,4 +1,4 @@
-"""Write synthetic CT series as DICOM files with the tags of real ones."""
+"""Write synthetic CT series as DICOM files with the tags of real series."""
 
 import csv
 import math
@@ -33,7 +33,7 @@ class CtStyle:
     size: int = 64
     nodule_share: float = 0.5
     habit: SeriesHabit | None = None
-    """None: a realistic mixture, drawn from the seed."""
+    """The habit of all series; None for a realistic mixture, drawn from the seed."""
 
 
 MIXED_SERIES = CtStyle()
@@ -57,7 +57,7 @@ class CtSeries:
     """`nodule` or `clear`."""
     habit: SeriesHabit
     files: tuple[CtFile, ...]
-    """In the order of their names, which is no order of space."""
+    """The files in the order of their names, which is not their order in space."""
 
     def without_contents(self) -> Self:
         """Return the truth without the bytes of the files, which may not fit into memory for a thousand series."""
@@ -65,7 +65,7 @@ class CtSeries:
 
 
 def write_ct_series(folder: Path, *, count: int, seed: int, style: CtStyle = MIXED_SERIES) -> Iterator[CtSeries]:
-    """Write `count` series to sub-folders of `folder`, and yield the truth of each one when it is written.
+    """Write `count` series to sub-folders of `folder`, and yield the truth of each series when it is written.
 
     The same arguments write the same bytes. Raises OSError.
     """
@@ -96,7 +96,7 @@ def write_series_labels(path: Path, series: Iterable[CtSeries]) -> None:
 
 
 def ct_series(*, seed: int, index: int, style: CtStyle = MIXED_SERIES) -> CtSeries:
-    """Return series number `index` of `seed`; two in a row are of one patient."""
+    """Return series number `index` of `seed`; series 2n and 2n + 1 are of one patient."""
     volume = draw_ct(seed=seed, index=index, slices=style.slices, size=style.size, nodule_share=style.nodule_share)
     rng = np.random.default_rng([seed, index, 8])
     habit = style.habit or ADMITTED[int(rng.integers(len(ADMITTED)))]
@@ -142,7 +142,7 @@ def _described(seed: int, index: int, habit: SeriesHabit, style: CtStyle) -> Dat
 
 
 def _file(dataset: Dataset, volume: CtVolume, planned: PlannedSlice, number: int, rng: np.random.Generator) -> CtFile:
-    """Add to `dataset` what belongs to one slice, and return it as a file."""
+    """Add the values of one slice to `dataset`, and return the slice as a file."""
     dataset.SOPInstanceUID = f"{dataset.SeriesInstanceUID}.{number + 1}"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER" if planned.is_marked else "AXIAL"]
     dataset.InstanceNumber = planned.instance_number
@@ -171,7 +171,7 @@ def _add_place(dataset: Dataset, planned: PlannedSlice) -> None:
 
 
 def _pixels(volume: CtVolume, planned: PlannedSlice, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the values of a slice with its own noise: a copy or a second acquisition does not have equal bytes."""
+    """Return the values of a slice with its own noise, so that a copy or a second acquisition has different bytes."""
     size = volume.values.shape[1]
     values = np.full((size, size), LUNG, np.float32) if planned.is_localizer else volume.values[planned.position]
     noisy: NDArray[np.float32] = values + np.float32(_NOISE) * rng.standard_normal((size, size), dtype=np.float32)

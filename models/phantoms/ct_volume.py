@@ -1,7 +1,7 @@
 """Draw synthetic CT of a chest with known truth from a seed.
 
-A nodule is a ball, a vessel a rod through the slices. In one slice both are the same round spot; only the neighbouring
-slices show that the nodule ends.
+A nodule is a ball, and a vessel is a rod through the slices. In one slice, both are the same round spot; only the
+neighbouring slices show that the nodule ends.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Heights = NDArray[np.float64]
 FIELD_OF_VIEW_MM = 192.0
 SPACING_MM = 5.0
 AIR, LUNG, TISSUE, BONE = -1000.0, -850.0, 40.0, 500.0
-"""Hounsfield units."""
+"""Values of the drawn materials, in Hounsfield units."""
 
 _LUNG_CENTRES_MM = (-42.0, 42.0)
 _LUNG_RADII_MM = (33.0, 56.0)
 _SPOT_MM = (3.5, 7.5)
-"""Smallest and largest radius of a vessel; a slice through a nodule has the same."""
+"""Smallest and largest radius of a vessel, and of a visible nodule in one slice."""
 _NODULE_MM = (5.5, 7.5)
-"""A nodule is gone two slices (10 mm) from its centre."""
+"""Smallest and largest radius of a nodule. Two slices (10 mm) from its centre, a nodule has ended."""
 _VISIBLE_MM = 3.5
 """A nodule counts as visible in a slice where it has at least this radius."""
 _SHORTEST_VESSEL_MM = 45.0
@@ -31,7 +31,7 @@ _SOFT_MM = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CtNodule:
-    """A ball of soft tissue inside a lung; all in mm. The centre of the volume is (0, 0), its first slice has z = 0."""
+    """A ball of soft tissue inside a lung, in mm. The middle of a slice is x = y = 0, and the first slice is z = 0."""
 
     x: float
     y: float
@@ -60,8 +60,8 @@ class CtVolume:
 def draw_ct(*, seed: int, index: int, slices: int = 24, size: int = 64, nodule_share: float = 0.5) -> CtVolume:
     """Draw chest number `index` of the series `seed`: the same arguments give the same values.
 
-    A share of about `nodule_share` has one or two nodules. Every chest has vessels, some of which begin or end within
-    the volume, so that neither the number of spots in a slice nor their size or brightness reveals a nodule.
+    About `nodule_share` of the chests have one or two nodules. Every chest has vessels, some of which begin or end
+    within the volume, so that neither the number of spots in a slice nor their size or brightness reveals a nodule.
     """
     rng = np.random.default_rng([seed, index, 7])
     axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(FIELD_OF_VIEW_MM / size) - np.float32(
@@ -99,7 +99,7 @@ def _radius_at(nodule: CtNodule, heights: Heights) -> Heights:
 
 
 def _add_vessel(rng: np.random.Generator, spots: Volume, axis: Volume, heights: Heights) -> None:
-    """Add a rod that is a little oblique; a third of them begins or ends within the volume."""
+    """Add a rod that is a little oblique; a third of the vessels begin or end within the volume."""
     across, down = _inside_lung(rng)
     lean_x, lean_y = rng.uniform(-0.12, 0.12, 2)
     middle, top = heights - heights[-1] / 2, float(heights[-1])
@@ -111,7 +111,7 @@ def _add_vessel(rng: np.random.Generator, spots: Volume, axis: Volume, heights: 
 
 
 def _add_discs(spots: Volume, axis: Volume, x: Heights, y: Heights, radii: Heights) -> None:
-    """Add a disc with a soft edge to each slice; none where the radius is 0. Only pixels around it are computed."""
+    """Add a disc with a soft edge to each slice whose radius is not 0. Only pixels around the discs are computed."""
     margin = float(radii.max(initial=0)) + _SOFT_MM
     columns = slice(*np.searchsorted(axis, (x.min() - margin, x.max() + margin)))
     rows = slice(*np.searchsorted(axis, (y.min() - margin, y.max() + margin)))

@@ -17,7 +17,7 @@ from models.phantoms.phantom import FIELD_OF_VIEW_MM, Image, draw
 from models.phantoms.truth_file import PhantomTruth, write_truth
 
 DEPTHS = {8: np.uint8, 12: np.uint16, 16: np.uint16}
-"""BitsStored -> the type of the stored values."""
+"""The type of the stored values for each BitsStored."""
 
 _NAMESPACE = uuid.UUID("6f0d6c1e-6a0b-5c0e-9a55-3d3b1f7c2a10")
 _IMPLEMENTATION = "2.25.233141870217846253124817412348051263841"
@@ -51,7 +51,7 @@ MIXED = PhantomStyle()
 def write_phantoms(
     folder: Path, *, count: int, seed: int, style: PhantomStyle = MIXED, truth_csv: Path | None = None
 ) -> list[PhantomTruth]:
-    """Write `count` films to `folder`, and their truth to `truth_csv`, which must be outside of it.
+    """Write `count` films to `folder`, and their truth to `truth_csv`, which must be outside of `folder`.
 
     The same arguments write the same bytes. Raises ValueError if `truth_csv` is inside of `folder`.
     """
@@ -89,7 +89,7 @@ def phantom_file(*, seed: int, index: int, style: PhantomStyle = MIXED) -> tuple
 
 
 def _settle(style: PhantomStyle, rng: np.random.Generator) -> PhantomStyle:
-    """Replace None: all syntaxes are equally frequent; 70 % have 12 bits and 20 % are MONOCHROME1."""
+    """Choose values for None: all syntaxes are equally frequent, 70 % have 12 bits and 20 % are MONOCHROME1."""
     syntax, bits = str(rng.choice(list(SYNTAXES))), int(rng.choice(list(DEPTHS), p=(0.2, 0.7, 0.1)))
     inverted = not rng.integers(5)
     return replace(
@@ -101,7 +101,7 @@ def _settle(style: PhantomStyle, rng: np.random.Generator) -> PhantomStyle:
 
 
 def _describe(seed: int, index: int, rng: np.random.Generator) -> Dataset:
-    """Create the header of patient, study, series and equipment. Two films in a row are of one patient."""
+    """Create the header of patient, study, series and equipment. Films 2n and 2n + 1 are of one patient."""
     patient = index // 2
     born = 1930 + patient * 7 % 75
     study_date = f"2026{1 + index // 2 % 6 + 6 * (index % 2):02d}{1 + index % 28:02d}"

@@ -68,9 +68,9 @@ class _Pose:
 def draw(*, seed: int, index: int, size: int = 256, nodule_share: float = 0.5) -> Phantom:
     """Draw film number `index` of the series `seed`: the same arguments give the same pixels.
 
-    A share of about `nodule_share` of the films has one to three lesions. Both classes have ribs and vessels inside the
-    lungs, and shadows outside of them that are as round and bright as a lesion, so that neither brightness nor
-    roundness alone reveals the label.
+    About `nodule_share` of the films have one to three lesions. Both classes have ribs and vessels inside the lungs,
+    and shadows outside of the lungs that are as round and bright as a lesion, so that neither brightness nor roundness
+    alone reveals the label.
     """
     rng = np.random.default_rng([seed, index])
     pose = _Pose(

@@ -1,4 +1,4 @@
-"""Add an ONNX file to a bundle that has a Keras file, if both give the same scores."""
+"""Add an ONNX file to a bundle that has a Keras file, if both files give the same scores."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -55,7 +55,7 @@ def add_onnx(network: KerasNetwork, examples: Iterable[Scored] = ()) -> tuple[Bu
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what exports and runs ONNX files, of packages that are installed.
+    """Return the versions of the installed packages that export and run ONNX files.
 
     ONNX Runtime comes in packages of several names (`onnxruntime-gpu`), and only TensorFlow needs tf2onnx.
     """

@@ -26,8 +26,8 @@ class KerasNetwork:
 
 
 def load_keras_network(bundle: Bundle) -> KerasNetwork:
-    """Import Keras, load the network and check it. Raises StopWork if the network does not fit bundle.json."""
-    keras = import_keras()  # takes seconds to import, and lean workers have it not installed
+    """Import Keras, load the network and check it. Raises StopWork if the network cannot be used."""
+    keras = import_keras()  # takes seconds to import, and lean workers do not have it
     try:
         model = keras.saving.load_model(bundle.keras_file, compile=False, safe_mode=True)
     except Exception as error:

@@ -56,9 +56,9 @@ def is_installed(runtime: str) -> bool:
 def _forced(bundle: Bundle, wanted: str) -> str:
     if wanted not in bundle.runtimes:
         remedy = (
-            "Add one with `nightread models export`, or set it to auto or keras."
+            "Add the file with `nightread models export`, or set NIGHTREAD_RUNTIME to auto or keras."
             if wanted == ONNX
-            else "Set it to auto or onnx."
+            else "Set NIGHTREAD_RUNTIME to auto or onnx."
         )
         raise StopWork(
             f"model {bundle.reference}: NIGHTREAD_RUNTIME is {wanted}, but the bundle has no file for it. {remedy}"

@@ -9,8 +9,9 @@ from models.bundle import Bundle
 from nightread.errors import StopWork
 
 ROUNDING = 1e-4
-"""Rounding may move a score out of 0..1 by this much: a thousand float32 shares of a forest of trees add up to as much
-as 1.000014."""
+"""The most by which rounding may move a score out of 0..1. For example, the float32 shares of a thousand trees of a
+forest can add up to 1.000014.
+"""
 Shape = tuple[int | None, ...]
 """A shape without the number of images; None for a size that is free."""
 

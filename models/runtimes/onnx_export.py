@@ -12,9 +12,9 @@ from models.runtimes.quiet_keras import captured_stderr
 
 _INPUT, _OUTPUT = "images", "scores"
 _FREE = "NSTU"
-"""Names of the sizes that are free: the number of inputs, and further ones."""
+"""The names of free sizes, by axis: first the number of inputs, then any other free size."""
 _OPSET = 17
-"""The operator set of April 2022: ONNX Runtime 1.12 and all later ones run it, and tf2onnx knows it."""
+"""The operator set: ONNX Runtime 1.12 and all later versions run it, and tf2onnx supports it."""
 _LONGEST_REASON = 300
 
 
@@ -27,7 +27,7 @@ def export_onnx(model: Any, path: Path, shape: tuple[int | None, ...]) -> OnnxSi
 
     None in `shape` is a size that is free, such as the number of slices for a sequence head.
 
-    The same network gives the same bytes: what the exporter adds for people is dropped.
+    The same network gives the same bytes: comments and names of the exporter are removed or replaced.
     """
     try:
         with _quiet():
@@ -50,7 +50,7 @@ def export_onnx(model: Any, path: Path, shape: tuple[int | None, ...]) -> OnnxSi
 
 
 def _tidy(exported: Any) -> None:
-    """Give the input and the output their names, and let the number of images be free. Raises ValueError."""
+    """Name the input and the output, make the number of images free, and remove comments. Raises ValueError."""
     graph = exported.graph
     if len(graph.input) != 1 or len(graph.output) != 1:
         raise ValueError(f"{len(graph.input)} inputs and {len(graph.output)} outputs instead of one of each")
@@ -72,9 +72,9 @@ def _tidy(exported: Any) -> None:
 
 
 def _number(graph: Any) -> None:
-    """Number nodes, weights and the values between the nodes, weights in the order in which the nodes read them.
+    """Name nodes, weights and values by numbers, and sort the weights in the order in which the nodes read them.
 
-    The exporter's names differ in each process, and its order of the weights in each call.
+    The names that the exporter gives differ in each process, and its order of the weights differs in each call.
     """
     names = {"": "", _INPUT: _INPUT, _OUTPUT: _OUTPUT}
     read = dict.fromkeys(name for node in graph.node for name in node.input)
@@ -92,7 +92,7 @@ def _number(graph: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what TensorFlow and tf2onnx write about themselves; an error is raised and says more."""
+    """Hide the warnings and log lines of TensorFlow and tf2onnx; an error is still raised."""
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _FLOAT32 = "tensor(float)"
 _QUIET = 4
-"""Severity `fatal` of ONNX Runtime: its errors are raised, and what it calls warnings concerns its developers."""
+"""The severity `fatal` of ONNX Runtime: errors are raised anyway, and its warnings concern only its developers."""
 _GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
@@ -46,8 +46,9 @@ class OnnxNetwork:
 def load_onnx_network(bundle: Bundle, *, on_gpu: bool = False, threads: int = 1) -> OnnxNetwork:
     """Open the ONNX file and check it. Raises StopWork if it cannot be opened or does not fit bundle.json.
 
-    Custom operators are not registered, so a file that needs some cannot be opened. Each worker process has one core,
-    so it gets one thread, which does not spin while it waits; `threads` 0 means all cores.
+    Custom operators are not registered, so a file that needs custom operators cannot be opened. `threads` is the number
+    of threads, 0 for all cores. The default is 1, because each worker process has one core. Threads do not spin while
+    they wait.
     """
     signature = bundle.onnx
     if signature is None:
@@ -92,7 +93,7 @@ def open_session(bundle: Bundle, file: str, *, on_gpu: bool = False, threads: in
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # The digest covers this file alone, so weights in other files (external data) must not be found in any folder.
+    # The digest covers only this file, so weights in other files (external data) must not be loaded.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     content = _verified_content(bundle, file)
     try:

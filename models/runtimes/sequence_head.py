@@ -1,4 +1,4 @@
-"""Load the sequence head of a bundle: a second network, from the scores of slices in order to those of the series."""
+"""Load the sequence head of a bundle: a second network, which turns the scores of slices into scores of the stack."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ class SequenceHead:
         self._run = run
 
     def __call__(self, scores: Scores) -> Scores:
-        """Return the scores of a stack, (labels,), from those of its slices in order, (slices, labels).
+        """Return the scores of a stack, (labels,), from the scores of its slices in order, (slices, labels).
 
         Raises ValueError if the network does not return as many scores in 0..1 as the bundle has labels.
         """
@@ -44,7 +44,7 @@ def load_head(bundle: Bundle, runtime: str = AUTO) -> SequenceHead:
     chosen = runtime if runtime in offered else next(iter(offered), None)
     if chosen is None:
         raise StopWork(
-            f"model {bundle.reference}: neither runtime of its sequence head is installed. "
+            f"model {bundle.reference}: no runtime for its sequence head is installed. "
             "Run `pip install 'nightread[worker]'`, or with a Keras file `pip install 'nightread[tensorflow]'`."
         )
     head = SequenceHead(bundle, _onnx(bundle) if chosen == ONNX else _keras(bundle))

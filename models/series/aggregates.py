@@ -12,7 +12,7 @@ from models.series.spec import HEAD, MAX, MEAN, RUN, SHARE, SeriesSpec
 
 Scores = NDArray[np.float32]
 Head = Callable[[Scores], Scores]
-"""A sequence head: from the scores of slices in order, (slices, labels), to those of the stack, (labels,)."""
+"""A sequence head takes the scores of slices in order, (slices, labels), and returns scores of the stack, (labels,)."""
 _MOST_EVIDENCE = 20
 
 
@@ -25,7 +25,7 @@ class StackResult(NamedTuple):
     evidence: tuple[int, ...]
     """Indices of the slices that speak for the label, the strongest first; at least one."""
     by_slice: list[float]
-    """How much each slice speaks for the label; without a finding: how suspicious it is."""
+    """How strongly each slice speaks for the label; if the label is not a finding, the suspicion of each slice."""
 
 
 def stack_result(
@@ -37,8 +37,8 @@ def stack_result(
 ) -> StackResult:
     """Return the result from the scores of the slices, (slices, labels), in order; there must be at least one.
 
-    `gaps` are the indices of slices behind which others are missing or have no score: a run ends there. The aggregate
-    `head` needs a `head`; ValueError without one.
+    `gaps` are the indices of slices after which slices are missing or have no score: a run ends there. Raises
+    ValueError if the aggregate is `head` but `head` is None.
     """
     of_series = replace(postprocessing, thresholds={**postprocessing.thresholds, **spec.thresholds})
     aggregated = _by_head(scores, head) if spec.aggregate == HEAD else _aggregated(spec, postprocessing, scores, gaps)
@@ -54,7 +54,7 @@ def stack_result(
 
 
 def longest_run(above: NDArray[np.bool_], gaps: Sequence[int] = ()) -> tuple[int, int]:
-    """Return begin and end (excluded) of the longest run of True; the first of equal ones; (0, 0) if there is none."""
+    """Return begin and end (excluded) of the longest run of True, the first of equal runs; (0, 0) without a run."""
     best, begin = (0, 0), 0
     breaks = frozenset(gaps)
     for index, is_above in enumerate(above.tolist()):
@@ -101,7 +101,7 @@ def _counted(spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, g
 
 
 def _ranking(postprocessing: Postprocessing, scores: Scores, label: str | None = None) -> Scores:
-    """Return how much each slice speaks for the label; for no finding: how suspicious it is."""
+    """Return how strongly each slice speaks for the label; if the label is not a finding, how suspicious it is."""
     if label is not None and label != postprocessing.normal_label:
         return np.asarray(scores[:, postprocessing.labels.index(label)])
     suspicion = postprocessing.suspicion(scores)

@@ -1,4 +1,4 @@
-"""Say what a person should know beside the result of a stack."""
+"""Describe what a person should know in addition to the result of a stack."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from imaging.series.series_order import LeftOutReason, SeriesOrder, SliceStack, 
 
 
 class SeriesRemark(StrEnum):
-    """One word that the database stores beside the result of a stack; its sentence has the figures."""
+    """One word that the database stores with the result of a stack; the sentence of the remark has the figures."""
 
     GAP = "gap"
     IRREGULAR_SPACING = "irregular_spacing"
@@ -31,7 +31,7 @@ Said = tuple[SeriesRemark, str]
 
 
 def stack_remarks(stack: SliceStack) -> Iterator[Said]:
-    """Yield what was found when the slices of the stack were put in order."""
+    """Yield the remarks about the order and the geometry of the slices of a stack."""
     low, high = stack.spacing_range_mm
     first, missing = (stack.gaps[0], sum(gap.missing for gap in stack.gaps)) if stack.gaps else (None, 0)
     sentences = {
@@ -54,7 +54,7 @@ def left_out_remarks(order: SeriesOrder) -> Iterator[Said]:
 
 
 def numbered(remark: SeriesRemark, number: int) -> Iterator[Said]:
-    """Yield the remark if the number of slices that it is about is not zero."""
+    """Yield the remark, with this number of slices in its sentence, unless the number is zero."""
     if number:
         yield remark, f"{_slices(number)} {_OF_SLICES[remark]}."
 
@@ -76,11 +76,11 @@ def _slices(number: int) -> str:
 _OF_SLICES = {
     SeriesRemark.BAD_SLICES: "without a result",
     SeriesRemark.UNFINISHED_SLICES: "not analysed yet",
-    SeriesRemark.IN_CONFLICT: "there in several versions; the most suspicious one counts",
+    SeriesRemark.IN_CONFLICT: "stored in several versions; the most suspicious version counts",
 }
 _LEFT_OUT = {
     LeftOutReason.LOCALIZER: (SeriesRemark.LOCALIZERS_LEFT_OUT, "Localizers"),
-    LeftOutReason.OTHER_ORIENTATION: (SeriesRemark.ACROSS_LEFT_OUT, "Slices across the others"),
+    LeftOutReason.OTHER_ORIENTATION: (SeriesRemark.ACROSS_LEFT_OUT, "Slices of another orientation"),
     LeftOutReason.DUPLICATE: (SeriesRemark.DUPLICATES_LEFT_OUT, "Duplicates"),
     LeftOutReason.NO_GEOMETRY: (SeriesRemark.NO_GEOMETRY, "Images without position or orientation"),
 }

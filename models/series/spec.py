@@ -1,4 +1,4 @@
-"""Define what a bundle with `unit = "series"` says of a series."""
+"""Define the table `series` of a bundle with `unit = "series"`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,13 +21,13 @@ class SeriesSpec:
     count: int = 3
     """For `top_k`: how many slices count. For `run`: how many slices in a row give the score 1."""
     above: float = 0.5
-    """For `share` and `run`: from this score on a slice counts. For others: it speaks for the label."""
+    """The score from which a slice speaks for the label. The aggregates `share` and `run` count such slices."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Thresholds of the series by label; without one, the threshold of the bundle for a slice applies."""
+    """Thresholds of the series by label; for a label without a threshold here, the threshold for slices applies."""
     bad_slice: str = SLICE
-    """What a slice without a result costs: itself, its neighbours too, or the whole series."""
+    """What is left out if a slice has no result: the slice, its neighbours too, or the whole series."""
     rules: SeriesRules = EVERY_SERIES
-    """Which series the bundle takes."""
+    """Which series the bundle accepts."""
 
     def __post_init__(self) -> None:
         """Raise ValueError if the fields contradict each other."""
@@ -48,12 +48,12 @@ class SeriesSpec:
         """Raise ValueError unless the thresholds fit the findings of the bundle."""
         if unknown := self.thresholds.keys() - findings:
             raise ValueError(
-                f"series: thresholds names {', '.join(sorted(unknown))}, which is no finding of the bundle"
+                f"series: thresholds names {', '.join(sorted(unknown))}, which is not a finding of the bundle"
             )
         if self.counts_slices and (missing := findings - self.thresholds.keys()):
             raise ValueError(
-                f"series: thresholds must name {', '.join(sorted(missing))}: the threshold of a slice is none for "
-                f"the aggregate {self.aggregate}"
+                f"series: thresholds must name {', '.join(sorted(missing))}: the threshold of a slice does not "
+                f"apply to the aggregate {self.aggregate}"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from models.training.recipe import Augmentation
 Images = NDArray[np.float32]
 
 _AT_ONCE = 4
-"""Channels that OpenCV can fill with different border values in one call."""
+"""The number of channels that OpenCV can fill with different border values in one call."""
 
 
 def augmented(inputs: Images, augmentation: Augmentation, spec: InputSpec, rng: np.random.Generator) -> Images:

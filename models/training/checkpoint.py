@@ -26,7 +26,7 @@ class Progress:
     model: str = ""
     """`NAME@VERSION` of the bundle to make."""
     started_at: str = ""
-    """When the training was started first: ISO 8601 in UTC; empty if an older release started it."""
+    """The time of the first start of the training, ISO 8601 in UTC; empty if an older release started it."""
 
     @property
     def epochs(self) -> int:
@@ -63,7 +63,7 @@ class Checkpoint:
         )
 
     def begin(self, progress: Progress) -> None:
-        """Start anew: delete the folder, and write what is planned into a new one."""
+        """Delete the folder, create it again, and write the plan into it."""
         self.remove()
         self.folder.mkdir()
         (self.folder / _PLAN).write_text(json.dumps(asdict(progress)), encoding="utf-8")

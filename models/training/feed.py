@@ -31,7 +31,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         first_epoch: int = 0,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
-        """Prepare the first epoch. `weights`, (frames,), are factors in the loss; None: all are 1."""
+        """Prepare the first epoch. `weights`, (frames,), are factors in the loss; None means 1 for all frames."""
         workers = max(2, len(os.sched_getaffinity(0)))  # with one worker, the network would wait for each batch
         super().__init__(workers=workers, max_queue_size=2 * workers)
         self.error: ImageError | None = None
@@ -66,7 +66,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         return batch if self._weights is None else (*batch, self._weights[rows])
 
     def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch. Keras stops its threads before it calls this, but not before an epoch begins."""
+        """Shuffle for the next epoch. Keras stops its threads before this call, but not before an epoch begins."""
         self._epoch += 1
         self._order = self._shuffled()
 

@@ -33,8 +33,8 @@ def fit(
     """Train on the first part, validate on the second, and return the history of all epochs.
 
     Only epochs that `progress` does not contain are run. At the end `model` has the weights of the last epoch, or with
-    `patience` those of the best epoch. Raises StopWork if the loss is NaN or infinite, or if a frame can no longer be
-    read.
+    `patience` the weights of the best epoch. Raises StopWork if the loss is NaN or infinite, or if a frame can no
+    longer be read.
     """
     train, validation = parts
     _compile(model, recipe, steps=math.ceil(len(train) / recipe.batch_size))
@@ -90,7 +90,7 @@ class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._listener.advance(1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Save the epoch, because the next one may never finish. Raises StopWork if the loss is NaN or infinite."""
+        """Save the epoch, because the next epoch may never finish. Raises StopWork if the loss is NaN or infinite."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = time.monotonic() - self._begun
         figures = {**(logs or {}), "learning_rate": rate, "seconds": seconds}

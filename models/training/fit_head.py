@@ -1,4 +1,4 @@
-"""Train a sequence head: a network from the scores of the slices of a series to those of the series."""
+"""Train a sequence head: a network that turns the scores of the slices of a series into scores of the series."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from models.postprocessing import SIGMOID, Postprocessing
 from models.training.checkpoint import History
 
 _FIRST_SLICES, _SECOND_SLICES = 5, 3
-"""Slices that the two convolutions span."""
+"""The numbers of slices that the two convolutions span."""
 
 Scores = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ class HeadRecipe:
     patience: int = 15
     """Epochs without a smaller loss of the validation part after which the training ends; the best epoch counts."""
     width: int = 16
-    """Features of each convolution."""
+    """The number of features of each convolution."""
     batch_size: int = 32
     learning_rate: float = 5e-3
     seed: int = 0
@@ -43,8 +43,8 @@ def fit_head(
 ) -> tuple[Any, History]:
     """Return a Keras network from (series, slices, labels) to (series, labels), and its learning curves.
 
-    It takes any number of slices: two convolutions along the series and a global maximum. Each image of the parts is a
-    series. Raises StopWork for scores of slices that are not finite.
+    The network has two convolutions along the series and a global maximum, so it takes any number of slices. Each image
+    of the parts is a series. Raises StopWork for scores of slices that are not finite.
     """
     keras.utils.set_random_seed(recipe.seed)
     activation = postprocessing.activation
@@ -65,7 +65,7 @@ def fit_head(
 
 
 def padded(stacks: Sequence[Scores]) -> tuple[Scores, Scores]:
-    """Return the slices of all series, (series, slices of the longest, labels), and which of them exist, as 0 or 1."""
+    """Return all scores, padded with zeros, (series, slices, labels), and which slices exist, as 0 or 1."""
     longest = max(len(stack) for stack in stacks)
     scores = np.zeros((len(stacks), longest, stacks[0].shape[1]), np.float32)
     exists = np.zeros((len(stacks), longest, 1), np.float32)
@@ -78,8 +78,9 @@ def padded(stacks: Sequence[Scores]) -> tuple[Scores, Scores]:
 def _networks(labels: int, activation: str, width: int) -> tuple[Any, Any]:
     """Return the head, and the same layers with a second input that says which slices exist.
 
-    Both give the same scores for a series: features of slices that do not exist are 0, as beyond the ends of a series
-    without padding, and no feature is below 0.
+    Both networks give the same scores for a series. The features of slices that do not exist are set to 0, like the
+    features beyond the ends of a series that is not padded. They do not change the maximum, because no feature is below
+    0.
     """
     first = layers.Conv1D(width, _FIRST_SLICES, padding="same", activation="relu")
     second = layers.Conv1D(width, _SECOND_SLICES, padding="same", activation="relu")

@@ -12,11 +12,11 @@ from nightread.errors import UsageFault
 
 CLASSIC_FILE = "medical_image_analysis_model.h5"
 _TOLERANCE = 1e-5
-"""Largest difference between the scores of the network and those of the loaded file."""
+"""The largest allowed difference between the scores of the network and the scores of the file that was loaded again."""
 
 
 def require_h5(model: Any, network: str) -> None:
-    """Raise UsageFault if save_h5 would fail, so that it is known before the training."""
+    """Raise UsageFault if save_h5 would fail after the training."""
     with TemporaryDirectory(prefix="nightread-") as folder:
         save_h5(model, Path(folder), network=network, name="trial")
 
@@ -24,7 +24,8 @@ def require_h5(model: Any, network: str) -> None:
 def save_h5(model: Any, folder: Path, *, network: str, name: str) -> Path:
     """Write `medical_image_analysis_model.h5` for the classic network, else `NAME.h5`, and load it again.
 
-    Raises UsageFault if the format cannot store this network: it supports layers, but no operations between them.
+    Raises UsageFault if the format cannot store this network: the format supports layers, but no operations between
+    layers.
     """
     path = folder / (CLASSIC_FILE if network.lower() == CLASSIC else f"{name}.h5")
     inputs = np.random.default_rng(0).random((2, *model.input_shape[1:]), np.float32)

@@ -38,31 +38,31 @@ class ListenerGroup(Listener):
         self._listeners = listeners
 
     def begin(self, progress: Progress, folder: Path) -> None:
-        """Pass it on."""
+        """Pass the call on to all listeners."""
         for listener in self._listeners:
             listener.begin(progress, folder)
 
     def stage(self, name: str, total: int) -> None:
-        """Pass it on."""
+        """Pass the call on to all listeners."""
         for listener in self._listeners:
             listener.stage(name, total)
 
     def advance(self, steps: int) -> None:
-        """Pass it on."""
+        """Pass the call on to all listeners."""
         for listener in self._listeners:
             listener.advance(steps)
 
     def epoch(self, number: int, total: int, figures: Mapping[str, float]) -> None:
-        """Pass it on."""
+        """Pass the call on to all listeners."""
         for listener in self._listeners:
             listener.epoch(number, total, figures)
 
     def remark(self, text: str) -> None:
-        """Pass it on."""
+        """Pass the call on to all listeners."""
         for listener in self._listeners:
             listener.remark(text)
 
     def end(self, folder: Path) -> None:
-        """Pass it on."""
+        """Pass the call on to all listeners."""
         for listener in self._listeners:
             listener.end(folder)

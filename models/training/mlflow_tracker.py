@@ -24,7 +24,7 @@ _EXPERIMENT = "nightread"
 _ARTIFACTS = (CARD_FILE, TRAINING_FILE, TRAINING_PAGE_FILE, JSON_FILE, CURVES_FILE)
 """Files of the bundle that MLflow gets: no weights, and not evaluation.html, which shows images of patients."""
 _NO_SUCH_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""What MLflow answers for a run that another server has, and for one that was deleted."""
+"""The error codes of MLflow for a run that the server does not know, and for a run that was deleted."""
 _MOST_CHARACTERS = 300
 _LOGIN = re.compile(r"//[^/@\s]*@")
 
@@ -32,8 +32,8 @@ _LOGIN = re.compile(r"//[^/@\s]*@")
 class MlflowTracker(Listener):
     """A context manager that tracks one training; a resumed training continues its run of MLflow.
 
-    MLflow's own variables say where: MLFLOW_TRACKING_URI, and MLFLOW_EXPERIMENT_NAME, else `nightread`. If MLflow
-    fails during the training, this is a remark, and the training goes on untracked.
+    MLflow's own variables name the server (MLFLOW_TRACKING_URI) and the experiment (MLFLOW_EXPERIMENT_NAME, by default
+    `nightread`). If MLflow fails during the training, a remark says so, and the training continues without tracking.
     """
 
     def __init__(self, remark: Callable[[str], object]) -> None:
@@ -51,7 +51,7 @@ class MlflowTracker(Listener):
             )
         self._remark = remark
         self._client: Any = None
-        """None before the training begins, and after an error."""
+        """The client of MLflow; None before the training begins, and after an error."""
         self._run_id = ""
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class MlflowTracker(Listener):
         self._try(lambda: self._client.set_terminated(self._run_id, status=status))
 
     def begin(self, progress: Progress, folder: Path) -> None:
-        """Create a run of MLflow, or continue that of the training that is resumed. Raises StopWork if it fails."""
+        """Create a run of MLflow, or continue the run of a resumed training. Raises StopWork if MLflow fails."""
         try:
             self._client = self._mlflow.MlflowClient()
             self._run_id = self._continued(folder / _STATE_FILE) or self._created(progress, folder / _STATE_FILE)
@@ -88,7 +88,7 @@ class MlflowTracker(Listener):
                 self._try(partial(self._send, path))
 
     def _continued(self, file: Path) -> str | None:
-        """Return the run that an interrupted training had; None if it had none, or if MLflow does not know it."""
+        """Return the id of the run of an interrupted training; None if there is no such run in MLflow."""
         if not file.is_file():
             return None
         run_id = str(json.loads(file.read_text("utf-8"))["run_id"])
@@ -108,7 +108,7 @@ class MlflowTracker(Listener):
         return str(run.info.run_id)
 
     def _log_missing(self, progress: Progress) -> None:
-        """Send the recipe, and the epochs that the run does not have: they ended untracked, or after an error."""
+        """Send the recipe, and the epochs that the run lacks because they were not tracked or MLflow had failed."""
         settings = flat_settings(progress.plan["recipe"]).items()
         params = [self._mlflow.entities.Param(name, str(value)) for name, value in settings if value is not None]
         self._client.log_batch(self._run_id, params=params)
@@ -137,7 +137,7 @@ class MlflowTracker(Listener):
         self._client.log_artifact(self._run_id, str(path))
 
     def _try(self, action: Callable[[], object]) -> None:
-        """Call MLflow. After an error, say so once and track no further."""
+        """Call MLflow. After an error, show one remark and stop tracking."""
         if self._client is None:
             return
         try:

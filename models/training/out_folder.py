@@ -15,9 +15,9 @@ LOCK_FILE = ".training.lock"
 
 
 def require_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise UsageFault if the folder holds a bundle or an unfinished training and neither option says what to do.
+    """Raise UsageFault if the folder holds a bundle or an unfinished training, unless `resume` or `overwrite` is set.
 
-    With `resume` it must hold an unfinished training.
+    With `resume`, the folder must hold an unfinished training.
     """
     unfinished = Checkpoint(folder / FOLDER).exists()
     if resume:
@@ -42,7 +42,7 @@ def reserved(folder: Path) -> Iterator[None]:
         lock = _lock(folder / LOCK_FILE)
     except FileLockedError:
         raise UsageFault(_in_use(folder)) from None
-    except OSError as error:  # better here than after the first epoch
+    except OSError as error:  # fail now, not after the first epoch
         raise UsageFault(
             f"{folder} cannot be written ({type(error).__name__}): choose another folder with --out"
         ) from error
@@ -60,7 +60,7 @@ def require_no_training(folder: Path) -> None:
 
 
 def is_reserved(folder: Path) -> bool:
-    """Return whether a training writes into the folder at the moment; False if this user may not know it."""
+    """Return whether a training writes into the folder at the moment; False if this user may not open the lock."""
     if not (folder / LOCK_FILE).exists():
         return False
     with suppress(OSError):
@@ -72,7 +72,7 @@ def is_reserved(folder: Path) -> bool:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Lock the file that has this name; the previous holder may have deleted it between the opening and the lock."""
+    """Lock the file at `path`; try again if the previous holder deleted the file before it was locked."""
     while True:
         lock = lock_file(path)
         with suppress(FileNotFoundError):

@@ -26,7 +26,7 @@ class PreparedExamples(Examples):
     prepared: NDArray[np.float32]
     """The inputs, (frames, height, width, channels)."""
     source: Examples
-    """The same examples, not in memory: only they know the neighbours of a slice."""
+    """The same examples, not in memory. They prepare inputs for any other InputSpec, with the neighbours of a slice."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
         """Return inputs from memory; for another InputSpec than `self.spec`, decode and prepare them again."""
@@ -35,7 +35,7 @@ class PreparedExamples(Examples):
 
 @dataclass(frozen=True, kw_only=True)
 class _Subset(Examples):
-    """Some frames of a part. They are read by the methods of the complete part."""
+    """Some frames of a part, which are read through the complete part."""
 
     whole: Examples
     frames: NDArray[np.int64]
@@ -70,7 +70,8 @@ def in_memory(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[
 def decodable(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[Examples, int]:
     """Return a part without undecodable frames, and the number of these frames; all frames are prepared once.
 
-    In a streamed training, such a frame would be an error inside Keras. Raises StopWork if a file no longer exists.
+    If each epoch decodes the images, such a frame would cause an error inside Keras. Raises StopWork if a file no
+    longer exists.
     """
 
     def prepare(rows: NDArray[np.int64]) -> None:
@@ -102,7 +103,7 @@ def without_frames(examples: Examples, left_out: NDArray[np.bool_]) -> Examples:
 
 
 def _gap_behind(examples: Examples, left_out: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Return for each kept frame whether a slice is missing behind it, which may be one of `left_out`."""
+    """Return for each kept frame whether a slice is missing after it; slices of `left_out` count as missing."""
     if examples.gap_behind is None:
         return None
     kept = np.flatnonzero(~left_out)

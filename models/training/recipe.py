@@ -1,4 +1,4 @@
-"""Define the recipe of a training: everything it depends on besides data, code and library versions."""
+"""Define the recipe of a training: everything that the training depends on besides data, code and library versions."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -47,7 +47,7 @@ class Recipe:
     """The options of one training. Equal recipes on equal data give equally good networks, but not equal bytes."""
 
     network: str
-    """`classic`, `residual`, `detector`, or a name of keras.applications; upper and lower case are the same."""
+    """`classic`, `residual`, `detector`, or a name of keras.applications; the case of letters does not matter."""
     spec: InputSpec
     epochs: int
     batch_size: int

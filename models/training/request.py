@@ -24,9 +24,9 @@ class TrainingRequest:
     pretrained: Path | None = None
     """The file of initial weights, for keras.applications only."""
     memory_gib: float = 2.0
-    """Prepared images are kept in memory if they take no more than this; otherwise each epoch decodes them again."""
+    """The limit for prepared images in memory, with Keras' copy of them; above it, each epoch decodes images again."""
     also_h5: bool = False
     """Also save the network as a legacy HDF5 file."""
     stated_domain: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the domain as in bundle.json, instead of those that the training images show."""
+    """Fields of the domain, as in bundle.json, that replace the fields that the training images show."""
     listener: Listener = field(default_factory=Listener)

@@ -29,15 +29,15 @@ class TrainingRun:
     state: str
     """`finished`: there is a bundle; `running`: a process trains now; `unfinished`: it can be resumed; `unreadable`."""
     problem: str | None = None
-    """Why the record cannot be read."""
+    """The reason why the record cannot be read; None if it can be read."""
     digest: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     history: History = field(default_factory=dict)
     started_at: str | None = None
-    """ISO 8601 in UTC; None for trainings of older releases."""
+    """The time of the first start, ISO 8601 in UTC; None for trainings of older releases."""
     ended_at: str | None = None
-    """When the last epoch ended."""
+    """The time at which the last epoch ended, ISO 8601 in UTC."""
     parameters: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, float | None] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class TrainingRun:
 
     @property
     def seconds(self) -> float:
-        """Return the time of all epochs."""
+        """Return the time of all epochs in seconds."""
         return sum(self.history.get("seconds", ()))
 
     @property
@@ -86,7 +86,7 @@ def flat_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def training_runs(folders: Sequence[Path]) -> list[TrainingRun]:
     """List the trainings in these folders and in their sub-folders, the newest first.
 
-    Those without a date, of older releases, come last. A folder that cannot be read has none.
+    Trainings of older releases have no date and come last. A folder that cannot be read counts as empty.
     """
     places = dict.fromkeys(path.resolve() for folder in folders for path in _places(folder))
     found = [run for place in places for run in _runs_in(place)]
@@ -97,7 +97,7 @@ def training_runs(folders: Sequence[Path]) -> list[TrainingRun]:
 def differing_settings(runs: Sequence[TrainingRun]) -> list[str]:
     """Return the names of the settings whose values are not the same in all runs, in the order of the recipe.
 
-    Settings that a run does not have, because its release did not know them, are no difference.
+    A setting that a run lacks, because its release did not know it, is not a difference.
     """
     settings = [run.settings for run in runs]
     names = dict.fromkeys(name for of in settings for name in of)
@@ -113,7 +113,7 @@ def _places(folder: Path) -> Iterator[Path]:
 
 
 def _runs_in(folder: Path) -> Iterator[TrainingRun]:
-    """Yield the training that made the bundle of this folder, and the unfinished one that may replace it."""
+    """Yield the training that made the bundle of this folder, and the unfinished training that may replace it."""
     try:
         if (folder / TRAINING_FILE).is_file() and (folder / CARD_FILE).is_file():
             yield from _finished(folder)
@@ -129,7 +129,7 @@ def _finished(folder: Path) -> Iterator[TrainingRun]:
     card, record = read_card(folder), _read(folder / TRAINING_FILE)
     model = f"{card['name']}@{card['version']}"
     if record.get("model", model) != model:
-        return  # a version that `models export` made of it, with a copy of the record
+        return  # `models export` made this bundle from another and copied the record
     measured = _evaluation(folder, card.get("digest"))
     yield TrainingRun(
         folder=folder,

@@ -21,7 +21,7 @@ _FIGURES = (*HEADLINES.items(), ("loss", "log loss"))
 _COMPARED = ("accuracy", "macro_roc_auc", "macro_f1", "loss")
 """Figures of the table of all trainings; more do not fit side by side."""
 _MOST_TOGETHER = 10
-"""Trainings whose validation curves are drawn in one plot: there are as many colours."""
+"""The largest number of trainings whose validation curves are drawn in one plot, because there are ten colours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,14 @@ class _Shown:
 
     run: TrainingRun
     number: int
-    """Its position on the page, counted from 1."""
+    """The position of the training on the page, counted from 1."""
     plots: Sequence[Markup]
     evaluation: str | None
-    """The address of its evaluation, relative to the page."""
+    """The address of the page of its evaluation, relative to this page."""
 
     @property
     def anchor(self) -> str:
-        """Return the name of its section."""
+        """Return the anchor of the section of this training."""
         return f"run-{self.number}"
 
     @property
@@ -111,7 +111,7 @@ def _plots(run: TrainingRun) -> Iterator[Markup]:
 def _together(runs: Sequence[TrainingRun]) -> Iterator[tuple[Markup, str]]:
     """Yield the validation loss and accuracy of several trainings, each with its caption."""
     trained = [run for run in runs if run.epochs][:_MOST_TOGETHER]
-    if len(trained) < 2:  # noqa: PLR2004 - one is drawn below
+    if len(trained) < 2:  # noqa: PLR2004 - a single training is drawn below
         return
     for title in ("loss", "accuracy"):
         lines = {
@@ -120,7 +120,7 @@ def _together(runs: Sequence[TrainingRun]) -> Iterator[tuple[Markup, str]]:
             for name in _measured(run)
             if _title(name) == title
         }
-        left_out = "" if len(trained) == len(runs) else f" The first {len(trained)} trainings that have epochs."
+        left_out = "" if len(trained) == len(runs) else f" Shown: the first {len(trained)} trainings that have epochs."
         caption = f"{title.capitalize()} of the validation part by epoch.{left_out}"
         yield Markup(line_plot(lines, f"validation {title}")), caption  # noqa: S704
 
@@ -147,7 +147,7 @@ def _evaluation(run: TrainingRun, page: Path) -> str | None:
 
 
 def _words(name: str) -> str:
-    """Return the name of a setting: `spec` describes the input of the network."""
+    """Return the name of a setting for people; `spec` is called `input`."""
     return name.replace("spec.", "input ").replace(".", " ").replace("_", " ")
 
 

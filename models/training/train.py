@@ -54,10 +54,10 @@ class TrainingResult:
 def train(request: TrainingRequest, *, resume: bool = False, overwrite: bool = False) -> TrainingResult:
     """Train, calibrate on the validation part, evaluate on the test part, and write the bundle into the folder.
 
-    After each epoch the state is saved in the sub-folder `checkpoint`. It is deleted when the bundle is complete; until
-    then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, if another training
-    writes into the folder, or if it holds something that neither `resume` nor `overwrite` covers; StopWork if data or
-    network fail during the training.
+    After each epoch the state is saved in the sub-folder `checkpoint`. The sub-folder is deleted when the bundle is
+    complete; until then nothing else in the folder changes. Raises UsageFault if the request cannot be trained, if
+    another training writes into the folder, or if the folder has content that neither `resume` nor `overwrite` allows.
+    Raises StopWork if data or network fail during the training.
     """
     require_free(request.folder, resume=resume, overwrite=overwrite)
     model = _build_untrained(request)
@@ -150,7 +150,10 @@ def _has_gpu() -> bool:
 
 
 def _prepare_parts(parts: Sequence[Examples], request: TrainingRequest) -> tuple[list[Examples], int]:
-    """Return the parts without undecodable frames, and the number of these. Raises UsageFault for an empty part."""
+    """Return the parts without undecodable frames, and the number of such frames.
+
+    Raises UsageFault if a part is empty.
+    """
     spec, listener = request.recipe.spec, request.listener
     fits = _COPIES * sum(prepared_bytes(part, spec) for part in parts) <= request.memory_gib * _GIB
     listener.stage("preparing images" if fits else "checking images", sum(len(part) for part in parts))
@@ -174,7 +177,7 @@ def _save_calibrated(
 ) -> tuple[Bundle, dict[str, Any]]:
     """Save the bundle, load it as a worker does, calibrate it, and save it with thresholds and temperature.
 
-    Then add the ONNX file, and return the bundle and what training.json says of the export.
+    Then add the ONNX file, and return the bundle and what training.json says about the export.
     """
     draft = save_bundle(request.card, staging, model.save)
     if request.also_h5:

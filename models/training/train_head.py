@@ -1,4 +1,4 @@
-"""Train a sequence head for a bundle, and write the version of the bundle that has it."""
+"""Train a sequence head for a bundle, and write a new version of the bundle with this head."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,18 +26,18 @@ from models.training.fit_head import HeadRecipe, fit_head
 from models.training.schedule import best_epoch
 
 HEAD_TRAINING_FILE = "head_training.json"
-"""How the head was trained. The digest of the bundle does not cover it."""
+"""The file that records how the head was trained. The digest of the bundle does not cover it."""
 
 Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRequest:
-    """What a sequence head is trained for and on."""
+    """The bundle that gets a sequence head, and the data and recipe of the training."""
 
     bundle: Bundle
     version: str
-    """Of the bundle that has the head."""
+    """The version of the bundle that gets the head."""
     folder: Path
     train: Scored
     """Scores of the slices of series, neither calibrated nor aggregated; each image is a series."""
@@ -51,9 +51,9 @@ class HeadRequest:
 def train_head(request: HeadRequest) -> tuple[Bundle, dict[str, Any]]:
     """Train a head, and write the bundle with it into the new folder. Returns this bundle and the record of training.
 
-    Thresholds of the series are chosen on the validation part. Rules for series and the price of a bad slice stay those
-    of the bundle. Raises UsageFault if version or folder do not fit, StopWork for scores that are not finite; then
-    nothing is written.
+    Thresholds of the series are chosen on the validation part. The rules for series and the effect of a bad slice stay
+    as in the bundle. Raises UsageFault if the version is not allowed or the folder exists, and StopWork for scores that
+    are not finite; then nothing is written.
     """
     postprocessing = request.bundle.postprocessing
     model, history = fit_head(postprocessing, request.train, request.validation, request.recipe)
@@ -90,9 +90,10 @@ def head_of(model: Any) -> Head:
 
 
 def _thresholds(predictions: Predictions, policy: str) -> dict[str, float]:
-    """Return thresholds for the findings that some series have and others have not; for others that of a slice holds.
+    """Return the thresholds of the findings that some but not all series have.
 
-    Without a normal label, softmax has none: the highest label wins.
+    For other findings, the threshold of a slice applies. Without a normal label, softmax has no thresholds: the highest
+    label wins.
     """
     levels = {}
     for column, label in enumerate(predictions.labels):
@@ -105,9 +106,9 @@ def _thresholds(predictions: Predictions, policy: str) -> dict[str, float]:
 
 
 def _save(model: Any, folder: Path, stacks: Sequence[Scores]) -> tuple[list[Path], dict[str, Any]]:
-    """Write the files of a head, and return them with what the record says of the ONNX file.
+    """Write the files of a head, and return them with what the record says about the ONNX file.
 
-    There is none if the export fails, or if it gives other scores for `stacks`.
+    There is no ONNX file if the export fails, or if the exported file gives other scores for `stacks`.
     """
     files = [folder / HEAD_KERAS_FILE, folder / HEAD_ONNX_FILE]
     model.save(files[0])

@@ -1,4 +1,4 @@
-"""Write the domain of a bundle from its training images."""
+"""Derive the domain of a bundle from its training images."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _CHUNK = 64
 
 
 def training_domain(request: TrainingRequest, train: Examples) -> Domain:
-    """Return the domain of the training part; what the request states replaces what the images say.
+    """Return the domain of the training part; fields that the request states replace derived fields.
 
     The intensities are those of at most 2,000 frames, spread over the part.
     """

@@ -1,4 +1,4 @@
-"""Write training.json: how the weights were trained, so that others can judge or repeat it."""
+"""Write training.json: how the weights were trained, so that others can judge or repeat the training."""
 
 import json
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Run:
     model: str
     """`NAME@VERSION`."""
     started_at: str | None
-    """When the training was started first: ISO 8601 in UTC; None if an older release started it."""
+    """The time of the first start of the training, ISO 8601 in UTC; None if an older release started it."""
     ended_at: str
-    """When the last epoch ended."""
+    """The time at which the last epoch ended, ISO 8601 in UTC."""
 
     @property
     def epochs(self) -> int:

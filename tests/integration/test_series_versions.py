@@ -75,7 +75,7 @@ def test_a_head_for_other_labels_is_refused(tmp_path: Path) -> None:
     [
         (("--aggregate", "run"), "thresholds must name nodule"),
         (("--aggregate", "head"), "--aggregate head and --head FILE belong together"),
-        (("--aggregate", "max", "--threshold", "mass", "0.5"), "no finding of the bundle"),
+        (("--aggregate", "max", "--threshold", "mass", "0.5"), "is not a finding of the bundle"),
     ],
 )
 def test_values_that_do_not_fit_are_wrong_usage(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -82,7 +82,7 @@ def test_leakage_is_a_sentence_with_a_remedy() -> None:
         Leak(what=PATIENT, part="validation", seen_in="training", images=1200),
     )
     first, second = leak_warnings(dataclasses.replace(dataset(), leaks=leaks))
-    assert first.startswith("Leakage: 1 image of the test part has the same bytes as one of the training part,")
+    assert first.startswith("Leakage: 1 image of the test part has the same bytes as an image of the training part,")
     assert second.startswith("Leakage: 1,200 images of the validation part are of patients (by their headers) who")
     assert first.endswith("Remove the copies.")
     assert second.endswith("Keep each patient in one part.")

@@ -124,7 +124,7 @@ def test_an_archive_without_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
-    with pytest.raises(RefusedModel, match=r"of PyTorch .* holds a Python pickle"):
+    with pytest.raises(RefusedModel, match=r"from PyTorch .* holds a Python pickle"):
         inspect_file(path)
 
 

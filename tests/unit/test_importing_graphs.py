@@ -101,8 +101,8 @@ def _batch_norm() -> Any:
     [
         (lambda: _external("/etc/passwd"), r"conv1\.weight lie in another file.*external_data=False"),
         (lambda: _external("../../../../etc/shadow"), "lie in another file, which nightread does not open"),
-        (lambda: _changed(_huge_weights), "shape for which the file does not hold the numbers"),
-        (lambda: _changed(_many_axes), "shape for which the file does not hold the numbers"),
+        (lambda: _changed(_huge_weights), "shape that does not fit the numbers in the file"),
+        (lambda: _changed(_many_axes), "shape that does not fit the numbers in the file"),
         (lambda: torch_net(side=2**40), "more than 2,147,483,648 numbers"),
         (lambda: torch_net(side=-3), "negative size"),
         (lambda: _changed(_function), r"operators of its own \(theirs\.Twice\).*inline_local_functions"),

@@ -1,1 +1,1 @@
-"""Import ONNX files in the sandbox: inspect the graph, rewrite it to images in and scores out, and run it."""
+"""Import ONNX files in the sandbox: inspect the graph, rewrite it to take images and return scores, and run it."""

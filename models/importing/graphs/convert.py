@@ -1,4 +1,4 @@
-"""Convert a foreign ONNX file to one that takes images and returns scores, and score images with it, in the sandbox."""
+"""Convert a foreign ONNX file in the sandbox so that it takes images and returns scores, and score images with it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Prepared:
 def convert_graph(folder: Path, file: Path, size: Size, labels: int, options: GraphOptions) -> dict[str, Any]:
     """Convert the file and return plain values about the network; models.importing.convert.Conversion reads them.
 
-    Raises RefusedModel. Images are scored only if the network has `labels` outputs and its weights are numbers.
+    Raises RefusedModel. Images are scored only if the network has `labels` outputs and its weights are finite numbers.
     """
     limit_memory_for_parsing(file.stat().st_size)
     prepared = prepare_graph(file, size, options)
@@ -72,7 +72,7 @@ def convert_graph(folder: Path, file: Path, size: Size, labels: int, options: Gr
 
 
 def prepare_graph(file: Path, size: Size, options: GraphOptions) -> Prepared:
-    """Inspect the file and let its graph take images of `size`; nothing is run. Raises RefusedModel."""
+    """Inspect the file and change its graph to take images of `size`; the graph is not run. Raises RefusedModel."""
     model = read_model(file)
     source, target = image_input(model.graph, options.input_name), score_output(model.graph, options.output_name)
     layout = layout_of(source, size, options.layout)
@@ -130,7 +130,7 @@ def _labels(shape: tuple[int, ...], target: Port) -> int:
 
 
 def _in_batches(rewriter: Rewriter, size: Size, labels: int) -> tuple[Any, str]:
-    """Return a session that gives each image of a batch the scores that it gets alone, and how."""
+    """Return a session in which an image has the same scores in a batch as alone, and how the graph takes a batch."""
     from models.importing.graphs.session import GraphSession  # noqa: PLC0415
 
     session = GraphSession(rewriter.model)
@@ -144,7 +144,8 @@ def _in_batches(rewriter: Rewriter, size: Size, labels: int) -> tuple[Any, str]:
         return session, FREE
     if rewriter.opset < SCAN_OPSET:
         raise RefusedModel(
-            "The network takes one image at once. Ask its author to export it with a free batch size (dynamic_axes)."
+            "The network takes only one image at a time. Ask its author to export it with a free batch size "
+            "(dynamic_axes)."
         )
     rewriter.run_one_by_one(size, labels)
     return GraphSession(rewriter.model), ONE_BY_ONE

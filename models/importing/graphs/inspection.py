@@ -1,4 +1,4 @@
-"""Read an ONNX file, and refuse it before anything runs it if it is more than a network of standard operators."""
+"""Read an ONNX file, and refuse it before it is run if it contains more than a network of standard operators."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,11 +17,11 @@ OLDEST_OPSET = 7
 """ONNX Runtime promises support from this operator set on."""
 _USUAL_OPSET = 17
 _LARGEST_FILE = 2**31 - 1
-"""Bytes: no file in this format can be larger."""
+"""The largest file in bytes; no file in this format can be larger."""
 _LARGEST_TENSOR = 2**31
-"""Elements; a file of 2 GiB holds fewer of them."""
+"""The largest tensor in elements; a file of 2 GiB holds fewer elements."""
 FREE_SIZE = -1
-"""Some exporters write it for a size that is free, such as paddle2onnx."""
+"""The number that some exporters, such as paddle2onnx, write for a free size."""
 _MOST_AXES = 16
 _NAMES = 3
 _TYPES = frozenset(
@@ -43,17 +43,17 @@ def read_model(path: Path) -> Any:
     _check_whole(model)
     _check_versions(model)
     for inner in graphs_of(model.graph):
-        if not all(isinstance(text, str) for text in texts_of(inner)):  # bytes stand for what is not UTF-8
+        if not all(isinstance(text, str) for text in texts_of(inner)):  # a text that is not UTF-8 is bytes
             raise RefusedModel(_DAMAGED)
         if inner.sparse_initializer or any(_is_sparse(node) for node in inner.node):
-            raise RefusedModel(f"The network has sparse weights. {_AGAIN} with dense ones.")
+            raise RefusedModel(f"The network has sparse weights. {_AGAIN} with dense weights.")
         for value in (*inner.input, *inner.output, *inner.value_info):
             _check_declared(value)
     return model
 
 
 def check_graph(graph: Any) -> None:
-    """Raise RefusedModel, with its name, for an operator or weights that nightread does not accept."""
+    """Raise RefusedModel for an operator or weights that nightread does not accept; the message names them."""
     for name, tensor in tensors_of(graph):
         _check_tensor(name, tensor)
     for node in nodes_of(graph):
@@ -68,7 +68,7 @@ def check_graph(graph: Any) -> None:
 
 
 def bad_weights(graph: Any) -> list[str]:
-    """Return the names of at most three weights with NaN or infinity; infinity alone is allowed, as a limit."""
+    """Return the names of at most three weights with NaN or infinity; one infinite number is allowed as a limit."""
     bad: list[str] = []
     for name, tensor in tensors_of(graph):
         if tensor.data_type in _FLOATS:
@@ -86,7 +86,7 @@ def count_parameters(graph: Any) -> int:
 
 
 def size_of(tensor: Any) -> int:
-    """Return the number of elements by the declared shape; -1 if it is impossible or beyond every real network."""
+    """Return the number of elements by the declared shape; -1 if this number is impossible in a real network."""
     return _product(tensor.dims)
 
 
@@ -96,7 +96,7 @@ def opset_of(model: Any) -> int:
 
 
 def short(text: object) -> str:
-    """Return foreign text so that it cannot fill or control the terminal."""
+    """Shorten foreign text and make it printable, so that it cannot fill or control the terminal."""
     return printable(str(text)[:60])
 
 
@@ -133,7 +133,7 @@ def _check_versions(model: Any) -> None:
         model.opset_import.append(onnx.helper.make_opsetid("", _USUAL_OPSET))  # for the operators that are added
         found = [_USUAL_OPSET]
     if len(found) != 1:
-        raise RefusedModel(f"The file does not name one version of the standard operators (opset). {_AGAIN}.")
+        raise RefusedModel(f"The file does not name exactly one version of the standard operators (opset). {_AGAIN}.")
     newest, newest_ir = onnx.defs.onnx_opset_version(), int(onnx.IR_VERSION)
     if not OLDEST_OPSET <= found[0] <= newest or not 1 <= model.ir_version <= newest_ir:
         raise RefusedModel(
@@ -165,7 +165,7 @@ def _product(lengths: Iterable[int]) -> int:
 
 
 def _check_tensor(name: str, tensor: Any) -> None:
-    """Raise RefusedModel unless the tensor lies in the file, completely, with a type that networks for images use."""
+    """Raise RefusedModel unless the tensor is completely in the file and has a type that networks for images use."""
     kinds = onnx.TensorProto.DataType
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise RefusedModel(
@@ -179,13 +179,13 @@ def _check_tensor(name: str, tensor: Any) -> None:
         raise RefusedModel(f"The weights {short(name)} are of type {kind.lower()}. {_AGAIN} with float32 weights.")
     if not _holds(tensor, size_of(tensor)):
         raise RefusedModel(
-            f"The weights {short(name)} are declared with a shape for which the file does not hold the numbers. It is "
-            "damaged, or made to fill the memory: do not use it."
+            f"The weights {short(name)} are declared with a shape that does not fit the numbers in the file. The "
+            "file is damaged, or made to fill the memory: do not use it."
         )
 
 
 def _holds(tensor: Any, size: int) -> bool:
-    """Return whether the numbers are there, in one of the two places where they may be, and nowhere else."""
+    """Return whether the tensor has `size` numbers, all in one place: in raw_data or in the field of its type."""
     filled = [name for name in _FIELDS if len(getattr(tensor, name))]
     if tensor.HasField("raw_data"):
         item = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)

@@ -1,4 +1,4 @@
-"""List the operators that a foreign ONNX network may contain: those with the same scores every time."""
+"""List the operators that a foreign ONNX network may contain: they give the same scores every time."""
 
 import onnx
 
@@ -28,8 +28,8 @@ CLASSICAL = frozenset(
 _CHANCE = "its result is random, so that an image would get other scores each time"
 _LISTS = "it makes lists or texts, which no row of scores needs"
 _ENDLESS = (
-    "it may run for ever, because the file or the image decides how often. A recurrent network is accepted with LSTM, "
-    "GRU or RNN"
+    "it may run for ever, because the file or the image decides how often it repeats. A recurrent network is accepted "
+    "with LSTM, GRU or RNN"
 )
 REFUSED = {
     **dict.fromkeys(
@@ -69,7 +69,7 @@ _FOREIGN = {
 
 
 def why_refused(domain: str, name: str) -> str | None:
-    """Return why an operator is refused, None for one that may stay."""
+    """Return why an operator is refused; None if it is allowed."""
     if domain in DEFAULT_DOMAINS:
         return REFUSED.get(name, None if onnx.defs.has(name) else _UNKNOWN)
     if domain == MACHINE_LEARNING:

@@ -1,4 +1,4 @@
-"""Find the input for images and the output with scores among those of an ONNX graph."""
+"""Find the input for images and the output with scores in an ONNX graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ INPUT_TYPES = (_KINDS.FLOAT, _KINDS.FLOAT16, _KINDS.BFLOAT16, _KINDS.DOUBLE, _KI
 OUTPUT_TYPES = (_KINDS.FLOAT, _KINDS.FLOAT16, _KINDS.BFLOAT16, _KINDS.DOUBLE)
 _RANKS = (2, 3, 4)
 _PASSING = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators behind an activation that leave its scores as they are."""
+"""Operators that may follow an activation without changing its scores."""
 _ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _SHOWN = 8
 
@@ -28,9 +28,9 @@ class Port:
 
     name: str
     kind: int
-    """The type of its elements, onnx.TensorProto.DataType; 0 if it is not a tensor."""
+    """The type of the elements, from onnx.TensorProto.DataType; 0 if the port is not a tensor."""
     shape: Shape | None
-    """The sizes of its axes, None for one that is free; None alone if the file does not state the shape."""
+    """The sizes of the axes, where a free size is None. The field itself is None if the file states no shape."""
 
     def __str__(self) -> str:
         """Return the port as messages show it."""
@@ -62,8 +62,8 @@ def score_output(graph: Any, wanted: str | None) -> Port:
     chosen = _chosen([_port(value) for value in graph.output], wanted, "output")
     if chosen.kind not in OUTPUT_TYPES:
         raise RefusedModel(
-            f"The output {chosen} is not a row of scores. Give --output-name with the one that is. For a classifier of "
-            "scikit-learn, export it with skl2onnx's option zipmap=False and give --output-name probabilities."
+            f"The output {chosen} is not a row of scores. Give --output-name with the output that is. For a classifier "
+            "of scikit-learn, export it with skl2onnx's option zipmap=False and give --output-name probabilities."
         )
     return chosen
 
@@ -100,7 +100,7 @@ def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str
 
 
 def axes(size: tuple[int, int, int], layout: str, rank: int) -> tuple[int, ...]:
-    """Return the shape of one image of `size` as an input with this many axes takes it; the batch counts as an axis."""
+    """Return the shape of one image of `size` for an input with `rank` axes; the batch is one of these axes."""
     height, width, channels = size
     if rank == 2:  # noqa: PLR2004 - batch and pixels
         return (height * width * channels,)
@@ -110,7 +110,7 @@ def axes(size: tuple[int, int, int], layout: str, rank: int) -> tuple[int, ...]:
 
 
 def activation_of(graph: Any, output: str) -> str | None:
-    """Return the activation that the graph applies last: `softmax` or `sigmoid`; None for any other end."""
+    """Return the activation that the graph applies last: `softmax` or `sigmoid`; None if the graph ends otherwise."""
     makers = {name: node for node in graph.node for name in node.output}
     for _ in range(len(graph.node)):
         node = makers.get(output)

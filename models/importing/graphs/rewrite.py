@@ -17,7 +17,7 @@ from models.postprocessing import SOFTMAX
 
 Size = tuple[int, int, int]
 IMAGES, SCORES = "images", "scores"
-"""The names of the input and the output of each file that an import writes, with `_` if the network has them."""
+"""The names of the input and the output of a converted graph; `_` is added to a name that the graph has already."""
 SCAN_OPSET, _ROUND_OPSET = 9, 11
 BATCH = "batch"
 _UINT8_RANGE = 0, 255
@@ -40,7 +40,7 @@ def remove_unused(graph: Any, output: str) -> None:
 
 
 class Rewriter:
-    """A model whose ends are replaced. Each method that adds operators notes them in `added`."""
+    """A model whose input and output are replaced. Each method that adds operators notes them in `added`."""
 
     def __init__(self, model: Any) -> None:
         """Take over the model; descriptions and declared shapes are removed, because they may no longer be true."""
@@ -65,7 +65,10 @@ class Rewriter:
         return opset_of(self.model)
 
     def take_images(self, port: Port, size: Size, layout: str) -> None:
-        """Let the graph take float32 (batch, height, width, channels). Raises RefusedModel for uint8 of old opsets."""
+        """Make the graph take float32 (batch, height, width, channels).
+
+        Raises RefusedModel for uint8 images with an old opset.
+        """
         rank = len(port.shape or ())
         shape = axes(size, layout, rank)
         steps: list[tuple[str, Sequence[str], dict[str, Any]]] = []
@@ -90,12 +93,12 @@ class Rewriter:
         self.model.graph.input.append(_tensor(self.images, [BATCH, *size]))
 
     def end_at(self, port: Port) -> None:
-        """Let the graph return this output as it is, for a first run that shows its shape."""
+        """Make the graph return this output unchanged, for a first run that shows its shape."""
         del self.model.graph.output[:]
         self.model.graph.output.append(helper.make_tensor_value_info(port.name, port.kind, None))
 
     def return_scores(self, port: Port, *, labels: int, is_row: bool, activation: str | None) -> None:
-        """Let the graph return float32 (batch, labels), with `activation` applied if the outputs are logits."""
+        """Make the graph return float32 (batch, labels), with `activation` applied if the outputs are logits."""
         steps: list[tuple[str, Sequence[str], dict[str, Any]]] = []
         if port.kind != TensorProto.FLOAT:
             steps.append(("Cast", (), {"to": TensorProto.FLOAT}))

@@ -48,7 +48,7 @@ class GraphSession:
         return np.concatenate(parts).astype(np.float64)
 
     def one_by_one(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the same, with a run for each image."""
+        """Return the same as `scores`, with a separate run for each image."""
         return np.concatenate([self.scores(one[np.newaxis]) for one in inputs])
 
 
@@ -64,7 +64,7 @@ def _refused(what: str, error: Exception) -> RefusedModel:
             "The network needs more memory than an import may use for weights of this size. "
             "Ask its author for a smaller network."
         )
-    # The rest of the message may quote the file; the names of standard operators cannot carry anything else.
+    # Only the name of a standard operator is passed on, because the rest of the message may quote the file.
     known = next((name for name in _OPERATOR.findall(text) if onnx.defs.has(name)), None)
     where = f" at an operator {known}" if known else ""
     return RefusedModel(

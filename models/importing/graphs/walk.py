@@ -37,13 +37,13 @@ def sub_graphs(node: Any) -> Iterator[Any]:
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
-    """Yield all nodes, those of sub-graphs included."""
+    """Yield all nodes, including those of sub-graphs."""
     for inner in graphs_of(graph):
         yield from inner.node
 
 
 def tensors_of(graph: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the name and the tensor of each weight and constant, those of sub-graphs included."""
+    """Yield the name and the tensor of each weight and constant, including those of sub-graphs."""
     for inner in graphs_of(graph):
         yield from ((tensor.name, tensor) for tensor in inner.initializer)
         for node in inner.node:
@@ -64,7 +64,7 @@ def texts_of(graph: Any) -> Iterator[object]:
 
 
 def names_of(graph: Any) -> set[str]:
-    """Return all names of values, those of sub-graphs included."""
+    """Return all names of values, including those of sub-graphs."""
     names: set[str] = set()
     for inner in graphs_of(graph):
         names.update(value.name for value in (*inner.input, *inner.output, *inner.initializer))
@@ -75,7 +75,7 @@ def names_of(graph: Any) -> set[str]:
 
 
 def used_names(node: Any) -> set[str]:
-    """Return the names that a node reads, those that its sub-graphs read from outside included."""
+    """Return the names that a node reads, including the names that its sub-graphs read from outside."""
     names = set(node.input)
     for below in sub_graphs(node):
         for inner in graphs_of(below):
