@@ -1,4 +1,4 @@
-"""Prepare the slices of a stack in order, each decoded once although several inputs show it."""
+"""Prepare the slices of a stack in order. Each slice is decoded once, even if several inputs show it."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def neighbour(index: int, offset: int, count: int) -> int:
 
 
 class PreparedStack:
-    """Prepares inputs for one stack. It keeps as many slices in memory as the channels reach, and one more."""
+    """Prepares inputs for one stack. It keeps only the slices in memory that the channels of one input show."""
 
     def __init__(self, load: Callable[[int], Frame | None], count: int, spec: InputSpec) -> None:
         """`load` decodes the slice with this index, from 0 to `count` - 1, in the order of the stack.
