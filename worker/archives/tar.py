@@ -1,6 +1,6 @@
 """Read the files of a tar archive from front to back (POSIX.1-2017 pax; long names and large sizes of GNU tar).
 
-The module tarfile is not used for this: it reads a long name or a pax header into memory, even if it has gigabytes.
+The module tarfile is used only to parse a header: it would read a long name of gigabytes into memory.
 """
 
 import gzip
@@ -37,7 +37,7 @@ _TYPES = {letter: kind for kind in _Type for letter in kind.value}
 
 
 def read_tar(data: bytes, meter: Meter, *, inflate: bool) -> Iterator[Member]:
-    """Yield the files of a tar archive as worker.archives.detect.members does. Raises RejectImage likewise."""
+    """Yield the files of a tar archive. Raises the errors of worker.archives.detect.members."""
     tar = _TarReader(data, meter, inflate=inflate)
     name: str | None = None
     size: int | None = None

@@ -24,7 +24,7 @@ _TIMEOUTS_PER_LEASE = 4
 
 
 class Stores:
-    """The stores from which this process retrieves. Each is connected on first use. Safe for use in several threads."""
+    """The stores from which this process retrieves. Each store is connected on first use. Safe for several threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -71,7 +71,7 @@ class _StoreConnection:
     """The connection to one store, and the time until which the store counts as down."""
 
     def __init__(self, store: Store, max_timeout_seconds: float) -> None:
-        """Create the connection. `max_timeout_seconds` limits the time-out that the settings of the store name."""
+        """Create the connection. `max_timeout_seconds` limits the time-out in the settings of the store."""
         self.store = store
         self._seconds = min(store.timeout_seconds, max_timeout_seconds)
         self._down_until = 0.0
