@@ -95,7 +95,7 @@ def _date(text: str | None) -> str | None:
 
 
 def _age_band(age: str | None, birth: str | None, study: str | None) -> str | None:
-    """Return the age band by PatientAge (PS3.5 section 6.2, AS), else by the dates of birth and study; None if none."""
+    """Return the age band by PatientAge (PS3.5 section 6.2, AS), else by birth and study dates; None if unknown."""
     years = _written_years(age)
     if years is None:
         years = _years_between(birth, study)

@@ -14,7 +14,7 @@ _FRAME_BYTES = 32
 """An object with more than 1,000 frames must store at least this many bytes per frame: each frame costs a
 prediction."""
 _BASE_SECONDS, _BASE_SHARE = 10.0, 6
-"""An object of several frames may take at least 10 s, or a sixth of the limit for one frame if that is longer."""
+"""Base of the limit for several frames: 10 s, or a sixth of the limit for one frame if that is longer."""
 _USUAL_SECONDS = 60
 """The default of image_timeout_seconds."""
 _BYTES_PER_SECOND = 256 * 1024

@@ -1,8 +1,8 @@
 """Walk over the data elements of a data set that breaks the rules of DICOM PS3.5, section 7.
 
 Devices and archives write, for example, a VR that does not exist or is in lower case, a length that does not count the
-padding, a missing or wrong delimiter, a sequence whose length is wrong, or zeros at the end. For each element this walk
-chooses the interpretation that another element follows in the bytes. `imaging.walk` is ten times faster, but raises
+padding, a missing or wrong delimiter, a sequence whose length is wrong, or zeros at the end. For each element, this
+walk chooses the interpretation after which another element follows. `imaging.walk` is ten times faster, but raises
 HeaderError for such a data set.
 """
 
@@ -41,7 +41,7 @@ _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
 _PADDING = (b"\x00", b" ")
 _SOME_ZEROS = 64
-"""If so many zero bytes follow an element, they count as padding. Only `walk` searches all zeros, each byte once."""
+"""After an element, 64 zero bytes count as padding. Only `walk` checks that all bytes up to the end are zeros."""
 _FIRST_GROUP = 0x00020000
 _ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
 """Big endian and little endian; the index is Encoding.little."""
@@ -159,7 +159,7 @@ class CarefulWalk:
         return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
 
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
-        """Return the first reading that another element follows.
+        """Return the first reading after which another element follows.
 
         If there is none, return a sequence of wrong length, else the first reading that fits into the data.
         """
@@ -255,7 +255,7 @@ class CarefulWalk:
         return position + 8 <= end and self._tag(position, end) in (ITEM, SEQUENCE_END)
 
     def _only_zeros(self, position: int, end: int) -> bool:
-        """Return whether nothing except zeros is left, as padding."""
+        """Return whether only zeros are left, which are padding."""
         if self._data[position : min(position + 8, end)].strip(b"\x00"):
             return False
         if not self._zeros[0] <= position < self._zeros[1]:
@@ -269,7 +269,7 @@ class CarefulWalk:
         return self._number("H", position) << 16 | self._number("H", position + 2)
 
     def _number(self, code: str, position: int) -> int:
-        """Return an unsigned number, without the bytes that lie behind the end of the data."""
+        """Return an unsigned number. Bytes behind the end of the data are left out."""
         raw = self._data[position : position + struct.calcsize(code)]
         return int.from_bytes(raw, "little" if self._encoding.little else "big")
 

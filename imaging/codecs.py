@@ -74,7 +74,7 @@ def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> StoredValue
 
 
 def needs_guess_of_colours(frame: bytes, layout: PixelLayout) -> bool:
-    """Return whether neither the frame nor its label says what its colours are."""
+    """Return whether the colours must be guessed, because neither the frame nor its label tells them."""
     if not is_unsure(layout):
         return False
     stream = read_codestream(frame)

@@ -19,7 +19,7 @@ _TAIL = 32
 _JFIF, _ADOBE = 0xE0, 0xEE
 _APPLICATION = frozenset((_JFIF, _ADOBE))
 _TRANSFORM = 11
-"""Position of the colour transform in Adobe's marker: 0 is none."""
+"""Position of the colour transform in Adobe's marker. The value 0 means no transform."""
 _RGB_IDS = (b"RGB", b"rgb")
 _COLOURS = 3
 
@@ -173,7 +173,7 @@ def _jpeg_colours(stream: Codestream, components: bytes, application: dict[int, 
     adobe, jfif = application.get(_ADOBE, b""), application.get(_JFIF, b"").startswith(b"JFIF")
     transform = adobe[_TRANSFORM] if adobe.startswith(b"Adobe") and len(adobe) > _TRANSFORM else None
     if transform == 0 and jfif:
-        return Colours.UNSAID  # The two contradict each other.
+        return Colours.UNSAID  # The two markers contradict each other.
     if transform is not None:
         return Colours.YBR if transform else Colours.RGB
     if components[::3] in _RGB_IDS:

@@ -40,7 +40,8 @@ def guess_label(frames: list[Array], bits: int) -> str:
     """Return RGB or YBR_FULL for stored frames of shape (rows, columns, 3).
 
     Most medical pictures have grey pixels: RGB stores them as three equal values, YBR with two values in the middle of
-    the range. If they do not decide, the frames are RGB if read as YBR they would have colours that RGB cannot show.
+    the range. If the grey pixels do not decide, the frames count as YBR_FULL if nearly all of their colours, read as
+    YBR, exist in RGB.
     """
     rgb_greys, ybr_greys = (sum(count(frame, bits) for frame in frames) for count in (_rgb_greys, _ybr_greys))
     if rgb_greys != ybr_greys:
@@ -51,7 +52,7 @@ def guess_label(frames: list[Array], bits: int) -> str:
 def ybr_to_rgb(ybr: Array, bits: int) -> Array:
     """Convert YBR_FULL of shape (rows, columns, 3) and this number of bits to RGB.
 
-    0.5 is added to each value: so the conversion to an integer type rounds half up. Float values keep the 0.5.
+    0.5 is added to each value, so that the conversion to an integer type rounds half up. Float values keep the 0.5.
     """
     rgb = _unclipped(ybr, bits)
     rgb += np.float32(0.5)
@@ -91,7 +92,7 @@ def _nearly(bits: int) -> int:
 
 
 def _can_be_ybr(pixels: Array, bits: int) -> bool:
-    """Return whether nearly all pixels, read as YBR, have colours that RGB can show. Black and white of RGB do not."""
+    """Return whether nearly all pixels, read as YBR, exist in RGB. Black and white pixels of an RGB frame do not."""
     rgb = _unclipped(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP], bits)
     unit = (1 << bits) / 256
     far_out = (rgb < -_FAR_OUT * unit) | (rgb > (255 + _FAR_OUT) * unit)

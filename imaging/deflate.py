@@ -19,7 +19,7 @@ _GROWTH = 8
 _TAG_BYTES, _ELEMENT_HEADER = 4, 12
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNSURE_BYTES = 8
-"""If a stream has no end mark, its last bytes may be fill: the pixels must be complete without them."""
+"""If a stream has no end mark, its last 8 bytes may be fill bytes: the pixels must be complete without them."""
 _MOST_REST = 1024 * 1024
 """Number of bytes behind the pixels that are inflated to check that the stream is valid."""
 _HEADER_SHARE = 16
@@ -71,7 +71,7 @@ class _Stream:
         """Inflate up to 1 MiB more to check the stream, and keep none of it.
 
         Raises RejectImage(BAD_PIXELS) if the stream is invalid. Raises RejectImage(TRUNCATED) if the stream ends early,
-        and its first `end` bytes may come from fill bytes in place of the missing ones.
+        and the data up to `end` may be decoded from fill bytes.
         """
         left = _MOST_REST
         following = bytes(self.data[end : end + _TAG_BYTES])
@@ -85,7 +85,7 @@ class _Stream:
                 raise
 
     def _is_certain(self, end: int, following: bytes) -> bool:
-        """Return whether the pixels are complete without the last bytes of the stream, and no more seem to follow.
+        """Return whether the pixels are complete without the last bytes of the stream, and no further pixels follow.
 
         Pixels that are all equal also count as complete: the last bytes may be zeros that encode a blank image.
         """

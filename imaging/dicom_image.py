@@ -25,7 +25,7 @@ class Frame:
     bits_stored: int
     grayscale: Grayscale = PLAIN
     inverted: bool = False
-    """MONOCHROME1: the lowest value is white (PS3.3 C.7.6.3.1.2)."""
+    """Whether the lowest value is white, as in MONOCHROME1 (PS3.3 C.7.6.3.1.2)."""
     remarks: Remarks = field(default_factory=Remarks)
     """The remarks of the whole image; `prepare` adds to them."""
 
@@ -84,7 +84,7 @@ class DicomImage:
     remarks: Remarks = field(default_factory=Remarks)
     """What a person should know beside the result. Decoding and preparing the frames may add to them."""
     stored_bytes: int = 0
-    """Number of bytes that hold the frames; it limits the time of decoding. 0 for PNG and JPEG files."""
+    """Number of bytes that hold the frames, for the time limit of decoding; 0 for PNG and JPEG files."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield `frame_count` frames, and decode each one when it is requested.

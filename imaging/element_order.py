@@ -1,4 +1,4 @@
-"""Collect the elements of an irregular data set, and detect elements that belong to a sequence in it.
+"""Collect the elements of an irregular data set, and detect elements that really belong to one of its sequences.
 
 If the length of a sequence or item is too small, the elements after its declared end look like elements of the data
 set. The tags of a data set ascend (PS3.5 section 7.1). Therefore such elements are recognised by a tag that is lower

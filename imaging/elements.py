@@ -118,7 +118,7 @@ class Elements:
     def text(self, tag: int) -> str | None:
         """Return the first 4 KiB of a value as text, with backslashes but without padding; None if absent or empty."""
         raw = self.raw(tag)[:_MAX_TEXT_BYTES]
-        if raw.isascii() and _ESCAPE not in raw:  # not a call: this is the hot path
+        if raw.isascii() and _ESCAPE not in raw:  # repeats text_of, without a call: this is the hot path
             return raw.decode("ascii").strip(" \x00") or None
         return text_of(raw, self.raw(SPECIFIC_CHARACTER_SET))
 
@@ -156,7 +156,7 @@ class Elements:
         return tuple(written)
 
     def numbers(self, tag: int) -> list[float]:
-        """Return all values of a numeric element; empty if absent. Raises HeaderError for other than finite numbers."""
+        """Return all values of a numeric element; empty if absent. Raises HeaderError unless all values are finite."""
         element = self.found.get(tag)
         if element is None:
             return []

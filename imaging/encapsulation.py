@@ -115,7 +115,7 @@ def _items(data: bytes, start: int) -> _Items:
         tag, length, position = _next_item(data, position)
         if tag == _SEQUENCE_END:
             break
-        if tag == _ITEM_END:  # It belongs behind an item of undefined length, or stands for the sequence delimiter.
+        if tag == _ITEM_END:  # It ends an item of undefined length, or replaces the sequence delimiter.
             continue
         if tag != _ITEM:
             fault = _end_without_delimiter(data, position - 8)

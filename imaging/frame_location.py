@@ -110,7 +110,7 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
 def _other_reading(elements: Elements, layout: PixelLayout, counted: int) -> str:
     """Return a clause that names another attribute that may be wrong instead of NumberOfFrames; empty if there is none.
 
-    Raises RejectImage(BAD_HEADER) if HighBit contradicts BitsAllocated: each counted frame may be a part of a frame.
+    Raises RejectImage(BAD_HEADER) if HighBit contradicts BitsAllocated: a counted frame may be half of a real one.
     """
     times, left = divmod(counted, layout.frames)
     wider = layout.bits_allocated * times

@@ -40,7 +40,7 @@ class StoredFrames:
         spans: list[list[Span]],
         remarks: Remarks | None = None,
     ) -> None:
-        """`layout` and `spans` are those of imaging.frame_location.locate_frames. Nothing is decoded yet."""
+        """Take `layout` and `spans` as imaging.frame_location.locate_frames returns them. Nothing is decoded yet."""
         self._elements = elements
         self._layout = layout
         self._codec = codec

@@ -29,16 +29,16 @@ from nightread.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grayscale:
-    """The grayscale parameters of one frame. Equal parameters compare equal, so that tables can be cached by them."""
+    """The grayscale parameters of one frame. Objects with equal parameters are equal, so they can be cache keys."""
 
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: Lut | None = None
     """If set, it replaces slope and intercept."""
     voi: Mapping | None = None
-    """VOI LUT, else window; None if the header has neither, or none that can be used."""
+    """VOI LUT, else window; None if neither is usable."""
     voi_fault: str = ""
-    """Why the VOI LUT or the window of the header cannot be used. Only the intensity `voi` needs them."""
+    """Why the VOI LUT or the window of the header cannot be used; empty if nothing is wrong. For intensity `voi`."""
     voi_note: str = ""
     """A fault in the VOI that does not prevent its use."""
     padding: tuple[float, float] | None = None
@@ -231,7 +231,7 @@ def _has_item(place: Elements, tag: int) -> bool:
 
 
 def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
-    """Read the padding range, masked like the pixels. PixelRepresentation decides its sign, whatever its VR is."""
+    """Read the padding range, masked like the pixels. PixelRepresentation decides the sign, not the element's VR."""
     if layout.floating:
         return _float_padding(elements, layout)
     found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT

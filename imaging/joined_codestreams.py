@@ -21,7 +21,7 @@ _JOINT = re.compile(rb"\xff\xd9[\x00\xff]{0,64}?(?=\xff\xd8\xff|\xff\x4f\xff\x51
 _START_OF_IMAGE, _START_OF_TILE = b"\xff\xd8", b"\xff\x90"
 _RLE_HEADER = struct.Struct("<16I")
 _RLE_MARK = re.compile(rb"(?=[\x01-\x0f]\x00\x00\x00\x40\x00\x00\x00)")
-"""Number of segments, and the offset of the first segment."""
+"""The start of an RLE header: the number of segments, and the offset of the first segment."""
 _RLE_MARK_BYTES = 8
 _MOST_RLE_SEGMENTS = 15
 
@@ -52,7 +52,7 @@ def split(data: bytes, span: Span) -> Codestreams:
     for joint in _JOINT.finditer(data, start, end):
         if joint.start() > header_end:
             pieces.append((start, joint.end()))
-            _check_number(len(pieces) + 1)  # Another piece begins behind each of them.
+            _check_number(len(pieces) + 1)  # Another codestream follows each piece.
             start = joint.end()
             header_end = _header_end(data, start, end)
     return Codestreams([*pieces, (start, end)], unsplit=last_start > header_end)

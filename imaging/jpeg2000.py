@@ -9,9 +9,9 @@ _SYCC = b"\x00\x00\x00\x12"
 _FULL_RESOLUTION = b"\x01\x01"
 _MOST_SAMPLES = 3
 _MOST_TILES = 8192
-"""OpenJPEG allocates about 10 kB per tile, even for small tiles."""
+"""Maximum number of tiles. OpenJPEG allocates about 10 kB per tile, even for small tiles."""
 _LEAST_BLOCK = 128
-"""Minimum of pixels per code-block on average. 1,024 or 4,096 are usual; OpenJPEG allocates 0.5 kB per code-block."""
+"""Smallest accepted average of pixels per code-block (usually 1,024 or 4,096). OpenJPEG allocates 0.5 kB for each."""
 _ALWAYS_CHEAP = 1 << 16
 """Frames with at most this many values are accepted with code-blocks of any size."""
 _COD, _COC, _SOT, _SOD = 0xFF52, 0xFF53, 0xFF90, 0xFF93
@@ -98,7 +98,7 @@ def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
     Source: ITU-T T.800, A.6.1 and A.6.2.
     """
     for marker, position in _segments(frame, start):
-        style = position + (4 if marker == _COD else 5)  # COC begins with its component: one byte for up to 256
+        style = position + (4 if marker == _COD else 5)  # COC begins with the component's index: 1 byte if < 257
         if position + 15 > len(frame):
             return
         with_precincts = frame[style] & 1

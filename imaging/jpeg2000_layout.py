@@ -27,7 +27,7 @@ class Style(NamedTuple):
     levels: int
     wide: int
     high: int
-    """Width and height of a code-block as exponents of two."""
+    """`wide` and `high` are the width and height of a code-block, as exponents of two."""
     modes: int
     """Code-block style: table A.19, and bit 6 for high throughput (T.814 A.4)."""
     precincts: bytes

@@ -16,7 +16,7 @@ from nightread.reasons import Reason
 _START_OF_PACKET, _END_OF_HEADER = b"\xff\x91", b"\xff\x92"
 _START_OF_PACKET_BYTES = 6
 _LAST_MARKER = 0x92
-"""Largest byte that may follow 0xFF in packets and their markers (B.10.1, C.2.1). A larger byte is not from a coder."""
+"""Largest byte that may follow 0xFF in packets and their markers (B.10.1, C.2.1). Encoders write no larger byte."""
 _BYPASS, _TERMINATE_ALL, _HIGH_THROUGHPUT = 1, 4, 64
 _MOST_PLANES = 75
 """More bit-planes than a sub-band can have, and more bits than a length can have."""
@@ -104,7 +104,7 @@ def check_packets(data: bytes, layout: TileLayout) -> None:
         if position > len(data):
             raise _truncated()
         if length:
-            # The arithmetic coder never ends with zeros (C.2.9), so zeros are fill. Raw bits may end with zeros.
+            # The arithmetic coder never ends with zeros (C.2.9), so zeros are fill bytes. Raw bits may end with zeros.
             filled = not precinct.modes & (_BYPASS | _HIGH_THROUGHPUT) and data.endswith(_FILL, 0, position)
     if len(data) - position > _MOST_LEFT:
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame holds more bytes than its packets need.")

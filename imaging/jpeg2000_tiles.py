@@ -20,7 +20,7 @@ _UNUSUAL = frozenset((_POC, _PPM, _PPT))
 _END = b"\xff\xd9"
 _TILE_PART_HEADER = 12
 _MOST_PACKETS = 200_000
-"""Reading this many takes about a second. Usual numbers are 6 to 500."""
+"""Maximum number of packets: reading them takes about a second. Usual numbers are 6 to 500."""
 _MOST_LEVELS, _LEAST_PARAMETERS, _LAST_PROGRESSION = 32, 5, 4
 _WIDE = 257
 """From this number of components on, their indices have two bytes (A.6.2)."""

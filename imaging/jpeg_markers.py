@@ -26,10 +26,10 @@ class Scan(NamedTuple):
     """The entropy coding tables of each component (Td and Ta)."""
     first: int
     last: int
-    """Spectral selection; for lossless frames `first` is the predictor."""
+    """`first` and `last` are the spectral selection; for lossless frames `first` is the predictor."""
     before: int
     shift: int
-    """Successive approximation Ah and Al; for lossless frames `shift` is the point transform."""
+    """`before` and `shift` are Ah and Al of the successive approximation; `shift` is the lossless point transform."""
     start: int
     end: int
     stuffed: int

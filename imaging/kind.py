@@ -10,7 +10,7 @@ SCREEN_TYPES = frozenset(("SCREEN SAVE", "DOSE", "DOSE_INFO", "DOSE REPORT", "CT
 
 
 class ImageKind(NamedTuple):
-    """What the header says about an image. A field is None if the header has no value for it, or without a header."""
+    """What the header says about an image. A field is None if there is no header, or it has no value for the field."""
 
     is_dicom: bool = True
     """False for PNG and JPEG files, which have only samples, rows and columns."""
@@ -26,4 +26,4 @@ class ImageKind(NamedTuple):
     rows: int | None = None
     columns: int | None = None
     quality_control: bool = False
-    """Quality Control Image (0028,0300) is YES: an image of a test object or phantom."""
+    """Whether Quality Control Image (0028,0300) is YES: an image of a test object or phantom."""

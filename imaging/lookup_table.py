@@ -78,7 +78,7 @@ def _meets(first: int, descriptor: Descriptor, inputs: ValueRange) -> bool:
 
 
 def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Array, bool]:
-    """Return the entries as uint16, and whether each was stored in one byte. Entries without data are missing."""
+    """Return the entries as uint16, and whether each was stored in one byte. Entries without data are left out."""
     raw, entries, bits = elements.raw(tag), descriptor.entries, descriptor.bits
     if len(raw) < 2 * entries and (bits <= BYTE_BITS or len(raw) in (entries, entries + 1)):
         return packed_bytes(elements, tag)[:entries].astype(np.uint16), True

@@ -98,7 +98,7 @@ def _in_bytes(channels: list[_Channel], said: int) -> Array:
 
 
 def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
-    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2), as bytes or words: what yields all entries."""
+    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2), read as bytes or as words to get all entries."""
     said_bytes = descriptor.bits <= BYTE_BITS
     for in_bytes, most in ((said_bytes, 0), (not said_bytes, 0), (said_bytes, _MOST_SURPLUS)):
         values = _expanded(elements, tag, in_bytes=in_bytes, entries=descriptor.entries)

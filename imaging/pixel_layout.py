@@ -20,7 +20,7 @@ _SUBSAMPLED = (YBR_422, "YBR_PARTIAL_422")
 _MAY_BE_SUBSAMPLED = (*_SUBSAMPLED, "YBR_FULL")
 COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", *YBR_PARTIAL)
 _PADDING = (0, 1)
-"""Possible numbers of bytes that make the length of the pixel data even."""
+"""Possible numbers of padding bytes, which make the length of the pixel data even."""
 _BITS_ALLOCATED = (1, 8, 16, 32)
 _BY_LETTERS = {name.replace(" ", "").replace("_", ""): name for name in (*GRAYSCALE, PALETTE, *COLOURS)}
 

@@ -46,7 +46,7 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
 
     The result equals `imaging.intensity.display_values`, resized and then scaled, within 1/1000 of the display range.
     Raises RejectImage: VOI_UNUSABLE if the header's VOI cannot be used and the bundle refuses such images,
-    OUT_OF_DOMAIN if a channel shows a neighbouring slice, which only `imaging.series.prepared_stack` can do.
+    OUT_OF_DOMAIN if a channel shows a neighbouring slice, which only `imaging.series.prepared_stack` can show.
     """
     if not spec.meanings:
         return _prepare(frame, spec, out)
@@ -164,7 +164,7 @@ def _clipping(dtype: str, rescale: tuple[float, float], ramp: Ramp, inverted: bo
     if ramp.low >= ramp.high:
         return None
     slope, intercept = rescale
-    black, white = (ramp.low - intercept) / slope, (ramp.high - intercept) / slope  # become 0 and 1
+    black, white = (ramp.low - intercept) / slope, (ramp.high - intercept) / slope  # they become 0 and 1
     if abs(black) + abs(white) > _FAR * abs(white - black):
         return None
     low, high = min(black, white), max(black, white)

@@ -22,8 +22,8 @@ _COLOURED_SHARE = 0.001
 def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> ImageKind:
     """Return the kind of an image. An image that is stored in colours counts as grey if its channels are equal.
 
-    Frames of grey images are not decoded. For others, `frames` are checked, or all frames up to the first coloured one.
-    Raises RejectImage like DicomImage.frames().
+    Images that are stored in grey are not decoded. Of others, `frames` are checked, or all frames up to the first
+    coloured frame. Raises RejectImage like DicomImage.frames().
     """
     kind = read_kind(image)
     if kind.samples == GREY or not all(map(is_grey, image.frames() if frames is None else frames)):

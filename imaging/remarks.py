@@ -51,7 +51,7 @@ class Remarks:
         self._details.setdefault(remark, detail or remark.message)
 
     def plus(self, remark: Remark, detail: str = "") -> "Remarks":
-        """Return a copy with one more remark, for only one of several results of the image."""
+        """Return a copy with one more remark, which concerns only one of several results of the image."""
         more = Remarks()
         more.add(remark, detail)
         return self.with_all(more)

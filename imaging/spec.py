@@ -58,7 +58,7 @@ class InputSpec:
     """Mapped intensities 0..1 become scale_low..scale_high."""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    """Per channel of the input, in `channel_order`, applied after scaling: (x - mean) / std."""
+    """`mean` and `std` of each channel, in `channel_order`, applied after scaling: (x - mean) / std."""
     meanings: tuple[InputChannel, ...] = ()
     """What each channel shows: a window, of the slice itself or of a neighbour. If empty, the input is grey or RGB."""
     channel_order: str = RGB

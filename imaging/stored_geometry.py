@@ -36,7 +36,7 @@ _GROUPS = (
 )
 """Sequences of Enhanced objects. An object with none of them has all values at its top level."""
 _LARGEST = 1e7
-"""A number that is not smaller is an error of the writer."""
+"""Numbers from this size on are errors of the writer."""
 _OF_SERIES = (
     tags.IMAGE_ORIENTATION,
     tags.PIXEL_SPACING,

@@ -87,7 +87,7 @@ Mapping = Ramp | Sigmoid | Lut
 
 
 SMALLEST_WIDTH = 1e-20
-"""No real window is narrower. Below 1e-38 its inverse exceeds float32."""
+"""No real window is narrower. The inverse of a width below 1e-38 exceeds float32."""
 
 
 def window(center: float, width: float, function: str | None) -> Mapping | None:

@@ -1,4 +1,4 @@
-"""Arrange the slices of a series: leave out foreign slices, separate the stacks, and sort each stack by position."""
+"""Arrange the slices of a series: leave out localizers and copies, separate the stacks, and sort each by position."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 

@@ -14,7 +14,7 @@ from imaging.series.stacks import UnorderedStack
 _GAP = 1.5
 """A distance of more than this many times the usual distance is a gap."""
 _IRREGULAR = 0.1
-"""A distance is irregular if it is farther from every multiple of the usual distance than this share of it."""
+"""A distance is irregular if it differs from the nearest multiple of the usual distance by more than 0.1 of that."""
 _ROUNDING_MM = 0.02
 """Tolerance in millimetres, because positions are written with few decimals."""
 _TILT_DEGREES = 0.5

@@ -43,7 +43,7 @@ _LARGEST = 1e9
 
 
 def read_slices(elements: Elements, *, frames: int = 1, key: int = 0) -> tuple[SliceGeometry, ...]:
-    """Return one SliceGeometry per frame of an object, in the order of its frames, all with this key.
+    """Return one SliceGeometry per frame of an object, in the order of its frames, each with the key `key`.
 
     `frames` is the counted number of frames. A value that is missing or invalid becomes None; no error is raised.
     """

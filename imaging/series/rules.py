@@ -13,7 +13,7 @@ class SeriesRefusal(StrEnum):
     """Why a series, or one of its stacks, has no result."""
 
     AMBIGUOUS_SERIES = "ambiguous_series"
-    """Several slices lie at one position, and no attribute tells their stacks apart."""
+    """Several slices lie at one position, and no attribute separates their stacks."""
     NO_GEOMETRY = "no_geometry"
     """No usable slice has Image Position and Image Orientation."""
     TOO_FEW_SLICES = "too_few_slices"

@@ -67,7 +67,7 @@ class SliceStack:
     """Angle between the normal and the line through the first pixels of first and last slice."""
     gaps: tuple[SliceGap, ...]
     sizes: tuple[tuple[int | None, int | None], ...]
-    """The different (rows, columns), most frequent first."""
+    """The different pairs (rows, columns), the most frequent first."""
     findings: tuple[StackFinding, ...]
     refusal: SeriesRefusal | None = None
     """Why this stack is refused: by a rule of the bundle, or because it is ambiguous. None if it is accepted."""

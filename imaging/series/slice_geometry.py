@@ -19,7 +19,7 @@ class StackAttributes(NamedTuple):
     b_value: float | None = None
     """Diffusion b-value (0018,9087) in s/mm2."""
     contrast: str | None = None
-    """Contrast/Bolus Agent (0018,0010), or agents administered and phase of Enhanced objects."""
+    """Contrast/Bolus Agent (0018,0010); for Enhanced objects, whether agents were administered, and their phase."""
     image_type: str | None = None
     """All values of Image Type (0008,0008) or Frame Type (0008,9007), such as ORIGINAL\\PRIMARY\\M\\NORM."""
     acquisition_number: int | None = None
