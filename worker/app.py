@@ -156,7 +156,7 @@ def _start_worker(sender: Any, **_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_context(**_: Any) -> None:
     """Open the context of a new child process, which includes loading the networks."""
-    import worker.analyse  # noqa: F401, PLC0415 - with a GPU: before open_context exempts all loaded objects
+    import worker.analyse  # noqa: F401, PLC0415 - not preloaded with a GPU; before open_context calls freeze_gc
     from worker.context import open_context  # noqa: PLC0415 - as above
 
     index = getattr(current_process(), "index", 0)

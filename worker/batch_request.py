@@ -1,4 +1,4 @@
-"""Send the events of a batch, so that Flower does not show a batch without any result as a success."""
+"""Send the events of a batch, so that Flower shows only a batch with results as a success."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ EMPTY = TaskEvent("task-empty", f"{ANALYSE_TASK}.empty")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchResult:
-    """How many images of one batch had which outcome."""
+    """The outcomes of the images of one batch, as counts, and the ids of images that need attention."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     """The number of images by state, by reason if they have no result, and `with_remark`."""

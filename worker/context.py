@@ -132,12 +132,12 @@ class WorkerContext:
         return self.slot.in_flight(image.work_id if self.network_thread is None else 0)
 
     def close_unused_trial_process(self) -> None:
-        """End the two processes of the trial reader if no process has died recently and no image used them."""
+        """End the two processes of the trial reader if no process died for 300 s, and no image used them for 60 s."""
         if not self.slot.is_cautious():
             self.trial_reader.close_if_unused()
 
     def notify_dispatcher(self) -> None:
-        """Tell the dispatcher, after a claim, that another batch may be published. The claim also started a lease."""
+        """Tell the dispatcher, after a claim, that another batch may be published. The new lease counts from now."""
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
 

@@ -70,7 +70,7 @@ class _UnknownFormerContents:
     """Leaves the identity of a file as it is: the worker process has the database that knows former identities."""
 
     def identified(self, file: Fetched) -> Fetched:
-        """Return the file."""
+        """Return the file unchanged."""
         return file
 
 
@@ -86,12 +86,12 @@ class _DecoderContext:
 
     @property
     def database(self) -> NoReturn:
-        """Raise NotPlainError: the neighbours of a slice are in the database, so the worker process must read it."""
+        """Raise NotPlainError: only the worker process can ask the database for the neighbours of a slice."""
         raise NotPlainError
 
     @contextmanager
     def in_flight(self, _image: Claimed) -> Iterator[None]:
-        """Do nothing: the request is in flight from its beginning to its end."""
+        """Do nothing: the whole request is marked as in flight."""
         yield
 
     def keep_lease(self, _batch_id: str) -> None:
@@ -180,8 +180,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
 
     An image that was in flight when its decoder died is reported as suspicious. The new decoder answers the requests
     that wait in the socket. Raises DecoderKilledError if no image was in flight: a person or the system killed the
-    decoder, possibly after it received a request and before it marked it. The worker process then starts all decoders
-    again.
+    decoder, possibly after it received a request and before it marked this request. The worker process then starts all
+    decoders again.
     """
     die_with_parent()
     descriptors, memory_descriptor, setup = connection.recv()
@@ -228,7 +228,10 @@ def _model_set(setup: DecoderSetup) -> ModelSet:
 
 
 def _only_chunk(prepared: PreparedImage) -> tuple[Inputs, ...]:
-    """Return the arrays of the only chunk; empty if no model analyses the image. Raises NotPlainError for others."""
+    """Return the arrays of the only chunk; empty if no model analyses the image.
+
+    Raises NotPlainError if the frames do not fit into one chunk.
+    """
     if not prepared.targets:
         return ()
     if not isinstance(prepared.chunks, list):

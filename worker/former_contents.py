@@ -1,4 +1,4 @@
-"""Recognise files that an earlier release analysed, which identified them by their SHA-256."""
+"""Recognise files that an earlier release analysed: it identified files by their SHA-256."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,7 +40,10 @@ class FormerContents:
         return replace(file, content=former) if known else file
 
     def identified_again(self, image: Claimed, file: Fetched, read_again: ReadAgain) -> Fetched:
-        """Do the same as `identified` for a file whose bytes are no longer in memory; `read_again` as in `resolved`."""
+        """Do the same as `identified` for a file whose bytes are no longer in memory.
+
+        `read_again` returns the file of an image, or None.
+        """
         again = read_again(image) if self._may_exist() else None
         if again is None or again.content != file.content:
             return file  # the file is gone or has changed: the bytes that were read first are analysed

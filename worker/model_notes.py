@@ -34,7 +34,7 @@ class ModelNotes:
         prepares frames whose channels show neighbouring slices.
         """
         self.refused: dict[str, RejectImage] = dict(refused or {})
-        """Why models have no result for the image, by bundle. Decoding later frames may add to them."""
+        """Why models have no result for the image, by bundle. Decoding later frames may add refusals."""
         self.remarks: dict[str, Remarks] = {}
         """Remarks on the inputs of single models, by bundle."""
         self.apart = False

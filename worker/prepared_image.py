@@ -21,11 +21,11 @@ class ParsedImage(NamedTuple):
     """Identity of the file (content, size, modification time), without its bytes."""
     facts: Facts
     matches: tuple[RouteMatch, ...]
-    """The matched routing rules, beginning with the one that gives the answer; empty if no rule takes the image."""
+    """The matched routing rules; the first gives the answer, unless it is a shadow rule. Empty if no rule matches."""
     refused: Mapping[str, RejectImage]
     """Why models have no result for this image, by bundle; their matches have no prediction."""
     remarks: Remarks
-    """Decoding later chunks may add to `refused`, `remarks` and `model_remarks`: read them after the last chunk."""
+    """Remarks on the image. Decoding chunks may add to `refused`, `remarks` and `model_remarks`: read them last."""
     model_remarks: Mapping[str, Remarks] = MappingProxyType({})
     """Remarks on the inputs of single models, by bundle."""
 

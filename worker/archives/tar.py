@@ -20,7 +20,8 @@ _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
 """Largest accepted long name or pax header."""
 _MAX_HEADERS = 200_000
-"""Folders have headers but do not count as files. A few megabytes of gzip hold millions of headers of 20 us each."""
+"""Maximum number of headers: folders have headers, but do not count as files. Reading a header takes 20 us, and a few
+megabytes of gzip can hold millions of headers."""
 _INCOMPLETE = "The archive is incomplete: it ends within a file or a header."
 
 

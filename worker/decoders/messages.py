@@ -157,7 +157,7 @@ def encode_routing(routing: Routing) -> bytes:
 
 @lru_cache(_CACHED_ROUTINGS)
 def decode_routing(encoded: bytes) -> Routing:
-    """Return the routing that encode_routing encoded. Pickle fits: decoders run the same code as the worker process."""
+    """Return the routing that encode_routing encoded. Pickle is enough, because both processes run the same code."""
     refused: Mapping[str, tuple[Reason, str]]
     matches, targets, refused = pickle.loads(encoded)  # noqa: S301 - from a process that this one started
     return Routing(matches, targets, {bundle: RejectImage(*error) for bundle, error in refused.items()})

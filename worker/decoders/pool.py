@@ -27,7 +27,7 @@ _GRACE_SECONDS = 10
 """A decoder ends itself 5 s of processor time after image_timeout_seconds (worker.decode). A decoder that waits for a
 file server cannot end itself, so the pool ends it after 10 s."""
 _QUEUED = 4
-"""Open requests of one decoder at most, so that it need not wait for the worker process after each image."""
+"""Maximum of open requests per decoder. With several, it need not wait for the worker process after each image."""
 _SLOTS_PER_DECODER = 6
 _SLOT_MEMORY = 256 * 1024**2
 _START_ATTEMPTS = 3
@@ -118,7 +118,7 @@ class DecodePool:
             self._abandoned.add(number)
 
     def receive(self, seconds: float = _POLL_SECONDS) -> bool:
-        """Wait for responses, at most for some seconds. Return whether there was any."""
+        """Wait for responses, for at most `seconds`. Return whether there was any."""
         ready = self._selector.select(seconds)
         for key, _ in ready:
             try:
@@ -183,7 +183,7 @@ class DecodePool:
 
         If a decoder is stuck in the kernel, where its own timers have no effect, its image counts as suspicious.
         """
-        log.warning("the decoder processes ended, or were stuck: they are started anew")
+        log.warning("the decoder processes ended, or were stuck: they are started again")
         open_requests: dict[int, DecodeRequest] = {}
         decoders = self._decoders
         self.close()  # first, so that no decoder can mark another request during the loop

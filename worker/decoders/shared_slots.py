@@ -17,7 +17,7 @@ _FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlotLayout:
-    """The layout of the shared memory: one cell of 8 bytes per decoder, then the slots. Offsets are whole pages."""
+    """The layout of the shared memory: one cell of 8 bytes per decoder, then the slots, each at the start of a page."""
 
     decoders: int
     slots: int
@@ -38,7 +38,8 @@ class SharedSlots:
     """Memory without a name: it needs no clean-up, because the kernel frees it when the last process has ended.
 
     There is no lock, because the holder of a lock could die. A slot has one writer at a time: the decoder to which the
-    worker process gave it. Only a decoder writes its cell, and the worker process after the death of the decoder.
+    worker process gave it. The cell of a decoder is written by this decoder and, after its death, by the process that
+    replaces it.
     """
 
     def __init__(self, descriptor: int, layout: SlotLayout) -> None:

@@ -20,7 +20,7 @@ _DOWN_SECONDS = 5.0
 time-out."""
 _MAX_THREADS = 64
 _TIMEOUTS_PER_LEASE = 4
-"""Time-outs that must fit into one lease: to connect, to repeat the request, to receive the answer, and to probe."""
+"""Number of time-outs that must fit into one lease: connect, repeat the request, receive the image, and probe."""
 
 
 class Stores:

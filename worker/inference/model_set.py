@@ -68,7 +68,7 @@ class Assignment(NamedTuple):
     """The networks for one image, and how its frames must be prepared."""
 
     matches: tuple[RouteMatch, ...]
-    """The matched rules, beginning with the one that gives the answer; empty if no rule takes the image."""
+    """The matched rules; the first gives the answer, unless it is a shadow rule. Empty if no rule matches."""
     specs: tuple[InputSpec, ...]
     """The distinct input specs of the networks that analyse the image; equal specs share the prepared frames."""
     targets: tuple[tuple[str, int], ...]

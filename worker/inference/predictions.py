@@ -59,7 +59,10 @@ def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -
 def _compared(
     prediction: ImagePrediction | ImageError, distances: list[float], frames: int
 ) -> ImagePrediction | ImageError:
-    """Check the intensities of an image with `frames` frames, by the distances of the frames outside of the range."""
+    """Return the prediction, or an error if the intensities of the image are far from those of the training images.
+
+    `frames` is the number of all frames, `distances` has only the frames outside of the range.
+    """
     middle = middle_distance(distances, frames)
     if middle > FAR:
         return RejectImage(Reason.OUT_OF_DOMAIN, FOREIGN_INTENSITIES)

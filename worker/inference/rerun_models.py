@@ -37,7 +37,7 @@ class RerunModelSet:
     models: ModelSet
     """One rule for each model, which takes every image."""
     missing: Mapping[int, ImageError]
-    """Id of a bundle without a usable model -> the error (model_missing) of its rows."""
+    """The error (model_missing) of the rows of each bundle without a usable model, by the id of the bundle."""
 
 
 class RerunModels:
@@ -66,7 +66,7 @@ class RerunModels:
                 continue
             self._used_at[bundle_id] = self._clock()
             reference = model.bundle.reference
-            if reference in models:  # one was loaded before its folder was replaced
+            if reference in models:  # one of them was loaded before its folder was replaced
                 missing[bundle_id] = _missing(_TWO, reference, _AGAIN)
                 continue
             models[reference] = model

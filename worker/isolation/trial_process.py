@@ -46,7 +46,7 @@ class TrialSettings:
 
 
 def encode_response(number: int, response: bytes) -> bytes:
-    """Encode a response with the number of its request, so that a late response cannot belong to another request."""
+    """Encode a response with the number of its request, so that a late response is recognised."""
     return number.to_bytes(_NUMBER_BYTES, "little") + response
 
 

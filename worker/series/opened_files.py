@@ -27,7 +27,7 @@ class OpenedFiles:
         self._held_bytes = 0
 
     def expect(self, image_ids: Iterable[int]) -> None:
-        """Set the images that are still to be read for themselves; the files of other images are not kept."""
+        """Set the images that will have a turn of their own. The files of other images are not kept."""
         self._expected = set(image_ids)
 
     def keep(self, image_id: int, file: Fetched, dicom_image: DicomImage, frame: Frame) -> None:
@@ -50,7 +50,7 @@ class OpenedFiles:
     def take(self, image_id: int, file: Fetched) -> DicomImage | None:
         """Return the image if it is kept and has the same bytes as `file`, and drop it.
 
-        The image is read for itself now, so its file is not kept again.
+        The turn of this image has come, so its file is not kept again.
         """
         self._expected.discard(image_id)
         kept = self._files.get(image_id)

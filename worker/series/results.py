@@ -129,7 +129,7 @@ class _Former:
         )
 
     def _used(self, keys: Sequence[SliceKey]) -> list[int]:
-        """Return the places of the slices whose scores count: of a bad slice, the neighbours may not count."""
+        """Return the places of the slices whose scores count. The bundle decides about neighbours of bad slices."""
         scored = [place for place, key in enumerate(keys) if key in self.counted.scores]
         if self.spec.bad_slice != NEIGHBOURS:
             return scored
