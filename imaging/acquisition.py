@@ -1,4 +1,4 @@
-"""Read from a header the date, the view, the device and the pixel spacing, and the patient's sex and age band."""
+"""Read the date, view, device and pixel spacing of an image, and the patient's sex and age band, from a header."""
 
 import re
 from collections.abc import Sequence

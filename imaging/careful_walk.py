@@ -130,7 +130,7 @@ class CarefulWalk:
         raise self._ends_within(f"the sequence {tag_name(owner)}, value at offset {start:,}", end)
 
     def _is_cut(self, owner: int, reading: _Reading, position: int, end: int) -> bool:
-        """Return whether `reading` is a sequence whose length ends before its last item does."""
+        """Return whether `reading` is a sequence whose declared end lies before the end of its last item."""
         start = position + reading.header
         if reading.vr not in _SEQUENCE_VRS or not self._begins_sequence(start, end):
             return False

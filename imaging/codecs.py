@@ -34,7 +34,7 @@ from nightread.reasons import Reason
 
 _START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 200
-"""Each scan of a few bytes makes the decoder process the whole image again. Progressive JPEG has about ten scans."""
+"""Maximum number of scans: a scan of a few bytes makes the decoder process the whole image. Usual are about ten."""
 _COLOURS = 3
 _NUMPY, _IMAGECODECS = f"numpy {np.__version__}", f"imagecodecs {imagecodecs.__version__}"
 

@@ -75,7 +75,7 @@ def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: by
 
 
 def _split(data: bytes, frames: list[list[Span]]) -> tuple[list[list[Span]], int]:
-    """Split each frame whose only fragment holds several codestreams, and count those that cannot be fully split."""
+    """Split each frame whose only fragment holds several codestreams. Count the frames that cannot be split."""
     parts: list[list[Span]] = []
     unsplit = 0
     for frame in frames:

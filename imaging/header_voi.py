@@ -78,7 +78,7 @@ def _unpaired(centers: list[float | None], widths: list[float | None]) -> str:
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:
-    """Return the values in their order. None replaces a value that is not a finite number. Empty if there is none."""
+    """Return the values in their order. None replaces a value that is not a finite number. Empty if there are none."""
     element = place.get(tag)
     if element is not None and element[0] in _BINARY:
         return _binary_numbers(place, tag)

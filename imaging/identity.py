@@ -1,4 +1,4 @@
-"""Read from a header the values that are stored in the database."""
+"""Read the facts of an image, which the database stores, from its header."""
 
 from functools import lru_cache
 

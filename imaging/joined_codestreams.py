@@ -15,7 +15,7 @@ Span = tuple[int, int]
 STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 """First bytes of JPEG and JPEG-LS (ITU-T T.81 B.1.1.3), JPEG 2000 (T.800 A.4.1), and a JP2 file (T.800 I.5.1)."""
 MAX_CODESTREAMS = 100_000
-"""Maximum number of codestreams of one fragment, each of which takes memory."""
+"""Maximum number of codestreams of one fragment: each codestream takes memory."""
 _JOINT = re.compile(rb"\xff\xd9[\x00\xff]{0,64}?(?=\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  )")
 """The end of a codestream, with padding, before the start of another one."""
 _START_OF_IMAGE, _START_OF_TILE = b"\xff\xd8", b"\xff\x90"

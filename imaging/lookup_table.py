@@ -119,7 +119,7 @@ class Fitting(NamedTuple):
     values: Array
     bits: int
     fault: str = ""
-    """What was wrong, as the end of a sentence."""
+    """What was wrong, as the end of a sentence that begins with the name of the table."""
 
 
 def fitted_entries(values: Array, said: int) -> Fitting:

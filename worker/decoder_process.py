@@ -157,7 +157,7 @@ class Decoder:
             raise NotPlainError
         numbers.clear()
         header = _HeaderKeeper(self._frame_limit)
-        # To prepare an image, ImageReader uses only those parts of these classes that the substitutes have.
+        # To prepare an image, ImageReader uses only the parts of these classes that the substitutes have.
         reader = ImageReader(cast("WorkerContext", self._context), "", cast("Any", None), cast("Results", header))
         prepared = reader.prepare(request.image, file)
         arrays = _only_chunk(prepared)

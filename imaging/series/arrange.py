@@ -11,7 +11,7 @@ from imaging.series.stacks import tell_apart
 
 _LOCALIZER = "LOCALIZER"
 _FEW_ACROSS, _TIMES_AS_MANY = 3, 4
-"""Up to 3 slices in another orientation than a stack with at least 4 times as many slices are a localizer."""
+"""Up to 3 slices of one orientation count as a localizer if another orientation has at least 4 times as many."""
 _POSITION_DIGITS = 2
 
 

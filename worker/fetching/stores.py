@@ -30,7 +30,7 @@ class Stores:
         self._settings = settings
         self._connections: dict[tuple[str, str], _StoreConnection] = {}
         self.threads = ThreadPoolExecutor(_MAX_THREADS, "retrieve")
-        """Threads for parallel retrievals. None is started before the first retrieval."""
+        """Threads for parallel retrievals. No thread is started before the first retrieval."""
 
     def connections(self, image: ImageLocation) -> int:
         """Return the number of parallel retrievals that the store of the image accepts from this process."""

@@ -154,7 +154,7 @@ class NeighbourReader:
         if image is None:
             raise RejectImage(Reason.BAD_SLICE)
         settings = self._context.settings
-        stop_timers()  # those of the slice itself: fetching has no time limit, and each neighbour has its own
+        stop_timers()  # of the slice itself: fetching has no time limit, and each neighbour has a limit
         if is_in_store(image):
             file = self._context.stores.fetch(image)
         else:
