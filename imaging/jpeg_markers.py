@@ -29,7 +29,7 @@ class Scan(NamedTuple):
     """`first` and `last` are the spectral selection; for lossless frames `first` is the predictor."""
     before: int
     shift: int
-    """`before` and `shift` are Ah and Al (successive approximation). In lossless frames, `shift` is the point transform."""
+    """`before` and `shift` are Ah and Al of the successive approximation. `shift` can be a lossless point transform."""
     start: int
     end: int
     stuffed: int
