@@ -167,7 +167,7 @@ REASONS = {
     ),
     "model_missing": (
         "A re-run needs a model whose folder the worker's host does not have.",
-        "Copy the bundle to the host, and give the command `nightread rerun` again.",
+        "Copy the bundle to the host, and run `nightread rerun` again.",
     ),
     "bad_scores": ("The model returned scores that are not finite numbers.", "Check the model with `models evaluate`."),
     "unstorable": ("The database rejected the values of this image.", "Search the worker's log for the image id."),
@@ -230,7 +230,10 @@ REMARKS = {
         "Compare the picture with the archive's: a window or rescale may refer to other values.",
     ),
     "colour_unsure": (
-        "PhotometricInterpretation (0028,0004) is YBR_FULL_422, but all samples are there: taken for RGB.",
+        (
+            "PhotometricInterpretation (0028,0004) is YBR_FULL_422, but all samples are there, and their values look "
+            "like RGB."
+        ),
         "Compare the colours with the archive's; the program that decompressed the image should be corrected.",
     ),
     "uid_wrong": (
@@ -238,7 +241,7 @@ REMARKS = {
         "Ask the sender to correct its UIDs: no report can name this image, and no other system can be relied on to.",
     ),
     "partly_used": (
-        "The window (0028,1050) has another number of centers (2) than of widths (1); the first pair was used.",
+        "The window (0028,1050) has different numbers of centers (2) and widths (1); the first pair was used.",
         "Compare the picture with the archive's: brightness and contrast may differ.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Read from a header when, how and with which device an image was made, and sex and age band of the patient."""
+"""Read the date, view, device and pixel spacing of an image, and the patient's sex and age band, from a header."""
 
 import re
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ _SEXES = frozenset("MFO")
 _AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _SPACINGS = (1e-4, 100.0)
-"""Millimetres; anything else is an error of the writer."""
+"""Plausible spacings in millimetres; a value outside of this range is an error of the writer."""
 _BAND, _OLDEST_BAND, _OLDEST = 10, 90, 130
 
 
 class Acquisition(NamedTuple):
-    """Values of one header; None if the header has no usable value."""
+    """The values of one header. A field is None if the header has no usable value for it."""
 
     study_date: str | None
     view_position: str | None
@@ -51,9 +51,10 @@ class Acquisition(NamedTuple):
 
 
 def acquisition_of(values: Sequence[bytes], character_sets: bytes) -> Acquisition:
-    """Convert the values of ACQUISITION_TAGS, in their order; `character_sets` is that of SpecificCharacterSet.
+    """Convert the values of ACQUISITION_TAGS, given in this order.
 
-    The birth date serves only to find the age band (PS3.3 C.7.1.1, C.7.2.2).
+    `character_sets` is the value of SpecificCharacterSet. The birth date is used only to compute the age band (PS3.3
+    C.7.1.1, C.7.2.2).
     """
     study, view, image_laterality, laterality, manufacturer, station, sex, age, birth, model, photometric, *spacings = (
         text_of(value, character_sets) for value in values
@@ -79,7 +80,7 @@ def _one_of(values: frozenset[str], text: str | None) -> str | None:
 
 
 def _spacing(text: str | None) -> float | None:
-    """Return the first of the two numbers, which is the distance of rows (PS3.3 10.7.1.3); None if it is unusable."""
+    """Return the distance of rows, which is the first of the two numbers (PS3.3 10.7.1.3); None if it is unusable."""
     try:
         spacing = float((text or "").partition("\\")[0])
     except ValueError:
@@ -94,7 +95,7 @@ def _date(text: str | None) -> str | None:
 
 
 def _age_band(age: str | None, birth: str | None, study: str | None) -> str | None:
-    """Return the band of the written age (PS3.5 section 6.2, AS), else of the age at the date of the study."""
+    """Return the age band by PatientAge (PS3.5 section 6.2, AS), else by birth and study dates; None if unknown."""
     years = _written_years(age)
     if years is None:
         years = _years_between(birth, study)

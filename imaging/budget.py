@@ -1,24 +1,25 @@
-"""Limit the pixels of one object, and the seconds for decoding them, by the number of bytes that the object holds."""
+"""Limit the pixels of one object and the time to decode them, in proportion to the bytes that the object stores."""
 
 from imaging.pixel_layout import PixelLayout
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _BLANK_BYTES = 512 * 1024**2
-"""Up to 512 MiB of decoded frames may come from any number of bytes: blank frames shrink to 100 bytes each."""
+"""Every object may have 512 MiB of decoded frames, even if it stores few bytes: a blank frame takes only 100 bytes."""
 _MOST_RATIO = 5000
-"""Decoded bytes per stored byte beyond that. Codecs reach it only for blank frames; scans shrink to a half, a tenth if
-detail may be lost, and slides with much glass to a three-hundredth."""
+"""Maximum number of decoded bytes per stored byte, for larger objects. Codecs reach it only for blank frames. Typical
+ratios are 2 for scans, 10 for scans with lossy compression, and 300 for slides with much glass."""
 _FEW_FRAMES = 1000
 _FRAME_BYTES = 32
 """An object with more than 1,000 frames must store at least this many bytes per frame: each frame costs a
 prediction."""
 _BASE_SECONDS, _BASE_SHARE = 10.0, 6
-"""An object of several frames may take 10 s in any case, or a sixth of the time that one frame may take."""
+"""Base of the limit for several frames: 10 s, or a sixth of the limit for one frame if that is longer."""
 _USUAL_SECONDS = 60
 """The default of image_timeout_seconds."""
 _BYTES_PER_SECOND = 256 * 1024
-"""Decoders take 5 to 100 MB/s of stored bytes on one core (docs/performance.md), also while other processes use it."""
+"""Assumed decoding speed, with a margin for a busy core. Decoders process 5 to 100 MB of stored bytes per second on one
+core (docs/performance.md)."""
 
 
 def check_density(layout: PixelLayout, stored_bytes: int) -> None:
@@ -27,20 +28,21 @@ def check_density(layout: PixelLayout, stored_bytes: int) -> None:
     if decoded > max(_BLANK_BYTES, _MOST_RATIO * stored_bytes):
         raise RejectImage(
             Reason.TOO_LARGE,
-            f"All {layout.frames:,} frames together would have {decoded:,} bytes, but are stored in {stored_bytes:,}: "
-            f"more than {_MOST_RATIO:,} times as many.",
+            f"All {layout.frames:,} frames together would have {decoded:,} bytes: more than {_MOST_RATIO:,} times "
+            f"as many as the {stored_bytes:,} stored bytes.",
         )
     if layout.frames > max(_FEW_FRAMES, stored_bytes // _FRAME_BYTES):
         raise RejectImage(
             Reason.TOO_LARGE,
-            f"The object has {layout.frames:,} frames in {stored_bytes:,} bytes: fewer than {_FRAME_BYTES} per frame.",
+            f"The object has {layout.frames:,} frames in {stored_bytes:,} bytes: less than {_FRAME_BYTES} bytes per "
+            "frame.",
         )
 
 
 def object_seconds(frames: int, stored_bytes: int, frame_seconds: float) -> float:
-    """Return how long all frames of an object may take; `frame_seconds` is the limit of one of them.
+    """Return how many seconds decoding all frames of an object may take; `frame_seconds` is the limit for one frame.
 
-    A longer limit than the usual minute, for a slow machine, gives proportionally more.
+    If `frame_seconds` is above its default, because the machine is slow, the time per byte grows in proportion.
     """
     if frames == 1:
         return frame_seconds

@@ -1,4 +1,4 @@
-"""Decide whether the pixels of an image may show names, by what its header says about its origin."""
+"""Decide by the header of an image whether its pixels may show names."""
 
 from imaging import tags
 from imaging.elements import Elements
@@ -8,7 +8,7 @@ from imaging.withheld_kinds import why_withheld_by_header
 def why_withheld(elements: Elements | None) -> str | None:
     """Return why no picture of an image with this header is shown, as a sentence; None if it may be shown.
 
-    PNG and JPEG files (None) have no header that could say so.
+    `elements` is None for PNG and JPEG files, which have no header: their pictures may be shown.
     """
     if elements is None:
         return None

@@ -1,9 +1,9 @@
 """Walk over the data elements of a data set that breaks the rules of DICOM PS3.5, section 7.
 
-What devices and archives write instead: a VR that does not exist, or in lower case; a length that does not count the
-padding; a missing or a wrong delimiter; a sequence whose length is wrong; zeros at the end. This walk looks at the
-bytes after each element, and chooses the interpretation after which another element follows. `imaging.walk` is ten
-times faster, but gives up.
+Devices and archives write, for example, a VR that does not exist or is in lower case, a length that does not count the
+padding, a missing or wrong delimiter, a sequence whose length is wrong, or zeros at the end. For each element, this
+walk chooses the interpretation after which another element follows. `imaging.walk` is ten times faster, but raises
+HeaderError for such a data set.
 """
 
 import re
@@ -41,10 +41,10 @@ _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
 _PADDING = (b"\x00", b" ")
 _SOME_ZEROS = 64
-"""This many zero bytes count as padding. Only `walk` looks at all of them, so that each byte is searched once."""
+"""After an element, 64 zero bytes count as padding. Only `walk` checks that all bytes up to the end are zeros."""
 _FIRST_GROUP = 0x00020000
 _ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
-"""By Encoding.little."""
+"""Big endian and little endian; the index is Encoding.little."""
 _NOT_ZERO = re.compile(rb"[^\x00]")
 
 
@@ -55,7 +55,7 @@ class _Reading(NamedTuple):
     header: int
     length: int
     padding: int = 0
-    """Bytes behind the value that its length does not count."""
+    """Number of bytes behind the value that `length` does not count."""
 
 
 class CarefulWalk:
@@ -72,7 +72,7 @@ class CarefulWalk:
     def walk(self, start: int, end: int, found: dict[int, Element], *, before: int = NO_TAG, depth: int = 0) -> int:
         """Add the elements from `start` to `found`, and return the position behind the last one.
 
-        Stop at `end`, at the first tag >= `before`, and in a data set (depth 0) at the pixel data, in an item
+        Stop at `end` or at the first tag >= `before`. A data set (depth 0) also ends at its pixel data, and an item
         (depth > 0) behind its delimiter. Raises HeaderError and TruncatedError, which name tag and offset.
         """
         position = start
@@ -106,7 +106,7 @@ class CarefulWalk:
         raise HeaderError(f"A data set has too many elements. The last one read is {tag_name(tag)}.")
 
     def _skip_items(self, owner: int, position: int, end: int, depth: int) -> int:
-        """Return the position behind a sequence of undefined or wrong length; `position` is that of its first item."""
+        """Return the position behind a sequence of undefined or wrong length, whose first item is at `position`."""
         start, header = position, _ITEM_HEADERS[self._encoding.little].unpack_from
         if depth > MAX_DEPTH:
             at = f"{tag_name(owner)}, value at offset {start:,}"
@@ -119,7 +119,7 @@ class CarefulWalk:
             if tag not in (ITEM, ITEM_END):  # The delimiter of the sequence is missing.
                 return position
             position += 8
-            if tag == ITEM_END:  # In place of the delimiter of the sequence, or behind an item of defined length.
+            if tag == ITEM_END:  # It may replace the delimiter of the sequence, or follow an item of defined length.
                 continue
             if length <= end - position and self._ends_item(position + length, end):
                 position += length
@@ -130,7 +130,7 @@ class CarefulWalk:
         raise self._ends_within(f"the sequence {tag_name(owner)}, value at offset {start:,}", end)
 
     def _is_cut(self, owner: int, reading: _Reading, position: int, end: int) -> bool:
-        """Return whether this is a sequence whose length ends before its items, and an element follows behind them."""
+        """Return whether `reading` is a sequence whose declared end lies before the end of its last item."""
         start = position + reading.header
         if reading.vr not in _SEQUENCE_VRS or not self._begins_sequence(start, end):
             return False
@@ -139,7 +139,7 @@ class CarefulWalk:
         return behind is not None and (behind == UNDEFINED or self._is_next_element(owner, behind, end))
 
     def _is_next_element(self, owner: int, position: int, end: int) -> bool:
-        """Return whether an element with a tag above that of `owner`, zeros or the end follow."""
+        """Return whether zeros, the end, or an element with a tag above `owner` follow at `position`."""
         is_lower = position + 8 <= end and 0 < self._tag(position, end) <= owner
         return not is_lower and self._element_follows(owner, position, end)
 
@@ -159,7 +159,10 @@ class CarefulWalk:
         return group << 16 | number in _DELIMITERS or self._element_follows(0, position, end)
 
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
-        """Return the first reading behind which an element follows, else the first one that fits, else the first."""
+        """Return the first reading after which another element follows.
+
+        If there is none, return a sequence of wrong length, else the first reading that fits into the data.
+        """
         readings = list(self._readings(position, end))
         if not readings:
             raise self._ends_within(f"{tag_name(tag)} at offset {position:,}", end)
@@ -178,9 +181,9 @@ class CarefulWalk:
         return next((reading for reading in readings if position + sum(reading[1:]) <= end), readings[0])
 
     def _padded(self, tag: int, reading: _Reading, position: int) -> _Reading:
-        """Return a reading of odd length, with the byte behind it if that belongs to the value.
+        """Return a reading of odd length; include the next byte if it belongs to the value.
 
-        Raises HeaderError if the value is needed, and this byte may belong to it.
+        Raises HeaderError if nightread needs the value and the next byte may belong to it.
         """
         if _is_words(tag, reading.vr):
             return reading._replace(length=reading.length + 1, padding=0)
@@ -252,7 +255,7 @@ class CarefulWalk:
         return position + 8 <= end and self._tag(position, end) in (ITEM, SEQUENCE_END)
 
     def _only_zeros(self, position: int, end: int) -> bool:
-        """Return whether nothing except zeros is left, as padding."""
+        """Return whether only zeros are left, which are padding."""
         if self._data[position : min(position + 8, end)].strip(b"\x00"):
             return False
         if not self._zeros[0] <= position < self._zeros[1]:
@@ -266,7 +269,7 @@ class CarefulWalk:
         return self._number("H", position) << 16 | self._number("H", position + 2)
 
     def _number(self, code: str, position: int) -> int:
-        """Return an unsigned number, without the bytes that lie behind the end of the data."""
+        """Return an unsigned number. Bytes behind the end of the data are left out."""
         raw = self._data[position : position + struct.calcsize(code)]
         return int.from_bytes(raw, "little" if self._encoding.little else "big")
 

@@ -34,13 +34,13 @@ from nightread.reasons import Reason
 
 _START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 200
-"""Each scan of a few bytes makes the decoder process the whole image again. Progressive JPEG has about ten scans."""
+"""Maximum number of scans: a scan of a few bytes makes the decoder process the whole image. Usual are about ten."""
 _COLOURS = 3
 _NUMPY, _IMAGECODECS = f"numpy {np.__version__}", f"imagecodecs {imagecodecs.__version__}"
 
 
 class Codec(Enum):
-    """What a transfer syntax declares. Many gateways declare another JPEG process than the frames have."""
+    """The coding that a transfer syntax declares. Many gateways declare another JPEG process than the frames have."""
 
     RLE = auto()
     JPEG = auto()
@@ -52,7 +52,7 @@ def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> StoredValue
     """Decode one frame to stored values: masked to BitsStored, with the sign of PixelRepresentation, colours in RGB.
 
     Raises RejectImage(BAD_PIXELS or TRUNCATED) for every exception of the library except MemoryError. An ImageError
-    that a signal handler of the worker raises during decoding also passes.
+    that a signal handler of the worker raises during decoding is not changed.
     """
     stream = read_codestream(frame)
     _check(stream, layout, rle=codec is Codec.RLE or is_rle(frame))
@@ -74,7 +74,7 @@ def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> StoredValue
 
 
 def needs_guess_of_colours(frame: bytes, layout: PixelLayout) -> bool:
-    """Return whether neither the frame nor its label says what its colours are."""
+    """Return whether the colours must be guessed, because neither the frame nor its label tells them."""
     if not is_unsure(layout):
         return False
     stream = read_codestream(frame)
@@ -90,7 +90,7 @@ def codec_for(transfer_syntax: str) -> Codec:
 
 
 def decoder_name(codec: Codec | None) -> str:
-    """Return library and version, as the database stores it; None stands for uncompressed pixels."""
+    """Return library and version for the database; `codec` is None for uncompressed pixels."""
     return _NUMPY if codec is None else _IMAGECODECS
 
 
@@ -110,7 +110,7 @@ def _decode(frame: bytes, layout: PixelLayout, stream: Codestream | None) -> Any
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG frame has too many scans.")
     if stream.samples == _COLOURS and (stream.coding is Coding.JPEG_LOSSLESS or _holds_rgb(stream, layout)):
         return decode_complete(frame, _components_as_they_are)
-    return decode_complete(frame, imagecodecs.jpeg8_decode)  # YCbCr to RGB: libjpeg's choice where no marker says RGB
+    return decode_complete(frame, imagecodecs.jpeg8_decode)  # libjpeg converts YCbCr to RGB unless a marker says RGB
 
 
 def _components_as_they_are(frame: bytes) -> Array:
@@ -118,7 +118,7 @@ def _components_as_they_are(frame: bytes) -> Array:
 
 
 def _holds_rgb(stream: Codestream, layout: PixelLayout) -> bool:
-    """Return whether the components of a lossy JPEG frame are RGB: its markers say so, or the header if they do not."""
+    """Return whether the components of a lossy JPEG frame are RGB, by its markers or, without them, by the header."""
     return stream.colours is Colours.RGB or (stream.colours is Colours.UNSAID and layout.photometric == "RGB")
 
 
@@ -130,7 +130,7 @@ def _stored_values(pixels: Array, frame: bytes, layout: PixelLayout, stream: Cod
 
 
 def _rgb(pixels: Array, layout: PixelLayout, stream: Codestream | None) -> Array:
-    """Convert colours by what the frame says of its components, else by the header."""
+    """Convert colours to RGB, by the markers of the frame or, if there are none, by the header."""
     if stream is not None and (stream.coding is Coding.JPEG or stream.colours is Colours.RGB):
         return pixels
     if stream is not None and stream.colours is Colours.YBR:

@@ -19,7 +19,7 @@ _TAIL = 32
 _JFIF, _ADOBE = 0xE0, 0xEE
 _APPLICATION = frozenset((_JFIF, _ADOBE))
 _TRANSFORM = 11
-"""Position of the colour transform in Adobe's marker: 0 is none."""
+"""Position of the colour transform in Adobe's marker. The value 0 means no transform."""
 _RGB_IDS = (b"RGB", b"rgb")
 _COLOURS = 3
 
@@ -34,18 +34,18 @@ class Coding(Enum):
 
 
 class Colours(Enum):
-    """The colours of the components, or of what the decoder makes of them."""
+    """The colour space of the components, or of the pixels that the decoder returns."""
 
     RGB = auto()
     YBR = auto()
     UNSAID = auto()
     """The frame does not tell its colours; the header decides."""
     PROBABLY_YBR = auto()
-    """The frame has no marker, but stores two of its components more coarsely, which is never done with RGB."""
+    """No marker tells the colours, but two components are stored more coarsely, which is never done with RGB."""
 
 
 class Codestream(NamedTuple):
-    """Size of the compressed image, with number, bits and sign of its samples."""
+    """The size of a compressed frame, and the number, bits and sign of its samples."""
 
     rows: int
     columns: int
@@ -73,7 +73,7 @@ def read_codestream(frame: bytes) -> Codestream | None:
 
 
 def is_lossless(frame: bytes, stream: Codestream) -> bool:
-    """Return whether the decoder gives the very bits that the writer compressed."""
+    """Return whether decoding restores exactly the samples that the writer compressed."""
     if stream.coding is Coding.JPEG_2000:
         return is_reversible(frame)
     return stream.coding is Coding.JPEG_LOSSLESS or (stream.coding is Coding.JPEG_LS and stream.near == 0)
@@ -86,7 +86,7 @@ def lacks_end_marker(frame: bytes) -> bool:
     """
     if _END_OF_IMAGE in frame[-_TAIL:]:
         return False
-    # Compressed values never look like the marker (T.81 B.1.1.5), but a preview before the scan has its own.
+    # Compressed values never look like the marker (T.81 B.1.1.5), but a preview before the scan has one too.
     return frame.rfind(_END_OF_IMAGE) < first_scan(frame)
 
 
@@ -112,7 +112,7 @@ def _jpeg2000_colours(frame: bytes) -> Colours:
 
 
 def _jpeg(frame: bytes) -> Codestream | None:
-    """Read the frame header; for colours and JPEG-LS also the other markers up to the first scan."""
+    """Read the frame header. For colours and JPEG-LS, also read the other markers up to the first scan."""
     stream, components, scan = None, b"", len(frame)
     application: dict[int, bytes] = {}
     for marker, position, end in _marker_segments(frame):
@@ -164,16 +164,16 @@ def _near(frame: bytes, scan: int, stream: Codestream) -> int:
 
 
 def _jpeg_colours(stream: Codestream, components: bytes, application: dict[int, bytes]) -> Colours:
-    """Return what the markers of three components say.
+    """Return the colours that the markers declare for three components.
 
-    Adobe's transform comes first, then the ids of the components, then JFIF, which is always YCbCr.
+    Adobe's transform decides first, then the ids of the components, then JFIF, which is always YCbCr.
     """
     if len(components) < 3 * _COLOURS or stream.coding is Coding.JPEG_LS:
         return Colours.UNSAID
     adobe, jfif = application.get(_ADOBE, b""), application.get(_JFIF, b"").startswith(b"JFIF")
     transform = adobe[_TRANSFORM] if adobe.startswith(b"Adobe") and len(adobe) > _TRANSFORM else None
     if transform == 0 and jfif:
-        return Colours.UNSAID  # The two contradict each other.
+        return Colours.UNSAID  # The two markers contradict each other.
     if transform is not None:
         return Colours.YBR if transform else Colours.RGB
     if components[::3] in _RGB_IDS:

@@ -9,11 +9,11 @@ _FROM_YBR = np.array([[1, 1, 1], [0, -0.114 * 1.772 / 0.587, 1.772], [1.402, -0.
 _PARTIAL_LUMA, _PARTIAL_CHROMA, _PARTIAL_BLACK = 255 / 219, 255 / 224, 16
 """YBR_PARTIAL: luma from 16 to 235, chroma from 16 to 240 (ITU-R BT.601)."""
 _FAR_OUT = 16
-"""A colour component this far below black or above white does not come from the rounding of a YBR picture."""
+"""A colour component this far (of 256) below black or above white cannot result from rounding a YBR picture."""
 _MOST_FAR_OUT = 0.1
 _SAMPLE_STEP = 4
 _NEARLY_GREY = 2
-"""By how much the samples of a grey pixel may differ, of 256."""
+"""Largest difference between the samples of a grey pixel, of 256."""
 RGB, YBR = "RGB", "YBR_FULL"
 
 
@@ -21,7 +21,7 @@ def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
     """Convert colours of shape (rows, columns, 3) to RGB by the label, after checking it against the data.
 
     YBR_RCT and YBR_ICT exist only within JPEG 2000, whose decoders return RGB. If the label is YBR_FULL_422 but no
-    samples were left out, a program has decompressed the picture without changing the label: it is YBR_FULL or RGB.
+    samples were left out, a program has decompressed the picture and kept the label: the colours are YBR_FULL or RGB.
     """
     label, bits = layout.photometric, layout.bits_stored
     if label in YBR_PARTIAL:
@@ -32,14 +32,16 @@ def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
 
 
 def is_unsure(layout: PixelLayout) -> bool:
-    """Return whether the label is contradicted: YBR_FULL_422, but all samples are there."""
+    """Return whether the data contradict the label: it is YBR_FULL_422, but all samples are there."""
     return layout.photometric == YBR_422 and not layout.subsampled
 
 
 def guess_label(frames: list[Array], bits: int) -> str:
-    """Return RGB or YBR_FULL for stored frames of (rows, columns, 3): by their greys, else by colours beyond RGB.
+    """Return RGB or YBR_FULL for stored frames of shape (rows, columns, 3).
 
-    Most medical pictures have grey pixels. RGB stores three equal values for them, YBR two values in the middle.
+    Most medical pictures have grey pixels: RGB stores them as three equal values, YBR with two values in the middle of
+    the range. If the grey pixels do not decide, the frames count as YBR_FULL if nearly all of their colours, read as
+    YBR, exist in RGB.
     """
     rgb_greys, ybr_greys = (sum(count(frame, bits) for frame in frames) for count in (_rgb_greys, _ybr_greys))
     if rgb_greys != ybr_greys:
@@ -50,8 +52,7 @@ def guess_label(frames: list[Array], bits: int) -> str:
 def ybr_to_rgb(ybr: Array, bits: int) -> Array:
     """Convert YBR_FULL of shape (rows, columns, 3) and this number of bits to RGB.
 
-    Values are rounded half up when the type is an integer, which drops the fraction of the value plus 0.5. Floats keep
-    it.
+    0.5 is added to each value, so that the conversion to an integer type rounds half up. Float values keep the 0.5.
     """
     rgb = _unclipped(ybr, bits)
     rgb += np.float32(0.5)
@@ -91,7 +92,7 @@ def _nearly(bits: int) -> int:
 
 
 def _can_be_ybr(pixels: Array, bits: int) -> bool:
-    """Return whether nearly all pixels are colours that RGB has. Black and white of RGB, taken for YBR, are not."""
+    """Return whether nearly all pixels, read as YBR, exist in RGB. Black and white pixels of an RGB frame do not."""
     rgb = _unclipped(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP], bits)
     unit = (1 << bits) / 256
     far_out = (rgb < -_FAR_OUT * unit) | (rgb > (255 + _FAR_OUT) * unit)

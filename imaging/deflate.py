@@ -19,9 +19,9 @@ _GROWTH = 8
 _TAG_BYTES, _ELEMENT_HEADER = 4, 12
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNSURE_BYTES = 8
-"""If a stream has no end, its last bytes may have been added later: the pixels must be complete without them."""
+"""If a stream has no end mark, its last 8 bytes may be fill bytes: the pixels must be complete without them."""
 _MOST_REST = 1024 * 1024
-"""Number of bytes behind the pixels that are inflated to see whether the stream is sound."""
+"""Number of bytes behind the pixels that are inflated to check that the stream is valid."""
 _HEADER_SHARE = 16
 """The elements before the pixel data may take this fraction (1/16) of Limits.inflated_bytes."""
 
@@ -30,9 +30,9 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
     """Return the data set up to its last pixel, so that memory use is limited.
 
     `begin` is the position of the deflated bytes in the file. Bytes after the pixels are kept only within the first
-    64 KiB; 1 MiB more is inflated to see that the stream is sound, because it has no checksum. Errors in the header
-    itself are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER, BAD_PIXELS or
-    TOO_LARGE.
+    64 KiB. Up to 1 MiB more is inflated to check that the stream is valid, because it has no checksum. Errors in the
+    header itself are not reported here, but when the header is read. Raises RejectImage: TRUNCATED, BAD_HEADER,
+    BAD_PIXELS or TOO_LARGE.
     """
     most = min(limits.inflated_bytes, limits.file_bytes)
     stream = _Stream(data, begin)
@@ -53,7 +53,7 @@ def inflate(data: bytes, begin: int, limits: Limits) -> bytes:
 
 
 class _Stream:
-    """An incremental decompressor with the bytes inflated so far in `data`."""
+    """An incremental decompressor; `data` holds the bytes that are inflated so far."""
 
     def __init__(self, data: bytes, begin: int) -> None:
         self.data = bytearray()
@@ -68,10 +68,10 @@ class _Stream:
         return self._inflater.eof
 
     def check_rest(self, end: int) -> None:
-        """Inflate a bounded number of bytes, and keep none of them.
+        """Inflate up to 1 MiB more to check the stream, and keep none of it.
 
-        Raises RejectImage(BAD_PIXELS) if that fails. The stream may end early, but raises RejectImage(TRUNCATED) if the
-        first `end` bytes may depend on bytes that were added in place of its end.
+        Raises RejectImage(BAD_PIXELS) if the stream is invalid. Raises RejectImage(TRUNCATED) if the stream ends early,
+        and the data up to `end` may be decoded from fill bytes.
         """
         left = _MOST_REST
         following = bytes(self.data[end : end + _TAG_BYTES])
@@ -85,9 +85,9 @@ class _Stream:
                 raise
 
     def _is_certain(self, end: int, following: bytes) -> bool:
-        """Return whether the pixels do not need the last bytes of the stream, and no further pixels seem to follow.
+        """Return whether the pixels are complete without the last bytes of the stream, and no further pixels follow.
 
-        Zeros that are needed may be those of a blank image, whose pixels are all alike.
+        Pixels that are all equal also count as complete: the last bytes may be zeros that encode a blank image.
         """
         tag = int.from_bytes(following[:2], "little") << 16 | int.from_bytes(following[2:], "little")
         if any(following) and tag <= max(tags.PIXEL_DATA_TAGS):
@@ -96,7 +96,7 @@ class _Stream:
         return self._holds_without_fill(end) or pixels.count(pixels[:1]) == len(pixels)
 
     def _holds_without_fill(self, end: int) -> bool:
-        """Return whether the stream, which is sound, holds `end` bytes without what may be put at its end."""
+        """Return whether the stream yields `end` bytes even without the bytes at its end that may be fill."""
         sound = min(self._all.rstrip(b"\0"), self._all.rstrip(b"\xff"), key=len)
         left = self._all[: min(len(sound), len(self._all) - _UNSURE_BYTES)]
         inflater, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
@@ -119,7 +119,7 @@ class _Stream:
         return more
 
     def _add_sound_bytes(self, inflater: Any) -> None:
-        """Inflate the bytes before an error one by one, so far as the header may need them."""
+        """Inflate the bytes before an error one by one, at most 64 KiB, because they may belong to the header."""
         with suppress(zlib.error):
             for byte in self._left[:_FIRST_BYTES]:
                 self.data += inflater.decompress(bytes((byte,)))

@@ -25,9 +25,9 @@ class Frame:
     bits_stored: int
     grayscale: Grayscale = PLAIN
     inverted: bool = False
-    """MONOCHROME1: the lowest value is white (PS3.3 C.7.6.3.1.2)."""
+    """Whether the lowest value is white, as in MONOCHROME1 (PS3.3 C.7.6.3.1.2)."""
     remarks: Remarks = field(default_factory=Remarks)
-    """The remarks of its image, to which `prepare` adds."""
+    """The remarks of the whole image; `prepare` adds to them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,13 +42,13 @@ class DicomFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
-        # A rescale or window beside colours has no effect, so its faults have none either.
+        # The rescale and the window of a colour image have no effect, so errors in them are ignored.
         grayscales = repeat(PLAIN) if self._in_colour else read_grayscales(self.elements, self.layout, self.remarks)
         for index, (stored, grayscale) in enumerate(zip(self.stored.with_bits(), grayscales, strict=False)):
             yield self._frame(index, stored, grayscale)
 
     def at(self, index: int) -> Frame:
-        """Return one frame without decoding the others. Raises as iteration does."""
+        """Return one frame without decoding the others. Raises the same errors as iteration."""
         stored, grayscale = self.stored.at(index), PLAIN
         if not self._in_colour:
             grayscale = next(islice(read_grayscales(self.elements, self.layout, self.remarks), index, None))
@@ -84,7 +84,7 @@ class DicomImage:
     remarks: Remarks = field(default_factory=Remarks)
     """What a person should know beside the result. Decoding and preparing the frames may add to them."""
     stored_bytes: int = 0
-    """Bytes of the file that hold the frames, for the time that decoding may take; 0 for PNG and JPEG files."""
+    """Number of bytes that hold the frames, for the time limit of decoding; 0 for PNG and JPEG files."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield `frame_count` frames, and decode each one when it is requested.
@@ -94,9 +94,9 @@ class DicomImage:
         return iter(self.source)
 
     def frame(self, index: int) -> Frame:
-        """Return the frame with this index, from 0, without decoding the others. Raises as `frames` does.
+        """Return the frame with this index, from 0, without decoding the others.
 
-        Raises IndexError if there is no such frame.
+        Raises IndexError if there is no such frame, and the same errors as `frames`.
         """
         if not 0 <= index < self.frame_count:
             raise IndexError(index)

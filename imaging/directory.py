@@ -34,7 +34,7 @@ def count_files(elements: Elements) -> dict[str, int]:
     """Return the number of files by Study Instance UID.
 
     Records refer to each other by their position in the file (PS3.3 F.3.2.2): the bytes of `elements` must be those of
-    the whole file. Raises RejectImage(BAD_DICOMDIR) if a reference is invalid or leads to the same record again.
+    the whole file. Raises RejectImage(BAD_DICOMDIR) if a reference is invalid, or if two lead to the same record.
     """
     try:
         records = _records(elements)

@@ -1,7 +1,8 @@
-"""Add the elements of an irregular data set whose tags must ascend (PS3.5 section 7.1), and notice foreign ones.
+"""Collect the elements of an irregular data set, and detect elements that really belong to one of its sequences.
 
 If the length of a sequence or item is too small, the elements after its declared end look like elements of the data
-set. They are recognised because their tags are lower than that of the sequence, or occur in the data set as well.
+set. The tags of a data set ascend (PS3.5 section 7.1). Therefore such elements are recognised by a tag that is lower
+than the tag of the sequence, or that occurs twice.
 """
 
 from collections.abc import Callable
@@ -34,7 +35,7 @@ class ElementOrder:
     __slots__ = ("_data", "_first_behind", "_found", "_last_inner", "_last_within", "_sequence")
 
     def __init__(self, data: bytes, found: dict[int, Element], last_inner: Callable[[int, int], int]) -> None:
-        """`last_inner` returns the last tag within a sequence, whose items lie between two positions."""
+        """`last_inner` takes the start and the end of a sequence's items, and returns the last tag within them."""
         self._data = data
         self._found = found
         self._last_inner = last_inner
@@ -43,13 +44,13 @@ class ElementOrder:
         checked."""
         self._first_behind: int | None = None
         self._last_within: int | None = None
-        """Last tag within that sequence; None if it was not needed yet."""
+        """Last tag within `_sequence`; None until it is needed."""
 
     def add(self, tag: int, offset: int, element: Element) -> None:
         """Add an element, unless its tag was found before. `offset` is the position of its header.
 
-        Raises HeaderError for an element that nightread reads if it may belong to the sequence before it, or if it is
-        there twice with different values.
+        Raises HeaderError if nightread reads this element, and it may belong to the sequence before it or occurs twice
+        with different values.
         """
         if tag in NEEDED:
             self._check(tag, offset, element)

@@ -74,14 +74,14 @@ class Elements:
     def at_known_places(
         cls, data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element]
     ) -> "Elements":
-        """Return the elements of a regular data set without a walk: `found` and `end` are what it would find."""
+        """Return the elements of a regular data set without a walk: `found` and `end` are what a walk would find."""
         elements = cls.__new__(cls)
         elements.data, elements.encoding, elements.start, elements.end = data, encoding, start, end
         elements.fault, elements.found, elements.is_regular = None, found, True
         return elements
 
     def only(self, tags: Collection[int]) -> "Elements":
-        """Return the data set with no other elements than these."""
+        """Return the data set with only the elements of these tags."""
         found = {tag: element for tag, element in self.found.items() if tag in tags}
         return Elements.at_known_places(self.data, self.encoding, self.start, self.end, found)
 
@@ -107,7 +107,7 @@ class Elements:
         return self.found.get(tag)
 
     def raw(self, tag: int) -> bytes:
-        """Return the bytes of a value, at most MAX_VALUE_BYTES; empty if it is absent or of undefined length."""
+        """Return the first MAX_VALUE_BYTES of a value; empty if the element is absent or of undefined length."""
         element = self.found.get(tag)
         if element is None or element[2] == UNDEFINED:
             return b""
@@ -118,14 +118,14 @@ class Elements:
     def text(self, tag: int) -> str | None:
         """Return the first 4 KiB of a value as text, with backslashes but without padding; None if absent or empty."""
         raw = self.raw(tag)[:_MAX_TEXT_BYTES]
-        if raw.isascii() and _ESCAPE not in raw:  # not a call: this is the hot path
+        if raw.isascii() and _ESCAPE not in raw:  # repeats text_of, without a call: this is the hot path
             return raw.decode("ascii").strip(" \x00") or None
         return text_of(raw, self.raw(SPECIFIC_CHARACTER_SET))
 
     def short_values(self, tags: tuple[int, ...], longest: int) -> tuple[bytes, ...]:
         """Return the bytes of several values, each cut to `longest`; empty if absent or of undefined length.
 
-        This takes a third of the time of `raw` for each of them.
+        This takes a third of the time of one call of `raw` for each tag.
         """
         data, get = self.data, self.found.get
         return tuple(
@@ -138,9 +138,9 @@ class Elements:
         )
 
     def written(self, tags: tuple[int, ...], longest: int) -> tuple[bytes | None, ...] | None:
-        """Return VR and bytes of several values: equal results mean equal values, whatever method reads them.
+        """Return VR and bytes of several elements: if two results are equal, all methods read equal values.
 
-        None stands for an absent element. Returns None if a value is longer than `longest` or of undefined length.
+        An absent element is None. The result is None if a value is longer than `longest` or of undefined length.
         """
         data, get = self.data, self.found.get
         written: list[bytes | None] = []
@@ -156,7 +156,7 @@ class Elements:
         return tuple(written)
 
     def numbers(self, tag: int) -> list[float]:
-        """Return all values of a numeric element; empty if absent. Raises HeaderError unless all are finite numbers."""
+        """Return all values of a numeric element; empty if absent. Raises HeaderError unless all values are finite."""
         element = self.found.get(tag)
         if element is None:
             return []
@@ -238,7 +238,7 @@ def text_of(raw: bytes, character_sets: bytes) -> str | None:
 
 
 def decimal(text: str) -> float | None:
-    """Read a decimal string (PS3.5 section 6.2, DS); None if it is no number. Infinity and NaN are returned as such.
+    """Read a decimal string (PS3.5 section 6.2, DS); None if it is not a number. Returns infinity and NaN unchanged.
 
     A comma, which some devices write as decimal separator, counts as a point.
     """

@@ -28,7 +28,7 @@ class EncapsulatedFrames(NamedTuple):
     left_out: int
     """Number of further frames that the data seem to hold, but that could not be separated with certainty."""
     fault: str
-    """What is wrong behind the last frame; empty if the sequence delimiter is there."""
+    """What is wrong behind the last frame; empty if the sequence delimiter follows it."""
 
 
 class _Items(NamedTuple):
@@ -37,7 +37,7 @@ class _Items(NamedTuple):
     fault: RejectImage | None
     """Why the items end without a sequence delimiter."""
     cut: bool
-    """Whether the last fragment is longer than the file."""
+    """Whether the file ends within the last fragment."""
 
 
 class _Grouping(NamedTuple):
@@ -50,10 +50,10 @@ class _Grouping(NamedTuple):
 def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: bytes = b"") -> EncapsulatedFrames:
     """Return the fragments of each frame.
 
-    `start` is the position of the item of the basic offset table, and `declared` the number of frames by the header.
-    More frames are returned if the data certainly hold more, and fewer if they are complete with fewer. Raises
-    RejectImage: TRUNCATED if a frame is missing or cut, BAD_PIXELS if a frame is empty, or if the pixel data hold
-    anything except fragments before the end of the last frame, TOO_LARGE for too many fragments.
+    `start` is the position of the item of the basic offset table, and `declared` the number of frames in the header.
+    The result has more or fewer frames if the data certainly hold more or fewer. Raises RejectImage: TRUNCATED if a
+    frame is missing or cut; BAD_PIXELS if a frame is empty, or if anything except fragments comes before the end of the
+    last frame; TOO_LARGE for too many fragments.
     """
     table, spans, fault, cut = _items(data, start)
     if declared == len(spans) == 1:
@@ -75,7 +75,7 @@ def frame_fragments(data: bytes, start: int, declared: int, extended_offsets: by
 
 
 def _split(data: bytes, frames: list[list[Span]]) -> tuple[list[list[Span]], int]:
-    """Split frames of one fragment that holds several codestreams, and count those that cannot be split."""
+    """Split each frame whose only fragment holds several codestreams. Count the frames that cannot be split."""
     parts: list[list[Span]] = []
     unsplit = 0
     for frame in frames:
@@ -86,7 +86,7 @@ def _split(data: bytes, frames: list[list[Span]]) -> tuple[list[list[Span]], int
 
 
 def _split_missing(data: bytes, start: int, frames: list[list[Span]], declared: int) -> list[list[Span]]:
-    """Split frames of several codestreams. Raises RejectImage if frames remain that cannot be separated."""
+    """Split frames that hold several codestreams. Raises RejectImage if some cannot be separated."""
     parts, unsplit = _split(data, frames)
     if unsplit and len(parts) < declared:
         joined = f"The pixel data at offset {start:,} hold several frames in one fragment, which cannot be separated"
@@ -95,7 +95,7 @@ def _split_missing(data: bytes, start: int, frames: list[list[Span]], declared: 
 
 
 def _check_empty(spans: list[Span], frames: list[list[Span]]) -> None:
-    """Raise RejectImage if a frame seems to be missing because its fragment is empty: later ones would move up."""
+    """Raise RejectImage if a fragment is empty: its frame is missing, and later frames would get wrong numbers."""
     for start, end in spans:
         if start == end:
             number = 1 + sum(frame[0][0] < start for frame in frames)
@@ -115,7 +115,7 @@ def _items(data: bytes, start: int) -> _Items:
         tag, length, position = _next_item(data, position)
         if tag == _SEQUENCE_END:
             break
-        if tag == _ITEM_END:  # It belongs behind an item of undefined length, or stands for the sequence delimiter.
+        if tag == _ITEM_END:  # It ends an item of undefined length, or replaces the sequence delimiter.
             continue
         if tag != _ITEM:
             fault = _end_without_delimiter(data, position - 8)
@@ -161,7 +161,7 @@ def _end_without_delimiter(data: bytes, position: int) -> RejectImage:
 
 
 def _offsets(table: bytes, code: str, most: int) -> Sequence[int]:
-    """Return the offsets; empty if there are more of them than fragments."""
+    """Return the offsets in a table; empty if the table has more offsets than there are fragments."""
     count, left = divmod(len(table), struct.calcsize(code))
     return () if left or count > most else struct.unpack(f"<{count}{code}", table)
 
@@ -199,7 +199,7 @@ def _begins_frame(data: bytes, span: Span) -> bool:
 
 
 def _is_certain(data: bytes, spans: list[Span], groups: list[list[Span]]) -> bool:
-    """Return whether each fragment begins a frame, or each frame ends with its last fragment and not before."""
+    """Return whether each fragment begins a frame, or each frame has its end marker only in its last fragment."""
     if len(groups) == len(spans):
         return True
     return all(
@@ -208,7 +208,7 @@ def _is_certain(data: bytes, spans: list[Span], groups: list[list[Span]]) -> boo
 
 
 def _is_whole(data: bytes, group: list[Span], *, cut: bool) -> bool:
-    """Return whether a frame with a known codestream is complete. RLE has no end marker, but only one fragment."""
+    """Return whether a frame with a known codestream is complete. RLE has no end marker, but is always one fragment."""
     if is_rle(data, *group[0]):
         return not cut
     return _begins_frame(data, group[0]) and _has_end(data, group[-1])

@@ -19,7 +19,7 @@ _DIGEST_BYTES = 8
 class Facts(NamedTuple):
     """The facts of one DICOM object that can be stored. A field is None if the header has no usable value for it.
 
-    Fields are given by name; a frozen data class takes three times as long to make.
+    Pass the fields by name. This is a named tuple because a frozen data class takes three times as long to create.
     """
 
     sop_instance_uid: str | None = None
@@ -60,7 +60,7 @@ class Facts(NamedTuple):
     decoder: str | None = None
     """Library and version that decoded the pixels, such as `imagecodecs 2026.3.6`."""
     geometry: str | None = None
-    """Where its slices lie, as JSON (imaging.stored_geometry); None unless a bundle asks for series."""
+    """Positions of the slices, as JSON (imaging.stored_geometry); None unless a bundle has the unit `series`."""
 
 
 FACT_NAMES = Facts._fields

@@ -36,7 +36,7 @@ class LocatedFrames(NamedTuple):
 def locate_frames(
     elements: Elements, layout: PixelLayout, codec: Codec | None, limits: Limits, remarks: Remarks
 ) -> LocatedFrames:
-    """Find and count the frames, and decode nothing yet. `layout.frames` is the number that the header declares.
+    """Find and count the frames without decoding them. `layout.frames` is the number that the header declares.
 
     Raises RejectImage: TRUNCATED if a frame is incomplete, BAD_HEADER, BAD_PIXELS, or TOO_LARGE for too many frames.
     """
@@ -72,8 +72,8 @@ def locate_frames(
 def native_frames(layout: PixelLayout, length: int) -> tuple[int, bool]:
     """Return how many whole frames fit into `length` bytes of native pixel data, and whether this number is certain.
 
-    It is uncertain if the bytes that are left are not padding, for tiny frames, and for 4:2:2 whose length also fits
-    three samples per pixel.
+    The number is uncertain if more bytes are left than padding has, if the frames are tiny, or if the length of 4:2:2
+    pixels also fits three samples per pixel.
     """
     frames = length * _BYTE // layout.frame_bits
     left = length - (layout.frame_bits * frames + _BYTE - 1) // _BYTE
@@ -108,16 +108,16 @@ def _remark_left_out(remarks: Remarks, left_out: int) -> None:
 
 
 def _other_reading(elements: Elements, layout: PixelLayout, counted: int) -> str:
-    """Return which other attribute may be wrong instead of NumberOfFrames; empty if none is, or if the number is right.
+    """Return a clause that names another attribute that may be wrong instead of NumberOfFrames; empty if there is none.
 
-    Raises RejectImage(BAD_HEADER) if the header contradicts itself: then the frames would be parts of other frames.
+    Raises RejectImage(BAD_HEADER) if HighBit contradicts BitsAllocated: a counted frame may be half of a real one.
     """
     times, left = divmod(counted, layout.frames)
     wider = layout.bits_allocated * times
     if not left and times in _WORDS and not layout.floating and layout.bits_allocated >= _BYTE and wider <= _MOST_BITS:
         if layout.bits_allocated <= _high_bit(elements) < wider:
-            detail = f"{tag_name(tags.HIGH_BIT)} does not fit {tag_name(tags.BITS_ALLOCATED)}, whose pixels would be"
-            raise RejectImage(Reason.BAD_HEADER, f"{detail} {times} times as wide by the length of the pixel data.")
+            detail = f"{tag_name(tags.HIGH_BIT)} does not fit {tag_name(tags.BITS_ALLOCATED)}. By their length, the"
+            raise RejectImage(Reason.BAD_HEADER, f"{detail} pixel data have {times} times as many bits per pixel.")
         return f", unless {tag_name(tags.BITS_ALLOCATED)} is {wider}"
     if not left and times == _SAMPLES_OF_COLOUR and layout.samples == 1:
         return f", unless {tag_name(tags.SAMPLES_PER_PIXEL)} is 3"

@@ -40,7 +40,7 @@ class StoredFrames:
         spans: list[list[Span]],
         remarks: Remarks | None = None,
     ) -> None:
-        """`layout` and `spans` are those of imaging.frame_location.locate_frames. Nothing is decoded yet."""
+        """Take `layout` and `spans` as imaging.frame_location.locate_frames returns them. Nothing is decoded yet."""
         self._elements = elements
         self._layout = layout
         self._codec = codec
@@ -55,13 +55,13 @@ class StoredFrames:
         return (stored.values for stored in self.with_bits())
 
     def with_bits(self) -> Iterator[StoredValues]:
-        """Decode frame after frame, each with the bits that its values can use. Raises as iteration does."""
+        """Decode frame after frame, each with the bits that its values can use. Raises the same errors as iteration."""
         layout = self._certain_layout()
         for index in range(layout.frames):
             yield self._with_remark(self._frame(index, layout))
 
     def at(self, index: int) -> StoredValues:
-        """Decode one frame, with the bits that its values can use. Raises as iteration does."""
+        """Decode one frame, with the bits that its values can use. Raises the same errors as iteration."""
         return self._with_remark(self._frame(index, self._certain_layout()))
 
     def _with_remark(self, stored: StoredValues) -> StoredValues:
@@ -73,7 +73,7 @@ class StoredFrames:
         return self._with_certain_colours() if is_unsure(self._layout) else self._layout
 
     def _with_certain_colours(self) -> PixelLayout:
-        """Return the layout with the label that fits the pixels, the same for all frames: a few of them decide it."""
+        """Return the layout with the colour label that fits the pixels. Up to three frames decide it for all."""
         layout = self._layout
         if self._codec is not None and not needs_guess_of_colours(join(self._elements.data, self._spans[0]), layout):
             return layout
@@ -81,7 +81,7 @@ class StoredFrames:
         some = [self._frame(index, as_they_are) for index in sorted({0, layout.frames // 2, layout.frames - 1})]
         label = guess_label([each.values for each in some], some[0].bits)
         name = tag_name(PHOTOMETRIC_INTERPRETATION)
-        detail = f"{name} is {layout.photometric}, but all samples are there: taken for {label} by their values."
+        detail = f"{name} is {layout.photometric}, but all samples are there, and their values look like {label}."
         self._remarks.add(Remark.COLOUR_UNSURE, detail)
         return replace(layout, photometric=label)
 
@@ -133,14 +133,14 @@ class StoredFrames:
 
 @cache
 def _dtypes(floating: bool, signed: bool, size: int, little: bool) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return the type of the pixels in the file, and the same with the byte order of this machine."""
+    """Return the type of the pixels in the file, and the same type in the byte order of this machine."""
     kind = "f" if floating else "i" if signed else "u"
     dtype = np.dtype(f"{'<' if little else '>'}{kind}{size}")
     return dtype, dtype.newbyteorder("=")
 
 
 def _in_rgb(values: Array, layout: PixelLayout) -> Array:
-    """Return the values of one uncompressed frame in colours as rows and columns of RGB."""
+    """Return one uncompressed colour frame as RGB of shape (rows, columns, 3)."""
     if layout.subsampled:
         return labelled_to_rgb(_widen_422(values, layout), layout)
     if layout.planar:

@@ -29,16 +29,16 @@ from nightread.reasons import Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grayscale:
-    """The grayscale parameters of one frame. Equal parameters compare equal, so that tables can be cached by them."""
+    """The grayscale parameters of one frame. Objects with equal parameters are equal, so they can be cache keys."""
 
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: Lut | None = None
     """If set, it replaces slope and intercept."""
     voi: Mapping | None = None
-    """VOI LUT, else window; None if the header has neither, or none that can be used."""
+    """VOI LUT, else window; None if neither is usable."""
     voi_fault: str = ""
-    """What of the header's VOI cannot be used, and why. It concerns only intensity `voi`."""
+    """Why the VOI LUT or the window of the header cannot be used; empty if nothing is wrong. For intensity `voi`."""
     voi_note: str = ""
     """A fault in the VOI that does not prevent its use."""
     padding: tuple[float, float] | None = None
@@ -60,13 +60,13 @@ _GROUPS_AND_TABLES = (
     *_SEQUENCES,
 )
 _LONGEST_EMPTY = 64
-"""A longer value is never empty; a shorter one is empty if it consists of padding."""
+"""A value of more than 64 bytes is never empty; a shorter value is empty if it consists of padding."""
 
 
 def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame, endlessly. Raises RejectImage(BAD_HEADER).
 
-    Adds a remark if the header does not describe as many frames as there are.
+    Adds a remark if the header describes more or fewer frames than the pixel data hold.
     """
     try:
         if any(tag in elements for tag in _GROUPS_AND_TABLES):
@@ -78,7 +78,7 @@ def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -
 
 
 def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
-    """Remove the VOI if the values were scaled to fewer bits, so that they cannot reach most of it."""
+    """Remove the VOI if the values, which were scaled to fewer bits, can reach less than half of its range."""
     if grayscale.voi is None or grayscale.modality_lut is not None:
         return grayscale
     half = 1 << stored.bits - 1
@@ -134,7 +134,7 @@ def _of_all_frames(
 
 def _remark_groups(remarks: Remarks, groups: int, frames: int) -> None:
     if Remark.FRAMES_LEFT_OUT in remarks and groups > frames:
-        return  # These may describe the frames that were left out at the end.
+        return  # The last groups may describe the frames that were left out at the end.
     described = f"{groups:,}" if groups < frames else f"more than {frames:,}"
     name, hold = tag_name(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), f"the pixel data hold {frames:,}"
     detail = f"{name} describes {described} of the frames, but {hold}: the window of a frame may be that of another."
@@ -182,7 +182,8 @@ def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None
 def _modality(place: Elements | None, elements: Elements, layout: PixelLayout) -> Modality:
     """Read the modality transformation of a functional group or of the top level.
 
-    A group must have a rescale. If that is 1 and 0, a lookup table of the top level still applies.
+    DICOM requires a rescale in such a group. If its slope is 1 and its intercept 0, a lookup table of the top level
+    still applies.
     """
     modality = Modality() if place is None else read_modality(place, layout)
     if modality == Modality() and place is not elements and tags.MODALITY_LUT_SEQUENCE in elements:
@@ -207,7 +208,7 @@ def _item_with(group: Elements, sequence: int, wanted: tuple[int, ...]) -> Eleme
 
 
 def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
-    """Return whether one of the elements is present and not empty: writers leave empty what they do not know."""
+    """Return whether one of the elements is present and has a value: some writers add empty elements."""
     for tag in wanted:
         element = place.get(tag)
         if element is None or not element[2]:
@@ -222,7 +223,7 @@ def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
 
 
 def _has_item(place: Elements, tag: int) -> bool:
-    """Return whether a sequence has an item with elements. A damaged one counts too, so that it is reported."""
+    """Return whether a sequence has an item with elements. A damaged sequence counts too, so that it is reported."""
     try:
         return any(len(item) for item in place.items(tag))
     except HeaderError:
@@ -230,7 +231,7 @@ def _has_item(place: Elements, tag: int) -> bool:
 
 
 def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
-    """Read the padding range by PixelRepresentation, whatever its VR, and mask it to BitsStored like the pixels."""
+    """Read the padding range, masked like the pixels. PixelRepresentation decides the sign, not the element's VR."""
     if layout.floating:
         return _float_padding(elements, layout)
     found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT

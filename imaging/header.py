@@ -49,7 +49,7 @@ def read_header(data: bytes, limits: Limits) -> Header:
     """Read the data set. An incomplete data set raises no error here, but in `Header.check`.
 
     Files without preamble and file meta information are accepted if they look like DICOM. Raises RejectImage:
-    NOT_DICOM, or for a deflated data set TRUNCATED, BAD_HEADER and TOO_LARGE.
+    NOT_DICOM, or for a deflated data set TRUNCATED, BAD_HEADER, BAD_PIXELS and TOO_LARGE.
     """
     prefixed = data[_PREAMBLE_LENGTH : _PREAMBLE_LENGTH + 4] == b"DICM"
     if not prefixed and int.from_bytes(data[:2], "little") not in _FIRST_GROUPS:
@@ -76,8 +76,8 @@ def read_header(data: bytes, limits: Limits) -> Header:
 def _end_of_meta(meta: Elements) -> int:
     """Return the position at which the deflated bytes begin.
 
-    This is the end of the walk over the elements, or follows from the group length if the walk took deflated bytes for
-    elements.
+    They begin where the walk over the elements ended. If the walk mistook deflated bytes for elements, the group length
+    tells the position.
     """
     length = meta.get(tags.FILE_META_LENGTH)
     if length is None or (meta.fault is None and all(tag >> 16 == _META_GROUP for tag in meta)):

@@ -17,17 +17,17 @@ _BINARY = (b"US", b"SS", b"UL", b"SL", b"UV", b"SV", b"FL", b"FD")
 
 
 class Voi(NamedTuple):
-    """The mapping of the header; None if it has none, or none that can be used."""
+    """The VOI of a header. `mapping` is None if the header has no usable lookup table and no usable window."""
 
     mapping: Mapping | None = None
     fault: str = ""
-    """What cannot be used, and why. If there is a mapping too, it is a window, and the table beside it is unusable."""
+    """What cannot be used, and why. If `mapping` is set too, it is a window, and the lookup table is unusable."""
     note: str = ""
     """A fault that does not prevent the use of the mapping."""
 
 
 def read_voi(place: Elements | None, input_bits: int, inputs: Callable[[], ValueRange]) -> Voi:
-    """Read lookup tables and windows of one data set or item. `inputs` gives the range of the modality values."""
+    """Read lookup tables and windows of one data set or item. `inputs` returns the range of the modality values."""
     if place is None:
         return Voi()
     lut, fault = None, ""
@@ -69,16 +69,16 @@ def _first_window(place: Elements) -> Voi:
 
 
 def _unpaired(centers: list[float | None], widths: list[float | None]) -> str:
-    """Return what is wrong if there are more centers than widths, or fewer."""
+    """Return a sentence if the numbers of centers and widths differ, else an empty text."""
     counts = [sum(value is not None for value in values) for values in (centers, widths)]
     if counts[0] == counts[1]:
         return ""
-    numbers = f"another number of centers ({counts[0]}) than of widths ({counts[1]})"
+    numbers = f"different numbers of centers ({counts[0]}) and widths ({counts[1]})"
     return f"The {_WINDOW} has {numbers}; the first pair was used."
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:
-    """Return the values by position; None for each that is not a finite number. An empty element has none."""
+    """Return the values in their order. None replaces a value that is not a finite number. Empty if there are none."""
     element = place.get(tag)
     if element is not None and element[0] in _BINARY:
         return _binary_numbers(place, tag)

@@ -1,4 +1,4 @@
-"""Read from a header the values that are stored in the database."""
+"""Read the facts of an image, which the database stores, from its header."""
 
 from functools import lru_cache
 
@@ -24,7 +24,7 @@ _TAGS_OF_SERIES = (
 )
 _LONGEST_VALUE = 4096
 _CACHED = 256
-"""Number of combinations of values that are kept: those of the images of a series are the same."""
+"""Number of cached combinations of values. Most images of a series have the same combination."""
 
 
 def read_facts(
@@ -32,7 +32,7 @@ def read_facts(
 ) -> Facts:
     """Read the facts of any header; unusable values become None. Without a `patient` hasher the keys are None.
 
-    `frames` is their number if it was counted in the pixel data.
+    `frames` is the number of frames if it was counted in the pixel data.
     """
     elements = header.elements
     rows = _integer(elements, tags.ROWS)
@@ -53,7 +53,7 @@ def read_facts(
 
 @lru_cache(_CACHED)
 def _facts_of_series(values: tuple[bytes, ...], transfer_syntax: str | None) -> Facts:
-    """Convert the values of _TAGS_OF_SERIES, in their order, which most images of a series share."""
+    """Convert the values of _TAGS_OF_SERIES, given in this order. Most images of a series have the same values."""
     character_sets, *uids, modality, body_part, image_type = values[: -len(ACQUISITION_TAGS)]
     acquisition = acquisition_of(values[-len(ACQUISITION_TAGS) :], character_sets)
     series, study, sop_class = (storable_uid(text_of(value, character_sets)) for value in uids)
@@ -70,7 +70,7 @@ def _facts_of_series(values: tuple[bytes, ...], transfer_syntax: str | None) -> 
 
 
 def wrong_uids(facts: Facts) -> list[str]:
-    """Return the names of the elements that should hold a UID and hold another text (DICOM PS3.5, section 9.1)."""
+    """Return the names of the elements that must hold a UID but hold other text (DICOM PS3.5, section 9.1)."""
     uids = (
         (tags.SOP_INSTANCE_UID, facts.sop_instance_uid),
         (tags.SERIES_INSTANCE_UID, facts.series_instance_uid),

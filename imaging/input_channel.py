@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _FARTHEST = 64
-"""Farther neighbours would have to be kept in memory for each slice."""
+"""Largest offset: all slices up to this distance are kept in memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,13 +14,13 @@ class InputChannel:
     """One channel. `InputSpec.meanings` holds them in the order in which the network takes them."""
 
     window: tuple[float, float] | None = None
-    """Lowest and highest modality value (Hounsfield units for CT); None: the intensity of the spec."""
+    """Lowest and highest modality value (Hounsfield units for CT). If it is None, the intensity of the spec applies."""
     offset: int = 0
-    """Which slice of the stack: 0 the slice itself, -1 the one before it, 1 the one behind it, in the order of
-    `imaging.series.arrange`. At the ends of a stack, where there is none, the first or last slice takes its place."""
+    """Which slice of the stack is shown: 0 is the slice itself, -1 the slice before it, 1 the slice behind it, in the
+    order of `imaging.series.arrange`. Beyond the ends of the stack, its first or last slice is shown."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an empty window or an offset that is not a whole number up to 64."""
+        """Raise ValueError for an empty window, or an offset that is not a whole number from -64 to 64."""
         if type(self.offset) is not int or abs(self.offset) > _FARTHEST:
             raise ValueError(
                 f"InputChannel: offset {self.offset!r} is not a whole number from -{_FARTHEST} to {_FARTHEST}"
@@ -47,7 +47,7 @@ def channels_to_json(channels: Sequence[InputChannel]) -> list[dict[str, Any]]:
 
 
 def channels_from_json(values: Sequence[Any]) -> tuple[InputChannel, ...]:
-    """Read the values that `channels_to_json` returned. Raises TypeError or ValueError for others."""
+    """Read the values that `channels_to_json` returned. Raises TypeError or ValueError for other values."""
     return tuple(_channel(**value) for value in values)
 
 

@@ -1,4 +1,4 @@
-"""Map stored values to display values in [0, 1]. This is the reference that faster code must equal."""
+"""Map stored values to display values in [0, 1]. This is the reference: faster code must give the same values."""
 
 import numpy as np
 
@@ -21,9 +21,9 @@ def display_values(frame: Frame, mapping: Mapping) -> Array:
 
 
 def display(stored: Array, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
-    """Return floats in [0, 1] with the shape of `stored`, which may be any: rescaled, mapped, inverted if `inverted`.
+    """Return floats in [0, 1] with the shape of `stored`: rescaled, mapped, and inverted if `inverted`.
 
-    Padding and NaN become 0.
+    `stored` may have any shape. Padding and NaN become 0.
     """
     shown = mapping(modality_values(stored, grayscale))
     if inverted:
@@ -59,8 +59,8 @@ def padding_mask(stored: Array, grayscale: Grayscale) -> Array | None:
 def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     """Return the mapping of the frame's modality values. Colour frames have no VOI and no rescale.
 
-    For intensity `voi`, a VOI that cannot be used becomes a remark and the full range, or raises
-    RejectImage(VOI_UNUSABLE) if the bundle refuses such images.
+    With intensity `voi`, an unusable VOI LUT or window adds a remark. If the header has no usable VOI at all, the full
+    range is used instead, or RejectImage(VOI_UNUSABLE) is raised if the bundle refuses such images.
     """
     if frame.grayscale.modality_lut is not None and (note := frame.grayscale.modality_lut.note):
         frame.remarks.add(Remark.PARTLY_USED, note)
@@ -124,7 +124,7 @@ def _valid(frame: Frame) -> Array:
 
 
 def _stored_percentiles(valid: Array, percents: Array) -> Array:
-    """Return the same as np.percentile. 8- and 16-bit integers are counted, six times faster for 512 x 512 pixels."""
+    """Return the result of np.percentile. 8- and 16-bit integers are counted: 6 times faster for 512 x 512 pixels."""
     if valid.dtype.kind == "f" or valid.dtype.itemsize > 2:  # noqa: PLR2004 - 65,536 bins at most
         return np.percentile(valid, percents)
     lowest = int(valid.min())

@@ -1,18 +1,19 @@
-"""Follow the lengths of the items in a sequence of defined length, without reading their elements."""
+"""Find the end and the last item of a sequence by the lengths of its items, without reading their elements."""
 
 import struct
 
 from imaging.walk import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED
 
 _HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
-"""By byte order: big, little."""
+"""Big endian and little endian; the index is `little`."""
 _ITEM_HEADER_BYTES = 8
 
 
 def items_end(data: bytes, start: int, said_end: int, end: int, *, little: bool) -> int | None:
-    """Return where the items of a sequence end if that is behind the declared end (`said_end`), else None.
+    """Return the end of the items of a sequence if it lies behind the declared end (`said_end`), else None.
 
-    Returns UNDEFINED if only the elements of the items can tell: an open item begins there, or another item follows.
+    Returns UNDEFINED if the lengths do not tell the end: at the declared end another item follows, or the content of an
+    item of undefined length begins.
     """
     unpack = _HEADERS[little].unpack_from
     at: int = start

@@ -1,4 +1,4 @@
-"""Split a fragment that holds several codestreams, though it must hold no more than one (PS3.5 section A.4)."""
+"""Split a fragment that holds several codestreams. DICOM allows only one in each fragment (PS3.5 section A.4)."""
 
 import re
 import struct
@@ -15,13 +15,13 @@ Span = tuple[int, int]
 STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 """First bytes of JPEG and JPEG-LS (ITU-T T.81 B.1.1.3), JPEG 2000 (T.800 A.4.1), and a JP2 file (T.800 I.5.1)."""
 MAX_CODESTREAMS = 100_000
-"""Maximum number of codestreams of one fragment, each of which takes memory."""
+"""Maximum number of codestreams of one fragment: each codestream takes memory."""
 _JOINT = re.compile(rb"\xff\xd9[\x00\xff]{0,64}?(?=\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  )")
 """The end of a codestream, with padding, before the start of another one."""
 _START_OF_IMAGE, _START_OF_TILE = b"\xff\xd8", b"\xff\x90"
 _RLE_HEADER = struct.Struct("<16I")
 _RLE_MARK = re.compile(rb"(?=[\x01-\x0f]\x00\x00\x00\x40\x00\x00\x00)")
-"""Number of segments, and the offset of the first one."""
+"""The start of an RLE header: the number of segments, and the offset of the first segment."""
 _RLE_MARK_BYTES = 8
 _MOST_RLE_SEGMENTS = 15
 
@@ -31,14 +31,13 @@ class Codestreams(NamedTuple):
 
     spans: list[Span]
     unsplit: bool = False
-    """Whether the last one holds the start of another one, without an end before it."""
+    """Whether the last span holds the start of another codestream, but no end before it, so that it cannot be split."""
 
 
 def split(data: bytes, span: Span) -> Codestreams:
-    """Return the codestreams of a fragment that begins with one.
+    """Return the codestreams of a fragment that begins with a codestream.
 
-    Only the start of another codestream is searched for in each fragment, which takes about 2 % of the time to decode
-    it.
+    Each fragment is first searched for the start of another codestream. This takes about 2 % of its decoding time.
     """
     start, end = span
     if is_rle(data, start, end):
@@ -53,14 +52,14 @@ def split(data: bytes, span: Span) -> Codestreams:
     for joint in _JOINT.finditer(data, start, end):
         if joint.start() > header_end:
             pieces.append((start, joint.end()))
-            _check_number(len(pieces) + 1)  # Behind each piece begins another one.
+            _check_number(len(pieces) + 1)  # Another codestream follows each piece.
             start = joint.end()
             header_end = _header_end(data, start, end)
     return Codestreams([*pieces, (start, end)], unsplit=last_start > header_end)
 
 
 def _header_end(data: bytes, start: int, end: int) -> int:
-    """Return where the header of a codestream ends, which may hold a preview with the same markers."""
+    """Return the end of the header of a codestream. A header may hold a preview with the same markers."""
     if data[start : start + len(_START_OF_IMAGE)] == _START_OF_IMAGE:
         with memoryview(data) as view, view[start:end] as codestream:  # No copy: there may be many codestreams.
             return start + first_scan(codestream)

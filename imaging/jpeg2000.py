@@ -9,11 +9,11 @@ _SYCC = b"\x00\x00\x00\x12"
 _FULL_RESOLUTION = b"\x01\x01"
 _MOST_SAMPLES = 3
 _MOST_TILES = 8192
-"""OpenJPEG allocates about 10 kB per tile, even for small tiles."""
+"""Maximum number of tiles. OpenJPEG allocates about 10 kB per tile, even for small tiles."""
 _LEAST_BLOCK = 128
-"""Smallest accepted average of pixels per code-block. Usual are 1,024 or 4,096; OpenJPEG allocates 0.5 kB per block."""
+"""Smallest accepted average of pixels per code-block (usually 1,024 or 4,096). OpenJPEG allocates 0.5 kB for each."""
 _ALWAYS_CHEAP = 1 << 16
-"""Frames with at most this many values are accepted with any code-blocks."""
+"""Frames with at most this many values are accepted with code-blocks of any size."""
 _COD, _COC, _SOT, _SOD = 0xFF52, 0xFF53, 0xFF90, 0xFF93
 
 Size = tuple[int, int, int, int, bool]
@@ -66,7 +66,7 @@ def is_ycc(frame: bytes) -> bool:
 
 
 def _coding_style(frame: bytes) -> int:
-    """Return the position of the first coding style's parameters; 0 if there is none."""
+    """Return the position of the parameters in the first segment COD; 0 if there is none."""
     for marker, position in _segments(frame, codestream_start(frame)):
         if marker == _COD and position + 14 <= len(frame):
             return position + 4
@@ -93,12 +93,12 @@ def _has_few_tiles(right: int, bottom: int, width: int, height: int, left: int, 
 
 
 def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
-    """Yield, for each coding style, the number of code-blocks of a frame to which only this style applies.
+    """Yield for each coding style how many code-blocks the frame would have if all of it had this style.
 
     Source: ITU-T T.800, A.6.1 and A.6.2.
     """
     for marker, position in _segments(frame, start):
-        style = position + (4 if marker == _COD else 5)  # COC begins with its component: one byte for up to 256
+        style = position + (4 if marker == _COD else 5)  # COC begins with the component's index: 1 byte if < 257
         if position + 15 > len(frame):
             return
         with_precincts = frame[style] & 1
@@ -109,7 +109,9 @@ def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
 
 
 def _blocks(values: int, levels: int, area: int, wide: int, precincts: bytes) -> int:
-    """Return the number of code-blocks of all resolutions. `area` and `wide` are exponents of two.
+    """Return the number of code-blocks of all resolutions.
+
+    `area` is the number of pixels of a code-block, `wide` its width: both as exponents of two.
 
     A precinct limits the size of its code-blocks.
     """

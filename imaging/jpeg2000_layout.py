@@ -5,15 +5,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _BANDS = (((0, 0),), ((1, 0), (0, 1), (1, 1)))
-"""Horizontal and vertical high-pass of the sub-bands of the lowest resolution, and of each other one."""
+"""The sub-bands of the lowest resolution and of every other one: 1 for high-pass, horizontally and vertically."""
 _MOST_KEPT = 4096
 
 Paths = tuple[tuple[int, ...], ...]
-"""For each code-block of a sub-band of a precinct: the nodes of a tag tree from the root to its leaf (B.10.2)."""
+"""For each code-block of one sub-band of a precinct, the nodes of a tag tree from the root to its leaf (B.10.2)."""
 
 
 class Area(NamedTuple):
-    """The samples from left and top up to right and bottom, which are outside."""
+    """A rectangle of samples. `left` and `top` are inside, `right` and `bottom` are outside of it."""
 
     left: int
     top: int
@@ -27,15 +27,15 @@ class Style(NamedTuple):
     levels: int
     wide: int
     high: int
-    """Width and height of a code-block as exponents of two."""
+    """`wide` and `high` are the width and height of a code-block, as exponents of two."""
     modes: int
     """Code-block style: table A.19, and bit 6 for high throughput (T.814 A.4)."""
     precincts: bytes
-    """One byte for each resolution; empty for the largest precincts."""
+    """One byte for each resolution. If it is empty, the precincts have the largest size."""
 
 
 class Precinct(NamedTuple):
-    """Code-blocks of one resolution of one component, which have one packet in each layer."""
+    """A group of code-blocks of one resolution and one component; it has one packet in each layer."""
 
     resolution: int
     component: int
@@ -43,11 +43,11 @@ class Precinct(NamedTuple):
     left: int
     modes: int
     paths: tuple[Paths, ...]
-    """Code-blocks of each sub-band that has any."""
+    """Paths of each sub-band that has code-blocks."""
 
 
 class Packet(NamedTuple):
-    """A layer of a precinct, which is known by its position in the tile."""
+    """One layer of one precinct; `precinct` is its index in `TileLayout.precincts`."""
 
     precinct: int
     layer: int
@@ -61,13 +61,13 @@ class TileLayout(NamedTuple):
 
 
 def tile_layout(area: Area, styles: tuple[Style, ...], layers: int, progression: int) -> TileLayout:
-    """Return the packets of a tile. Small results are kept: the frames of a series are alike."""
+    """Return the packets of a tile. Small results are cached, because the frames of a series have the same layout."""
     few = packet_count(area, styles, layers) <= _MOST_KEPT
     return (_kept_layout if few else _layout)(area, styles, layers, progression)
 
 
 def packet_count(area: Area, styles: tuple[Style, ...], layers: int) -> int:
-    """Return the number of packets of a tile, without making them."""
+    """Return the number of packets of a tile, without creating them."""
     resolutions = ((style, resolution) for style in styles for resolution in range(style.levels + 1))
     return layers * sum(across * down for _, _, across, down in (_grid(area, *each) for each in resolutions))
 
@@ -90,7 +90,7 @@ _kept_layout = lru_cache(maxsize=64)(_layout)
 def _order(precinct: Precinct, layer: int, progression: int) -> tuple[int, ...]:
     """Return the sort key of a packet for the progression orders of table A.16.
 
-    Packets with equal keys stay in their order before: by component, resolution, position and layer.
+    Packets with equal keys keep their previous order: by component, resolution, position and layer.
     """
     resolution, component, top, left = precinct[:4]
     return (
@@ -133,7 +133,7 @@ def _precincts(area: Area, component: int, style: Style, resolution: int) -> Ite
 
 
 def _grids(area: Area, style: Style, resolution: int, position: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the number of code-blocks across and down for each sub-band of a precinct that has any (B.7)."""
+    """Yield for each sub-band of a precinct the number of code-blocks across and down, unless it has none (B.7)."""
     half = 1 if resolution else 0
     level = style.levels - resolution + half
     for high_pass in _BANDS[half]:
@@ -151,7 +151,7 @@ def _grids(area: Area, style: Style, resolution: int, position: tuple[int, int])
 
 @lru_cache(maxsize=256)
 def _tree_paths(across: int, down: int) -> Paths:
-    """Return the paths in the tag tree of a grid of code-blocks, whose levels have a node for each two by two below."""
+    """Return the paths in the tag tree of a grid of code-blocks. A node covers two by two nodes of the level below."""
     paths = []
     for leaf in range(across * down):
         x, y, wide, high, start = leaf % across, leaf // across, across, down, 0

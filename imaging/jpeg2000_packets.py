@@ -1,7 +1,7 @@
 """Check that a JPEG 2000 codestream holds all its packets (ITU-T T.800, A.4 and B.9 to B.10; T.814 for HTJ2K).
 
-OpenJPEG takes packets that are missing for empty ones, and decodes bytes that were filled in. Only the headers of
-packets are read here, which takes about 2 % of the time to decode the frame.
+OpenJPEG treats missing packets as empty packets, and decodes fill bytes like data. Only the headers of packets are read
+here, which takes about 2 % of the time to decode the frame.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from nightread.reasons import Reason
 _START_OF_PACKET, _END_OF_HEADER = b"\xff\x91", b"\xff\x92"
 _START_OF_PACKET_BYTES = 6
 _LAST_MARKER = 0x92
-"""In a packet no byte after 0xFF is larger, except in the markers above (B.10.1, C.2.1); a larger one shows filling."""
+"""Largest byte that may follow 0xFF in packets and their markers (B.10.1, C.2.1). Encoders write no larger byte."""
 _BYPASS, _TERMINATE_ALL, _HIGH_THROUGHPUT = 1, 4, 64
 _MOST_PLANES = 75
 """More bit-planes than a sub-band can have, and more bits than a length can have."""
@@ -31,7 +31,7 @@ NextBit = Callable[[], int]
 
 
 class _Tree:
-    """A tag tree (B.10.2): values of the code-blocks of a sub-band of a precinct."""
+    """A tag tree (B.10.2). It holds a value for each code-block of one sub-band of a precinct."""
 
     __slots__ = ("_lows", "_paths", "_values")
 
@@ -57,7 +57,7 @@ class _Tree:
 
 
 class _Band:
-    """What the packets before say about the code-blocks of one sub-band of a precinct."""
+    """What the packets read so far say about the code-blocks of one sub-band of a precinct."""
 
     __slots__ = ("blocks", "inclusion", "passes", "planes", "widths")
 
@@ -69,13 +69,16 @@ class _Band:
 
 
 def _bits(data: bytes, at: list[int]) -> Iterator[int]:
-    """Yield the bits of a packet header: seven in a byte behind 0xFF (B.10.1). `at` becomes the position behind it."""
+    """Yield the bits of a packet header; a byte after 0xFF has only seven (B.10.1).
+
+    `at` is the position of the header, and becomes the position behind the last byte that was read.
+    """
     (position,) = at
     shifts = _SHIFTS
     while position < len(data):
         byte = data[position]
         position += 1
-        at[0] = position + (byte == _MARK)  # The last byte of a header is not 0xFF: another one follows.
+        at[0] = position + (byte == _MARK)  # A header does not end with 0xFF: another byte follows it.
         for shift in shifts:
             yield byte >> shift & 1
         shifts = _SHIFTS_BEHIND_MARK if byte == _MARK else _SHIFTS
@@ -83,7 +86,7 @@ def _bits(data: bytes, at: list[int]) -> Iterator[int]:
 
 
 def check_packets(data: bytes, layout: TileLayout) -> None:
-    """Raise RejectImage(TRUNCATED or BAD_PIXELS) unless the data of a tile are its packets, and nothing else."""
+    """Raise RejectImage(TRUNCATED or BAD_PIXELS) unless the data of a tile consist of exactly its packets."""
     if _has_foreign_bytes(data):
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame has bytes that no packet can hold.")
     states = [[_Band(paths) for paths in precinct.paths] for precinct in layout.precincts]
@@ -101,7 +104,7 @@ def check_packets(data: bytes, layout: TileLayout) -> None:
         if position > len(data):
             raise _truncated()
         if length:
-            # The coder ends with the one bits that it keeps, so that zeros are not its own (C.2.9); raw bits may be.
+            # The arithmetic coder never ends with zeros (C.2.9), so zeros are fill bytes. Raw bits may end with zeros.
             filled = not precinct.modes & (_BYPASS | _HIGH_THROUGHPUT) and data.endswith(_FILL, 0, position)
     if len(data) - position > _MOST_LEFT:
         raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame holds more bytes than its packets need.")

@@ -16,18 +16,18 @@ _COD, _COC, _POC, _PPM, _PPT = 0xFF52, 0xFF53, 0xFF5F, 0xFF60, 0xFF61
 _SOT, _SOD = 0xFF90, 0xFF93
 _TILE_PART = b"\xff\x90"
 _UNUSUAL = frozenset((_POC, _PPM, _PPT))
-"""Changes of the progression order, and packet headers that are stored apart from the packets."""
+"""Markers of a changed progression order, and of packet headers that are stored apart from the packets."""
 _END = b"\xff\xd9"
 _TILE_PART_HEADER = 12
 _MOST_PACKETS = 200_000
-"""Reading this many takes about a second. Usual numbers are 6 to 500."""
+"""Maximum number of packets: reading them takes about a second. Usual numbers are 6 to 500."""
 _MOST_LEVELS, _LEAST_PARAMETERS, _LAST_PROGRESSION = 32, 5, 4
 _WIDE = 257
 """From this number of components on, their indices have two bytes (A.6.2)."""
 
 
 Segment = tuple[int, bytes]
-"""A marker, and what follows the length field."""
+"""A marker, and the content of its segment behind the length field."""
 
 
 class _Coding(NamedTuple):
@@ -52,7 +52,7 @@ class _Size(NamedTuple):
 def check_complete(stream: bytes) -> None:
     """Raise RejectImage(TRUNCATED or BAD_PIXELS) unless the bare codestream holds every packet of every tile.
 
-    Codestreams with POC, PPM or PPT are not checked: no writer of DICOM objects is known that makes them.
+    Codestreams with POC, PPM or PPT are not checked, because no known writer of DICOM objects uses these markers.
     """
     size = _Size(*_SIZ.unpack_from(stream, _SIZE_AT))
     header = list(_main_header(stream))
@@ -74,7 +74,7 @@ def check_complete(stream: bytes) -> None:
         styles = tuple(coding.styles.get(component, coding.default) for component in range(size.components))
         left -= packet_count(area, styles, coding.layers)
         if left < 0 or coding.progression > _LAST_PROGRESSION:
-            raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame has an unknown order of packets, or too many.")
+            raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame has too many packets, or an unknown order.")
         check_packets(b"".join(parts[tile]), tile_layout(area, styles, coding.layers, coding.progression))
 
 
@@ -96,7 +96,7 @@ def _main_header(stream: bytes) -> Iterator[Segment]:
 
 
 def _segments(stream: bytes, position: int, end: int, last: int) -> Iterator[Segment]:
-    """Yield the marker segments up to a marker: the marker and what follows the length field."""
+    """Yield the marker segments from `position` up to the marker `last`."""
     while position + 2 <= end:
         marker = int.from_bytes(stream[position : position + 2], "big")
         if marker == last:
@@ -116,7 +116,7 @@ def _tile_parts(stream: bytes, position: int) -> Iterator[tuple[int, list[Segmen
             raise RejectImage(Reason.TRUNCATED, "A JPEG 2000 frame ends within a tile-part.")
         header = list(_segments(stream, position + _TILE_PART_HEADER, end, _SOD))
         data = stream[position + _TILE_PART_HEADER + _length(header) + 2 : end]
-        yield tile, header, data.removesuffix(_END)  # Some writers count the end marker.
+        yield tile, header, data.removesuffix(_END)  # Some writers include the end marker in the length.
         position = end
 
 
@@ -130,7 +130,7 @@ def _last_end(stream: bytes) -> int:
 
 
 def _changed(coding: _Coding | None, segments: Iterable[Segment], components: int) -> _Coding:
-    """Return the coding after the segments of a header. COD replaces what was said before of single components."""
+    """Return the coding after the segments of a header. A segment COD replaces earlier ones of single components."""
     for marker, content in sorted(segments):
         if marker == _COD:
             layers = int.from_bytes(content[2:4], "big")

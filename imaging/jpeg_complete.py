@@ -1,9 +1,9 @@
 """Decode JPEG frames, and check that none of their coded data are missing (ITU-T T.81).
 
-libjpeg only warns of data that end too early, which its Python binding does not pass on, and fills the rest with grey.
-Therefore a frame is decoded with one row of blocks more than it has: behind the last block the decoder must meet the
-end of the data, not before. Where this is not conclusive, bytes that a decoder of complete data does not need are
-inserted behind the data: if they change the picture, data were missing.
+If data end too early, libjpeg fills the rest with grey and warns, but its Python binding does not pass on the warning.
+Therefore a frame is decoded with more rows of blocks than it has: the decoder must reach the end of the data behind the
+last block of the frame, not before it. If this is not conclusive, foreign bytes are inserted behind the data. A decoder
+of complete data does not use them: if they change the picture, data were missing.
 """
 
 import re
@@ -21,9 +21,9 @@ Decode = Callable[[bytes], Array]
 
 _BLOCK = 8
 _MOST_ROWS = 65_500
-"""libjpeg decodes no more rows."""
+"""libjpeg cannot decode more rows."""
 _NEXT_BLOCKS = 8
-"""How many groups of blocks behind the last one may be decoded from the bits that pad the data."""
+"""Maximum number of groups of blocks behind the last one that the padding bits of the data may decode to."""
 _MOST_LEFT_BITS = 24
 """Up to seven bits pad the last byte (F.1.2.3), and two bytes more are taken for padding."""
 _COEFFICIENTS = 64
@@ -34,7 +34,7 @@ _COUNTS = 16
 _FIRST_RESTART = 0xD0
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _FOREIGN = bytes(index * 167 % 251 for index in range(1, 251))
-"""Bits that differ from the zeros that libjpeg reads behind the end of the data, and last for several blocks."""
+"""Bytes for several blocks. They differ from the zeros that libjpeg reads behind the end of the data."""
 _FILL = bytes(4)
 _REPLACED = 3
 """Number of bytes at the end of the data that must influence the picture."""
@@ -51,7 +51,7 @@ def decode_complete(frame: bytes, decode: Decode) -> Array:
     if jpeg.process == LOSSLESS:
         return _lossless(frame, jpeg, decode)
     if any(down > 1 for _, down in jpeg.sampling) and len(jpeg.components) > 1:
-        return _compared(frame, jpeg, decode, decode(frame))  # One row more would change the colours of the last one.
+        return _compared(frame, jpeg, decode, decode(frame))  # One more row would change the colours of the last row.
     return _with_one_row_more(frame, jpeg, decode)
 
 
@@ -70,7 +70,7 @@ def _check_scans(jpeg: Jpeg, frame: bytes) -> None:
 
 
 def _has_all_coefficients(jpeg: Jpeg) -> bool:
-    """Return whether the scans of a progressive frame code all bits of all coefficients, each in turn (G.1.1.1)."""
+    """Return whether the scans of a progressive frame code all bits of all coefficients, in valid order (G.1.1.1)."""
     shifts = {component: [0] * _COEFFICIENTS for component in jpeg.components}
     found = {component: [False] * _COEFFICIENTS for component in jpeg.components}
     for scan in jpeg.scans:
@@ -100,7 +100,7 @@ def _lossless(frame: bytes, jpeg: Jpeg, decode: Decode) -> Array:
 
 
 def _with_one_row_more(frame: bytes, jpeg: Jpeg, decode: Decode) -> Array:
-    """Decode a sequential frame whose units are one block high."""
+    """Decode a sequential frame whose units are one block high, and check where its data end."""
     wide = _BLOCK * max(across for across, _ in jpeg.sampling) if len(jpeg.components) > 1 else _BLOCK
     high = -(-jpeg.rows // _BLOCK) * _BLOCK
     more = _BLOCK * -(-2 * _NEXT_BLOCKS * wide // jpeg.columns)
@@ -120,7 +120,7 @@ def _with_one_row_more(frame: bytes, jpeg: Jpeg, decode: Decode) -> Array:
 
 
 def _compared(frame: bytes, jpeg: Jpeg, decode: Decode, pixels: Array) -> Array:
-    """Return the pixels, after a check that they depend on all coded data, and on nothing that follows them."""
+    """Return `pixels` after a check that they depend on all coded data, and not on bytes behind the data."""
     parts, position = [], 0
     for scan in jpeg.scans:
         parts += [frame[position : scan.start], _RESTART.sub(_behind_foreign, frame[scan.start : scan.end])]
@@ -141,15 +141,16 @@ def _compared(frame: bytes, jpeg: Jpeg, decode: Decode, pixels: Array) -> Array:
 
 
 def _last_interval(frame: bytes, scan: Scan) -> int:
-    """Return where the last restart interval of a scan begins that has data; 0 if there is only one."""
+    """Return the start of the last restart interval that has data; 0 if the scan has only one interval."""
     mark = frame.rfind(b"\xff", scan.start, scan.end - 2)
     return mark + 2 if mark >= 0 and frame[mark + 1] & 0xF8 == _FIRST_RESTART else 0
 
 
 def _codes_nothing(jpeg: Jpeg) -> bool:
-    """Return whether the tables of the last scan have the symbol 0 alone, so that all of it is blank whatever it holds.
+    """Return whether the tables of the last scan have only the symbol 0, so that any data decode to a blank scan.
 
-    That is a lawful table (K.2 leaves out only the code of ones), and the best one for the colours of a grey picture.
+    Such a table is valid (K.2 excludes only the code of all ones), and the best table for the colours of a grey
+    picture.
     """
     kinds = (0,) if jpeg.process == LOSSLESS else (0, 1)
     tables = jpeg.scans[-1].tables

@@ -13,7 +13,7 @@ _NO_CODE = 255
 
 
 def coded_bits(pixels: Array, jpeg: Jpeg) -> int:
-    """Return the number of bits of the decoded pixels of a frame with one scan and no restart intervals."""
+    """Return how many bits the coded data of these pixels have, in a frame with one scan and no restart intervals."""
     scan = jpeg.scans[0]
     planes = pixels[..., None] if pixels.ndim == 2 else pixels  # noqa: PLR2004
     total = 0
@@ -26,7 +26,7 @@ def coded_bits(pixels: Array, jpeg: Jpeg) -> int:
 
 
 def _bits(table: bytes) -> Array:
-    """Return, for each difference, the length of its code and of the bits behind it."""
+    """Return for each difference the number of bits of its code, plus that of the bits behind the code."""
     lengths = np.full(256, _NO_CODE, np.uint8)
     at = 16
     for length, count in enumerate(table[:16], 1):
@@ -37,7 +37,7 @@ def _bits(table: bytes) -> Array:
 
 
 def _differences(plane: Array, predictor: int, precision: int) -> Array:
-    """Return the pixels less their predictions, modulo 65,536 (table H.1)."""
+    """Return the pixels minus their predictions, modulo 65,536 (table H.1)."""
     differences = np.empty_like(plane)
     differences[0, 0] = (int(plane[0, 0]) - (1 << precision - 1)) % _VALUES
     np.subtract(plane[0, 1:], plane[0, :-1], out=differences[0, 1:])
@@ -52,7 +52,7 @@ def _predicted(left: Array, above: Array, corner: Array, predictor: int, precisi
         return (left, left, above, corner)[predictor]
     if predictor == 4:  # noqa: PLR2004
         return left + above - corner
-    if precision < 15:  # noqa: PLR2004 - sums of two fit into 16 bits
+    if precision < 15:  # noqa: PLR2004 - sums of two values fit into 16 bits
         a, b, c = left.view(np.int16), above.view(np.int16), corner.view(np.int16)
     else:
         a, b, c = left.astype(np.int32), above.astype(np.int32), corner.astype(np.int32)

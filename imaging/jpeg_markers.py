@@ -12,7 +12,7 @@ _FRAMES = (*SEQUENTIAL, PROGRESSIVE, LOSSLESS)
 _DEFINE_HUFFMAN, _START_OF_SCAN, _END_OF_IMAGE, _RESTART_INTERVAL = 0xC4, 0xDA, 0xD9, 0xDD
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _END_OF_DATA = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
-"""A marker in the coded data of a scan, unless it ends a restart interval. 0xFF is repeated as a fill byte."""
+"""A marker that ends the coded data of a scan, not a restart marker. 0xFF may be repeated as a fill byte."""
 _SIZE = struct.Struct(">BHHB")
 _MOST_SEGMENTS = 10_000
 _MARK, _FIRST_RESTART = 0xFF, 0xD0
@@ -26,14 +26,14 @@ class Scan(NamedTuple):
     """The entropy coding tables of each component (Td and Ta)."""
     first: int
     last: int
-    """Spectral selection; for lossless frames `first` is the predictor."""
+    """`first` and `last` are the spectral selection; for lossless frames `first` is the predictor."""
     before: int
     shift: int
-    """Successive approximation Ah and Al; for lossless frames `shift` is the point transform."""
+    """`before` and `shift` are Ah and Al of the successive approximation. `shift` can be a lossless point transform."""
     start: int
     end: int
     stuffed: int
-    """Number of zeros that follow 0xFF in the coded data of the first scan, and do not count (F.1.2.3)."""
+    """Number of zeros behind 0xFF in the coded data of the first scan; decoders skip them (F.1.2.3)."""
 
 
 class Jpeg(NamedTuple):
@@ -49,14 +49,14 @@ class Jpeg(NamedTuple):
     """Horizontal and vertical sampling factors of each component."""
     restart: int
     tables: dict[int, bytes]
-    """The definition of each Huffman table that was there before the first scan."""
+    """The Huffman tables that are defined before the first scan."""
     last_tables: dict[int, bytes]
-    """The same before the last scan."""
+    """The Huffman tables that are defined before the last scan."""
     scans: tuple[Scan, ...]
 
 
 def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for each marker
-    """Return the markers up to the end of the image; None for processes without Huffman codes, and damaged markers."""
+    """Return the markers up to the end of the image; None if they are damaged, or the process has no Huffman codes."""
     position, sizes, restart = 2, b"", 0
     process = rows_at = 0
     tables: dict[int, bytes] = {}
@@ -78,7 +78,7 @@ def read_markers(frame: bytes) -> Jpeg | None:  # noqa: C901 - one branch for ea
         if marker in _FRAMES and not process:
             process, rows_at, sizes = marker, position + 5, content
         elif marker == _DEFINE_HUFFMAN:
-            tables = tables | _huffman_tables(content)  # a new dictionary: scans keep theirs
+            tables = tables | _huffman_tables(content)  # a new dictionary, as earlier scans keep theirs
         elif marker == _RESTART_INTERVAL:
             restart = int.from_bytes(content[:2], "big")
         elif marker == _START_OF_SCAN:
@@ -105,7 +105,7 @@ def _scan(content: bytes, start: int, end: int, stuffed: int) -> Scan:
 
 
 def _first_end(frame: bytes, start: int) -> tuple[int, int]:
-    """Return the end of coded data, and how many zeros are stuffed into them. Much faster than a regular expression."""
+    """Return the end of coded data, and the number of stuffed zeros in them. Faster than a regular expression."""
     data = np.frombuffer(frame, np.uint8)[start:]
     marks = np.flatnonzero(data[:-1] == _MARK)
     following = data[marks + 1]

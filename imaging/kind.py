@@ -1,4 +1,4 @@
-"""Define what kind of image an object holds: the values that the domain of a bundle is compared with."""
+"""Define the kind of an image: the values that are compared with the domain of a bundle."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ SCREEN_TYPES = frozenset(("SCREEN SAVE", "DOSE", "DOSE_INFO", "DOSE REPORT", "CT
 
 
 class ImageKind(NamedTuple):
-    """What the header says about an image. A value is None if the header has none, or if there is no header."""
+    """What the header says about an image. A field is None if there is no header, or it has no value for the field."""
 
     is_dicom: bool = True
     """False for PNG and JPEG files, which have only samples, rows and columns."""
     sop_class: str | None = None
     modality: str | None = None
     image_type: str | None = None
-    """All values of ImageType, with backslashes."""
+    """All values of ImageType, separated by backslashes."""
     body_part: str | None = None
     view: str | None = None
     photometric: str | None = None
@@ -26,4 +26,4 @@ class ImageKind(NamedTuple):
     rows: int | None = None
     columns: int | None = None
     quality_control: bool = False
-    """Quality Control Image (0028,0300) is YES: an image of a test object or phantom."""
+    """Whether Quality Control Image (0028,0300) is YES: an image of a test object or phantom."""

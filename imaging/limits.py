@@ -11,7 +11,7 @@ class Limits:
     frame_pixels: int = 100_000_000
     """Rows x Columns of one frame."""
     object_bytes: int = 8 * 1024**3
-    """All frames of one object, decoded."""
+    """Size of all decoded frames of one object."""
     frames: int = 100_000
     """Frames of one object. Each one costs a decoding, a prediction and a database row, even if it is tiny."""
     inflated_bytes: int = 512 * 1024**2

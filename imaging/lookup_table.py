@@ -1,7 +1,7 @@
 """Read lookup tables: descriptor and entries (PS3.3 C.7.6.3.1.5, C.11.1.1, C.11.2.1).
 
-The descriptor says how many bits an entry has, but many writers give the size of the storage instead, or the size of
-the values where the storage is wider. So the length of the data and the largest entry decide.
+The descriptor declares the bits of an entry. Many writers declare the size of the storage instead, and others store
+entries in more bits than they declare. Therefore the length of the data and the largest entry decide.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ _MOST_ENTRIES = 1 << 16
 _SIGN = 1 << 15
 _MANY_STEPS = 8
 _FEW = 50
-"""If at most one in this many entries is too large, these entries are errors, and the number of bits is right."""
+"""If at most one of this many entries is too large, the declared bits are right, and these entries are errors."""
 
 
 class Descriptor(NamedTuple):
@@ -30,12 +30,12 @@ class Descriptor(NamedTuple):
     first: int
     """The first mapped value as an unsigned 16-bit number; `first_mapped` decides its sign."""
     bits: int
-    """Bits of an entry as the header says: 1 to 16."""
+    """Declared bits of an entry: 1 to 16."""
     vr: bytes = b""
 
 
 class ValueRange(NamedTuple):
-    """The lowest and highest value that a lookup table may get."""
+    """The lowest and highest possible input of a lookup table."""
 
     low: float
     high: float
@@ -54,17 +54,17 @@ def read_descriptor(elements: Elements, tag: int) -> Descriptor | None:
 
 
 def guessed_descriptor(data_bytes: int, stored_bits: int) -> Descriptor:
-    """Return a descriptor for a table without one: bytes if there is one for each stored value, else 16-bit words."""
+    """Guess a missing descriptor: entries of 8 bits if the data have one byte per stored value, else of 16 bits."""
     if data_bytes == 1 << stored_bits:
         return Descriptor(data_bytes, 0, BYTE_BITS)
     return Descriptor(max(data_bytes // 2, 1), 0, WORD_BITS)
 
 
 def first_mapped(descriptor: Descriptor, inputs: ValueRange) -> int:
-    """Return the first mapped value. The sign of the inputs decides how its 16 bits are read, not only its VR.
+    """Return the first mapped value. Its VR and the inputs decide whether its 16 bits are signed.
 
-    Gateways that convert between implicit and explicit VR write US for negative numbers. A sign with which no input is
-    in the table is used only if the other sign is no better.
+    The VR is not enough: gateways that convert between implicit and explicit VR write US for negative numbers. If one
+    sign puts all inputs outside of the table and the other does not, the other sign is used.
     """
     if descriptor.first < _SIGN:
         return descriptor.first
@@ -78,7 +78,7 @@ def _meets(first: int, descriptor: Descriptor, inputs: ValueRange) -> bool:
 
 
 def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Array, bool]:
-    """Return the entries as uint16, and whether each was stored in one byte. There are fewer if data are missing."""
+    """Return the entries as uint16, and whether each was stored in one byte. Entries without data are left out."""
     raw, entries, bits = elements.raw(tag), descriptor.entries, descriptor.bits
     if len(raw) < 2 * entries and (bits <= BYTE_BITS or len(raw) in (entries, entries + 1)):
         return packed_bytes(elements, tag)[:entries].astype(np.uint16), True
@@ -89,7 +89,7 @@ def read_entries(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[
 def read_table(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Array, int]:
     """Return the entries of a grey lookup table as uint16, and the declared bits of an entry.
 
-    A table of words that was cut to half its length is not mistaken for one of bytes.
+    A table of words that was cut to half its length is not mistaken for a table of bytes.
     """
     values, in_bytes = read_entries(elements, tag, descriptor)
     if in_bytes and descriptor.bits > BYTE_BITS and _is_half_of_words(values):
@@ -100,7 +100,7 @@ def read_table(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Ar
 
 
 def _is_half_of_words(values: Array) -> bool:
-    """Return whether bytes are the halves of words: the curve of bytes has many abrupt steps, that of words few."""
+    """Return whether bytes are the halves of words: read as bytes the curve has many abrupt steps, as words few."""
     if len(values) % 2:
         return False
     words = values[::2] | values[1::2] << BYTE_BITS
@@ -108,7 +108,7 @@ def _is_half_of_words(values: Array) -> bool:
 
 
 def _variation(values: Array) -> float:
-    """Return how much a curve goes up and down, in its own range: a rising one 1."""
+    """Return the sum of all steps of a curve, up and down, divided by its range: 1 for a curve that only rises."""
     steps, span = np.abs(np.diff(values.astype(np.int64))), int(np.ptp(values))
     return float(steps.sum() / span) if span else 0.0
 
@@ -119,7 +119,7 @@ class Fitting(NamedTuple):
     values: Array
     bits: int
     fault: str = ""
-    """What was wrong, as the end of a sentence."""
+    """What was wrong, as the end of a sentence that begins with the name of the table."""
 
 
 def fitted_entries(values: Array, said: int) -> Fitting:
@@ -148,9 +148,9 @@ def packed_bytes(elements: Elements, tag: int) -> Array:
 
 
 def bits_reached(largest: int, said: int) -> int:
-    """Return the bits that the entries use: the declared bits (`said`), or what the largest needs if that is more.
+    """Return the bits that the entries use: the declared bits (`said`), or those of the largest entry if it needs more.
 
-    Writers that give the size of the storage declare 16: then only the largest entry decides, with at least 8 bits.
+    A declaration of 16 may only be the size of the storage: then the largest entry decides alone, with at least 8 bits.
     """
     needed = largest.bit_length()
     if said == WORD_BITS:
@@ -161,7 +161,7 @@ def bits_reached(largest: int, said: int) -> int:
 def low_bytes(values: Array) -> Array:
     """Return 8-bit entries that were stored in words: in the low byte, in the high byte, or in both.
 
-    Returns the words as they are if they hold more than 8 bits.
+    Returns the words unchanged if they hold more than 8 bits.
     """
     low, high = values & 0xFF, values >> BYTE_BITS
     if not high.any():

@@ -52,7 +52,7 @@ def stored_range(layout: PixelLayout) -> ValueRange:
 def read_modality(place: Elements, layout: PixelLayout) -> Modality:
     """Read the lookup table of a data set or item, else its rescale.
 
-    A header must not have both (C.11.1.1), but gateways fill in a rescale of 1 and 0 beside a table. Raises HeaderError
+    A header must not have both (C.11.1.1), but gateways add slope 1 and intercept 0 beside a table. Raises HeaderError
     and RejectImage(BAD_HEADER).
     """
     item = place.item(tags.MODALITY_LUT_SEQUENCE)
@@ -74,9 +74,9 @@ def bounded(place: Elements, tag: int) -> float | None:
 
 
 def read_lut(item: Elements, input_bits: int, inputs: ValueRange) -> Lut | None:
-    """Read a modality or VOI lookup table; None for an item without descriptor and data, which is an empty value.
+    """Read a modality or VOI lookup table; None for an empty item, without descriptor and data.
 
-    Raises RejectImage(BAD_HEADER) if data are missing that the `inputs` need.
+    Raises RejectImage(BAD_HEADER) if the table lacks entries that the `inputs` need.
     """
     data, descriptor = item.get(tags.LUT_DATA), read_descriptor(item, tags.LUT_DESCRIPTOR)
     if descriptor is None:

@@ -12,7 +12,7 @@ CODING_SCHEME = "99NIGHTREAD"
 
 
 def is_own_result(elements: Elements) -> bool:
-    """Return whether a non-image object is a report of nightread, by its manufacturer or by the declared scheme.
+    """Return whether a non-image object is a report of nightread, by its manufacturer or its declared coding scheme.
 
     A store may replace the manufacturer by its own. A code of nightread alone proves nothing: other programs may quote
     it without declaring its scheme.

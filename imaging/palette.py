@@ -26,9 +26,9 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _DARKEST_BITS = 12
-"""A palette of 16-bit entries that uses no more bits than this would be nearly black: its entries have fewer bits."""
+"""If no entry of a 16-bit palette needs more bits than this, it would be nearly black: its entries have fewer bits."""
 _MOST_SURPLUS = 1 << 16
-"""Segments of the declared width may give up to this many entries more than the descriptor says."""
+"""Segments of the declared width may yield up to this many entries more than the descriptor declares."""
 _Channel = tuple[Array, bool]
 
 
@@ -39,13 +39,13 @@ class Palette:
     first: int
     table: Array
     complete: bool = True
-    """Whether the table has as many entries as its descriptor says."""
+    """Whether the table has as many entries as its descriptor declares."""
 
     def to_rgb(self, stored: Array) -> Array:
         """Map integers of shape (rows, columns) to uint8 of shape (rows, columns, 3).
 
-        Values outside of the table get its first or last colour. Raises RejectImage(BAD_HEADER) if a pixel needs one
-        of the entries that an incomplete table lacks.
+        Values outside of the table get its first or last colour. Raises RejectImage(BAD_HEADER) if the table is
+        incomplete, and a pixel needs an entry behind its end.
         """
         index = stored.astype(np.int64) - self.first
         if not self.complete and int(index.max()) >= len(self.table):
@@ -54,9 +54,9 @@ class Palette:
 
 
 def read_palette(elements: Elements, layout: PixelLayout) -> Palette | None:
-    """Read the palette, reduced to 8 bits per colour. Return None if the header has none.
+    """Read the palette, reduced to 8 bits per colour. Return None if the header has no palette.
 
-    Raises RejectImage(BAD_HEADER) if it is damaged.
+    Raises RejectImage(BAD_HEADER) if the palette is damaged.
     """
     segmented = not any(elements.raw(tag) for tag in tags.PALETTE_DATA)
     data_tags = tags.SEGMENTED_PALETTE_DATA if segmented else tags.PALETTE_DATA
@@ -82,7 +82,7 @@ def _descriptor(elements: Elements, layout: PixelLayout, data_bytes: int) -> Des
 
 
 def _in_bytes(channels: list[_Channel], said: int) -> Array:
-    """Return the table as uint8 of shape (entries, 3). The width of the entries is judged by all channels together."""
+    """Return the table as uint8 of shape (entries, 3). All channels together decide the bits of an entry."""
     entries = min(len(values) for values, _ in channels)
     if not entries:
         raise RejectImage(Reason.BAD_HEADER, "The colour palette is empty.")
@@ -98,7 +98,7 @@ def _in_bytes(channels: list[_Channel], said: int) -> Array:
 
 
 def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
-    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2), of the width that gives all entries."""
+    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2), read as bytes or as words to get all entries."""
     said_bytes = descriptor.bits <= BYTE_BITS
     for in_bytes, most in ((said_bytes, 0), (not said_bytes, 0), (said_bytes, _MOST_SURPLUS)):
         values = _expanded(elements, tag, in_bytes=in_bytes, entries=descriptor.entries)
@@ -108,7 +108,7 @@ def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
 
 
 def _expanded(elements: Elements, tag: int, *, in_bytes: bool, entries: int) -> list[int]:
-    """Return the entries that the segments give; none if these do not have this width."""
+    """Return the entries of the segments; an empty list if they cannot be read with this width."""
     if in_bytes:
         words = packed_bytes(elements, tag).tolist()
     else:

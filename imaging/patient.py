@@ -10,9 +10,9 @@ from imaging.facts import ISSUER_LENGTH, storable_text
 NumberKind = Literal["patient", "accession"]
 
 ISSUER_LIMIT = 1000
-"""Sites have a handful of issuers; more come from headers that are made up."""
+"""Sites have a handful of issuers; a larger number comes from invented headers."""
 _CACHED_KEYS = 256
-"""Size of the cache: the images of a study arrive together, and both keys cost as much time as ten header elements."""
+"""Size of the cache. Images of a study arrive together; computing both keys takes as long as ten header elements."""
 
 
 class PatientHasher:
@@ -38,7 +38,7 @@ class PatientHasher:
         return self._key("patient", issuer, patient_id)
 
     def number_key(self, patient_id: str | None) -> str | None:
-        """Return 64 hex digits for the PatientID alone, whichever issuer an image names; None for an empty one."""
+        """Return 64 hex digits for the PatientID without its issuer; None for an empty PatientID."""
         trimmed = _trimmed(patient_id)
         return self._hash(f"patient number|{trimmed}") if trimmed else None
 
@@ -50,7 +50,7 @@ class PatientHasher:
             self._key.cache_clear()
 
     def has_opted_out(self, patient_key: str | None) -> bool:
-        """Return whether a patient opted out, given a result of `patient_key` since the list was set."""
+        """Return whether a patient opted out. `patient_key` must be computed after the last call of `opt_out`."""
         return patient_key in self._refused
 
     def accession_key(self, issuer: str | None, accession: str | None) -> str | None:
@@ -72,7 +72,7 @@ class PatientHasher:
         return hmac.digest(self._site_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _remember(self, kind: NumberKind, issuer: str, number: str) -> None:
-        """Remember a storable issuer. One that equals the number is no issuer: a program filled in one text for all."""
+        """Remember an issuer that can be stored. If it equals the number, a program wrote one text into both fields."""
         if issuer != number and len(self.issuers) < ISSUER_LIMIT and storable_text(issuer, ISSUER_LENGTH) == issuer:
             self.issuers.add((kind, issuer))
 

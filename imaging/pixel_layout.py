@@ -20,7 +20,7 @@ _SUBSAMPLED = (YBR_422, "YBR_PARTIAL_422")
 _MAY_BE_SUBSAMPLED = (*_SUBSAMPLED, "YBR_FULL")
 COLOURS = ("RGB", *YBR_FULL, "YBR_ICT", "YBR_RCT", *YBR_PARTIAL)
 _PADDING = (0, 1)
-"""Bytes that make the length of the pixel data even."""
+"""Possible numbers of padding bytes, which make the length of the pixel data even."""
 _BITS_ALLOCATED = (1, 8, 16, 32)
 _BY_LETTERS = {name.replace(" ", "").replace("_", ""): name for name in (*GRAYSCALE, PALETTE, *COLOURS)}
 
@@ -149,7 +149,7 @@ def _layout(elements: Elements, pixel_tag: int) -> PixelLayout:
 
 
 def _photometric(text: str | None) -> str:
-    """Return the photometric interpretation as PS3.3 C.7.6.3.1.2 writes it; an unknown one stays as it is."""
+    """Return the photometric interpretation as PS3.3 C.7.6.3.1.2 writes it; an unknown text is returned unchanged."""
     if text is None or text in GRAYSCALE:
         return text or ""
     return _BY_LETTERS.get(text.upper().replace(" ", "").replace("_", ""), text)
@@ -174,7 +174,7 @@ def _check(layout: PixelLayout) -> None:
         raise _bad_header(f"{tag_name(tags.BITS_STORED)} is zero or larger than BitsAllocated.")
     wanted = 1 if layout.photometric in (*GRAYSCALE, PALETTE) else 3
     if layout.photometric not in (*GRAYSCALE, PALETTE, *COLOURS):
-        raise _bad_header(f"{tag_name(tags.PHOTOMETRIC_INTERPRETATION)} is not one that nightread knows.")
+        raise _bad_header(f"{tag_name(tags.PHOTOMETRIC_INTERPRETATION)} has a value that nightread does not know.")
     if layout.samples != wanted:
         samples = tag_name(tags.SAMPLES_PER_PIXEL)
         raise _bad_header(f"{samples} does not match {tag_name(tags.PHOTOMETRIC_INTERPRETATION)}.")
@@ -189,7 +189,7 @@ def _bad_header(detail: str) -> RejectImage:
 
 
 def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
-    """Return whether uncompressed pixels are 4:2:2. The length of the data decides where it contradicts the label.
+    """Return whether uncompressed pixels are 4:2:2. If label and length of the data differ, the length decides.
 
     Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
     """

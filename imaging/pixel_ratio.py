@@ -9,7 +9,7 @@ from imaging.walk import HeaderError
 
 _SQUARE = 1.0
 _NEARLY = 0.01
-"""Pixels that differ less from a square are shown as squares, because a spacing is rounded."""
+"""Pixels whose ratio differs from 1 by less than this are shown as squares, because spacings are rounded."""
 _MOST = 20
 """A ratio beyond this, or below its inverse, is an error of the writer."""
 _PAIR = 2
@@ -18,8 +18,8 @@ _PAIR = 2
 def pixel_ratio(elements: Elements | None, frame: int = 0) -> float:
     """Return the height of a pixel of this frame, from 0, divided by its width; 1 if the header says nothing usable.
 
-    The spacing in the patient is used first, then that on the detector or film, then the ratio alone (PS3.3 10.7.1.3,
-    C.7.6.3.1.7). All of them give the value between rows first, which is the height.
+    The spacing in the patient is used first, then the spacing on the detector or film, then the ratio alone (PS3.3
+    10.7.1.3, C.7.6.3.1.7). The first value of each is the distance between rows, which is the height.
     """
     if elements is None:
         return _SQUARE
@@ -38,7 +38,7 @@ def _pairs(elements: Elements, frame: int) -> Iterator[tuple[float, float]]:
 
 
 def _groups(elements: Elements, frame: int) -> Iterator[Elements]:
-    """Yield where a pixel spacing may be: the groups of the frame, the shared groups, and the top level."""
+    """Yield the data sets that may have a pixel spacing: groups of the frame, shared groups, and the top level."""
     for sequence, index in (
         (tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, frame),
         (tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE, 0),

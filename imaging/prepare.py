@@ -20,13 +20,13 @@ from nightread.reasons import Reason
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
 _INTEGER_SPAN = 2048
-"""A window of at least this many stored values is resized as integers: the rounding error is below 1/1000 of it."""
+"""A window over at least this many stored values is resized as integers: the rounding error is below 1/1000 of it."""
 _FAR = 8192
-"""A window farther from zero than this many of its widths is too narrow for float32 arithmetic on stored values."""
+"""If a window is farther from zero than this many times its width, float32 is too coarse for the stored values."""
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _COLOUR_DIMENSIONS = 3
 _HALVINGS = {4: 2, 8: 3}
-"""Reductions that are done by repeated halving: how often, by factor."""
+"""Factors of reductions that are done by repeated halving, with the number of halvings."""
 _EXACT_LIMIT, _EXACT_PARTS = 1 << 16, 4
 """Sums of 64 values up to 65,536 that are multiples of 1/4 have at most 24 bits, so float32 holds them exactly."""
 
@@ -38,7 +38,7 @@ class _Source(NamedTuple):
     zero: float = 0.0
     gain: float = 1.0
     exact: bool = False
-    """Whether they are float32, which holds the sums of 64 of them exactly, so that their order does not matter."""
+    """Whether `values` are float32, and sums of 64 of them are exact, so that the order of addition does not matter."""
 
 
 def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
@@ -46,7 +46,7 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
 
     The result equals `imaging.intensity.display_values`, resized and then scaled, within 1/1000 of the display range.
     Raises RejectImage: VOI_UNUSABLE if the header's VOI cannot be used and the bundle refuses such images,
-    OUT_OF_DOMAIN if a channel shows a neighbouring slice, for which there is `imaging.series.prepared_stack`.
+    OUT_OF_DOMAIN if a channel shows a neighbouring slice, which only `imaging.series.prepared_stack` can show.
     """
     if not spec.meanings:
         return _prepare(frame, spec, out)
@@ -57,9 +57,9 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
 
 
 def prepare_planes(frame: Frame, spec: InputSpec) -> Array:
-    """Return one slice in each window of the channels, once each: float32 of shape (windows, height, width).
+    """Return one slice in each different window of the channels: float32 of shape (windows, height, width).
 
-    `join_planes` makes inputs of them. Raises RejectImage(VOI_UNUSABLE) as `prepare` does.
+    `join_planes` makes inputs of these planes. Raises RejectImage(VOI_UNUSABLE) like `prepare`.
     """
     specs = _plane_specs(spec)
     planes = np.empty((len(specs), spec.height, spec.width), np.float32)
@@ -71,7 +71,7 @@ def prepare_planes(frame: Frame, spec: InputSpec) -> Array:
 def join_planes(planes_at: Callable[[int], Array], spec: InputSpec, out: Array | None = None) -> Array:
     """Return an input, float32 of shape (height, width, channels), written into `out` if given.
 
-    `planes_at` returns what `prepare_planes` made of the slice with this offset.
+    `planes_at` takes the offset of a slice, and returns the result of `prepare_planes` for this slice.
     """
     target = np.empty(spec.shape, np.float32) if out is None else out
     for index, (channel, plane) in enumerate(zip(spec.meanings, _plane_of_channel(spec), strict=True)):
@@ -85,7 +85,7 @@ def join_planes(planes_at: Callable[[int], Array], spec: InputSpec, out: Array |
 
 @lru_cache(maxsize=64)
 def _plane_specs(spec: InputSpec) -> tuple[InputSpec, ...]:
-    """Return the specs of the different windows, without mean and standard deviation, which belong to channels."""
+    """Return the specs of the different windows, without mean and standard deviation: these belong to channels."""
     bare = replace(spec, mean=None, std=None)
     return tuple(dict.fromkeys(bare.of_channel(index) for index in range(spec.channels)))
 
@@ -136,7 +136,7 @@ def _source(frame: Frame, spec: InputSpec) -> _Source:
 
 
 class _Clipping(NamedTuple):
-    """Stored values are clipped; the linear part of the ramp is left for the smaller array after the resize."""
+    """How stored values are clipped before the resize. The ramp is applied after it, when the array is smaller."""
 
     low: np.generic
     high: np.generic
@@ -145,7 +145,7 @@ class _Clipping(NamedTuple):
     exact: bool
 
     def source(self, stored: Array) -> _Source:
-        """Clip the values. The limits have the type in which this is done: that of the stored values, or float32."""
+        """Clip the values, in the type of the limits: this is the type of the stored values, or float32."""
         if stored.dtype == self.low.dtype:
             values = stored.clip(self.low, self.high)
         else:
@@ -158,13 +158,13 @@ class _Clipping(NamedTuple):
 def _clipping(dtype: str, rescale: tuple[float, float], ramp: Ramp, inverted: bool, integers: bool) -> _Clipping | None:
     """Return how values of this type are clipped; None if the ramp is empty, or too narrow for float32.
 
-    `rescale` is slope and intercept. Without `integers` the values become float32 in any case. Cached, because the
-    images of a series share their window; lookup tables are no part of the key, because the cache would keep them.
+    `rescale` is slope and intercept. Without `integers` the values always become float32. Cached, because the images of
+    a series have the same window. Lookup tables are not part of the key, because the cache would keep them in memory.
     """
     if ramp.low >= ramp.high:
         return None
     slope, intercept = rescale
-    black, white = (ramp.low - intercept) / slope, (ramp.high - intercept) / slope  # become 0 and 1
+    black, white = (ramp.low - intercept) / slope, (ramp.high - intercept) / slope  # they become 0 and 1
     if abs(black) + abs(white) > _FAR * abs(white - black):
         return None
     low, high = min(black, white), max(black, white)
@@ -173,8 +173,8 @@ def _clipping(dtype: str, rescale: tuple[float, float], ramp: Ramp, inverted: bo
     limits = np.iinfo(dtype)
     reached = low <= limits.max and high >= limits.min
     if integers and high - low >= _INTEGER_SPAN and limits.bits == 16 and reached:  # noqa: PLR2004
-        # NumPy clips eight times slower with Python numbers if one of them is the limit of the type. Asking first
-        # whether any value is outside takes as long as to clip.
+        # NumPy clips eight times slower with Python numbers if one of them is the limit of the type. A check whether
+        # any value is outside takes as long as clipping.
         of_type = limits.dtype.type
         ends = of_type(max(math.floor(low), limits.min)), of_type(min(math.ceil(high), limits.max))
         exact = False
@@ -201,7 +201,7 @@ def _scaling(spec: InputSpec) -> tuple[Array, Array]:
 
 
 class Placement(NamedTuple):
-    """The rows and columns of an image that a network sees, and those of its input that they fill."""
+    """The rows and columns of an image that a network sees, and the part of its input that they fill."""
 
     source: tuple[slice, slice]
     target: tuple[slice, slice]
@@ -245,10 +245,10 @@ def _resize(source: _Source, place: Placement, spec: InputSpec) -> Array:
 
 
 def _halved(values: Array, times: int) -> Array:
-    """Return means of squares of float32 pixels, the same as those of one `cv2.resize` if all sums are exact.
+    """Return means of squares of float32 pixels. If all sums are exact, one `cv2.resize` would return the same.
 
     OpenCV has vector instructions only for halving: 512 x 512 to 128 x 128 pixels take 40 us instead of 95. Integers
-    would have to be converted first, which takes as long as it saves.
+    would have to be converted first, which takes as much time as halving saves.
     """
     for _ in range(times):
         rows, columns = values.shape[:2]

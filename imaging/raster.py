@@ -28,7 +28,7 @@ _GRAY_DIMENSIONS = 2
 _PNG_END, _PNG_PIXELS = b"IEND", b"IDAT"
 _INFLATED_AT_ONCE = 64 * 1024
 _MOST_TIMES, _MOST_BEYOND = 3, 1024 * 1024
-"""Filter bytes and transparency make the coded pixels larger than the decoded ones."""
+"""Coded pixels may take 3 times as many bytes as decoded ones, plus 1 MiB: they have filter bytes and transparency."""
 _PNG_CHUNK = struct.Struct(">I4s")
 """Length of the data and type of a chunk; a checksum of four bytes follows the data (PNG 5.3)."""
 _PNG_COLOUR_TYPE = 25
@@ -72,7 +72,7 @@ def read_raster(data: bytes, limits: Limits) -> DicomImage:
 
 
 def check_raster(data: bytes, limits: Limits) -> RasterHeader:
-    """Return the header of a picture that is complete, without decoding it.
+    """Check without decoding that a picture is complete, and return its header.
 
     Raises RejectImage: EMPTY, BAD_PIXELS, TOO_LARGE, or TRUNCATED if the end of the picture is missing (PNG 11.2.5,
     ITU-T T.81 B.2.1).
@@ -111,7 +111,7 @@ def _check_jpeg(data: bytes, limits: Limits) -> RasterHeader:
 def _check_checksum(data: bytes, size: int) -> None:
     """Inflate a PNG file a second time: OpenCV ignores the checksum of the pixels if all rows could be inflated.
 
-    `size` is that of the decoded pixels, to limit what is inflated (PNG 10.1).
+    `size` is the size of the decoded pixels; it limits how many bytes are inflated (PNG 10.1).
     """
     inflater, left = zlib.decompressobj(), _MOST_TIMES * size + _MOST_BEYOND
     try:

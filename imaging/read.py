@@ -109,12 +109,12 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
 
 
 def _distinct_bytes(spans: list[list[Span]]) -> int:
-    """Return the bytes of all compressed frames; an offset table may give several frames the same bytes."""
+    """Return the number of bytes of all compressed frames, once for bytes that several frames share."""
     return sum(end - start for start, end in {span for frame in spans for span in frame})
 
 
 def _codec(header: Header, pixel_tag: int, remarks: Remarks) -> Codec | None:
-    """Return None for uncompressed pixels. The codestreams of the frames say how compressed ones are decoded."""
+    """Return None for uncompressed pixels. The codestream of a compressed frame decides how it is decoded."""
     syntax = header.transfer_syntax
     if syntax is not None and syntax not in _NATIVE:
         return codec_for(syntax)

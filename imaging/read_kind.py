@@ -16,14 +16,14 @@ _CHANNELS = _COLOUR_DIMENSIONS = 3
 _GREY_TOLERANCE = 0.02
 """Share of the full range by which the channels of a grey picture may differ, because lossy compression rounds."""
 _COLOURED_SHARE = 0.001
-"""Share of the pixels that may differ more."""
+"""Share of the pixels of a grey picture whose channels may differ by more."""
 
 
 def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> ImageKind:
-    """Return the kind of an image; one that is stored in colours counts as grey if its channels are equal.
+    """Return the kind of an image. An image that is stored in colours counts as grey if its channels are equal.
 
-    Only frames of a coloured image are decoded: `frames`, or else all of its frames up to the first coloured one.
-    Raises RejectImage as DicomImage.frames() does.
+    Images that are stored in grey are not decoded. Of others, `frames` are checked, or all frames up to the first
+    coloured frame. Raises RejectImage like DicomImage.frames().
     """
     kind = read_kind(image)
     if kind.samples == GREY or not all(map(is_grey, image.frames() if frames is None else frames)):
@@ -32,7 +32,7 @@ def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> Imag
 
 
 def likely_kind(image: DicomImage) -> ImageKind:
-    """Return the kind that all frames show, or the one that the header says if a frame cannot be decoded."""
+    """Return the kind that the frames show, or the kind in the header if a frame cannot be decoded."""
     try:
         return shown_kind(image)
     except RejectImage:
@@ -40,7 +40,7 @@ def likely_kind(image: DicomImage) -> ImageKind:
 
 
 def read_kind(image: DicomImage) -> ImageKind:
-    """Return the kind that the header says. It reads two elements; the other values are known already."""
+    """Return the kind by the header alone. This reads two elements; the other values are facts of the image."""
     facts, elements, source = image.facts, image.elements, image.source
     if elements is None or not isinstance(source, DicomFrames):
         samples = COLOUR if isinstance(source, tuple) and any(map(_is_coloured, source)) else GREY
@@ -79,7 +79,7 @@ def is_grey(frame: Frame) -> bool:
 
 
 def _unwrapped(channel: Array) -> Array:
-    """Return values whose differences do not overflow; those of unsigned integers never do."""
+    """Return the values in a type in which the highest minus the lowest does not overflow."""
     return channel if channel.dtype.kind == "u" else channel.astype(np.float32)
 
 

@@ -33,7 +33,7 @@ class Remark(StrEnum):
     SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, which contradicts the transfer syntax."
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
     BITS_WRONG = "bits_wrong", "The pixel data contradict what the header says of their bits or their sign."
-    COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; it was guessed from them."
+    COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; the colours were guessed."
     UID_WRONG = "uid_wrong", "A UID of the header has other characters than digits and dots, or is too long."
     PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its usable part was used."
 
@@ -51,13 +51,13 @@ class Remarks:
         self._details.setdefault(remark, detail or remark.message)
 
     def plus(self, remark: Remark, detail: str = "") -> "Remarks":
-        """Return a copy with one more remark, for a result that is one of several of the image."""
+        """Return a copy with one more remark, which concerns only one of several results of the image."""
         more = Remarks()
         more.add(remark, detail)
         return self.with_all(more)
 
     def with_all(self, more: "Remarks") -> "Remarks":
-        """Return a copy with these remarks after its own."""
+        """Return a copy of these remarks, followed by the remarks of `more`."""
         copy = Remarks()
         copy._details = dict(self._details)
         for remark, detail in more:

@@ -16,7 +16,7 @@ _BYTE_BITS = 8
 _COLOUR_DIMENSIONS = 3
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _PIXEL_RANGE = Intensity(kind="percentile", low=0.1, high=99.9)
-"""Without a VOI, nearly the whole range of the pixels: the full range of 16 bits would show most images black."""
+"""The range without a VOI: nearly all pixel values. The full range of 16 bits would show most images nearly black."""
 
 
 class OutsideRegionError(ValueError):
@@ -43,13 +43,13 @@ def used_mapping(frame: Frame, wanted: DisplayWindow | str) -> Mapping:
     if voi is None:
         return mapping_for(frame, _PIXEL_RANGE) if frame.bits_stored > _BYTE_BITS else full_range(frame)
     if isinstance(voi, Ramp) and voi.low == voi.high and frame.stored.dtype.kind == "f":
-        # LINEAR with a width of 1 tells two integers apart. Writers of floating pixels mean LINEAR_EXACT.
+        # LINEAR with a width of 1 separates two integers. Writers of floating pixels mean LINEAR_EXACT.
         return Ramp(low=voi.low, high=voi.low + 1)
     return voi
 
 
 def fit(picture: Array, viewport: Viewport | None, *, pixel_ratio: float = 1.0) -> Array:
-    """Return the part of a picture that the viewport shows, as large as fits into it, with square pixels.
+    """Return the part of a picture that the viewport shows, enlarged or reduced to fit into it, with square pixels.
 
     `picture` is uint8 or float32 of shape (rows, columns) or (rows, columns, samples). Raises OutsideRegionError.
     """
@@ -89,7 +89,7 @@ def _rounded(shown: Array) -> Array:
 
 
 def _region(picture: Array, viewport: Viewport) -> Array:
-    """Return the region, in whole pixels; what of it is outside of the frame is left out."""
+    """Return the part of the region that lies inside of the frame, in whole pixels."""
     rows = _span(viewport.top, viewport.region_height, picture.shape[0])
     columns = _span(viewport.left, viewport.region_width, picture.shape[1])
     part = picture[rows, columns]

@@ -16,13 +16,13 @@ from imaging.walk import UNDEFINED, Element, Encoding
 _MOST_KEPT = 128
 _MOST_ELEMENTS = 1000
 _MOST_COMPARED_BYTES = 16 * 1024
-"""Headers with more elements, or more bytes to compare, are not kept: a kept one takes at most about 300 KB."""
+"""Headers with more elements, or more bytes to compare, are not kept: a kept header takes at most about 300 KB."""
 _MAGIC_START = 128
 """The preamble, which may hold anything, ends here (PS3.10 section 7.1)."""
 
 
 class Places(NamedTuple):
-    """Where the elements of a header lie, and what its first elements say of the encoding."""
+    """Where the elements of a header lie, and how the data set is encoded."""
 
     found: dict[int, Element]
     """The elements of the data set up to the pixel data. Several images share it, so it must not be changed."""
@@ -39,11 +39,11 @@ class _Known(NamedTuple):
     parts: Struct
     """Unpacks the parts of a header that decide the steps of a walk, and skips the values of elements."""
     written: tuple[bytes, ...]
-    """The bytes of these parts."""
+    """The bytes that `parts` unpacks from the kept header."""
 
 
 class RepeatedHeaders:
-    """Keeps the places of headers by the length of their files, in which the headers of a series rarely differ."""
+    """Keeps the places of headers, by the length of their files. The files of a series often have the same length."""
 
     def __init__(self) -> None:
         self._known: dict[int, _Known | None] = {}
@@ -56,10 +56,10 @@ class RepeatedHeaders:
         return None
 
     def keep(self, data: bytes, meta: Elements, elements: Elements, transfer_syntax: str | None) -> None:
-        """Keep the places of a header that was just walked, when the second file of its length comes.
+        """Keep the places of a header that was just walked, if another file of the same length came before.
 
-        A header that differs from the kept one of this length replaces it in the same way: with the second file.
-        Irregular headers and those without pixel data are not kept.
+        If a kept header of this length did not match, it is dropped, and the next file of this length is kept instead.
+        Irregular headers and headers without pixel data are not kept.
         """
         size, known = len(data), self._known
         if known.get(size, ...) is not None:

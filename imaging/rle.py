@@ -1,4 +1,4 @@
-"""Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for segments that the fast one refuses."""
+"""Decode RLE frames (PS3.5 annex G), with a second, lenient decoder for segments that the fast decoder refuses."""
 
 import struct
 from itertools import pairwise
@@ -18,7 +18,7 @@ _MOST_LEFT = 4
 """After the last pixel of a segment, up to this many bytes that are not zero count as padding."""
 _FILL = b"\xff" * 8
 _TWICE_FILL = 255
-"""A byte of 0xFF repeats the next byte, so an area that was filled with 0xFF is read as many such pairs."""
+"""The count 0xFF repeats the next byte twice, so that an area filled with 0xFF is read as many runs of two bytes."""
 _MOST_PAIRS = 2
 
 
@@ -28,7 +28,7 @@ def is_rle(frame: bytes) -> bool:
 
 
 def decode_rle(frame: bytes, layout: PixelLayout) -> Array:
-    """Return unsigned integers of shape (rows, columns) or (rows, columns, samples), with the bits of the pixel cell.
+    """Return unsigned integers of BitsAllocated bits, of shape (rows, columns) or (rows, columns, samples).
 
     Raises RejectImage(TRUNCATED or BAD_PIXELS).
     """
@@ -61,7 +61,7 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
     if len(frame) < _HEADER.size:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame ends within its header.")
     count, *offsets = _HEADER.unpack_from(frame)
-    # The offsets tell, whatever the number of segments is, and zero is none.
+    # If the number of segments is wrong, the offsets decide; an offset of zero means no segment.
     starts = offsets[:segments] if count == segments else [offset for offset in offsets if offset]
     ascending = [_HEADER.size - 1, *starts, len(frame)]
     if len(starts) != segments or any(low >= high for low, high in pairwise(ascending)):
@@ -72,7 +72,7 @@ def _segment_starts(frame: bytes, segments: int) -> list[int]:
 
 
 def _unpack_leniently(frame: bytes, span: Span, pixels: Array, row: int) -> None:
-    """Fill the pixels. The last run may reach beyond the end of the segment, or of the picture."""
+    """Decode a segment into `pixels`. Its last run may reach beyond the end of the segment, or of the picture."""
     position, end = span
     unpacked, length = bytearray(), len(pixels)
     has_rows = False
@@ -90,14 +90,14 @@ def _unpack_leniently(frame: bytes, span: Span, pixels: Array, row: int) -> None
     if len(unpacked) < length:
         raise RejectImage(Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
     left = len(frame[position:end].rstrip(b"\0"))
-    # A writer that encodes row by row, as G.3.1 demands, has no run that is too long.
+    # A writer that encodes row by row, as G.3.1 demands, never writes a run that is too long.
     if left > _MOST_LEFT or (len(unpacked) > length and (left or has_rows)):
         raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
     pixels[:] = np.frombuffer(unpacked, np.uint8, length)
 
 
 def _pairs_at_end(frame: bytes, position: int, end: int) -> int:
-    """Return how many runs of two bytes 0xFF end the segment, which no writer makes of one longer run."""
+    """Return the number of runs of two bytes 0xFF at the end of the segment. A writer would make one longer run."""
     pairs = 0
     while position + 1 < end:
         count = frame[position]

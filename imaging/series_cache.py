@@ -1,4 +1,4 @@
-"""Keep what was made of a few elements of a header, because the images of a series share their values."""
+"""Cache results that depend on a few elements of a header. The images of a series have the same values in them."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -10,20 +10,20 @@ T = TypeVar("T")
 
 _MOST_KEPT = 256
 _LONGEST_VALUE = 256
-"""Longer values are not compared: headers with lookup tables are read anew."""
+"""Headers with longer values, such as lookup tables, are not cached."""
 
 
 class SeriesCache(Generic[T]):
-    """Calls `make` with the `wanted` elements of a data set, and keeps the result for others with the same values."""
+    """Calls `make` with the `wanted` elements of a data set, and keeps the result for data sets with equal values."""
 
     def __init__(self, make: Callable[..., T], *wanted: int) -> None:
-        """`make` takes a data set, of which it sees only the elements `wanted`, and further hashable values."""
+        """`make` takes a data set that has only the elements `wanted`, and further hashable values."""
         self._make = make
         self._wanted = (tags.SPECIFIC_CHARACTER_SET, *wanted)  # the character set decides what texts mean
         self._made: dict[Hashable, T] = {}
 
     def get(self, elements: Elements, *further: Hashable) -> T:
-        """Return what `make` returns for this data set. Raises what it raises; errors are not kept."""
+        """Return the result of `make` for this data set. Raises the errors of `make`, which are not kept."""
         written = elements.written(self._wanted, _LONGEST_VALUE)
         key = written, elements.encoding, further
         made = self._made.get(key) if written is not None else None

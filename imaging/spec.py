@@ -58,14 +58,14 @@ class InputSpec:
     """Mapped intensities 0..1 become scale_low..scale_high."""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    """Per channel of the input, in `channel_order`, applied after scaling: (x - mean) / std."""
+    """`mean` and `std` of each channel, in `channel_order`, applied after scaling: (x - mean) / std."""
     meanings: tuple[InputChannel, ...] = ()
-    """What each channel shows: a window, of the slice itself or of a neighbour. Empty: one grey channel, or RGB."""
+    """What each channel shows: a window, of the slice itself or of a neighbour. If empty, the input is grey or RGB."""
     channel_order: str = RGB
     """`bgr` for networks whose weights come from Caffe (keras.applications: ResNet50, VGG16, ...)."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for values that no frame could be prepared with."""
+        """Raise ValueError for values with which no frame can be prepared."""
         _require("interpolation", self.interpolation, INTERPOLATIONS)
         _require("aspect", self.aspect, ASPECTS)
         _require("channels", self.channels, (len(self.meanings),) if self.meanings else (1, 3))
@@ -107,7 +107,7 @@ class InputSpec:
         return _of_channel(self, index) if self.meanings else self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for bundle.json; `channels` is the number of channels, or the list of what they show.
+        """Return plain values for bundle.json. With `meanings`, `channels` is their list, else the number of channels.
 
         The defaults of `channel_order` and `unusable` are omitted, to keep digests of old bundles.
         """

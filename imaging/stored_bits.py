@@ -1,6 +1,6 @@
-"""Keep the BitsStored bits of a stored value, and drop what other bits hold (PS3.5 section 8.1.1).
+"""Keep the BitsStored bits of a stored value, and drop all other bits (PS3.5 section 8.1.1).
 
-If the pixels clearly contradict BitsStored, HighBit or the sign of the header, the pixels decide, with a note.
+If the pixels clearly contradict BitsStored, HighBit or the sign of the header, the pixels decide, and a note says so.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from imaging.tags import tag_name
 
 _BYTE_BITS = 8
 _SMOOTHER = 0.8
-"""The high bits belong to the values if words vary by less than this share of their variation without these bits."""
+"""If whole words vary by less than this share of the variation of their low bits, the high bits are part of values."""
 _STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
 
 
@@ -65,7 +65,7 @@ def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Arr
     """Clear the bits outside of BitsStored in the output of a lossless decoder, and extend the sign bit.
 
     `precision` is the number of bits of the decoded samples. Writers compress either the values, with at most
-    BitsStored bits, or the whole words of the pixel cell, overlays included. Only the latter have more bits than
+    BitsStored bits, or the whole words of the pixel cell, overlays included. Only whole words have more bits than
     BitsStored. The result has the sign of PixelRepresentation.
     """
     if _fits(pixels, layout, precision):
@@ -98,8 +98,8 @@ def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Ar
 def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
     """Return values with fewer bits than BitsStored.
 
-    Lossless encoders may write only as many bits as the values need. A lossy stream, or one of 8 bits, was probably
-    made from pixels that were scaled to it, and the header was left.
+    Lossless encoders may write only as many bits as the values need. The pixels of a lossy stream, or of a stream of
+    8 bits, were probably scaled, and the header was not changed.
     """
     if layout.photometric == PALETTE:
         return StoredValues(mask_decoded_bits(pixels, layout, precision), layout.bits_stored)
@@ -111,7 +111,7 @@ def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed
 
 
 def _is_signed(pixels: Array, layout: PixelLayout, precision: int) -> bool:
-    """Return whether samples of a signed stream are signed values: whole words may hold other bits instead."""
+    """Return whether samples of a signed stream are signed values. Whole words may hold overlays in the sign bits."""
     if precision <= layout.bits_stored:
         return True
     limit = 1 << layout.bits_stored - 1
@@ -123,7 +123,7 @@ def _of_other_sign() -> str:
 
 
 def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | None:
-    """Return the values if the words do not lie as BitsStored and HighBit say; None if they may."""
+    """Return the values and a note if the words contradict BitsStored or HighBit, else None."""
     stored = layout.bits_stored
     words = _with_sign(words, layout)[0]
     if shift > 0 and _lie_low(words, layout, shift):
@@ -137,7 +137,7 @@ def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | No
 def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
     """Return whether the values are in the low bits, and not at HighBit.
 
-    Nothing is above BitsStored bits then, and most words that are more than an overlay use the bits below as well.
+    Then they fit into BitsStored bits, and most values of more than `shift` bits also use the lowest `shift` bits.
     """
     top = 1 << layout.bits_stored - layout.signed
     if int(values.max()) >= top or int(values.min()) < -top:
@@ -149,7 +149,7 @@ def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
 def _smoother_whole(words: Array, stored: int) -> bool:
     """Return whether the bits above BitsStored belong to the values: without them, neighbours would differ abruptly.
 
-    The edges of an overlay above the values are abrupt differences as well.
+    If these bits hold an overlay, neighbours differ abruptly with them, at the edges of the overlay.
     """
     whole, masked = (_variation(each) for each in (words, words & (1 << stored) - 1))
     return whole < _SMOOTHER * masked
@@ -160,7 +160,7 @@ def _variation(words: Array) -> int:
 
 
 def _fits(pixels: Array, layout: PixelLayout, precision: int) -> bool:
-    """Return whether a decoder gave values that need no change: no more bits than BitsStored, and their sign."""
+    """Return whether decoded values need no change: they have at most BitsStored bits, and the declared sign."""
     return precision <= layout.bits_stored and (pixels.dtype.kind == "i") == layout.signed
 
 
@@ -171,5 +171,5 @@ def _with_sign(pixels: Array, layout: PixelLayout) -> tuple[Array, int]:
 
 
 def _shift(layout: PixelLayout, precision: int) -> int:
-    """Return how far the values lie above bit 0: only whole words can hold them at the top."""
+    """Return the lowest bit of the values. It is 0 if the samples do not reach up to HighBit."""
     return layout.high_bit + 1 - layout.bits_stored if layout.high_bit < precision else 0

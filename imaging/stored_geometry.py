@@ -1,7 +1,7 @@
 """Turn the geometry of the slices of an image into text for the database, and back.
 
-To read all values of a slice takes 150 us. Most are the same for all slices of a series, so `SeriesCache` keeps them;
-the others are few.
+Reading all values of a slice takes 150 us. Most values are the same for all slices of a series, so `SeriesCache` keeps
+them. Only a few values are read for each slice.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 
 _COLUMNS = frozenset(("key", "frame", "rows", "columns", "sop_instance_uid"))
-"""What the row of the image says already, or the place in the list."""
+"""Fields that are not stored: the row of the image has them, or the position in the list tells them."""
 _GROUPS = (
     tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
     tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
@@ -36,7 +36,7 @@ _GROUPS = (
 )
 """Sequences of Enhanced objects. An object with none of them has all values at its top level."""
 _LARGEST = 1e7
-"""Millimetres, as in imaging.series.read_slices: a larger value is an error of the writer."""
+"""Numbers from this size on are errors of the writer."""
 _OF_SERIES = (
     tags.IMAGE_ORIENTATION,
     tags.PIXEL_SPACING,
@@ -54,7 +54,7 @@ _OF_SERIES = (
 def geometry_text(elements: Elements | None, frames: int) -> str | None:
     """Return the geometry of each frame as a JSON list, in the order of the frames; None for a picture without header.
 
-    A slice without usable values is an empty object: that it has none is known then.
+    A slice without usable values stays in the list, with no values.
     """
     if elements is None:
         return None
@@ -66,7 +66,7 @@ def geometry_text(elements: Elements | None, frames: int) -> str | None:
 
 
 def geometry_of_damaged(data: bytes, limits: Limits) -> str | None:
-    """Return the geometry of an object that was rejected, so that it keeps its place; None without a usable header."""
+    """Return the geometry of a rejected object, which keeps its place in its stack; None without a usable header."""
     try:
         elements = read_header(data, limits).elements
     except RejectImage:

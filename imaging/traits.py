@@ -7,11 +7,11 @@ from imaging.dicom_image import DicomImage
 from imaging.facts import CODE_LENGTH, TEXT_LENGTH, storable_text
 
 _VALUES_LENGTH = 4096
-"""Some devices write many values of 16 characters each."""
+"""Maximum length of all values of an element. Some devices write many values of 16 characters each."""
 
 
 class Traits(NamedTuple):
-    """Header values of one object, with one entry per value of an element; empty if the header has none."""
+    """Header values of one object, with one entry per value of an element; empty if the element has no value."""
 
     source: tuple[str, ...] = ()
     """Name of the source that the image came from."""

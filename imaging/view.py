@@ -37,9 +37,9 @@ class Viewport:
     left: float = 0
     top: float = 0
     region_width: float | None = None
-    """None: up to the right edge. A negative width flips the picture horizontally."""
+    """None means up to the right edge. A negative width flips the picture horizontally."""
     region_height: float | None = None
-    """None: up to the lower edge. A negative height flips the picture vertically."""
+    """None means up to the lower edge. A negative height flips the picture vertically."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +47,9 @@ class View:
     """How a frame is shown."""
 
     window: DisplayWindow | str = HEADER
-    """A window; or HEADER: the VOI of the header, else the range of the pixels; or FULL: all stored bits."""
+    """A window, or HEADER (the VOI of the header, else the range of the pixels), or FULL (all stored bits)."""
     viewport: Viewport | None = None
-    """None: the whole frame in its own size, at most LARGEST_SIDE."""
+    """None means the whole frame in its own size, at most LARGEST_SIDE."""
 
 
 PLAIN_VIEW = View()

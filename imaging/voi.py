@@ -87,14 +87,14 @@ Mapping = Ramp | Sigmoid | Lut
 
 
 SMALLEST_WIDTH = 1e-20
-"""No real window is narrower. Below 1e-38 its inverse exceeds float32."""
+"""No real window is narrower. The inverse of a width below 1e-38 exceeds float32."""
 
 
 def window(center: float, width: float, function: str | None) -> Mapping | None:
     """Return the mapping of a window; None for an invalid width. An unknown function counts as LINEAR.
 
-    LINEAR counts integers, so its width is at least 1. Below that, writers of values in small units mean the range from
-    center - width / 2 to center + width / 2, which is LINEAR_EXACT.
+    LINEAR counts integers, so its width is at least 1. A writer of a smaller width uses small units, and means the
+    range from center - width / 2 to center + width / 2, which is LINEAR_EXACT.
     """
     if not width >= SMALLEST_WIDTH:
         return None

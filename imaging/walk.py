@@ -14,8 +14,8 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _VR_LIKE = 0x2020
-"""An implicit length stands where explicit VR has its two letters: from this number on, it may be an unknown VR
-instead."""
+"""With implicit VR, the length stands where explicit VR has its two letters. A length from this number on may be an
+unknown VR instead."""
 _EVERY_ELEMENT = range(MAX_ELEMENTS)
 _LITTLE, _BIG = (
     tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHI", "I")) for order in ("<", ">")
@@ -27,7 +27,7 @@ class HeaderError(Exception):
 
 
 class TruncatedError(HeaderError):
-    """The data ends within an element."""
+    """The data end within an element."""
 
 
 class Encoding(NamedTuple):
@@ -46,9 +46,9 @@ def walk(  # noqa: C901, PLR0912 - one function for speed: this is the hot path
 ) -> int:
     """Add the elements from `start` to `found`, and return the position behind the last one.
 
-    Stop at `end`, at the first tag >= `before`, and in a data set (depth 0) at the pixel data, in an item (depth > 0)
-    behind its delimiter. Raises HeaderError without a message at the first irregularity: imaging.careful_walk reads
-    irregular data sets.
+    Stop at `end` or at the first tag >= `before`. A data set (depth 0) also ends at its pixel data, and an item
+    (depth > 0) behind its delimiter. Raises HeaderError without a message at the first irregularity:
+    imaging.careful_walk reads irregular data sets.
     """
     implicit, little = encoding
     explicit_header, implicit_header, long_length = _LITTLE if little else _BIG
@@ -99,8 +99,8 @@ def item_encoding(data: bytes, encoding: Encoding, vr: bytes, position: int) -> 
     """Return the encoding of the items of a sequence whose value begins at `position`.
 
     The items of a sequence with VR UN have implicit VR and are little endian (PS3.5 section 6.2.2). Some writers keep
-    explicit VR. Then the first element of the first item has a VR and the length of a value; read as implicit VR, it
-    would be a length above 64 KiB.
+    explicit VR. Then the first element of the first item has a VR and the length of a value. Read as implicit VR, these
+    bytes would be a length above 64 KiB.
     """
     if vr != b"UN":
         return encoding

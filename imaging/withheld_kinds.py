@@ -1,4 +1,4 @@
-"""Decide by values of the header whether the pixels of an image may show names. It needs no DICOM library."""
+"""Decide by values of the header whether the pixels of an image may show names, without a DICOM library."""
 
 from imaging.kind import SCREEN_TYPES, SECONDARY_CAPTURES
 
@@ -25,8 +25,8 @@ def why_withheld_by_header(
 ) -> str | None:
     """Return why no picture of an image is shown or sent, as a sentence; None if the header allows it.
 
-    `image_type` has backslashes. An image without BurnedInAnnotation is allowed, unless its kind speaks against it
-    (PS3.3 C.7.6.1, C.8.6.1).
+    Backslashes separate the values of `image_type`. An image without BurnedInAnnotation is allowed, unless images of
+    its kind often show names (PS3.3 C.7.6.1, C.8.6.1).
     """
     if _word(burned_in) not in _NO:
         return f"The header says that there is text in the pixels (BurnedInAnnotation): no picture is shown. {ALLOWED}"

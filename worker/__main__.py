@@ -1,7 +1,7 @@
 """Run the worker: `python -m worker celery -A worker.app worker OPTIONS` does what Celery's own command does.
 
-It takes the same arguments, but imports only that command. `celery` first imports all of its commands, Flower and a
-shell, which takes as long as everything that a worker needs of Celery.
+This program imports only the command `worker`. `celery` would also import its other commands, Flower and a shell, which
+takes as long as importing all that a worker needs of Celery.
 """
 
 import gc
@@ -13,11 +13,11 @@ _PROGRAM = ["celery", "-A", "worker.app", "worker"]
 
 
 def main() -> None:
-    """Start the worker, stay until it ends, and end this process with its exit code."""
+    """Run the worker until it ends, and end this process with the worker's exit code."""
     program, options = sys.argv[1:5], sys.argv[5:]
     if program != _PROGRAM:
         sys.exit(f"Usage: python -m worker {' '.join(_PROGRAM)} OPTIONS")
-    gc.disable()  # while modules are imported it would find nothing; worker.preload enables it
+    gc.disable()  # there is no garbage while modules are imported; worker.preload enables it
     from celery.bin.base import CLIContext  # noqa: PLC0415 - after the line above
     from celery.bin.worker import worker  # noqa: PLC0415
 
@@ -27,7 +27,7 @@ def main() -> None:
     code = worker.main(options, prog_name=" ".join(program), obj=context, standalone_mode=False)
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(code or 0)  # the pool has ended; to free a hundred megabytes object by object takes 0.3 s
+    os._exit(code or 0)  # the pool has ended; freeing 100 MB object by object would take 0.3 s
 
 
 if __name__ == "__main__":

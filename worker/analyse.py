@@ -1,8 +1,8 @@
 """Analyse one batch: claim, read, deduplicate, predict, record.
 
-ImageReader reads the images in parts, so that memory is bounded. BatchPredictor scores the frames of those images whose
-bytes are new. Results collects the outcome of each image on the way; all outcomes are recorded at the end, in one
-transaction. The images of a re-run are for worker.rerunning.
+ImageReader reads the images in parts, so that memory is bounded. BatchPredictor scores the frames of the images whose
+bytes are new. Results collects the outcome of each image; all outcomes are recorded at the end, in one transaction.
+worker.rerunning analyses the images of a re-run.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ from worker.results import Results
 from worker.series.reading_order import in_reading_order
 
 PHASES = ("claim", "read", "look_up", "predict")
-"""The phases of a batch, whose seconds are stored; one that did not run took 0 seconds."""
+"""The phases of a batch whose seconds are stored; a phase that did not run has 0 seconds."""
 
 
 def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
-    """Give every image of the batch its outcome and return what became of the images.
+    """Give every image of the batch its outcome, and return how many images had which outcome.
 
     The result is empty if this process could not claim the batch. Raises BatchError; then no image has an outcome.
     """

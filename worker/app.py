@@ -78,12 +78,12 @@ _worker = _Worker()
 
 
 class BatchFailedError(Exception):
-    """A batch that failed. The message holds only the batch id and the error class: Flower and the log show it."""
+    """A batch failed. The message has only the batch id and the error class, because Flower and the log show it."""
 
 
 @app.task(name=ANALYSE_TASK, Request="worker.batch_request:BatchRequest")  # type: ignore[untyped-decorator]
 def analyse_batch(**message: Any) -> dict[str, Any]:
-    """Analyse one batch and return what became of its images, which worker.batch_summary explains."""
+    """Analyse one batch, and return its summary as worker.batch_summary describes it."""
     from worker.analyse import analyse  # noqa: PLC0415 - `celery inspect` and Flower need none of it
 
     batch_id = BatchMessage.from_kwargs(**message).batch_id
@@ -114,7 +114,7 @@ def analyse_batch(**message: Any) -> dict[str, Any]:
 
 @app.task(name=FORM_SERIES_TASK)  # type: ignore[untyped-decorator]
 def form_series(*, v: int) -> dict[str, int]:
-    """Form the series that are due, and return how many."""
+    """Form the series that are due, and return the counts of worker.series.form."""
     from worker.series.form import form_due_series  # noqa: PLC0415 - as in analyse_batch
 
     if v != VERSION:
@@ -156,7 +156,7 @@ def _start_worker(sender: Any, **_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _open_context(**_: Any) -> None:
     """Open the context of a new child process, which includes loading the networks."""
-    import worker.analyse  # noqa: F401, PLC0415 - with a GPU: before open_context exempts all loaded objects
+    import worker.analyse  # noqa: F401, PLC0415 - not preloaded with a GPU; before open_context calls freeze_gc
     from worker.context import open_context  # noqa: PLC0415 - as above
 
     index = getattr(current_process(), "index", 0)
@@ -177,7 +177,7 @@ def _open_context(**_: Any) -> None:
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def _end_process(exitcode: int, **_: Any) -> None:
-    """End this child process, which has sent all its results: Celery would let it sleep for a second."""
+    """End this child process at once. It has sent all its results, and Celery would let it sleep for a second."""
     os._exit(exitcode)
 
 
@@ -207,7 +207,7 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
 
 
 class _NoteShutdown(StartStopStep):  # type: ignore[misc]
-    """Notes at the start of a warm shutdown that the worker finishes its batches: Celery's timers end then."""
+    """Notes in the database that a warm shutdown began. Celery's timers end then, so no heartbeat can report it."""
 
     def stop(self, _consumer: Any) -> None:
         """Note the shutdown, unless the consumer only connects again."""

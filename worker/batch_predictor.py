@@ -32,7 +32,7 @@ class BatchPredictor:
         self._parsed_images: list[ParsedImage] = []
 
     def add(self, images: Iterable[PreparedImage]) -> None:
-        """Pass on all frames of these images. An image that fails here gets its outcome. Raises BatchError."""
+        """Pass the frames of these images to the networks. An image that fails gets its outcome. Raises BatchError."""
         for prepared in images:
             parsed = prepared.parsed
             with self._results.capture_errors(parsed.image, parsed.file):
@@ -58,6 +58,6 @@ class BatchPredictor:
             raise RejectImage(Reason.NO_MODEL)
         for inputs in chunks if targets else ():
             for bundle, spec in targets:
-                if bundle not in parsed.refused:  # earlier frames may have been scored; they get no result
+                if bundle not in parsed.refused:  # scores of earlier frames are not used
                     self._batchers[bundle].add(parsed.image.work_id, inputs[spec])
             self._context.keep_lease(self._batch_id)

@@ -1,4 +1,4 @@
-"""Send the events of a batch, so that Flower does not show a batch without any result as a success."""
+"""Send the events of a batch, so that Flower shows only a batch with results as a success."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ class BatchRequest(Request):  # type: ignore[misc]
     """The request of Celery for one batch: when its task returns, the result decides which event is sent.
 
     Celery has no other way to end a task as failed or retried without an exception, which would add lines to the log
-    and, for a retry, a message to the queue. Acknowledgement stays as Celery does it.
+    and, for a retry, a message to the queue. Acknowledgement is not changed.
     """
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - the name that Celery uses
-        """Send an event; instead of a success, the event that fits the outcomes of the images."""
+        """Send an event. A success is replaced by the event that fits the outcomes of the images."""
         if type == "task-succeeded":
             event = task_event(fields["result"])
             type, fields["name"] = event  # noqa: A001

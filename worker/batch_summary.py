@@ -19,14 +19,14 @@ from nightread.reasons import Fault, Reason
 PUT_BACK = "put back"
 """The word for images that wait again; the database says `received`."""
 _LISTED_IMAGES = 16
-"""A batch with more such images lists none: Celery truncates a long result, which then cannot be parsed."""
+"""If a batch would list more images, it lists none: Celery truncates a long result, which then cannot be parsed."""
 _WITHOUT_RESULT = (State.FAILED, State.REJECTED, State.RECEIVED)
 _WITH_RESULT = (State.DONE, State.DUPLICATE, State.EXPANDED)
 _DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE]
 
 
 class TaskEvent(NamedTuple):
-    """The event that ends a task in Flower, and the name that its row then has."""
+    """The event that ends a task in Flower, and the name that Flower then shows for the task."""
 
     type: str
     name: str
@@ -42,12 +42,12 @@ EMPTY = TaskEvent("task-empty", f"{ANALYSE_TASK}.empty")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchResult:
-    """What became of the images of one batch."""
+    """The outcomes of the images of one batch, as counts, and the ids of images that need attention."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     """The number of images by state, by reason if they have no result, and `with_remark`."""
     image_ids: Sequence[int] = ()
-    """The images that failed, are defective or are put back, or the only image; none if there are more than 16."""
+    """Ids of the images that failed, are defective or wait again, or of the only image; empty if more than 16."""
 
     def in_words(self) -> dict[str, Any]:
         """Return the result of the task, with `put back` instead of the state `received`."""
@@ -56,9 +56,9 @@ class BatchResult:
 
 
 def summarize(recorded: Mapping[str, int], outcomes: Sequence[Outcome]) -> BatchResult:
-    """Summarize a batch by what was recorded: the number of images by state.
+    """Summarize a batch. `recorded` is the number of recorded images by state.
 
-    If nothing was recorded, other processes have the images now, and the outcomes do not count.
+    If nothing was recorded, other processes have the images now, and the result is empty.
     """
     if not recorded:
         return BatchResult()
@@ -74,9 +74,9 @@ def summarize(recorded: Mapping[str, int], outcomes: Sequence[Outcome]) -> Batch
 
 
 def task_event(shown: str) -> TaskEvent:
-    """Choose the event for a result, given as Celery shows it.
+    """Choose the event for a result; `shown` is the text that Celery makes of it.
 
-    A result that cannot be read counts as a success, as for Celery.
+    A result that cannot be read counts as a success, as in Celery.
     """
     try:
         result = ast.literal_eval(shown)

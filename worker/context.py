@@ -54,9 +54,9 @@ class WorkerContext:
     patient: PatientHasher
     model_set: ModelSet
     network_thread: Executor | None = None
-    """One thread that runs the networks while the main thread decodes the next frames. None: both run in turn."""
+    """One thread that runs the networks while the main thread decodes the next frames. If None, both run in turn."""
     decode_pool: DecodePool | None = None
-    """Processes that read and prepare images for this one. None: it does so itself."""
+    """Processes that read and prepare images for this process. If None, this process does it itself."""
     slot: Slot = field(default_factory=lambda: InFlightTable().slot(0))
     trial_reader: TrialReader = field(init=False)
     stores: Stores = field(init=False)
@@ -84,13 +84,13 @@ class WorkerContext:
         if self.model_set is not before:
             del before
             self.open_decode_pool()
-            freeze_gc()  # frees the dropped network, whose objects the earlier freeze had exempted from collection
+            freeze_gc()  # frees the dropped network, which the earlier freeze had excluded from garbage collection
 
     @contextmanager
     def only_models(self, model_set: ModelSet) -> Iterator[None]:
         """Use these models instead of the routed ones inside the `with` statement.
 
-        The decoder processes, which know the routed models only, rest meanwhile.
+        The decoder processes are not used meanwhile, because they know only the routed models.
         """
         routed, decode_pool = self.model_set, self.decode_pool
         self.model_set, self.decode_pool = model_set, None
@@ -100,7 +100,7 @@ class WorkerContext:
             self.model_set, self.decode_pool = routed, decode_pool
 
     def open_decode_pool(self) -> None:
-        """Start decoder processes for the loaded models, if the settings ask for some; end those of other models."""
+        """Start decoder processes for the loaded models if the settings ask for them. End earlier processes first."""
         if self.decode_pool is not None:
             self.decode_pool.close()
             self.decode_pool = None
@@ -132,12 +132,12 @@ class WorkerContext:
         return self.slot.in_flight(image.work_id if self.network_thread is None else 0)
 
     def close_unused_trial_process(self) -> None:
-        """End the two processes of the trial reader if no process has died recently and no image used them."""
+        """End the two processes of the trial reader if no process died for 300 s, and no image used them for 60 s."""
         if not self.slot.is_cautious():
             self.trial_reader.close_if_unused()
 
     def notify_dispatcher(self) -> None:
-        """Tell the dispatcher that another batch may be published. A claim also starts a new lease."""
+        """Tell the dispatcher, after a claim, that another batch may be published. The new lease counts from now."""
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
 
@@ -195,5 +195,5 @@ def open_context(settings: Settings, redis_url: str, process: WorkerProcess, slo
 
 
 def _uses_network_thread(settings: Settings) -> bool:
-    """Return whether networks run in a thread of their own: useful on a GPU, useless on the one core of a process."""
+    """Return whether networks run in a thread of their own. This helps on a GPU or with decoders, not on one core."""
     return bool(gpus(settings) or settings.decoders) if settings.decode_ahead is None else settings.decode_ahead

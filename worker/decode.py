@@ -45,10 +45,10 @@ def open_dicom_image(context: WorkerContext, data: bytes, origin: str) -> DicomI
 
 
 def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:
-    """Return the kind of the image: as the header says it, or as its frames show it if a domain depends on colour.
+    """Return the kind of the image by its header or, if a domain depends on colour, by its frames.
 
-    For this the first frame of a coloured image is decoded, and later ones if a model takes only coloured images.
-    Otherwise ModelNotes looks at the later ones. Raises RejectImage and ImageError(timeout).
+    Then the first frame of a coloured image is decoded, and later frames if a model takes only coloured images.
+    Otherwise ModelNotes checks the later frames. Raises RejectImage and ImageError(timeout).
     """
     models = context.model_set
     if not models.depends_on_colour:
@@ -67,7 +67,7 @@ def _timed(dicom_image: DicomImage, seconds: float) -> Iterator[Frame]:
 
 
 def timed_frame(dicom_image: DicomImage, index: int, seconds: float) -> Frame:
-    """Decode one frame. Raises RejectImage, and ImageError(timeout) as `decode_in_chunks` does."""
+    """Decode one frame. Raises RejectImage, and ImageError(timeout) like `decode_in_chunks`."""
     with _FrameLimit(dicom_image, seconds):
         return dicom_image.frame(index)
 
@@ -93,7 +93,7 @@ def decode_in_chunks(
     limit = _FrameLimit(dicom_image, context.settings.image_timeout_seconds)
     frames = iter(dicom_image.frames())
     remaining = dicom_image.frame_count
-    have_meanings = any(spec.meanings for spec in specs)  # some of them need neighbours, and refuse a single image
+    have_meanings = any(spec.meanings for spec in specs)  # if a channel needs neighbours, a single image is refused
     while remaining > 0:
         count = min(remaining, chunk_frames)
         chunk = [np.empty((count, *spec.shape), np.float32) for spec in specs]
@@ -119,13 +119,13 @@ def decode_in_chunks(
 def stop_timers() -> None:
     """Stop both timers of the time limit.
 
-    Error handling calls this too: if the alarm fires while the time limit ends, one timer would keep running.
+    Error handling must call this too: if the alarm fires while the time limit ends, one timer keeps running.
     """
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-class _time_limit:  # noqa: N801 - used like a function; three times faster than contextlib.contextmanager, which counts per image
+class _time_limit:  # noqa: N801 - used like a function; contextlib.contextmanager takes three times as long per image
     """Raises ImageError(timeout) if the body of the `with` statement takes longer than `seconds`.
 
     A decoder that is stuck in C code never returns to Python, so the exception is not raised. After `seconds` plus 5 s
@@ -149,7 +149,7 @@ class _time_limit:  # noqa: N801 - used like a function; three times faster than
 class _FrameLimit:
     """Limits the time of each frame of an object, and of all its frames together. It is entered once per frame.
 
-    Raises ImageError(timeout) as _time_limit does, with the number of the frame and the limit.
+    Raises ImageError(timeout) like _time_limit, with the number of the frame and the limit.
     """
 
     __slots__ = ("_began", "_image", "_left", "_limit", "_number", "_seconds", "_several")
@@ -186,13 +186,14 @@ class _FrameLimit:
     def _of_object(self) -> str:
         return (
             f"Decoding the {self._image.frame_count:,} frames, which have {self._image.stored_bytes:,} bytes, took "
-            f"longer than {self._limit:.0f} s, the limit for this number of bytes; it ended at frame {self._number}."
+            f"longer than {self._limit:.0f} s, the limit for this number of bytes; it was stopped at frame "
+            f"{self._number}."
         )
 
 
 @cache
 def _install_alarm_handler() -> None:
-    """Install the handler once per process: this costs more than setting the timers for each header and frame."""
+    """Install the handler once per process: installing it takes longer than setting the timers."""
     signal.signal(signal.SIGALRM, _raise_timeout)
 
 

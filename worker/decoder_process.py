@@ -70,13 +70,13 @@ class _UnknownFormerContents:
     """Leaves the identity of a file as it is: the worker process has the database that knows former identities."""
 
     def identified(self, file: Fetched) -> Fetched:
-        """Return the file."""
+        """Return the file unchanged."""
         return file
 
 
 @dataclass(kw_only=True)
 class _DecoderContext:
-    """What ImageReader uses of a WorkerContext to prepare one image."""
+    """The parts of a WorkerContext that ImageReader uses to prepare one image."""
 
     settings: DecoderSetup
     limits: Limits
@@ -86,12 +86,12 @@ class _DecoderContext:
 
     @property
     def database(self) -> NoReturn:
-        """Raise NotPlainError: a slice whose neighbours are needed is read by the worker process, which knows them."""
+        """Raise NotPlainError: only the worker process can ask the database for the neighbours of a slice."""
         raise NotPlainError
 
     @contextmanager
     def in_flight(self, _image: Claimed) -> Iterator[None]:
-        """Do nothing: the request is in flight from its beginning to its end."""
+        """Do nothing: the whole request is marked as in flight."""
         yield
 
     def keep_lease(self, _batch_id: str) -> None:
@@ -99,7 +99,7 @@ class _DecoderContext:
 
 
 class _HeaderKeeper:
-    """What ImageReader uses of Results to prepare one image."""
+    """The parts of Results that ImageReader uses to prepare one image."""
 
     def __init__(self, frame_limit: int) -> None:
         self._frame_limit = frame_limit
@@ -113,7 +113,7 @@ class _HeaderKeeper:
         self.facts, self.annotations = dicom_image.facts, header_annotations(dicom_image)
 
     def keep_facts(self, _image: Claimed, facts: Facts, _annotations: None) -> None:
-        """Keep the facts with what was read since."""
+        """Replace the facts by more complete facts of the same image."""
         self.facts = facts
 
 
@@ -128,7 +128,7 @@ class Decoder:
         self._frame_limit = memory.layout.slot_bytes // max(model_set.frame_bytes, 1)
 
     def serve(self, index: int, connection: socket.socket) -> None:
-        """Answer requests until the worker process closes the connection: then it raises EOFError."""
+        """Answer requests. Raises EOFError when the worker process closes the connection."""
         limit_memory(self._setup.image_memory_bytes)
         send(connection, Response(0, Undecoded.NOT_PLAIN))
         while True:
@@ -138,7 +138,7 @@ class Decoder:
             self._memory.mark_in_flight(index, 0)  # after the response: a death before this line loses no request
 
     def decode(self, request: DecodeRequest) -> DecodedImage | Undecoded:
-        """Return the image, or why this process has no result. The worker process reads a rejected image itself."""
+        """Return the image, or the reason for no result. The worker process reads a rejected image itself."""
         try:
             return self._decode(request)
         except MemoryError:
@@ -157,7 +157,7 @@ class Decoder:
             raise NotPlainError
         numbers.clear()
         header = _HeaderKeeper(self._frame_limit)
-        # The context and the header keeper have all that preparing an image uses of these two.
+        # To prepare an image, ImageReader uses only the parts of these classes that the substitutes have.
         reader = ImageReader(cast("WorkerContext", self._context), "", cast("Any", None), cast("Results", header))
         prepared = reader.prepare(request.image, file)
         arrays = _only_chunk(prepared)
@@ -176,18 +176,19 @@ class Decoder:
 
 
 def serve(connection: "Connection[Any, Any]") -> None:
-    """Fork the decoders, and replace those that die, until the worker process ends or closes its sockets.
+    """Fork the decoders, and replace each decoder that dies, until the worker process ends or closes its sockets.
 
     An image that was in flight when its decoder died is reported as suspicious. The new decoder answers the requests
     that wait in the socket. Raises DecoderKilledError if no image was in flight: a person or the system killed the
-    decoder, possibly between taking a request and marking it. The worker process then starts all decoders anew.
+    decoder, possibly after it received a request and before it marked this request. The worker process then starts all
+    decoders again.
     """
     die_with_parent()
     descriptors, memory_descriptor, setup = connection.recv()
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     memory = SharedSlots(memory_descriptor, setup.layout)
     decoder = Decoder(setup, memory)
-    gc.freeze()  # the pages of what is loaded stay shared between the decoders
+    gc.freeze()  # the memory pages of loaded objects stay shared between the decoders
     running = {_fork(index, sockets, decoder): index for index in range(len(sockets))}
     while True:
         process_id, status = os.wait()
@@ -202,7 +203,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
 
 
 def _fork(index: int, sockets: Sequence[socket.socket], decoder: Decoder) -> int:
-    """Start one decoder. It never returns from this function."""
+    """Fork one decoder, and return its process id. The decoder itself never returns from this function."""
     if process_id := os.fork():
         return process_id
     code = 1
@@ -227,7 +228,10 @@ def _model_set(setup: DecoderSetup) -> ModelSet:
 
 
 def _only_chunk(prepared: PreparedImage) -> tuple[Inputs, ...]:
-    """Return the arrays of the only chunk; none if no model analyses the image. Raises NotPlainError for more."""
+    """Return the arrays of the only chunk; empty if no model analyses the image.
+
+    Raises NotPlainError if the frames do not fit into one chunk.
+    """
     if not prepared.targets:
         return ()
     if not isinstance(prepared.chunks, list):
@@ -243,7 +247,7 @@ def _main() -> None:
     warnings.simplefilter("ignore")
     cv2.setNumThreads(1)  # the other decoders use the other cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker handles Ctrl-C, and ends this process when it ends
-    with suppress(EOFError, ConnectionError, DecoderKilledError):  # the worker process has ended, or starts another
+    with suppress(EOFError, ConnectionError, DecoderKilledError):  # the worker process has ended, or starts a new one
         serve(Connection(0))
 
 

@@ -36,7 +36,7 @@ def outcome_of_error(
             image_error = RetryImage(Reason.STILL_ARRIVING, _until(now + max_delay))
     state = _state(image_error, image, settings, now)
     retried = state is State.RECEIVED
-    # A retry takes over size and time of a file that changed; a failed image keeps the identity that was registered.
+    # A retry stores the new size and time of a changed file; a failed image keeps those that were registered.
     identity = error if retried and isinstance(error, FileChangedError) else file
     return Outcome(
         work_id=image.work_id,
@@ -115,8 +115,9 @@ def _waits_for_free_space(image_error: ImageError, settings: Settings) -> bool:
 def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
     """Return the delay: doubled for each attempt, capped, with jitter, so that retries do not reach a store together.
 
-    An image that waits for its source is retried after a third of the time since it arrived. So is one that is
-    still arriving in a store. In a folder it is tried after twice that time, because a watcher reports its changes.
+    An image that waits for its source, or is still arriving in a store, is retried after a third of the time since its
+    arrival. An image that is still arriving in a folder is retried after twice this time, because a watcher reports its
+    changes.
     """
     seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)
     if _waits_for_source(image_error, settings):

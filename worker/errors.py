@@ -6,7 +6,7 @@ class BatchError(Exception):
 
 
 class BatchTakenError(BatchError):
-    """The lease of the batch expired and its images were given to other processes; these results are discarded."""
+    """The lease of the batch expired, and other processes have its images. This process discards its results."""
 
 
 class NetworkBrokenError(BatchError):

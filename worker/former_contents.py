@@ -1,4 +1,4 @@
-"""Recognise files that an earlier release analysed, which identified them by their SHA-256."""
+"""Recognise files that an earlier release analysed: it identified files by their SHA-256."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,21 +18,21 @@ ReadAgain = Callable[[Claimed], Fetched | None]
 
 
 class FormerContents:
-    """Identifies bytes by their SHA-256 if the database knows them by it; all other bytes keep their BLAKE3-256.
+    """Identifies a file by its SHA-256 if the database has results for it; all other files keep their BLAKE3-256.
 
-    SHA-256 is slow, so few files are hashed with it: those with the SOP Instance UID of an image that has a SHA-256,
-    and files without a UID. Once no result in the database has a SHA-256, no file is hashed with it.
+    SHA-256 is slow, so few files are hashed with it: files with the SOP Instance UID of an image that has a SHA-256 in
+    the database, and files without a UID. Once no result in the database has a SHA-256, no file is hashed with it.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        """Look into the database when the first file asks."""
+        """Create the object. The database is first read when a file is to be identified."""
         self._database = database
         self._clock = clock
         self._exist = True
         self._look_at: datetime | None = None
 
     def identified(self, file: Fetched) -> Fetched:
-        """Return a file without a usable UID, with its SHA-256 if the database knows the bytes by it."""
+        """Return `file`, which has no usable UID, with its SHA-256 as `content` if the database knows this digest."""
         if not self._may_exist():
             return file
         former = former_content_of(file.data)
@@ -40,16 +40,19 @@ class FormerContents:
         return replace(file, content=former) if known else file
 
     def identified_again(self, image: Claimed, file: Fetched, read_again: ReadAgain) -> Fetched:
-        """Do the same for a file whose bytes are no longer in memory. `read_again` is that of `resolved`."""
+        """Do the same as `identified` for a file whose bytes are no longer in memory.
+
+        `read_again` returns the file of an image, or None.
+        """
         again = read_again(image) if self._may_exist() else None
         if again is None or again.content != file.content:
-            return file  # the file is gone or has changed: what was read is analysed
+            return file  # the file is gone or has changed: the bytes that were read first are analysed
         return self.identified(again).without_data()
 
     def resolved(self, part: Sequence[PreparedImage], read_again: ReadAgain) -> Sequence[PreparedImage]:
-        """Return the images, with their SHA-256 where the database knows the bytes by it.
+        """Return the images. Those that the database knows by their SHA-256 have it as `content`.
 
-        `read_again` returns the file of an image, whose bytes are no longer in memory, or None.
+        The bytes of the images are no longer in memory: `read_again` returns the file of an image, or None.
         """
         uids = {uid for prepared in part if (uid := prepared.parsed.facts.sop_instance_uid)}
         known = ledger.former_uids(self._database, uids) if uids and self._may_exist() else ()
@@ -66,7 +69,7 @@ class FormerContents:
         return prepared._replace(parsed=parsed._replace(file=file))
 
     def _may_exist(self) -> bool:
-        """Return whether any result belongs to a SHA-256. Once there is none, there will be none."""
+        """Return whether any result has a SHA-256. Results with a SHA-256 can become fewer, but no new ones appear."""
         now = self._clock()
         if self._exist and (self._look_at is None or now >= self._look_at):
             self._exist = ledger.has_former_contents(self._database)

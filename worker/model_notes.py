@@ -16,7 +16,7 @@ WithNeighbours = Callable[[Frame, InputSpec, Inputs], Inputs]
 
 
 class ModelNotes:
-    """Refusals and remarks for single models of one image. A refused model has no result, the others have theirs."""
+    """Refusals and remarks for single models of one image. A refused model has no result; other models may have one."""
 
     __slots__ = ("_neighbours", "_targets", "apart", "if_coloured", "refused", "remarks")
 
@@ -29,16 +29,16 @@ class ModelNotes:
     ) -> None:
         """Create notes on the bundles of `targets`, each with the index of its spec.
 
-        `refused` are the refusals that the header gives. `if_coloured` returns those of a coloured image; it is given
-        for an image that was taken for a grey one because the channels of its first frame are equal. `neighbours`
+        `refused` are the refusals by the header. Pass `if_coloured` if the image counts as grey, because the channels
+        of its first frame are equal: it returns the refusals that apply if a later frame is coloured. `neighbours`
         prepares frames whose channels show neighbouring slices.
         """
         self.refused: dict[str, RejectImage] = dict(refused or {})
-        """Why models have no result for the image, by bundle. Decoding later frames may add to them."""
+        """Why models have no result for the image, by bundle. Decoding later frames may add refusals."""
         self.remarks: dict[str, Remarks] = {}
         """Remarks on the inputs of single models, by bundle."""
         self.apart = False
-        """Whether a model was refused by its spec, so that the specs of later frames are prepared one by one."""
+        """Whether a frame could not be prepared for one of the specs, so that later frames need `prepare_apart`."""
         self._targets = targets
         self._neighbours = neighbours
         self.if_coloured = if_coloured
@@ -50,15 +50,16 @@ class ModelNotes:
         return all(bundle in self.refused for bundle, _ in self._targets)
 
     def look_at_colour(self, frame: Frame) -> None:
-        """Refuse the models that were made for grey images, if the frame is the first coloured one."""
+        """Refuse the models that were made for grey images, if this is the first coloured frame."""
         if self.if_coloured is not None and not is_grey(frame):
             self.refused.update(self.if_coloured())
             self.if_coloured = None
 
     def prepare_apart(self, frame: Frame, specs: Sequence[InputSpec], out: Sequence[Inputs]) -> list[Inputs | None]:
-        """Prepare the frame for each spec, into the array of `out` at its place; None if its models are refused.
+        """Prepare the frame for each spec, into the array for this spec in `out`.
 
-        A refusal or remark concerns only the models of its spec.
+        The result has None for a spec whose models are all refused. A refusal or remark concerns only the models of
+        its spec.
         """
         return [
             self._prepare(frame, spec, place, self._bundles(index))

@@ -19,7 +19,7 @@ class PhaseTimer:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Return the seconds by phase, rounded to microseconds. The running phase is counted up to its last change."""
+        """Return the seconds by phase, rounded to microseconds. The running phase is counted up to the last change."""
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 
     def phase(self, name: str) -> "_Phase":
@@ -44,7 +44,7 @@ class PhaseTimer:
 
 
 class _Phase:
-    """The context manager of one phase. A class, because `contextlib.contextmanager` is several times slower."""
+    """The context manager of one phase. It is a class, as `contextlib.contextmanager` is several times slower."""
 
     __slots__ = ("_name", "_timer")
 

@@ -1,7 +1,8 @@
 """Import in the parent process what each worker process needs, so that a process is ready as soon as it is forked.
 
-Only modules that start no thread and open no connection at import may stand here: a fork copies neither. TensorFlow,
-Keras and ONNX Runtime start threads; each worker process imports its own.
+Only modules that start no thread and open no connection at import may be listed here: a fork does not copy threads, and
+parent and child would share a connection. TensorFlow, Keras and ONNX Runtime start threads, so each worker process
+imports them itself.
 """
 
 import gc
@@ -29,5 +30,5 @@ def preload(settings: Settings) -> None:
         use_one_thread()
         for name in _MODULES:
             import_module(name)
-    gc.freeze()  # collections visit no module any more
+    gc.freeze()  # the garbage collector no longer visits the imported modules
     gc.enable()

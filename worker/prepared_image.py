@@ -18,14 +18,14 @@ class ParsedImage(NamedTuple):
 
     image: Claimed
     file: Fetched
-    """Identity of the file (that of its bytes, size, modification time); its bytes are dropped."""
+    """Identity of the file (content, size, modification time), without its bytes."""
     facts: Facts
     matches: tuple[RouteMatch, ...]
-    """The matched routing rules, beginning with the one that gives the answer; empty if no rule takes the image."""
+    """The matched routing rules; the first gives the answer, unless it is a shadow rule. Empty if no rule matches."""
     refused: Mapping[str, RejectImage]
     """Why models have no result for this image, by bundle; their matches have no prediction."""
     remarks: Remarks
-    """Decoding later chunks of frames may add to them and to the two fields beside them, so read them at the end."""
+    """Remarks on the image. Decoding chunks may add to `refused`, `remarks` and `model_remarks`: read them last."""
     model_remarks: Mapping[str, Remarks] = MappingProxyType({})
     """Remarks on the inputs of single models, by bundle."""
 
@@ -35,7 +35,7 @@ class PreparedImage(NamedTuple):
 
     parsed: ParsedImage
     targets: tuple[tuple[str, int], ...]
-    """The bundles that analyse the image, each with the index of its array in a chunk; equal inputs share one."""
+    """The bundles that analyse the image, each with the index of its array in a chunk. Equal specs share an array."""
     chunks: Iterable[tuple[Inputs, ...]]
     """For each chunk one float32 array (frames, height, width, channels) per input spec. Iterating may decode."""
     held_bytes: int

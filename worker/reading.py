@@ -1,6 +1,6 @@
 """Read the images of one batch: fetch the bytes, unpack archives, decode and prepare the frames.
 
-A decoder can kill the process, so the image is marked as in flight while its bytes are read, unpacked or decoded.
+Decoding can kill the process, so the image is marked as in flight while its bytes are read, unpacked or decoded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +66,7 @@ class ImageReader:
 
     @property
     def _decode_pool(self) -> DecodePool | None:
-        """Return the decoder processes; None if every network needs neighbours: they would only read headers then."""
+        """Return the decoder processes; None if every network needs neighbours, which decoders cannot read."""
         return None if self._context.model_set.only_neighbours else self._context.decode_pool
 
     def _read(self, image: Claimed) -> PreparedImage | None:
@@ -87,7 +87,7 @@ class ImageReader:
         return None
 
     def read_again(self, image: Claimed) -> Fetched | None:
-        """Return the file of an image whose bytes were dropped; None if that fails. Raises BatchError."""
+        """Return the file of an image whose bytes were dropped; None if it cannot be read. Raises BatchError."""
         self._keep_lease()
         try:
             return self._context.stores.fetch(image) if is_in_store(image) else self._fetch(image)
@@ -168,7 +168,7 @@ class ImageReader:
         specs: Sequence[InputSpec],
         targets: Sequence[tuple[str, int]],
     ) -> WithNeighbours | None:
-        """Return what prepares frames with their neighbours, if a bundle of series needs them. Raises HoldSlice."""
+        """Return the function that prepares frames with neighbours if a bundle of series needs it. Raises HoldSlice."""
         models = self._context.model_set.models
         for bundle, index in targets:
             if specs[index].needs_neighbours and models[bundle].bundle.series is not None:
@@ -176,7 +176,7 @@ class ImageReader:
         return None
 
     def _if_coloured(self, image: Claimed, dicom_image: DicomImage, kind: ImageKind) -> Callable[[], Refusals] | None:
-        """Return what asks for the refusals of a coloured image, if only the first frame was found to be grey."""
+        """Return a function for the refusals of a coloured image, if the image counts as grey by its first frame."""
         models = self._context.model_set
         if kind.samples != GREY or dicom_image.frame_count == 1 or not models.depends_on_colour:
             return None

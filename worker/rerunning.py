@@ -1,7 +1,7 @@
 """Analyse a batch of a re-run: read each image once for all of its rows, predict, and record further results.
 
-The reading, decoding and prediction are those of a first analysis, with the networks of the re-run instead of the
-routed ones. There is no search for duplicates, and nothing of the image's first result changes.
+Images are read, decoded and predicted as in a first analysis, but with the networks of the re-run. Duplicates are not
+searched, and the first result of an image is not changed.
 """
 
 from collections import defaultdict
@@ -24,14 +24,14 @@ from worker.series.reading_order import in_reading_order
 
 _NO_ORDER = (
     "The order of the slices is not known: a network that needs neighbouring slices can analyse a series again only if "
-    "such a network analysed it before. Analyse with other networks in a re-run of their own."
+    "such a network analysed it before. Use a separate re-run for other networks."
 )
 _Rows = Sequence[Claimed]
 """The rows of one image, one for each bundle."""
 
 
 def analyse_again(context: WorkerContext, batch_id: str, rows: Sequence[Claimed], timer: PhaseTimer) -> BatchResult:
-    """Give every row of the batch its outcome and return what became of them. Raises BatchError."""
+    """Give every row of the batch its outcome, and return how many rows had which outcome. Raises BatchError."""
     outcomes: list[Outcome] = []
     runtimes: set[str] = set()
     for bundle_ids, images in _by_bundles(rows).items():
@@ -73,7 +73,7 @@ def _by_bundles(rows: Sequence[Claimed]) -> Mapping[tuple[int, ...], list[_Rows]
 
 
 def _analyse(context: WorkerContext, batch_id: str, images: Sequence[_Rows], timer: PhaseTimer) -> list[Outcome]:
-    """Read each image once, as its first row, and give the results of all networks to its rows."""
+    """Read each image once, for its first row, and return one outcome for each of its rows."""
     firsts = [rows[0] for rows in images]
     results = Results(context, firsts)
     ordered = in_reading_order(context, firsts)
@@ -87,9 +87,9 @@ def _analyse(context: WorkerContext, batch_id: str, images: Sequence[_Rows], tim
 
 
 def _outcome(row: Claimed, of_image: Outcome) -> Outcome:
-    """Return the outcome of one row: what its network said, or what became of the whole image."""
+    """Return the outcome of one row: the result of its network, or else the outcome of the whole image."""
     mine = of_image._replace(work_id=row.work_id, further=(), annotations=None)
-    if of_image.reason is Reason.AWAITING_SERIES:  # nothing puts a series in order for a re-run
+    if of_image.reason is Reason.AWAITING_SERIES:  # a re-run does not put series in order
         return mine._replace(state=State.FAILED, detail=_NO_ORDER, not_before=None, uncounted=False)
     for prediction in of_image.further if of_image.state in FINAL else ():
         if prediction.bundle_id == row.rerun_bundle_id:

@@ -61,7 +61,7 @@ class Results:
         self.keep_facts(image, dicom_image.facts, header_annotations(dicom_image))
 
     def keep_facts(self, image: Claimed, facts: Facts, annotations: Annotations | None) -> None:
-        """Do the same with facts and annotations that a decoder process has read."""
+        """Keep these facts and annotations. Raises RejectImage like `keep_header`."""
         if self._context.patient.has_opted_out(facts.patient_key):
             raise RejectImage(Reason.OPTED_OUT)
         self._facts[image.work_id] = facts
@@ -71,7 +71,7 @@ class Results:
     def add_error(self, image: Claimed, error: Exception, file: Fetched | None = None) -> None:
         """Give the image the outcome of this error: rejected, failed, or received again for a retry.
 
-        A file that was rejected as no image may still be a sidecar; then it gets the reason and annotations of one.
+        A file that is not an image may still be a sidecar; then it gets the reason and annotations of a sidecar.
         """
         if isinstance(error, RejectDicomImage) and file:
             error = sidecar_of(error, file.data, member=image.source == ARCHIVES) or error
@@ -93,9 +93,9 @@ class Results:
         self._outcomes[image.work_id] = outcome._replace(annotations=annotations)
 
     def _held(self, image: Claimed, file: Fetched, facts: Facts, error: HoldSlice) -> Outcome:
-        """Return the outcome of a slice that waits for its series: it is read again when its series let it go.
+        """Return the outcome of a slice that waits for its series: it is read again when the series releases it.
 
-        The time is a fallback: should nothing let it go, it asks again.
+        If nothing releases the slice, it is read again at the time `not_before`.
         """
         settings, now = self._context.settings, self._context.clock()
         values = {"reason": error.reason, "detail": error.detail, "facts": facts, "uncounted": True}
@@ -154,7 +154,7 @@ class Results:
     def _add_further(
         self, parsed: ParsedImage, matches: Sequence[RouteMatch], by_bundle: Mapping[str, Predictions]
     ) -> None:
-        """Store further predictions with a final outcome only: a retry runs all networks on the image again."""
+        """Store further predictions only if the outcome is final: a retry runs all networks on the image again."""
         work_id = parsed.image.work_id
         outcome = self._outcomes[work_id]
         if outcome.state in FINAL:
@@ -189,7 +189,8 @@ class Results:
 class _ErrorCapture:
     """The context manager of Results.capture_errors.
 
-    A class, because it is entered three times per image and `contextlib.contextmanager` costs three times as much.
+    It is a class, because it is entered three times per image, and `contextlib.contextmanager` takes three times as
+    long.
     """
 
     __slots__ = ("_file", "_image", "_results")
@@ -213,12 +214,12 @@ class _ErrorCapture:
 def _prediction(
     parsed: ParsedImage, match: RouteMatch, by_bundle: Mapping[str, Predictions]
 ) -> ImagePrediction | ImageError:
-    """Return what the network of this match predicted, or why it has no result for the image."""
+    """Return the prediction of the network of this match, or the reason why it has no result for the image."""
     return parsed.refused.get(match.bundle) or by_bundle[match.bundle][parsed.image.work_id]
 
 
 def _remarks(parsed: ParsedImage, match: RouteMatch, prediction: ImagePrediction) -> Remarks:
-    """Return the remarks on the image, and those on this model's own view of it."""
+    """Return the remarks on the image, followed by the remarks on the input of this model."""
     own = parsed.model_remarks.get(match.bundle)
     remarks = parsed.remarks.with_all(own) if own else parsed.remarks
     return remarks.plus(Remark.NEAR_DOMAIN_EDGE) if prediction.near_edge else remarks

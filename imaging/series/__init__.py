@@ -1,1 +1,1 @@
-"""Arrange the slices of a series by where they lie in the patient."""
+"""Arrange the slices of a series by their positions in the patient."""

@@ -1,4 +1,4 @@
-"""Arrange the slices of a series: leave out what is no part of it, tell its stacks apart, sort each by position."""
+"""Arrange the slices of a series: leave out localizers and copies, separate the stacks, and sort each by position."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -11,12 +11,12 @@ from imaging.series.stacks import tell_apart
 
 _LOCALIZER = "LOCALIZER"
 _FEW_ACROSS, _TIMES_AS_MANY = 3, 4
-"""Up to this many slices across a stack with this many times as many are a localizer."""
+"""Up to 3 slices of one orientation count as a localizer if another orientation has at least 4 times as many."""
 _POSITION_DIGITS = 2
 
 
 def arrange(slices: Iterable[SliceGeometry], rules: SeriesRules = EVERY_SERIES) -> SeriesOrder:
-    """Return the stacks of a series in order, and the slices that are part of none with the reason.
+    """Return the stacks of a series in order, and the slices that belong to no stack, each with the reason.
 
     The order follows Image Position and Image Orientation (PS3.3 C.7.6.2), never Instance Number. The result does not
     depend on the order of `slices`.
@@ -56,7 +56,7 @@ def _without_repeated(
     identity: Callable[[SliceGeometry], Hashable | None],
     left_out: list[LeftOutSlice],
 ) -> list[SliceGeometry]:
-    """Leave out slices whose identity came before, that is with a higher key; None is no identity."""
+    """Leave out each slice that has the identity of a slice with a higher key. Slices without identity (None) stay."""
     seen: set[Hashable] = set()
 
     def is_repeated(piece: SliceGeometry) -> bool:
@@ -73,7 +73,7 @@ def _same_object(piece: SliceGeometry) -> Hashable | None:
 
 
 def _without_copies(slices: Sequence[SliceGeometry], left_out: list[LeftOutSlice]) -> list[SliceGeometry]:
-    """Leave out copies under another UID: same Instance Number, attributes, frame and position along the normal."""
+    """Leave out copies with another UID, but equal Instance Number, attributes, frame and position along the normal."""
     along = positions_along(normal_of(slices), slices)
     places = {
         id(piece): round(float(position), _POSITION_DIGITS) for piece, position in zip(slices, along, strict=True)

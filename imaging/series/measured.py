@@ -12,17 +12,17 @@ from imaging.series.slice_geometry import SliceGeometry
 from imaging.series.stacks import UnorderedStack
 
 _GAP = 1.5
-"""A distance of this many times the usual one is a gap."""
+"""A distance of more than this many times the usual distance is a gap."""
 _IRREGULAR = 0.1
-"""Distances that differ by more than this share of the usual one from a multiple of it are irregular."""
+"""A distance is irregular if it differs from the nearest multiple of the usual distance by more than 0.1 of that."""
 _ROUNDING_MM = 0.02
-"""Positions are written with few decimals."""
+"""Tolerance in millimetres, because positions are written with few decimals."""
 _TILT_DEGREES = 0.5
 _ROUNDING_DIGITS = 3
 
 
 def measured(stack: UnorderedStack, rules: SeriesRules) -> SliceStack:
-    """Return the stack in order, with its figures and with the first of the rules that excludes it."""
+    """Return the stack sorted by position, with its measurements and the refusal of the first rule that excludes it."""
     normal = normal_of(stack.slices)
     along = positions_along(normal, stack.slices)
     order = np.lexsort((np.array([piece.key for piece in stack.slices]), along))
@@ -75,7 +75,7 @@ def _findings(
 
 
 def _largest_deviation(distances: Vectors, spacing: float) -> float:
-    """Return how far a distance is from the nearest multiple of the spacing, in mm."""
+    """Return the largest difference between a distance and the nearest multiple of the spacing, in mm."""
     multiples = np.maximum(np.rint(distances / spacing), 1)
     return float(np.abs(distances - multiples * spacing).max())
 

@@ -1,4 +1,4 @@
-"""Compute where slices lie along the normal of their common orientation."""
+"""Compute the positions of slices along the normal of their common orientation."""
 
 import math
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ from imaging.series.slice_geometry import Orientation, SliceGeometry
 Vectors = NDArray[np.float64]
 
 SAME_POSITION_MM = 0.01
-"""Slices that are closer lie at the same position. The thinnest slices of patients are ten times as far apart."""
+"""Slices that are closer count as being at one position. The thinnest slices of patients are ten times as far apart."""
 _SAME_DIRECTION = float(np.cos(np.radians(1)))
 _OBLIQUE = float(np.cos(np.radians(40)))
 _SHORTEST = 0.5
-"""The directions of rows and columns are unit vectors; shorter ones are an error of the writer."""
+"""The directions of rows and columns are unit vectors; a shorter vector is an error of the writer."""
 _MOST_PARALLEL = 0.5
 _AXES = (SAGITTAL, CORONAL, AXIAL)
-"""By the axis of LPS to which the normal is nearest."""
+"""Orientations by the axis of LPS (x, y, z) that is nearest to the normal."""
 
 
 def has_geometry(piece: SliceGeometry) -> bool:
-    """Return whether position and orientation are there, and rows and columns of the image are different directions."""
+    """Return whether a slice has a position and an orientation, with different directions of rows and columns."""
     return piece.position is not None and piece.orientation is not None and _has_plane(piece.orientation)
 
 
 @lru_cache(maxsize=256)
 def _has_plane(orientation: Orientation) -> bool:
-    """Return whether rows and columns are different directions; the slices of a series share few orientations."""
+    """Return whether rows and columns have different directions. Cached: slices of a series have few orientations."""
     rows, columns = orientation[:3], orientation[3:]
     lengths = math.hypot(*rows), math.hypot(*columns)
     parallel = abs(math.fsum(row * column for row, column in zip(rows, columns, strict=True)))
@@ -53,7 +53,7 @@ def by_orientation(slices: Sequence[SliceGeometry]) -> list[list[SliceGeometry]]
 
 
 def normal_of(slices: Sequence[SliceGeometry]) -> Vectors:
-    """Return the mean unit normal (3,), turned so that its largest part is positive: to the head, back or left."""
+    """Return the mean unit normal (3,), with a positive largest component: it points to the head, back or left."""
     directions = np.array([piece.orientation for piece in slices], np.float64)
     normal = np.cross(directions[:, :3], directions[:, 3:]).mean(axis=0)
     normal /= np.linalg.norm(normal)

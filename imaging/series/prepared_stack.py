@@ -1,4 +1,4 @@
-"""Prepare the slices of a stack in order, each decoded once although several inputs show it."""
+"""Prepare the slices of a stack in order. Each slice is decoded once, even if several inputs show it."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ def neighbour(index: int, offset: int, count: int) -> int:
 
 
 class PreparedStack:
-    """Prepares inputs for one stack. It keeps as many slices in memory as the channels reach, and one more."""
+    """Prepares inputs for one stack. It keeps in memory only the slices that the channels of one input show."""
 
     def __init__(self, load: Callable[[int], Frame | None], count: int, spec: InputSpec) -> None:
         """`load` decodes the slice with this index, from 0 to `count` - 1, in the order of the stack.
@@ -30,8 +30,8 @@ class PreparedStack:
     def prepare(self, index: int, out: Array | None = None) -> Array:
         """Return the input for the slice `index`, float32 (height, width, channels), written into `out` if given.
 
-        Each slice is loaded once if the indices ascend. Raises what `load` and `imaging.prepare.prepare` raise, for the
-        slice itself and for each neighbour that a channel shows.
+        Each slice is loaded once if the indices ascend. Raises the errors of `load` and `imaging.prepare.prepare`, for
+        the slice itself and for each neighbour that a channel shows.
         """
         if not self._spec.meanings:
             return prepare(self._loaded(index), self._spec, out)

@@ -1,7 +1,7 @@
 """Read the geometry of the slices of one object from its header.
 
-A single-frame object is one slice. The frames of an Enhanced multi-frame object have theirs in functional groups: those
-of the frame, else the shared ones, else the top level (PS3.3 C.7.6.16.2).
+A single-frame object is one slice. In an Enhanced multi-frame object each frame is a slice: its values come from the
+functional groups of the frame, else from the shared groups, else from the top level (PS3.3 C.7.6.16.2).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from imaging.walk import HeaderError
 
 _TOP = None
 _Places = Sequence[tuple[int | None, int]]
-"""Where a value may be: the sequence of a functional group, or the top level, and the tag."""
+"""Where a value may be: pairs of the sequence of a functional group (None is the top level) and the tag in it."""
 _POSITION: _Places = (tags.PLANE_POSITION_SEQUENCE, tags.IMAGE_POSITION), (_TOP, tags.IMAGE_POSITION)
 _ORIENTATION: _Places = (tags.PLANE_ORIENTATION_SEQUENCE, tags.IMAGE_ORIENTATION), (_TOP, tags.IMAGE_ORIENTATION)
 _SPACING: _Places = (tags.PIXEL_MEASURES_SEQUENCE, tags.PIXEL_SPACING), (_TOP, tags.PIXEL_SPACING)
@@ -43,9 +43,9 @@ _LARGEST = 1e9
 
 
 def read_slices(elements: Elements, *, frames: int = 1, key: int = 0) -> tuple[SliceGeometry, ...]:
-    """Return one SliceGeometry per frame of an object, in the order of its frames, all with this key.
+    """Return one SliceGeometry per frame of an object, in the order of its frames, each with the key `key`.
 
-    `frames` is the counted number of frames. A value that is missing or invalid becomes None; nothing is raised.
+    `frames` is the counted number of frames. A value that is missing or invalid becomes None; no error is raised.
     """
     shared = _item(elements, tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)
     outer = [elements] if shared is None else [shared, elements]
@@ -58,7 +58,7 @@ def _frame_groups(elements: Elements, frames: int) -> list[Elements]:
     try:
         groups.extend(islice(elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), frames))
     except HeaderError:
-        return groups  # those before the fault still describe their frames
+        return groups  # the groups before the fault still describe their frames
     return groups
 
 
@@ -96,7 +96,7 @@ def _attributes(groups: list[Elements], elements: Elements) -> StackAttributes:
 
 
 def _contrast(groups: list[Elements], elements: Elements) -> str | None:
-    """Return the agent, or for each agent whether it was administered and its phase (PS3.3 C.7.6.16.2.12)."""
+    """Return the contrast agent; for Enhanced objects whether each agent was given, and its phase (C.7.6.16.2.12)."""
     for group in groups:
         try:
             used = [
@@ -128,7 +128,7 @@ def _orientation(values: list[float]) -> Orientation:
 
 
 def _places(groups: list[Elements], places: _Places) -> Iterator[tuple[Elements, int]]:
-    """Yield the data sets that may hold a value, in the order in which they count."""
+    """Yield the data sets that may hold a value, the one that takes precedence first."""
     for sequence, tag in places:
         if sequence is _TOP:
             yield groups[-1], tag

@@ -1,4 +1,4 @@
-"""Define which stacks of slices a bundle accepts, and why one is refused."""
+"""Define which stacks of slices a bundle accepts, and the reasons for which a stack is refused."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -13,9 +13,9 @@ class SeriesRefusal(StrEnum):
     """Why a series, or one of its stacks, has no result."""
 
     AMBIGUOUS_SERIES = "ambiguous_series"
-    """Several slices lie at one position, and no attribute tells their stacks apart."""
+    """Several slices lie at one position, and no attribute separates their stacks."""
     NO_GEOMETRY = "no_geometry"
-    """No slice that could be used has Image Position and Image Orientation."""
+    """No usable slice has Image Position and Image Orientation."""
     TOO_FEW_SLICES = "too_few_slices"
     """The stack has fewer slices than the bundle requires."""
     SLICE_SPACING = "slice_spacing"
@@ -30,7 +30,7 @@ class SeriesRules:
 
     minimum_slices: int = 1
     spacing_mm: tuple[float, float] | None = None
-    """Smallest and largest distance between neighbouring slices (the median of the stack); None: any."""
+    """Smallest and largest accepted spacing (median distance of neighbouring slices). None accepts any spacing."""
     orientation: str = ANY
     """`axial`, `coronal`, `sagittal` or `any`."""
 
@@ -49,7 +49,7 @@ class SeriesRules:
     def refusal(self, *, slices: int, spacing_mm: float, orientation: str) -> SeriesRefusal | None:
         """Return why a stack with these properties is refused; None if it is accepted.
 
-        `spacing_mm` is 0 for a single slice, to which a range of spacing does not apply.
+        `spacing_mm` is 0 for a single slice; a range of spacings is not applied to it.
         """
         if slices < self.minimum_slices:
             return SeriesRefusal.TOO_FEW_SLICES
@@ -67,11 +67,11 @@ class SeriesRules:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Read the values that `to_json` returned. Raises TypeError or ValueError for others."""
+        """Read the values that `to_json` returned. Raises TypeError or ValueError for other values."""
         spacing = values.get("spacing_mm")
         return cls(**values | {"spacing_mm": None if spacing is None else (float(spacing[0]), float(spacing[1]))})
 
 
 EVERY_SERIES = SeriesRules()
 _ROUNDING_MM = 0.01
-"""Positions are written with few decimals: a spacing of 0.999 mm is one of 1 mm."""
+"""Tolerance, because positions are written with few decimals: a spacing of 0.999 mm counts as 1 mm."""

@@ -1,4 +1,4 @@
-"""Define the result of arranging a series: its stacks in order, and what was left out."""
+"""Define the result of arranging a series: its stacks in order, and the slices that were left out."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class LeftOutReason(StrEnum):
     LOCALIZER = "localizer"
     """Its Image Type says LOCALIZER."""
     OTHER_ORIENTATION = "other_orientation"
-    """One of a few slices that lie across the others: most likely a localizer without the mark."""
+    """It is one of a few slices in another orientation: most likely a localizer that is not marked."""
     DUPLICATE = "duplicate"
     """Another slice has the same SOP Instance UID, or the same position, attributes and Instance Number."""
     NO_GEOMETRY = "no_geometry"
@@ -21,18 +21,18 @@ class LeftOutReason(StrEnum):
 
 
 class StackFinding(StrEnum):
-    """What a person should know of a stack. The figures are fields of the stack."""
+    """What a person should know about a stack. Fields of `SliceStack` hold the numbers."""
 
     GAP = "gap"
-    """`gaps`: places where slices are missing."""
+    """Slices seem to be missing at the places in `gaps`."""
     IRREGULAR_SPACING = "irregular_spacing"
-    """`spacing_range_mm`: distances that are neither the usual one nor a multiple of it."""
+    """Some distances are neither the usual distance nor a multiple of it; `spacing_range_mm` has the range."""
     MIXED_SIZES = "mixed_sizes"
-    """`sizes`: the slices have several matrices."""
+    """The slices have different numbers of rows or columns, listed in `sizes`."""
     MIXED_PIXEL_SPACING = "mixed_pixel_spacing"
-    """The slices have several pixel spacings."""
+    """The slices have different pixel spacings."""
     GANTRY_TILT = "gantry_tilt"
-    """`tilt_degrees`: the slices are shifted against each other, because the gantry was tilted."""
+    """The slices are shifted against each other, because the gantry was tilted by `tilt_degrees`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class SliceGap:
     """Index in `SliceStack.slices` of the slice before the gap."""
     distance_mm: float
     missing: int
-    """Number of slices of the usual spacing that would fill it."""
+    """Number of slices of the usual spacing that would fill the gap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class SliceStack:
     orientation: str
     """`axial`, `coronal`, `sagittal` or `oblique` (more than 40 degrees from each)."""
     told_apart_by: StackAttributes
-    """The attributes that tell this stack from others of its series; the others are None."""
+    """The attributes by which this stack differs from other stacks of its series. All other fields are None."""
     spacing_mm: float
     """Median distance of neighbours; 0 for a single slice."""
     spacing_range_mm: tuple[float, float]
@@ -67,10 +67,10 @@ class SliceStack:
     """Angle between the normal and the line through the first pixels of first and last slice."""
     gaps: tuple[SliceGap, ...]
     sizes: tuple[tuple[int | None, int | None], ...]
-    """The different (rows, columns), most frequent first."""
+    """The different pairs (rows, columns), the most frequent first."""
     findings: tuple[StackFinding, ...]
     refusal: SeriesRefusal | None = None
-    """Why the rules of the bundle, or its ambiguity, exclude this stack; None if it is accepted."""
+    """Why this stack is refused: by a rule of the bundle, or because it is ambiguous. None if it is accepted."""
 
     def __len__(self) -> int:
         """Return the number of slices."""
@@ -90,12 +90,12 @@ class SeriesOrder:
     """All slices of a series: each is in one stack, or was left out."""
 
     stacks: tuple[SliceStack, ...]
-    """The largest first; of equal ones the one whose first slice has the lowest Instance Number."""
+    """The largest stack first. Stacks of equal size are sorted by their lowest Instance Number."""
     left_out: tuple[LeftOutSlice, ...]
     refusal: SeriesRefusal | None
     """Why the series has no result; None if at least one stack is accepted and none is ambiguous."""
 
     @property
     def accepted(self) -> tuple[SliceStack, ...]:
-        """Return the stacks to analyse; none if the series is refused."""
+        """Return the stacks to analyse; empty if the series is refused."""
         return () if self.refusal else tuple(stack for stack in self.stacks if stack.refusal is None)

@@ -1,4 +1,4 @@
-"""Tell the stacks of one orientation apart by the attributes of their slices."""
+"""Separate the stacks of one orientation by the attributes of their slices."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
@@ -10,14 +10,14 @@ from imaging.series.placed import SAME_POSITION_MM, have_collisions, normal_of, 
 from imaging.series.slice_geometry import NO_ATTRIBUTES, SliceGeometry, StackAttributes
 
 _CONTRASTS = ("stack_id", "temporal_position", "echo_number", "echo_time", "b_value", "contrast", "image_type")
-"""Slices that differ in these show something else: they are other stacks if they lie between each other."""
+"""Slices that differ in one of these are different stacks if their positions overlap: they show other contrasts."""
 _COUNTERS = ("acquisition_number", "trigger_time", "gradient_direction")
-"""Some devices count these from slice to slice. They tell stacks apart only where slices lie at the same position."""
+"""Some devices count these from slice to slice. They separate stacks only if slices lie at the same position."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnorderedStack:
-    """Slices of one stack, and by which attributes it was told from others."""
+    """Slices of one stack, and the attributes that separate it from other stacks."""
 
     slices: list[SliceGeometry]
     told_apart_by: StackAttributes = NO_ATTRIBUTES
@@ -29,10 +29,11 @@ class UnorderedStack:
 
 
 def tell_apart(slices: Sequence[SliceGeometry]) -> list[UnorderedStack]:
-    """Return the stacks among slices of one orientation. Those that cannot be told apart stay one, which is ambiguous.
+    """Return the stacks among slices of one orientation. Stacks that cannot be separated stay one ambiguous stack.
 
-    Slices of different contrast (echo, time, b-value, agent, type) are different stacks if they lie between each other.
-    Then, where slices still share a position, the first attribute that separates all of them is used, or else all.
+    Slices of different contrast (echo, time, b-value, agent, type) are different stacks if their positions overlap.
+    If slices of a stack still share a position, the first attribute that separates all such slices splits the stack,
+    or else all attributes together.
     """
     stacks = [UnorderedStack(slices=list(slices))]
     for name in _CONTRASTS:
@@ -48,7 +49,7 @@ def _parted_if_mixed(stack: UnorderedStack, name: str) -> list[UnorderedStack]:
 
 
 def _are_mixed(parts: Sequence[UnorderedStack], slices: Sequence[SliceGeometry]) -> bool:
-    """Return whether the ranges of two parts along the normal overlap by more than a position."""
+    """Return whether the ranges of two parts along the normal overlap by more than one position."""
     normal = normal_of(slices)
     placed = [positions_along(normal, part.slices) for part in parts]
     ranges = sorted((float(np.min(each)), float(np.max(each))) for each in placed)
@@ -72,7 +73,7 @@ def _parted_if_ambiguous(stack: UnorderedStack) -> list[UnorderedStack]:
 
 
 def _part(stack: UnorderedStack, names: Iterable[str]) -> list[UnorderedStack]:
-    """Return one part for each combination of values; attributes with one value tell nothing apart."""
+    """Return one part for each combination of the values of these attributes."""
     varying = [name for name in names if len({getattr(piece.attributes, name) for piece in stack.slices}) > 1]
     parts: dict[Hashable, list[SliceGeometry]] = defaultdict(list)
     for piece in stack.slices:

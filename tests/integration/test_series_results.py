@@ -86,7 +86,7 @@ def test_a_series_at_the_deadline_is_partial(series_driver: SeriesDriver) -> Non
     series_driver.record([0, 5, 10])
     (result,) = series_driver.form()
     assert (result.partial, result.coverage, result.remarks) == (True, "3 of 3", ["images_missing"])
-    assert result.detail == "Of the study 3 of 9 images arrived."
+    assert result.detail == "3 of 9 images of the study arrived."
 
 
 def test_a_slice_without_an_outcome_makes_the_series_partial(series_driver: SeriesDriver) -> None:

@@ -100,7 +100,7 @@ def test_a_member_beyond_the_limit_of_another_host_is_too_large(worker_driver: W
     assert found == {("expanded", None): 1, ("done", None): 1, ("rejected", "too_large"): 1}
     (row,) = [row for row in worker_driver.ledger_driver.work() if row.reason == "too_large"]
     size = len(phantom(2)) + MIB
-    assert row.detail == f"The file has {size} bytes, more than max_file_bytes where its archive was unpacked."
+    assert row.detail == f"The file has {size} bytes, more than max_file_bytes when its archive was unpacked."
 
 
 def test_a_batch_that_was_taken_removes_nothing(worker_driver: WorkerDriver) -> None:

@@ -72,7 +72,7 @@ def test_a_single_frame_keeps_its_limit(timers: Timers) -> None:
             [9.0],
             (
                 "Decoding the 3 frames, which have 262,144 bytes, took longer than 11 s, the limit for this number "
-                "of bytes; it ended at frame 2."
+                "of bytes; it was stopped at frame 2."
             ),
         ),
     ],

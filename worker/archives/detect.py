@@ -40,7 +40,7 @@ def archive_kind(data: bytes) -> ArchiveKind | None:
 
 
 def members(data: bytes, kind: ArchiveKind, limits: ArchiveLimits) -> Iterator[Member]:
-    """Yield the files of an archive in their order, each with its name and an iterator of its pieces.
+    """Yield the files of an archive in the order of the archive, each with its name and an iterator of its pieces.
 
     Read all pieces of a file before the next file. Member names are checked, but never used as paths. Raises
     RejectImage with BAD_ARCHIVE, TRUNCATED, ARCHIVE_LIMITS or ARCHIVE_ESCAPES, and with NOT_DICOM for a zip file that

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def discard_rejected(context: WorkerContext, images: Iterable[Claimed], outcomes: Iterable[Outcome]) -> None:
-    """Remove the spooled files that are useless and whose outcome is committed. After an error the purge does it later.
+    """Remove spooled files that nobody needs after their outcome is committed. After an error, the purge removes them.
 
     The database is asked again, because another process may have taken the batch: then the files are still needed.
     """

@@ -32,9 +32,9 @@ MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 8 * 1024**3
 MAX_TOTAL_BYTES = 64 * 1024**3
 MAX_RATIO = 100
-"""Unpacked bytes per archive byte. More is a decompression bomb: scans shrink to a half or a fifth."""
+"""Maximum of unpacked bytes per archive byte. Scans reach 2 to 5; a higher ratio is a decompression bomb."""
 MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
-"""Up to 256 MiB the ratio does not matter: a small archive of blank images may shrink to a thousandth."""
+"""Every archive may unpack to 256 MiB: a small archive of blank images may have a ratio of a thousand."""
 _NAME_BYTES = 500
 _STALE_SECONDS = 86400
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -53,11 +53,11 @@ def expand(
     unrecorded: Unrecorded,
     progress: Callable[[], None],
 ) -> Members:
-    """Unpack the archive unless it is unpacked already, and return its members, to be recorded with its outcome.
+    """Unpack the archive unless this was done before, and return its members. They are recorded with its outcome.
 
-    A folder with its final name is complete and synced to the disk. A process that dies before that leaves only a
+    A folder with its final name is complete and synced to the disk. A process that dies earlier leaves only a
     `.partial-` folder, and the next attempt unpacks again. `progress` is called for each piece and each file.
-    Raises RejectImage as worker.archives.detect.members does, and RetryImage for a full disk or a storage error.
+    Raises RejectImage like worker.archives.detect.members, and RetryImage for a full disk or a storage error.
     """
     root = context.settings.roots.get(ARCHIVES) or context.settings.spool_folder.absolute() / ARCHIVES
     source_id = _source_id(context, root)
@@ -127,7 +127,7 @@ def _unpack(
         try:
             partial.rename(folder)
         except OSError:
-            if not folder.is_dir():  # otherwise another process, thought dead, has unpacked the same files
+            if not folder.is_dir():  # it exists if another process, which was thought dead, has unpacked the archive
                 raise
         for place in (folder.parent, root, root.parent):
             sync_folder(place)
@@ -141,7 +141,7 @@ def _partial_folder(root: Path, image: Claimed) -> Iterator[Path]:
     own = f"{PARTIAL_PREFIX}{image.instance_id}-"
     for left in root.glob(f"{PARTIAL_PREFIX}*"):
         if left.name.startswith(own) or _is_stale(left):
-            remove_folder(left, root)  # a process thought dead may be about to rename it
+            remove_folder(left, root)  # a process that was thought dead may be about to rename it
     partial = root / f"{own}{uuid4()}"
     partial.mkdir(mode=0o700)
     try:
@@ -166,9 +166,9 @@ class _FreeSpaceCheck:
         self._left = 0
 
     def reserve(self, count: int) -> None:
-        """Count the bytes to write. Raises RetryImage(NO_ROOM) while the disk is nearly full.
+        """Count the bytes to write. Raises RetryImage(NO_ROOM) if the disk is nearly full.
 
-        That is well before the disk reserve: archives wait, so that receivers need not refuse images.
+        Archives wait long before the disk reserve is reached, so that receivers need not refuse images.
         """
         self._left -= count
         if self._left < 0:
@@ -186,7 +186,7 @@ def _write(
     *,
     max_bytes: int,
 ) -> None:
-    """Write one file. Of a file with more than `max_bytes` only the size is kept (sparse), behind OMITTED_MEMBER."""
+    """Write one file. A file above `max_bytes` becomes a sparse file of its size that begins with OMITTED_MEMBER."""
     size = 0
     with open(path, "xb", opener=_open_private) as file:
         for piece in pieces:
@@ -220,5 +220,5 @@ def _arrivals(folder: Path, root: Path, names: Sequence[str]) -> Iterator[Arriva
 
 
 def _readable_name(name: str) -> str:
-    """Return the name as text for people; of a very long one the end, which identifies the file."""
+    """Return the name as text for people. A very long name is cut to its end, which identifies the file."""
     return readable(name.encode("utf-8", "surrogateescape")[-_NAME_BYTES:])

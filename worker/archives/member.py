@@ -11,7 +11,7 @@ class Member(NamedTuple):
     pieces: Iterator[bytes]
 
     def skip(self, progress: Callable[[], None]) -> str:
-        """Read over the content and return the name. `progress` is called for each piece, and at the end."""
+        """Read the content without keeping it, and return the name. Call `progress` for each piece, and at the end."""
         for _ in self.pieces:
             progress()
         progress()

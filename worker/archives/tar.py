@@ -1,6 +1,6 @@
 """Read the files of a tar archive from front to back (POSIX.1-2017 pax; long names and large sizes of GNU tar).
 
-The module tarfile is not used for this: it reads a long name or a pax header into memory, even if it has gigabytes.
+The module tarfile is used only to parse a header: it would read a long name of gigabytes into memory.
 """
 
 import gzip
@@ -20,7 +20,8 @@ _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
 """Largest accepted long name or pax header."""
 _MAX_HEADERS = 200_000
-"""Folders have headers but do not count as files. A few megabytes of gzip hold millions of headers of 20 us each."""
+"""Maximum number of headers: folders have headers, but do not count as files. Reading a header takes 20 us, and a few
+megabytes of gzip can hold millions of headers."""
 _INCOMPLETE = "The archive is incomplete: it ends within a file or a header."
 
 
@@ -37,7 +38,7 @@ _TYPES = {letter: kind for kind in _Type for letter in kind.value}
 
 
 def read_tar(data: bytes, meter: Meter, *, inflate: bool) -> Iterator[Member]:
-    """Yield the files of a tar archive as worker.archives.detect.members does. Raises RejectImage likewise."""
+    """Yield the files of a tar archive. Raises the errors of worker.archives.detect.members."""
     tar = _TarReader(data, meter, inflate=inflate)
     name: str | None = None
     size: int | None = None

@@ -14,7 +14,7 @@ from worker.archives.limits import PIECE_BYTES, Meter, require_inside
 from worker.archives.member import Member
 
 _DIRECTORY_BYTES = 256
-"""Allowed bytes of the central directory per allowed member; an entry with a typical file name of a CD is shorter."""
+"""Maximum bytes of the central directory per allowed member. An entry with a usual file name of a CD is shorter."""
 _END_MAGIC, _END_WITHIN = b"PK\x05\x06", 22 + 0xFFFF
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -35,7 +35,7 @@ _ZIP_ERRORS = (
 
 
 def read_zip(data: bytes, meter: Meter) -> Iterator[Member]:
-    """Yield the files of a zip archive as worker.archives.detect.members does. Raises RejectImage likewise."""
+    """Yield the files of a zip archive. Raises the errors of worker.archives.detect.members."""
     try:
         with zipfile.ZipFile(_BoundedReads(data, meter.limits.members * _DIRECTORY_BYTES)) as archive:
             infos = archive.infolist()
@@ -79,7 +79,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: Meter) 
 
 
 def _explain_error(data: bytes, error: Exception) -> RejectImage:
-    """Return TRUNCATED if the central directory at the end of the file is missing: it may still arrive."""
+    """Return TRUNCATED if the central directory at the end of the file is missing, because it may still arrive."""
     if _END_MAGIC not in data[-_END_WITHIN:]:
         return RejectImage(Reason.TRUNCATED, "The zip file is incomplete: the central directory at its end is missing.")
     return _bad_archive(error)
@@ -90,7 +90,7 @@ def _bad_archive(error: Exception) -> RejectImage:
 
 
 class _BoundedReads(io.BytesIO):
-    """Limits the size of one read, because zipfile reads the whole directory at once, with the length it declares."""
+    """Limits the size of one read, because zipfile reads the whole directory at once, with the declared length."""
 
     def __init__(self, data: bytes, max_bytes: int) -> None:
         super().__init__(data)
@@ -98,7 +98,7 @@ class _BoundedReads(io.BytesIO):
         self._max_bytes = max(max_bytes, PIECE_BYTES)
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read as BytesIO does. Raises RejectImage(ARCHIVE_LIMITS) if more than the limit would be read at once."""
+        """Read like BytesIO. Raises RejectImage(ARCHIVE_LIMITS) if more than the limit would be read at once."""
         left = max(0, self._size - self.tell())
         wanted = left if size is None or size < 0 else min(size, left)
         if wanted > self._max_bytes:

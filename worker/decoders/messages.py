@@ -97,7 +97,7 @@ class DecodedImage(NamedTuple):
 
 
 class Response(NamedTuple):
-    """The response of a decoder to one request. Number 0: the decoder is ready."""
+    """The response of a decoder to one request. The number 0 says that the decoder is ready."""
 
     number: int
     result: DecodedImage | Undecoded
@@ -134,7 +134,7 @@ class PatientNumbers(PatientHasher):
 
 
 def send(connection: socket.socket, message: DecodeRequest | Response) -> None:
-    """Send a message in one piece: a process that is killed leaves no half of it. Raises OSError."""
+    """Send a message as one packet, so that a killed process never leaves half a message. Raises OSError."""
     encoded = pickle.dumps(message)
     if len(encoded) > _MAX_MESSAGE_BYTES:
         encoded = pickle.dumps(Response(message.number, Undecoded.NOT_PLAIN))
@@ -150,14 +150,14 @@ def receive(connection: socket.socket) -> Any:
 
 
 def encode_routing(routing: Routing) -> bytes:
-    """Encode a routing. Most images of a night have the same one, so the worker process decodes it once."""
+    """Encode a routing. Most images of a night have the same routing, so the worker process decodes it once."""
     refused = {bundle: (error.reason, error.detail) for bundle, error in routing.refused.items()}
     return pickle.dumps((routing.matches, routing.targets, refused))
 
 
 @lru_cache(_CACHED_ROUTINGS)
 def decode_routing(encoded: bytes) -> Routing:
-    """Return the routing that encode_routing was given. A decoder runs the same code as its worker process."""
+    """Return the routing that encode_routing encoded. Pickle is enough, because both processes run the same code."""
     refused: Mapping[str, tuple[Reason, str]]
     matches, targets, refused = pickle.loads(encoded)  # noqa: S301 - from a process that this one started
     return Routing(matches, targets, {bundle: RejectImage(*error) for bundle, error in refused.items()})

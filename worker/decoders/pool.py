@@ -1,4 +1,4 @@
-"""Run decoder processes, give them images, and start them anew if they end."""
+"""Run decoder processes, give them images, and start them again if they end."""
 
 import logging
 import os
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 _MODULE = "worker.decoder_process"
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 10
-"""A decoder ends itself 5 s of processor time after image_timeout_seconds (worker.decode); one that waits for a file
-server cannot, so the pool ends it after 10 s."""
+"""A decoder ends itself 5 s of processor time after image_timeout_seconds (worker.decode). A decoder that waits for a
+file server cannot end itself, so the pool ends it after 10 s."""
 _QUEUED = 4
-"""Requests that wait in a decoder, so that it need not wait for the worker process after each image."""
+"""Maximum of open requests per decoder. With several, it need not wait for the worker process after each image."""
 _SLOTS_PER_DECODER = 6
 _SLOT_MEMORY = 256 * 1024**2
 _START_ATTEMPTS = 3
@@ -46,7 +46,7 @@ class _Decoder:
 
 
 class DecodePool:
-    """The decoder processes of one worker process, for the models that it has loaded when they start.
+    """The decoder processes of one worker process, for the models that are loaded when the processes start.
 
     Memory is bounded: a request needs a free slot, and `take` makes it free again.
     """
@@ -54,9 +54,10 @@ class DecodePool:
     def __init__(
         self, settings: Settings, limits: Limits, model_set: ModelSet, *, record_death: Callable[[], None]
     ) -> None:
-        """Start the processes, without waiting until they are ready. `record_death` is called when an image kills one.
+        """Start the processes without waiting until they are ready.
 
-        Raises OSError if the system cannot give shared memory without a name, or no process.
+        `record_death` is called when an image kills a decoder. Raises OSError if the system cannot provide the shared
+        memory or start the processes.
         """
         layout = slot_layout(settings.decoders, model_set)
         descriptor = create_memory(layout)
@@ -94,7 +95,7 @@ class DecodePool:
     def take(self, number: int, progress: Callable[[], None]) -> tuple[DecodedImage, tuple[Inputs, ...]] | Undecoded:
         """Wait for the response to a request. Return the image with copies of its arrays, or why there is none.
 
-        `progress` is called for each response, of this image or another; an exception from it is passed on.
+        `progress` is called for each response, also of other images; an exception from it is passed on.
         """
         self._wait_until(lambda: number in self._results, number, progress)
         slot, result = self._results.pop(number)
@@ -102,27 +103,27 @@ class DecodePool:
         return result if isinstance(result, Undecoded) else (result, self._memory.read(slot, result.shapes))
 
     def wait_for_slot(self, progress: Callable[[], None]) -> None:
-        """Wait until the pool can accept a request or is lost, while all slots are held by requests of earlier batches.
+        """Wait until the pool can accept a request or is lost. Call this if earlier batches hold all slots.
 
-        `progress` is as in `take`.
+        `progress` is called as in `take`.
         """
         oldest = min((number for decoder in self._decoders for number in decoder.requests), default=0)
         self._wait_until(lambda: self.is_lost or self.can_accept(), oldest, progress)
 
     def abandon(self, number: int) -> None:
-        """Free the slot of a request as soon as its response is there. The result is not used."""
+        """Free the slot of a request as soon as its response has arrived. The result is not used."""
         if number in self._results:
             self._free.append(self._results.pop(number)[0])
         else:
             self._abandoned.add(number)
 
     def receive(self, seconds: float = _POLL_SECONDS) -> bool:
-        """Wait for responses, at most for some seconds. Return whether there was any."""
+        """Wait for responses, for at most `seconds`. Return whether there was any."""
         ready = self._selector.select(seconds)
         for key, _ in ready:
             try:
                 self._store(key.data, receive(key.data.connection))
-            except (EOFError, OSError):  # the process that forks the decoders has ended, and they with it
+            except (EOFError, OSError):  # the process that forks the decoders has ended, and the decoders with it
                 self._restart()
                 break
         return bool(ready)
@@ -142,7 +143,7 @@ class DecodePool:
         self._decoders = []
 
     def _wait_until(self, is_over: Callable[[], bool], number: int, progress: Callable[[], None]) -> None:
-        """Receive responses until `is_over`. After a long silence the decoder of request `number` is stuck."""
+        """Receive responses until `is_over`. After a long silence, the decoder of request `number` counts as stuck."""
         silent_since = time.monotonic()
         while not is_over():
             if self.receive():
@@ -178,14 +179,14 @@ class DecodePool:
             self._selector.register(decoder.connection, selectors.EVENT_READ, decoder)
 
     def _restart(self, stuck_with: int = 0) -> None:
-        """Start all decoders anew and give them the requests that are open.
+        """Start all decoders again, and give them the open requests.
 
-        If one is stuck in the kernel, where its own timers have no effect, the image on which it works is suspicious.
+        If a decoder is stuck in the kernel, where its own timers have no effect, its image counts as suspicious.
         """
-        log.warning("the decoder processes ended, or were stuck: they are started anew")
+        log.warning("the decoder processes ended, or were stuck: they are started again")
         open_requests: dict[int, DecodeRequest] = {}
         decoders = self._decoders
-        self.close()  # first, so that no decoder marks another request behind the loop
+        self.close()  # first, so that no decoder can mark another request during the loop
         for decoder in decoders:
             in_flight = self._memory.in_flight(decoder.index)
             if stuck_with in decoder.requests and in_flight in decoder.requests:
@@ -230,7 +231,7 @@ class DecodePool:
 
 
 def slot_layout(decoders: int, model_set: ModelSet) -> SlotLayout:
-    """Return a layout of at most 256 MiB; if single frames are too large for that, of one slot more than decoders.
+    """Return a layout of at most 256 MiB, or of one slot more than decoders if frames are too large for this.
 
     A slot holds at least one frame, prepared for all models, and more frames if they are small.
     """

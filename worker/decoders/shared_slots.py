@@ -17,7 +17,7 @@ _FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlotLayout:
-    """The layout of the shared memory: one cell of 8 bytes per decoder, then the slots. Offsets are whole pages."""
+    """The layout of the shared memory: one cell of 8 bytes per decoder, then the slots, each at the start of a page."""
 
     decoders: int
     slots: int
@@ -37,8 +37,9 @@ class SlotLayout:
 class SharedSlots:
     """Memory without a name: it needs no clean-up, because the kernel frees it when the last process has ended.
 
-    There is no lock, because the holder of a lock could die. A slot has one writer at a time: the decoder to which its
-    worker process gave it. The cell of a decoder is written by this decoder, and by the worker process after its death.
+    There is no lock, because the holder of a lock could die. A slot has one writer at a time: the decoder to which the
+    worker process gave it. The cell of a decoder is written by this decoder and, after its death, by the process that
+    replaces it.
     """
 
     def __init__(self, descriptor: int, layout: SlotLayout) -> None:
@@ -48,11 +49,11 @@ class SharedSlots:
         self._cells = memoryview(self._map)[: layout.decoders * _CELL_BYTES].cast("q")
 
     def in_flight(self, decoder: int) -> int:
-        """Return the number of the request on which a decoder is working, or was working when it died; 0: none."""
+        """Return the number of the request that a decoder works on, or worked on when it died; 0 means none."""
         return self._cells[decoder]
 
     def mark_in_flight(self, decoder: int, number: int) -> None:
-        """Write the number of the request that a decoder begins; 0: none."""
+        """Write the number of the request that a decoder begins; 0 means none."""
         self._cells[decoder] = number
 
     def write(self, slot: int, arrays: Sequence[Inputs]) -> None:
@@ -77,7 +78,7 @@ class SharedSlots:
 
 
 def create_memory(layout: SlotLayout) -> int:
-    """Return a descriptor of new memory, which programs that this process starts do not inherit by themselves.
+    """Return a descriptor of new memory. A program that this process starts inherits it only if it is passed on.
 
     Raises OSError if the system has no such memory: only Linux has it.
     """

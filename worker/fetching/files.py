@@ -20,7 +20,7 @@ class ImageLocation(Protocol):
 
     @property
     def source(self) -> str:
-        """Return the name of the source. This host may mount it elsewhere than the producer does (setting `roots`)."""
+        """Return the name of the source. This host may mount it at another path than the producer (setting `roots`)."""
 
     @property
     def root(self) -> str:
@@ -49,7 +49,7 @@ class Fetched:
 
     data: bytes
     content: str
-    """As nightread.content_digest computes it."""
+    """Digest of the bytes, as nightread.content_digest computes it."""
     size: int
     mtime_ns: int
 
@@ -59,7 +59,7 @@ class Fetched:
 
 
 class FileChangedError(RetryImage):
-    """The file differs from the registered one. `size` and `mtime_ns` are those of the file that is there now."""
+    """The file differs from the registered one. `size` and `mtime_ns` are those of the present file."""
 
     def __init__(self, size: int, mtime_ns: int) -> None:
         super().__init__(Reason.STILL_CHANGING, "The file changed after it was registered or while it was read.")
@@ -98,7 +98,7 @@ def _read(file: SourceFile, image: ImageLocation, max_bytes: int) -> Fetched:
     if before.st_size > max_bytes:
         raise RejectImage(Reason.TOO_LARGE, f"The file has {before.st_size} bytes; max_file_bytes is {max_bytes}.")
     if image.source == ARCHIVES and os.pread(descriptor, len(OMITTED_MEMBER), 0) == OMITTED_MEMBER:
-        detail = f"The file has {before.st_size} bytes, more than max_file_bytes where its archive was unpacked."
+        detail = f"The file has {before.st_size} bytes, more than max_file_bytes when its archive was unpacked."
         raise RejectImage(Reason.TOO_LARGE, detail)
     data = _read_all(descriptor, before.st_size)
     after = os.fstat(descriptor)

@@ -19,7 +19,7 @@ _POLL_SECONDS = 1.0
 
 
 class _OverLimitError(Exception):
-    """The limit is reached by an image that is not needed yet. It is retrieved again when it is needed."""
+    """An image that is not needed yet reached the limit. It is retrieved again when it is needed."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Prefetcher:
     """Retrieves images in the order of the batch while earlier images are decoded.
 
     The setting `connections` limits the parallel retrievals per store, and `max_bytes` limits the bytes held ahead.
-    Call `take` for each image that is in a store, in that order; each call makes room for later images.
+    Call `take` for each image that is in a store, in the order of the batch; each call makes room for later images.
     """
 
     def __init__(self, images: Sequence[Claimed], stores: Stores, *, max_bytes: int = PREFETCH_BYTES) -> None:
@@ -65,7 +65,7 @@ class Prefetcher:
             self._retrievals.clear()
 
     def take(self, image: Claimed, progress: Callable[[], None]) -> Fetched:
-        """Return the file of the next image. Raises as Stores.fetch does.
+        """Return the file of the next image. Raises the errors of Stores.fetch.
 
         `progress` is called while bytes arrive; an exception from it is passed on.
         """
@@ -96,7 +96,7 @@ class Prefetcher:
                 progress()
 
     def _start_retrievals(self) -> None:
-        """Start retrievals while the limits allow it; start the image that is needed now in any case."""
+        """Start retrievals while the limits allow it. The image that is needed now is always started."""
         while self._waiting:
             image = self._waiting[0]
             reserved = image.size or _TYPICAL_BYTES

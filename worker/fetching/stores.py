@@ -20,17 +20,17 @@ _DOWN_SECONDS = 5.0
 time-out."""
 _MAX_THREADS = 64
 _TIMEOUTS_PER_LEASE = 4
-"""Time-outs that must fit into one lease: to connect, to repeat the request, to receive the answer, and to probe."""
+"""Number of time-outs that must fit into one lease: connect, repeat the request, receive the image, and probe."""
 
 
 class Stores:
-    """The stores from which this process retrieves. Each is connected on first use. Safe for use in several threads."""
+    """The stores from which this process retrieves. Each store is connected on first use. Safe for several threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connections: dict[tuple[str, str], _StoreConnection] = {}
         self.threads = ThreadPoolExecutor(_MAX_THREADS, "retrieve")
-        """Threads for parallel retrievals. None is started before the first retrieval."""
+        """Threads for parallel retrievals. No thread is started before the first retrieval."""
 
     def connections(self, image: ImageLocation) -> int:
         """Return the number of parallel retrievals that the store of the image accepts from this process."""
@@ -71,7 +71,7 @@ class _StoreConnection:
     """The connection to one store, and the time until which the store counts as down."""
 
     def __init__(self, store: Store, max_timeout_seconds: float) -> None:
-        """Create the connection. `max_timeout_seconds` limits the time-out that the settings of the store name."""
+        """Create the connection. `max_timeout_seconds` limits the time-out in the settings of the store."""
         self.store = store
         self._seconds = min(store.timeout_seconds, max_timeout_seconds)
         self._down_until = 0.0

@@ -1,4 +1,4 @@
-"""Collect the intensities of prepared frames, and return those of each image."""
+"""Collect the intensities of prepared frames, and return their mean for each image."""
 
 from collections.abc import Iterable
 
@@ -20,12 +20,12 @@ class InputLevels:
         self._levels.append(levels)
 
     def by_image(self) -> dict[int, int]:
-        """Return the packed levels of each image by work id: the mean of its frames, which follow each other."""
+        """Return the packed levels of each image by work id: the mean of its frames, which are consecutive."""
         if not self._levels:
             return {}
         levels = np.concatenate(self._levels)
         work_ids = [work_id for work_id, _ in self._frames]
-        if len(work_ids) == len(levels):  # one frame each, which is much faster, unless an image was added in parts
+        if len(work_ids) == len(levels):  # one frame per image: a fast path, unless an image was added in parts
             found = dict(zip(work_ids, pack(levels), strict=True))
             if len(found) == len(levels):
                 return found

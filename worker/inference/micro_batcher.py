@@ -43,7 +43,7 @@ class MicroBatcher:
         network. Frames whose intensities are outside of `input_range` are collected in `unusual`.
         """
         self.errors: dict[int, ImageError] = {}
-        """Errors of the images without scores, by work id: too little device memory for a frame, or a failed shadow."""
+        """Errors of the images without scores, by work id: too little device memory, or a failed shadow network."""
         self.unusual: dict[int, list[float]] = defaultdict(list)
         """For images with frames outside of the range: the distance of each of these frames (InputRange.distances)."""
         self.levels = InputLevels()

@@ -55,7 +55,7 @@ class LoadedModel:
 
     @property
     def runtime(self) -> str:
-        """Return what runs the network, with its version."""
+        """Return the name and version of the runtime that runs the network."""
         return self.predictor.network.runtime
 
     @property
@@ -68,15 +68,15 @@ class Assignment(NamedTuple):
     """The networks for one image, and how its frames must be prepared."""
 
     matches: tuple[RouteMatch, ...]
-    """The matched rules, beginning with the one that gives the answer; empty if no rule takes the image."""
+    """The matched rules; the first gives the answer, unless it is a shadow rule. Empty if no rule matches."""
     specs: tuple[InputSpec, ...]
     """The distinct input specs of the networks that analyse the image; equal specs share the prepared frames."""
     targets: tuple[tuple[str, int], ...]
     """The bundles that analyse the image, each with the index of its spec in `specs`."""
     frame_bytes: int
-    """Bytes of one frame, prepared (float32) for all of the specs together."""
+    """Bytes of one frame after it is prepared (float32) for all of the specs."""
     refused: Mapping[str, RejectImage]
-    """For each matched bundle that was not made for such an image: why."""
+    """Why a matched bundle was not made for such an image, by bundle."""
 
 
 class ModelSet:
@@ -92,27 +92,27 @@ class ModelSet:
     ) -> None:
         """Create a model set. `models` has one entry, by `NAME@VERSION`, for each bundle that a rule names.
 
-        With `any_domain` no image is refused because a bundle was not made for it.
+        With `any_domain` the domains of the bundles are not checked.
         """
         self.any_domain = any_domain
         domains = [] if any_domain else [model.bundle.domain for model in models.values()]
         samples = {domain.samples for domain in domains if domain}
         self.needs_colour = (COLOUR,) in samples
-        """Whether a bundle was made for coloured images only, so that one coloured frame lets it take the image."""
+        """Whether a bundle was made for coloured images only: it takes an image if one of its frames is coloured."""
         self.depends_on_colour = self.needs_colour or (GREY,) in samples
         """Whether a bundle takes only grey or only coloured images, so that coloured frames must be found."""
         self.models = models
         self.routes = routes
         """The rows of the database from which the rules were made; empty if `--model` names the only bundle."""
         self.runtimes = ", ".join(sorted({model.runtime for model in models.values()})) or None
-        """What runs the networks, with its version, as batches are recorded with it; None without networks."""
+        """The runtimes of the networks with their versions, as stored for each batch; None without networks."""
         self.of_series = any(model.bundle.series is not None for model in models.values())
-        """Whether a bundle has the series as its unit, so that it matters where a damaged slice lies."""
+        """Whether a bundle has the unit `series`, so that the position of a damaged slice must be known."""
         needing = [model.bundle.spec.needs_neighbours for model in models.values()]
         self.needs_neighbours = any(needing)
         """Whether a network shows neighbouring slices."""
         self.only_neighbours = self.needs_neighbours and all(needing)
-        """Whether every network does."""
+        """Whether every network shows neighbouring slices."""
         self._rules = rules
         self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 
@@ -132,7 +132,7 @@ class ModelSet:
         return sum(prod(spec.shape) * _FLOAT32_BYTES for spec in self.specs)
 
     def needs_geometry(self, matches: tuple[RouteMatch, ...]) -> bool:
-        """Return whether one of the matched bundles asks for series, so that it must be known where slices lie."""
+        """Return whether a matched bundle has the unit `series`, so that the positions of slices must be known."""
         return self.of_series and any(self.models[match.bundle].bundle.series is not None for match in matches)
 
     def is_shadow(self, bundle: str) -> bool:
@@ -140,7 +140,7 @@ class ModelSet:
         return self._rules.is_shadow(bundle)
 
     def assign(self, dicom_image: DicomImage, source: str, kind: ImageKind | None = None) -> Assignment:
-        """Return the networks for an image. `kind` replaces the kind that the header gives.
+        """Return the networks for an image. `kind`, if given, replaces the kind that is read from the header.
 
         The result is cached.
         """
@@ -218,7 +218,8 @@ def _find_routed_bundle(route: Route, settings: Settings) -> Bundle:
     if bundle.digest != route.digest:
         raise StopWork(
             f"routing rule {route.id}: the folder {bundle.path} holds a {route.bundle} with another digest than the "
-            "activated bundle. Copy the folder of the activated bundle to this host, or activate this one."
+            "activated bundle. Copy the folder of the activated bundle to this host, or activate the bundle in this "
+            "folder."
         )
     return bundle
 
@@ -246,7 +247,7 @@ def load_model(bundle: Bundle, settings: Settings, database: Database) -> Loaded
 
 
 def _offer_drift_reference(bundle: Bundle, bundle_id: int, database: Database) -> None:
-    """Store the reference of drift that the bundle brought along; one that cannot be read stops no work."""
+    """Store the drift reference of the bundle, if it has one. A reference that cannot be read is logged and ignored."""
     try:
         content = read_reference(bundle.path, bundle.labels)
     except StopWork as fault:

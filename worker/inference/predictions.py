@@ -20,9 +20,9 @@ class ImagePrediction(NamedTuple):
     result: ImageResult
     frames: tuple[FramePrediction, ...]
     near_edge: bool = False
-    """Whether the intensities of most frames are slightly outside of those of the training images."""
+    """Whether the intensities of most frames are slightly outside of the range of the training images."""
     intensities: int | None = None
-    """The intensities of the prepared input (nightread.drift.levels); the mean of the frames."""
+    """The intensities of the prepared input (nightread.drift.levels), as the mean over the frames."""
 
 
 Predictions = dict[int, ImagePrediction | ImageError]
@@ -32,8 +32,8 @@ Predictions = dict[int, ImagePrediction | ImageError]
 def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -> Predictions:
     """Return a prediction for every image that was added to the batcher. Raises NetworkBrokenError.
 
-    Images of one frame are processed together, because that is faster. An image most of whose frames have intensities
-    far from those of the training images gets an error instead.
+    Images of one frame are processed together, because that is faster. If most frames of an image have intensities far
+    from those of the training images, the image gets an error instead.
     """
     scores = batcher.finish()
     levels = batcher.levels.by_image()
@@ -59,7 +59,10 @@ def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -
 def _compared(
     prediction: ImagePrediction | ImageError, distances: list[float], frames: int
 ) -> ImagePrediction | ImageError:
-    """Return the prediction, or why there is none, by the distances of those of its `frames` that are outside."""
+    """Return the prediction, or an error if the intensities of the image are far from those of the training images.
+
+    `frames` is the number of all frames, `distances` has only the frames outside of the range.
+    """
     middle = middle_distance(distances, frames)
     if middle > FAR:
         return RejectImage(Reason.OUT_OF_DOMAIN, FOREIGN_INTENSITIES)

@@ -15,14 +15,14 @@ from nightread.reasons import Reason
 from nightread.runtime_names import AUTO
 
 MICRO_BATCH_SIZES = (1, 4, 16, 64, 256)
-"""Sizes in frames; those above the `largest` of a Predictor are not used: workers use 256 on GPUs only.
+"""Sizes in frames. A Predictor uses no size above its `largest`; workers use 256 on GPUs only.
 
-Few sizes, so that each runtime traces, compiles and tunes each of them once, at start. They differ by a factor of 4:
-with more sizes the additional calls would cost about as much as the padding that they save."""
+There are few sizes, because each runtime traces, compiles and tunes each of them at its start. They differ by a factor
+of 4: with more sizes the additional calls would cost about as much as the padding that they save."""
 
 _MOST_WAITING_BYTES = 64 * 1024**2
 _OUT_OF_MEMORY_ERRORS = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
-"""Class names of TensorFlow and PyTorch, by name because the libraries need not be installed."""
+"""Class names of errors of TensorFlow and PyTorch. The classes are not imported: the libraries may be absent."""
 _OUT_OF_MEMORY_TEXTS = (
     "RESOURCE_EXHAUSTED",  # XlaRuntimeError of JAX
     "Failed to allocate memory",  # RuntimeException of ONNX Runtime, from its arena (core/framework/bfc_arena.cc)
@@ -39,11 +39,11 @@ Scores = NDArray[np.float32]
 
 
 class BatchNetwork(Protocol):
-    """A network that scores one micro-batch: what a Predictor needs of models.runtimes.network.Network."""
+    """A network that scores one micro-batch: the part of models.runtimes.network.Network that a Predictor uses."""
 
     @property
     def runtime(self) -> str:
-        """Return what runs the network, with its version."""
+        """Return the name and version of the runtime that runs the network."""
 
     def batch_scores(self, inputs: Inputs) -> Scores:
         """Return scores (n, labels) float32 of inputs (n, height, width, channels) float32."""
@@ -62,7 +62,7 @@ class Predictor:
     def load(cls, bundle: Bundle, runtime: str = AUTO, *, on_gpu: bool = False, largest: int = 64) -> Self:
         """Load the network of the bundle and warm it up. Raises StopWork if the bundle cannot be used.
 
-        `runtime` and `on_gpu` are those of models.runtimes.load.load_network.
+        models.runtimes.load.load_network explains `runtime` and `on_gpu`.
         """
         predictor = cls(bundle, load_network(bundle, runtime, on_gpu=on_gpu), largest=largest)
         predictor.warm_up()
@@ -105,7 +105,7 @@ class Predictor:
 def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
     """Return the largest micro-batch in frames: 64 on CPUs, because a larger one leaves the cache; 256 on GPUs.
 
-    On a GPU too it is 64 if 256 prepared frames would take more than 64 MiB: they wait in the memory of the host.
+    On a GPU it is also 64 if 256 prepared frames, which wait in the memory of the host, would take more than 64 MiB.
     """
     large = MICRO_BATCH_SIZES[-1]
     fits = large * prod(spec.shape) * np.dtype(np.float32).itemsize <= _MOST_WAITING_BYTES
@@ -113,7 +113,7 @@ def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
 
 
 def micro_batch_size(waiting: int, largest: int) -> int:
-    """Return the size of the next micro-batch: the next larger size if it is at least half full, else a full one."""
+    """Return the size of the next micro-batch: the next larger size if it is at least half full, else a smaller one."""
     sizes = [size for size in MICRO_BATCH_SIZES if size < largest] + [largest]
     fitting = max(size for size in sizes if size <= max(waiting, 1))
     padded = min((size for size in sizes if size >= waiting), default=fitting)

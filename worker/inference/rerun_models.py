@@ -21,25 +21,23 @@ from worker.inference.model_set import LoadedModel, ModelSet, load_model
 log = logging.getLogger(__name__)
 
 _KEPT = timedelta(minutes=10)
-"""A network that no batch has used for this time is dropped: its memory belongs to the networks of arrivals."""
+"""A network that no batch has used for this time is dropped, so that networks for new arrivals can use its memory."""
 _NO_FOLDER = "The worker's host does not have the model {0}."
-_OTHER_DIGEST = (
-    "The folder of {0} on the worker's host does not hold the model of this re-run: its digest is another one."
-)
+_OTHER_DIGEST = "The folder of {0} on the worker's host does not hold the model of this re-run: its digest differs."
 _NOT_LOADED = "The worker cannot load the model {0}. Its log says why."
-_TWO = "Two models that are named {0} were to analyse this image at the same time, and this one was not used."
-_COPY = "Copy the folder of the model there, and give the command `nightread rerun --model {0}` again."
-_AGAIN = "Give the command `nightread rerun --model {0}` again."
+_TWO = "Two models that are named {0} were requested for this image at the same time, and this model was not used."
+_COPY = "Copy the folder of the model there, and run `nightread rerun --model {0}` again."
+_AGAIN = "Run `nightread rerun --model {0}` again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RerunModelSet:
-    """The models of a re-run that this host has, and why it does not have the others."""
+    """The models of a re-run that this host has, and the errors of its other models."""
 
     models: ModelSet
     """One rule for each model, which takes every image."""
     missing: Mapping[int, ImageError]
-    """Id of a bundle without a usable model -> the error (model_missing) of its rows."""
+    """The error (model_missing) of the rows of each bundle without a usable model, by the id of the bundle."""
 
 
 class RerunModels:
@@ -53,10 +51,10 @@ class RerunModels:
         self._used_at: dict[int, datetime] = {}
 
     def model_set(self, bundle_ids: Sequence[int], routed: ModelSet) -> RerunModelSet:
-        """Return the models of these bundles. One that cannot be loaded, for whatever reason, leaves the others.
+        """Return the models of these bundles. If a model cannot be loaded, the others are still returned.
 
         Models of the `routed` set are used and not loaded twice. All rules are shadow rules, so that a network that
-        fails costs its own results only.
+        fails loses only its own results.
         """
         models: dict[str, LoadedModel] = {}
         missing = {}
@@ -68,7 +66,7 @@ class RerunModels:
                 continue
             self._used_at[bundle_id] = self._clock()
             reference = model.bundle.reference
-            if reference in models:  # a worker that loaded one of them before its folder was replaced has both
+            if reference in models:  # one of them was loaded before its folder was replaced
                 missing[bundle_id] = _missing(_TWO, reference, _AGAIN)
                 continue
             models[reference] = model

@@ -46,7 +46,7 @@ class TrialSettings:
 
 
 def encode_response(number: int, response: bytes) -> bytes:
-    """Encode a response with the number of its request, so that a late response is not taken for another request's."""
+    """Encode a response with the number of its request, so that a late response is recognised."""
     return number.to_bytes(_NUMBER_BYTES, "little") + response
 
 
@@ -68,7 +68,7 @@ class TrialRequest:
     specs: tuple[InputSpec, ...]
     accept_raster: bool
     sends_bytes: bool = False
-    """Whether the bytes follow as the next message: the trial process has no logins, so it cannot ask a store."""
+    """Whether the next message holds the bytes. The trial process has no logins, so it cannot ask a store."""
 
 
 def serve(connection: Connection) -> None:
@@ -132,7 +132,7 @@ def _read(
             connection.send_bytes(progress)
     except (MemoryError, ConnectionError):
         raise
-    except Exception:  # noqa: BLE001, S110 - any error passes: only the process must survive
+    except Exception:  # noqa: BLE001, S110 - an error counts as passed: only the process must survive
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -50,7 +50,7 @@ class TrialReader:
         self._record_death = record_death
         self._process: PipedProcess | None = None
         self._number = 0
-        self._steps = 0  # the file was loaded, then frames were decoded: so it is the number of the present frame
+        self._steps = 0  # 1 when the file is loaded, and 1 more per decoded frame: the number of the present frame
         self._used_at = 0.0
 
     def read(

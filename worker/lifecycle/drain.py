@@ -36,7 +36,7 @@ class Drain:
     def follow(self) -> None:
         """Stop or start the consumption, as the database says.
 
-        Celery's event loop calls it, which the consumer belongs to.
+        Call this in Celery's event loop, because the consumer belongs to it.
         """
         drains = ledger.is_draining(self._database, node=self._node, boot_id=self._boot_id)
         if drains == self._drains:
@@ -47,4 +47,4 @@ class Drain:
         else:
             self._consumer.add_task_queue(BATCH_QUEUE)
             log.warning("this worker takes batches again")
-        self._drains = drains  # at the end: after an error of Redis the next call repeats it
+        self._drains = drains  # at the end, so that the next call tries again after an error of Redis

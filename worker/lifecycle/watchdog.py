@@ -48,7 +48,7 @@ class Watchdog:
         self._stalled_checks = 0
 
     def check(self, now: datetime) -> None:
-        """Check once, and end the process at the second check in a row that finds it stalled.
+        """Check once, and end the process if this and the previous check found the worker stalled.
 
         A check during which the database or Redis is unavailable counts as not stalled.
         """

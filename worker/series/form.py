@@ -23,16 +23,16 @@ from worker.series.results import Completion, series_results
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
-"""Series per claim and transaction: a commit takes as long as forming a series of 200 slices."""
+"""Number of series per claim and transaction: a commit takes as long as forming a series of 200 slices."""
 _MOST_SECONDS = 20.0
-"""Images wait no longer than this for a process that forms series; the dispatcher sends another message."""
+"""A process forms series for at most this time, because images wait for it. Then the dispatcher sends a new message."""
 
 
 def form_due_series(context: WorkerContext) -> dict[str, int]:
-    """Form series until none is due, for at most 20 s. Returns the number of series, and of those that failed.
+    """Form series until none is due, for at most 20 s. Returns how many were formed and how many failed.
 
-    A series that cannot be formed is tried again later, and is `failed(series_not_formed)` after the third attempt; the
-    others go on. Raises errors of the database.
+    A series that cannot be formed does not stop the other series. It is tried again later, and is
+    `failed(series_not_formed)` after the third attempt. Raises errors of the database.
     """
     context.reload_routes()
     former = SeriesFormer(context)
@@ -59,7 +59,7 @@ class SeriesFormer:
         self._completion = lru_cache(_AT_ONCE)(self._completion_of_study)
 
     def form(self, claimed: ClaimedSeries) -> FormedSeries | None:
-        """Return the series with its results; None if they cannot be computed, which is recorded and logged."""
+        """Return the series with its results; None if they cannot be computed: then this is recorded and logged."""
         try:
             return self._form(claimed)
         except (SQLAlchemyError, StopWork):
@@ -98,7 +98,7 @@ class SeriesFormer:
         return FormedSeries(claimed=claimed, results=results, patient_keys=patients)
 
     def _ambiguous(self, slices: SeriesSlices) -> Iterator[SeriesResult]:
-        """Yield the result of a series whose slices were rejected because no order of them is right."""
+        """Yield the results of a series whose slices were rejected because their order is ambiguous."""
         refused = {row.image_id for row in slices.rows if row.reason == Reason.AMBIGUOUS_SERIES}
         for model in self._context.model_set.models.values() if refused else ():
             if model.bundle.series is not None and model.bundle.spec.needs_neighbours:
@@ -110,7 +110,7 @@ class SeriesFormer:
     def _bundle(self, bundle_id: int, labels: BundleLabels) -> tuple[Bundle | None, Head | None]:
         """Return the loaded bundle and its sequence head.
 
-        If the rules have changed since the slices came, they are loaded from the catalogue; None if it has no such one.
+        If no rule names the bundle any more, both are loaded from the catalogue; None if it is not in the catalogue.
         """
         for model in self._context.model_set.models.values():
             if model.bundle_id == bundle_id:
@@ -123,11 +123,11 @@ class SeriesFormer:
         """Return a sentence if images of the study did not arrive."""
         database, now = self._context.database, self._context.clock()
         if not queries.studies_with_number(database, [study_instance_uid]):
-            return None  # to count the images of a study takes 10 ms
+            return None  # counting the images of a study takes 10 ms
         study = next(queries.studies(database, now=now, study_instance_uid=study_instance_uid), None)
         if study is None or study.completeness is not Completeness.INCOMPLETE:
             return None
-        return f"Of the study {study.images:,} of {study.expected:,} images arrived."
+        return f"{study.images:,} of {study.expected:,} images of the study arrived."
 
 
 def _without_bundle(bundle_id: int) -> SeriesResult:

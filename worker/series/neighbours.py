@@ -1,9 +1,9 @@
 """Prepare slices for networks whose channels show the neighbouring slices.
 
-Such a slice is held back at its first reading, until its series was put in order. At its second reading the files of
-its neighbours are read too. The slices of a batch are read in the order of their stack (worker.series.reading_order).
-As many of them as the channels reach are kept prepared, and the files of those that come later are kept open, so that
-each slice of the batch is read and decoded once.
+When such a slice is read for the first time, it is held back until its series is put in order. When it is read again,
+the files of its neighbours are read too. The slices of a batch are read in the order of their stack
+(worker.series.reading_order). The slices that the channels of one input show stay prepared in memory, and the files of
+later slices are kept, so that each slice of the batch is read and decoded once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,11 +43,11 @@ class _OrderedStack:
 
 
 class _ShownStack:
-    """One stack as the inputs of one spec show it."""
+    """One stack whose slices are prepared for the inputs of one spec."""
 
     def __init__(self, load: "_Load", stack: _OrderedStack, spec: InputSpec) -> None:
         self.remarks: dict[int, Remarks] = {}
-        """By place: the remarks on slices that were prepared as neighbours, until the turn of the slice itself."""
+        """Remarks on slices that were prepared as neighbours, by place, until the slice itself is prepared."""
         self._prepared = PreparedStack(lambda index: load(stack, self, index), len(stack.keys), spec)
 
     def prepare(self, place: int, frame: Frame, out: Inputs) -> Inputs:
@@ -69,7 +69,7 @@ class SliceInputs:
     image: Claimed
     dicom_image: DicomImage
     stands_in: bool
-    """Whether the slice itself takes the place of a neighbour that is damaged; else it is `bad_slice`."""
+    """Whether the slice itself takes the place of a damaged neighbour. If not, the slice is rejected as `bad_slice`."""
 
     def prepare(self, frame: Frame, spec: InputSpec, out: Inputs) -> Inputs:
         """Return the input of a frame, written into `out`. Raises RejectImage and RetryImage."""
@@ -87,10 +87,10 @@ class NeighbourReader:
         self._frame: Frame | None = None
 
     def with_neighbours(self, image: Claimed, facts: Facts, dicom_image: DicomImage, bundle: str) -> WithNeighbours:
-        """Return what prepares the frames of an image. Raises HoldSlice as `inputs` does.
+        """Return the function that prepares the frames of an image. Raises HoldSlice like `inputs`.
 
-        An image that is part of no stack is refused frame by frame: that concerns the networks that need neighbours,
-        and not the others that analyse the image.
+        If the image is part of no stack, the function refuses its frames. This concerns only the networks that need
+        neighbours, not other networks that analyse the image.
         """
         try:
             return self.inputs(image, facts, dicom_image, bundle).prepare
@@ -98,7 +98,7 @@ class NeighbourReader:
             return _refusing(error)
 
     def inputs(self, image: Claimed, facts: Facts, dicom_image: DicomImage, bundle: str) -> SliceInputs:
-        """Return what prepares the frames of an image. Raises HoldSlice if its series was not put in order yet.
+        """Return an object that prepares the frames of an image. Raises HoldSlice if its series is not in order yet.
 
         Raises RejectImage if the image names no series, or is part of no stack of its series.
         """
@@ -128,7 +128,7 @@ class NeighbourReader:
     def _load(self, stack: _OrderedStack, shown: _ShownStack, place: int) -> Frame | None:
         """Return the frame at a place of a stack: of the image itself, or of another file.
 
-        None if that file is damaged, and the slice that is being prepared stands in for it.
+        None if the other file is damaged, and the slice that is being prepared takes its place.
         """
         own, frame = self._own, self._frame
         if own is None or frame is None:
@@ -141,7 +141,7 @@ class NeighbourReader:
             shown.remarks[place] = Remarks()
             return replace(found, remarks=shown.remarks[place])
         except FileChangedError as error:
-            # Its size and time are those of the neighbour, and must not be recorded for this image.
+            # Size and time in this error are those of the neighbour, and must not be recorded for this image.
             raise RetryImage(Reason.STILL_CHANGING, "The file of a neighbouring slice changed.") from error
         except RetryImage:
             raise
@@ -154,7 +154,7 @@ class NeighbourReader:
         if image is None:
             raise RejectImage(Reason.BAD_SLICE)
         settings = self._context.settings
-        stop_timers()  # of the slice itself: to fetch a file has no such limit, and each neighbour has its own
+        stop_timers()  # of the slice itself: fetching has no time limit, and each neighbour has a limit
         if is_in_store(image):
             file = self._context.stores.fetch(image)
         else:
@@ -165,7 +165,7 @@ class NeighbourReader:
         return frame
 
     def _places(self, key: _SeriesKey) -> Mapping[SliceKey, tuple[_OrderedStack, int]]:
-        """Return stack and place of each slice of a series; empty if it was not put in order yet."""
+        """Return stack and place of each slice of a series; empty if the series is not in order yet."""
         if key not in self._stacks:
             order = queries.series_order(self._context.database, *key)
             self._stacks[key] = {

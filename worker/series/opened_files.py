@@ -8,7 +8,7 @@ from imaging.dicom_image import DicomImage, Frame
 from worker.fetching.files import Fetched
 
 _MOST_BYTES = 64 * 1024**2
-"""In one process: 64 slices of 512 x 512 with 16 bits, each with the bytes of its file."""
+"""Limit per process: 64 slices of 512 x 512 pixels with 16 bits, each with the bytes of its file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,7 @@ class _OpenedFile:
 
 
 class OpenedFiles:
-    """Files of one batch, by image id. If they take more than 64 MiB, the oldest are given up and read again."""
+    """Files of one batch, by image id. If they take more than 64 MiB, the oldest files are dropped and read again."""
 
     def __init__(self) -> None:
         self._files: OrderedDict[int, _OpenedFile] = OrderedDict()
@@ -27,11 +27,11 @@ class OpenedFiles:
         self._held_bytes = 0
 
     def expect(self, image_ids: Iterable[int]) -> None:
-        """Say which images will have a turn of their own; the files of others are not kept."""
+        """Set the images that will have a turn of their own. The files of other images are not kept."""
         self._expected = set(image_ids)
 
     def keep(self, image_id: int, file: Fetched, dicom_image: DicomImage, frame: Frame) -> None:
-        """Keep an image with its only frame, which was decoded. Nothing is kept of an image with more frames."""
+        """Keep an image with its only frame, which is decoded. An image with more frames is not kept."""
         if image_id not in self._expected or dicom_image.frame_count != 1:
             return
         self._drop(image_id)
@@ -48,9 +48,9 @@ class OpenedFiles:
         return kept.file if kept else None
 
     def take(self, image_id: int, file: Fetched) -> DicomImage | None:
-        """Return the image if it is kept and has the same bytes as `file`, and keep it no longer.
+        """Return the image if it is kept and has the same bytes as `file`, and drop it.
 
-        It has no turn of its own any more: its file is not kept again.
+        The turn of this image has come, so its file is not kept again.
         """
         self._expected.discard(image_id)
         kept = self._files.get(image_id)

@@ -17,14 +17,14 @@ _NOT_CURRENT = "superseded_or_withdrawn"
 
 
 def waiting_images(slices: SeriesSlices) -> list[int]:
-    """Return the ids of images that wait until their series was put in order."""
+    """Return the ids of images that wait until their series is put in order."""
     return [row.image_id for row in (*slices.rows, *slices.not_current) if _waits(row)]
 
 
 def order_to_store(slices: SeriesSlices) -> dict[str, Any]:
-    """Return the order of all slices of which it is known where they lie, as db.queries.series_order reads it.
+    """Return the order of all slices with known positions, in the form that db.queries.series_order reads.
 
-    Each slice that waits is in it, or is left out with a reason: it would wait for ever otherwise.
+    Each waiting slice has a place in the order, or a reason why it is left out. Otherwise it would wait for ever.
     """
     order = _order(slices)
     placed = {image_id for stack in order["stacks"] for image_id, _ in stack}
@@ -45,7 +45,7 @@ def _order(slices: SeriesSlices) -> dict[str, Any]:
     placed = {key for stack in (*stacks, *variants) for key in stack}
     left_out = {each.slice.key: each.reason.value for each in order.left_out}
     return {
-        "stacks": [*variants, *stacks],  # of a slice in several the last one counts
+        "stacks": [*variants, *stacks],  # if a slice is in several stacks, the last one counts
         "left_out": {key: reason for key, reason in left_out.items() if not any(key == image for image, _ in placed)},
     }
 
@@ -69,7 +69,7 @@ def _pieces(row: AnalysedSlice) -> Iterator[Any]:
 
 
 def _variants(order: SeriesOrder, stacks: Sequence[Stack]) -> Iterator[Stack]:
-    """Yield a stack for each other version of a slice: both are current if their sources do not trust each other."""
+    """Yield a stack for each further version of a slice. Both are current if their sources do not trust each other."""
     uids: dict[tuple[str | None, int], tuple[int, int]] = {
         (piece.sop_instance_uid, piece.frame): (number, place)
         for number, stack in enumerate(order.stacks)

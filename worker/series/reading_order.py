@@ -8,10 +8,10 @@ from worker.context import WorkerContext
 
 
 def in_reading_order(context: WorkerContext, images: Sequence[Claimed]) -> list[Claimed]:
-    """Return the images with the slices of each stack together, in its order; the first one of each keeps its turn.
+    """Return the images sorted so that the slices of a stack follow each other, in the order of the stack.
 
-    This matters only if a network shows neighbouring slices, and for series that were put in order; then each slice of
-    the batch is decoded once. Outcomes do not depend on it.
+    The images are sorted only if a network shows neighbouring slices, and if their series is in order. Then each slice
+    of the batch is decoded once. Outcomes do not depend on this order.
     """
     if not context.model_set.needs_neighbours:
         return list(images)

@@ -31,25 +31,25 @@ _DIGITS = 4
 _REFUSALS = {
     SeriesRefusal.NO_GEOMETRY: "No image of the series has a usable position and orientation.",
     SeriesRefusal.TOO_FEW_SLICES: "The stack has fewer slices than the bundle requires.",
-    SeriesRefusal.SLICE_SPACING: "The distance of the slices is not one for which the bundle was made.",
+    SeriesRefusal.SLICE_SPACING: "The distance of the slices is outside of the range of the bundle.",
     SeriesRefusal.SLICE_ORIENTATION: "The slices have another orientation than the bundle requires.",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
-    """What is known of the images that the series may still get."""
+    """What is known about images that have not arrived yet."""
 
     is_early: bool = False
-    """The series is formed although it did not become quiet or complete."""
+    """Whether the series is formed before it is quiet or complete."""
     missing: str | None = None
-    """A sentence about images of the study that did not arrive; None if no number is known, or all arrived."""
+    """A sentence about missing images of the study; None if all arrived, or the expected number is not known."""
 
 
 def series_results(
     slices: SeriesSlices, bundle_id: int, bundle: Bundle, completion: Completion, head: Head | None = None
 ) -> Iterator[SeriesResult]:
-    """Yield one result per stack, or one for the whole series if its stacks cannot be told apart.
+    """Yield one result per stack. If stacks cannot be separated, or no slice has a position, yield one for the series.
 
     A stack without any score has no result. Raises ValueError for a bundle whose unit is not the series.
     """
@@ -88,7 +88,7 @@ class _Former:
                 yield self._of_stack(number, stack)
 
     def said(self, result: SeriesResult, completion: Completion) -> tuple[str | None, str | None]:
-        """Return the words of the remarks, and the detail with their sentences; a reason's own sentence comes first."""
+        """Return the words of the remarks, and the detail: the sentence of the reason, then those of the remarks."""
         remarks, sentences = words_and_detail(self._remarks(result, completion), longest=DETAIL_LENGTH)
         detail = f"{result.detail} {sentences or ''}".strip()[:DETAIL_LENGTH] if result.detail else sentences
         return remarks, detail
@@ -129,7 +129,7 @@ class _Former:
         )
 
     def _used(self, keys: Sequence[SliceKey]) -> list[int]:
-        """Return the indices of the slices whose scores count."""
+        """Return the places of the slices whose scores count. The bundle decides about neighbours of bad slices."""
         scored = [place for place, key in enumerate(keys) if key in self.counted.scores]
         if self.spec.bad_slice != NEIGHBOURS:
             return scored
@@ -142,7 +142,7 @@ class _Former:
         return replace(self._empty(number, stack), reason=reason, detail=detail or reason.message)
 
     def _empty(self, number: int, stack: SliceStack | None) -> SeriesResult:
-        """Return the result without a label; slices without a place are counted for the largest stack."""
+        """Return a result without a label. Bad or unfinished slices without a place count for the largest stack."""
         placed = {(piece.key, piece.frame) for each in self.order.stacks for piece in each.slices}
         nowhere = (self.counted.bad | self.counted.unfinished) - {key for key, _ in placed}
         of_stack = len(stack.slices) if stack is not None else len(placed)

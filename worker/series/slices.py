@@ -23,14 +23,14 @@ class CountedSlices:
     """The slices of one series for one bundle."""
 
     geometries: list[SliceGeometry]
-    """Of all slices that have a result, failed, or are unfinished."""
+    """Geometries of all slices that have a result, are bad, or are unfinished."""
     scores: Mapping[SliceKey, list[float]]
     bad: frozenset[int]
     """Ids of images that failed or are defective."""
     unfinished: frozenset[int]
     """Ids of images without an outcome."""
     in_conflict: int
-    """Images of which another version is current too, and left out."""
+    """Number of images that are left out, because another version of the image is current too."""
     sources: int
     shadow: bool
 
@@ -38,7 +38,7 @@ class CountedSlices:
 def counted_slices(slices: SeriesSlices, bundle_id: int, postprocessing: Postprocessing) -> CountedSlices:
     """Return the slices that count for the bundle.
 
-    Of several current versions of one image (same SOP Instance UID) the one with the highest suspicion counts.
+    If one image (SOP Instance UID) has several current versions, the version with the highest suspicion counts.
     """
     done = {row.image_id: row for row in slices.rows if row.bundle_id == bundle_id and row.state == State.DONE}
     first = {row.image_id: row for row in slices.rows if row.ordinal == 0}

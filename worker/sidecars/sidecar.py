@@ -29,7 +29,7 @@ class SidecarError(RejectDicomImage):
 
 
 def sidecar_of(rejected: RejectDicomImage, data: bytes, *, member: bool) -> SidecarError | None:
-    """Return the sidecar if the rejected file is one (manifest, DICOMDIR, key object note), else None.
+    """Return the error of a sidecar (manifest, DICOMDIR, key object note); None if the rejected file is no sidecar.
 
     `member` says that the file came from an archive, where viewers, previews and notes are normal and not defective.
     """
@@ -48,7 +48,7 @@ def sidecar_of(rejected: RejectDicomImage, data: bytes, *, member: bool) -> Side
 
 
 def header_annotations(dicom_image: DicomImage) -> Annotations | None:
-    """Return the number of images that the header states for the study, or None if it states none.
+    """Return the number of images that the header states for the study, or None if it states no number.
 
     The element is Number of Study Related Instances (0020,1208); few images have it.
     """

@@ -61,7 +61,7 @@ def test_lawful_objects_pass(of: PixelLayout, stored_bytes: int) -> None:
         (layout(10_000, 80, bits=8), 28_000, "All 80 frames together would have 8,000,000,000 bytes"),
         (layout(512, 4000), 4000 * 80, "more than 5,000 times as many"),
         (layout(1, 100_000, bits=8), 100_000, "The object has 100,000 frames in 100,000 bytes"),
-        (layout(8, 1001, bits=8), 32_031, "fewer than 32 per frame"),
+        (layout(8, 1001, bits=8), 32_031, "less than 32 bytes per frame"),
     ],
 )
 def test_more_than_the_bytes_can_hold_is_too_large(of: PixelLayout, stored_bytes: int, detail: str) -> None:

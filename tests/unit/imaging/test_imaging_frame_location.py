@@ -213,8 +213,8 @@ def test_words_are_not_taken_for_two_frames_of_bytes(
     with pytest.raises(RejectDicomImage) as refusal:
         read(native(make_dicom, pixels, HighBit=high_bit, **declared))
     expected = (
-        "HighBit (0028,0102) does not fit BitsAllocated (0028,0100), whose pixels would be 2 times as wide by the "
-        "length of the pixel data."
+        "HighBit (0028,0102) does not fit BitsAllocated (0028,0100). By their length, the pixel data have "
+        "2 times as many bits per pixel."
     )
     assert (refusal.value.reason, refusal.value.detail) == (Reason.BAD_HEADER, expected)
 

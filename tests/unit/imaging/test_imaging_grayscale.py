@@ -73,7 +73,7 @@ def test_faults_and_notes_of_the_voi_are_kept() -> None:
     assert without_width == Grayscale(voi_fault="The window (0028,1050) lacks its center or its width.")
     (two,) = grayscales(header(window("10\\20")))
     assert two.voi == step(10)
-    assert two.voi_note.startswith("The window (0028,1050) has another number of centers (2) than of widths (1)")
+    assert two.voi_note.startswith("The window (0028,1050) has different numbers of centers (2) and widths (1)")
 
 
 def test_shared_groups_win_over_the_top_level() -> None:

@@ -140,10 +140,10 @@ def test_the_first_window_that_is_usable(center: str, width: str, expected: tupl
 @pytest.mark.parametrize(
     ("center", "width", "note"),
     [
-        ("10\\20", "5", "another number of centers (2) than of widths (1)"),
-        ("10", "5\\6\\7", "another number of centers (1) than of widths (3)"),
-        ("x\\10", "9\\5", "another number of centers (1) than of widths (2)"),
-        ("9\\10", "x\\5", "another number of centers (2) than of widths (1)"),
+        ("10\\20", "5", "different numbers of centers (2) and widths (1)"),
+        ("10", "5\\6\\7", "different numbers of centers (1) and widths (3)"),
+        ("x\\10", "9\\5", "different numbers of centers (1) and widths (2)"),
+        ("9\\10", "x\\5", "different numbers of centers (2) and widths (1)"),
         ("10\\x", "5\\x", ""),
     ],
 )

@@ -150,8 +150,8 @@ def test_a_high_bit_in_the_second_byte_contradicts_frames_of_bytes(number: int, 
     with pytest.raises(RejectImage) as refusal:
         located(GREY, 32, 32, high_bit(number))
     detail = (
-        "HighBit (0028,0102) does not fit BitsAllocated (0028,0100), whose pixels would be 2 times as wide by the "
-        "length of the pixel data."
+        "HighBit (0028,0102) does not fit BitsAllocated (0028,0100). By their length, the pixel data have "
+        "2 times as many bits per pixel."
     )
     assert (refusal.value.reason, refusal.value.detail) == (Reason.BAD_HEADER, detail)
 

@@ -156,7 +156,7 @@ def test_a_missing_label_is_assumed(values: Values, expected: str) -> None:
 
 NO_CELL = "BitsAllocated (0028,0100) is not 1, 8, 16 or 32."
 NO_BITS = "BitsStored (0028,0101) is zero or larger than BitsAllocated."
-NO_LABEL = "PhotometricInterpretation (0028,0004) is not one that nightread knows."
+NO_LABEL = "PhotometricInterpretation (0028,0004) has a value that nightread does not know."
 NO_SAMPLES = "SamplesPerPixel (0028,0002) does not match PhotometricInterpretation (0028,0004)."
 NO_COLOUR = "BitsAllocated (0028,0100) of a colour image is not 8, 16 or 32."
 NO_YBR = "BitsAllocated (0028,0100) of a YBR image is neither 8 nor 16."

@@ -201,7 +201,7 @@ def test_three_frames_decide_the_colours_of_all(kinds: str, label: str) -> None:
     shown = [frame[0][0] for frame, kind in zip(found, kinds, strict=True) if kind in as_rgb]
     assert shown == [as_rgb[kind] for kind in kinds if kind in as_rgb]
     name = "PhotometricInterpretation (0028,0004)"
-    detail = f"{name} is YBR_FULL_422, but all samples are there: taken for {label} by their values."
+    detail = f"{name} is YBR_FULL_422, but all samples are there, and their values look like {label}."
     assert list(remarks) == [(Remark.COLOUR_UNSURE, detail)]
 
 
