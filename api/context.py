@@ -21,10 +21,11 @@ class ApiContext:
     database: Database
     nights: Nights
     redis_url: str | None = None
-    """With its password: never log it. None: images are accepted, and the dispatcher finds them within a second."""
+    """It contains a password: never log it. If it is None, the dispatcher finds new images without a message, within a
+    second."""
     clock: Clock = utc_now
     on_round: Callable[[], None] = lambda: None
-    """Is called once a second while requests can be answered: a heartbeat tells from it whether the API hangs."""
+    """The event loop calls this function once a second. If the calls stop, the heartbeat reports that the API hangs."""
     recent_reads: RecentReads = field(default_factory=RecentReads)
 
 

@@ -7,7 +7,7 @@ from nightread.wording import counted
 
 
 def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str]:
-    """Yield a sentence for each way in which live workers differ from `rules` routing rules or from each other."""
+    """Yield warnings for live workers; `rules` is the number of active routing rules."""
     alive = [worker for worker in workers if worker.alive]
     fixed = [worker for worker in alive if worker.model is not None]
     routed = [worker for worker in alive if worker.model is None]
@@ -29,7 +29,10 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
 
 
 def _different(models: set[str | None]) -> set[str | None]:
-    """Leave out a name without version if a worker has a version of it: the other one still loads its network."""
+    """Return the models without each bare name of which another worker reports a version.
+
+    A worker that reports a bare name is still loading its network; after that it reports the version too.
+    """
     names = {model.partition("@")[0] for model in models if model and "@" in model}
     return models - names
 
