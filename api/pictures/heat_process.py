@@ -87,9 +87,7 @@ def _explained(network: "Network", image: DicomImage, request: HeatMapRequest) -
     try:
         return explain_image(network, image, label=request.label, frame=request.frame)
     except UsageFault:
-        detail = (
-            f"The model {request.bundle} cannot be explained: it has no convolution with a map of several pixels."
-        )
+        detail = f"The model {request.bundle} cannot be explained: it has no convolution with a map of several pixels."
         raise NoPictureError(HTTPStatus.CONFLICT, detail) from None
 
 
