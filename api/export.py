@@ -37,7 +37,7 @@ def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> N
 
     The file gets its name when it is complete. Times are ISO 8601 in UTC. Scores are an object in JSON, the JSON text
     of this object in CSV, and a map in Parquet. Remarks are a list; in CSV they are words separated by spaces. Cells of
-    CSV hold no formula and no control character.
+    CSV never contain formulas or control characters.
     """
     export_rows(rows, (*COLUMNS, "frame") if per_frame else COLUMNS, style, output)
 
@@ -77,7 +77,7 @@ def write_parquet(rows: Rows, names: Sequence[str], output: Path | IO[bytes]) ->
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """Return the value as JSON on one line. Letters are not escaped; characters that can control a terminal are."""
+    """Return the value as JSON on one line. Characters that can control a terminal are escaped; letters are not."""
     return safe_json(json.dumps(value, default=datetime.isoformat, ensure_ascii=False))
 
 

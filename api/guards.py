@@ -65,7 +65,7 @@ class Guards:
             _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
 
     async def _pass_on(self, scope: Scope, body: "_Body", response: "_Response") -> Problem | None:
-        """Run the application. Return why it could not read the body; None if it did, or if it has responded."""
+        """Run the application. Return the problem of the body; None if it was read, or if a response was sent."""
         try:
             await self._app(scope, body.receive, response.send)
         except Exception:
@@ -103,7 +103,7 @@ class Guards:
 
 
 class _Response:
-    """Sends the response of the application with our headers; drops it if the body could not be read."""
+    """Sends the response of the application with _HEADERS. If the body could not be read, it drops the response."""
 
     def __init__(self, send: Send, body: "_Body") -> None:
         self._send = send

@@ -97,7 +97,7 @@ SUBMIT_BODY: dict[str, Any] = {
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description of the application, with the ways of authentication."""
+    """Return the OpenAPI description of the application, with its authentication schemes."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=_DESCRIPTION)
         found.setdefault("components", {})["securitySchemes"] = {

@@ -35,11 +35,11 @@ class OriginalPlace:
     """The API does not know `size`, `mtime_ns` and `marked`; they exist because worker.fetching reads these fields."""
 
     def require_unchanged(self, data: bytes) -> bytes:
-        """Return the bytes. Raises NoOriginalError if they are not those that were analysed."""
+        """Return `data`. Raises NoOriginalError if other bytes were analysed."""
         if not has_content(data, self.content):
             raise NoOriginalError(
                 HTTPStatus.CONFLICT,
-                f"The file of image {self.image_id} was changed after its analysis (other bytes).",
+                f"The file of image {self.image_id} was changed after its analysis: its bytes are different.",
             )
         return data
 

@@ -36,7 +36,7 @@ def serve(context: ApiContext, *, on_listening: Callable[[int], None] = lambda _
         server = make_server(context, on_started=lambda: on_listening(port))
         server.run(sockets=[listener])
         if server.has_failed or not server.started:
-            raise StopWork("A part of the API ended, so the API stopped: its log names the place.")
+            raise StopWork("A service of the API ended, so the API stopped: see the API's log.")
 
 
 class ApiServer(uvicorn.Server):

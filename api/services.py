@@ -137,7 +137,7 @@ def _note_end(failed: asyncio.Event, task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         error = task.exception()
         where = f": {type(error).__name__} at {place_of(error)}" if error else ""
-        log.critical("a part of the API ended, so the API stops%s", where)
+        log.critical("a service of the API ended, so the API stops%s", where)
         failed.set()
 
 

@@ -31,7 +31,7 @@ class OutcomeWaiters:
         self._has_ended = False
 
     def wake(self) -> None:
-        """Look for outcomes now, because a batch was recorded."""
+        """Look for outcomes now. This is called when an outcome was recorded."""
         self._wake.set()
 
     def end(self) -> None:

@@ -15,7 +15,7 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
         for worker in fixed:
             yield (
                 f"Worker {worker.node} runs with --model {worker.model} and ignores the {_rules(rules)}. "
-                "Start it without --model (and without NIGHTREAD_MODEL) to use them."
+                "Start this worker without --model (and without NIGHTREAD_MODEL) to use the rules."
             )
     elif routed:
         names = ", ".join(worker.node for worker in routed)

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Described:
-    """An image, with its original and its members as far as they belong into its response."""
+    """An image with the related images in its response: its original, or the members of an archive."""
 
     row: Row
     original: Row | None = None

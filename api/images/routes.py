@@ -26,7 +26,7 @@ LARGEST_ID = 2**63 - 1
 ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The `image_id` of an image.")]
 WaitSeconds = Annotated[
     float | None,
-    Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for the outcome, as `Prefer: wait=` does."),
+    Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for the outcome, like `Prefer: wait=`."),
 ]
 
 

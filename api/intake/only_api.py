@@ -49,7 +49,7 @@ class OnlyApi:
             return False
 
     def _acquire(self) -> bool:
-        """Try to take the lock. Return whether this process has it, now or still in a session that it lost."""
+        """Try to take the lock. Return whether this process holds it, maybe in a session whose connection was lost."""
         connection = self._database.writer.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # the connection stays open, and would occupy a place in the small pool
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar_one():

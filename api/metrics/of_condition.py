@@ -44,7 +44,7 @@ def _end(status: Status) -> Iterator[Metric]:
     yield gauge("eta_seconds", eta, known, labels=("bound",))
     yield gauge("deadline_timestamp_seconds", "The next end of a night.", timestamp(ends.deadline))
     verdicts = {(verdict.value,): float(verdict is ends.verdict) for verdict in Verdict}
-    verdict = "1 for the verdict about the expected end and the deadline, 0 for all others."
+    verdict = "1 for the present verdict on the expected end and the deadline, 0 for the other verdicts."
     yield gauge("deadline_verdict", verdict, verdicts, labels=("verdict",))
 
 

@@ -24,7 +24,7 @@ def part_metrics(status: Status) -> Iterator[Metric]:
     text = "Latest heartbeat of a part of this kind, by the clock of the database."
     yield gauge("part_last_heartbeat_timestamp_seconds", text, latest, labels=("part",))
     skew = max((abs(part.ahead_seconds) for part in parts if part.state.works), default=0.0)
-    yield gauge("clock_skew_seconds", "Largest difference between the clock of a part and the database's.", skew)
+    yield gauge("clock_skew_seconds", "Largest difference between the clocks of a part and the database.", skew)
     slots = sum(worker.slots for worker in status.workers if worker.alive)
     yield gauge("worker_processes", "Processes of the workers that are alive.", slots)
     yield from _sources(status)

@@ -98,7 +98,7 @@ def verdict_of(drift: NightDrift) -> tuple[str, str]:
         return "unfinished", "beyond a limit in this night"
     if not drift.is_judged:
         return "empty", "too few studies in the reference"
-    return "complete", "as the reference"
+    return "complete", "same as the reference"
 
 
 def unjudged_note(drift: NightDrift) -> str | None:

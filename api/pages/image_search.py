@@ -31,7 +31,7 @@ class SearchError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSearch:
-    """The filters of a list of images, as conditions and as the query of links."""
+    """The filters of a list of images, as an ImageFilter and as parameters of links."""
 
     wanted: ImageFilter
     query: Mapping[str, Values]

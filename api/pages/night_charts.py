@@ -29,7 +29,7 @@ def outcome_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: 
 
 
 def backlog_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: Nights, now: datetime) -> Markup:
-    """Draw the total numbers of arrivals and outcomes over time, and the forecast up to the last outcome."""
+    """Draw the total numbers of arrivals and outcomes over time, and the forecast until all images have an outcome."""
     axis = _axis(period, counts, ends.last_outcome, ends.done_by, nights)
     finished: Counter[datetime] = Counter()
     for (begin, _), images in counts.finished_at.items():

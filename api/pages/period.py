@@ -16,9 +16,9 @@ class Period:
     kind: Literal["night", "day"]
     date: date
     since: datetime
-    """Included, in UTC."""
+    """The begin of the period in UTC. This time belongs to the period."""
     until: datetime
-    """Excluded, in UTC."""
+    """The end of the period in UTC. This time does not belong to the period."""
 
     @property
     def path(self) -> str:

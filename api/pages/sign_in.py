@@ -25,7 +25,7 @@ _YEAR = timedelta(days=365)
 
 @router.get("/sign-in")
 def form(request: Request, user: AnyUser, next: str = "/") -> Response:  # noqa: A002 - the usual name
-    """Show the form."""
+    """Show the form for signing in."""
     return page(request, user, "sign_in.html.j2", next=local_path(next), problem="")
 
 

@@ -102,7 +102,7 @@ def _path(folder: Path, image_id: int, key: str) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that is complete when it gets its name. It is not synced, since it can be made again."""
+    """Write the file under a temporary name, and rename it. It is not synced, since the picture can be made again."""
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}-{uuid4().hex}{_PARTIAL}")

@@ -40,7 +40,7 @@ class PictureRequest:
     place: OriginalPlace
     view: View = PLAIN_VIEW
     frame: int | Literal["first", "middle"] = "first"
-    """The number of the frame, from 0, or the word for the frame to choose."""
+    """The number of the frame, from 0, or `first` or `middle`."""
     media_type: str = PNG
     quality: int = DEFAULT_QUALITY
     show_burned_in: bool = False

@@ -23,7 +23,7 @@ class BusyError(Exception):
 
 
 class PicturePool:
-    """Has one thread per process, which waits for the pictures of this process. Starts at the first request."""
+    """Has one thread per process, which waits for the pictures of this process. Both start at the first request."""
 
     def __init__(self, processes: Sequence[Answering], *, waiting: int) -> None:
         """`waiting` is the number of requests that may wait while all processes are busy."""

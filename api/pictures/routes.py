@@ -186,7 +186,7 @@ async def heat_map(
     *,
     frame: FrameNumber = None,
     label: Annotated[str | None, Query(max_length=100, description="Label to explain [the finding].")] = None,
-    overlay: Annotated[Literal["0", "1"], Query(description="1: over the picture; 0: a transparent layer.")] = "0",
+    overlay: Annotated[Literal["0", "1"], Query(description="1: heat over the picture; 0: a transparent layer.")] = "0",
 ) -> Response:
     """Return a map of the pixels that are evidence for a label. Default of `frame`: the frame with the highest score.
 

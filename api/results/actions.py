@@ -56,9 +56,9 @@ def retry_image(image_id: ImageId, context: Context, services: Services, princip
     if found is None:
         raise _cannot(context, image_id, "Only a failed or rejected image can be retried.")
     if found.replaced:
-        raise _conflict("A newer file at the same place is registered as its own image.")
+        raise _conflict("The image cannot be retried: a newer file at the same place is registered as another image.")
     if is_file_gone(found, context.settings):
-        raise _conflict("The file of the image is gone: send it again.")
+        raise _conflict("The file of the image is gone: send the file again.")
     if not ledger.retry(context.database, [image_id], actor=principal.name, now=context.clock()):
         raise _conflict("Another request has retried or purged the image meanwhile: read its state again.")
     services.notify_dispatcher()

@@ -190,7 +190,7 @@ def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     responses={200: json_body("The counts of the night.", _OBJECT), **problem_responses()},
 )
 def read_night(
-    night: Annotated[str, Path(max_length=20, description="The date of its evening, such as 2026-11-05, or `last`.")],
+    night: Annotated[str, Path(max_length=20, description="The date of the evening, such as 2026-11-05, or `last`.")],
     context: Context,
 ) -> Response:
     """Return the numbers of images by state, reason and label, and the numbers of series results by outcome."""

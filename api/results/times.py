@@ -21,7 +21,9 @@ class Times(BaseModel):
 
     since: datetime | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
     until: datetime | None = Field(None, description="Arrived before this time.")
-    night: Text | None = Field(None, description="Arrived in the night that began on this date, or in the `last` one.")
+    night: Text | None = Field(
+        None, description="Arrived in the night of this date, or, with `last`, in the last night."
+    )
 
 
 def bounds_of(times: Times, context: ApiContext) -> tuple[datetime | None, datetime | None]:

@@ -27,7 +27,7 @@ class InstanceStore:
         self._failure: FailureReason | None = None
         self._finishing: list[asyncio.Task[StoredPart]] = []
         self.problem: Problem | None = None
-        """The first problem that is not the client's fault: a full disk, or an unavailable database."""
+        """The first problem that the intake raised, such as a full disk or an unavailable database."""
 
     async def store(self, events: AsyncIterator[PartEvent]) -> list[StoredPart]:
         """Store all parts, and return the result of each part. Raises Problem and ClientDisconnect."""
