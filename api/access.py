@@ -15,7 +15,7 @@ from fastapi.params import Depends as DependsParameter
 from api.problems import Problem
 from nightread.api_keys import Permission
 
-__all__ = (  # Permission is part of what routes need
+__all__ = (  # with Permission, because routes need it beside these names
     "ANONYMOUS",
     "CHALLENGE",
     "LOCAL",

@@ -21,8 +21,8 @@ class ApiContext:
     database: Database
     nights: Nights
     redis_url: str | None = None
-    """It contains a password: never log it. If it is None, the dispatcher finds new images without a message, within a
-    second."""
+    """The URL contains a password: never log it. None if there is no Redis; the dispatcher then finds new images by
+    itself, within a second."""
     clock: Clock = utc_now
     on_round: Callable[[], None] = lambda: None
     """The event loop calls this function once a second. If the calls stop, the heartbeat reports that the API hangs."""

@@ -119,7 +119,7 @@ class _ExportResponse(StreamingResponse):
         except SQLAlchemyError as error:  # the connection closes early, so the client sees that the file is incomplete
             log.warning("a download of results was ended, since the database failed: %s", describe(error))
         except StopWork as error:
-            log.error("a download of results was ended: %s", error)  # noqa: TRY400 - the text says it all
+            log.error("a download of results was ended: %s", error)  # noqa: TRY400 - the message needs no traceback
         finally:
             closing = asyncio.ensure_future(self._threads.run(self._chunks.close))
             closing.add_done_callback(lambda _: self._on_closed())

@@ -29,9 +29,9 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
 
 
 def _different(models: set[str | None]) -> set[str | None]:
-    """Return the models without each bare name of which another worker reports a version.
+    """Leave out a name without a version (`NAME`) if another worker reports `NAME@VERSION`.
 
-    A worker that reports a bare name is still loading its network; after that it reports the version too.
+    The worker that reports only the name is still loading its network; after that it reports the version too.
     """
     names = {model.partition("@")[0] for model in models if model and "@" in model}
     return models - names

@@ -34,7 +34,7 @@ def waiting(headers: Sequence[str], parameter: float | None, default_seconds: fl
         return Waiting(seconds=min(parameter, LONGEST_WAIT_SECONDS))
     preferences: dict[str, str] = {}
     for name, value in _preferences(headers):
-        preferences.setdefault(name, value)  # the first one counts
+        preferences.setdefault(name, value)  # the first value of a preference counts
     applied = [_ASYNC] if _ASYNC in preferences else []
     seconds = 0.0 if applied else default_seconds
     wanted = preferences.get(_WAIT, "")

@@ -54,7 +54,7 @@ class Upload:
         return self._hash.content
 
     async def write(self, data: bytes) -> None:
-        """Append bytes. Raises Problem 507 if the disk is full or the key has used up its quota, and 503 otherwise."""
+        """Append bytes. Raises Problem 507 if the disk is full or the quota of the key is used up, else 503."""
         self.size += len(data)
         if len(self.head) < _HEAD_BYTES:
             self.head += data[: _HEAD_BYTES - len(self.head)]

@@ -21,7 +21,7 @@ class Forecast:
     """`complete`, `running`, `late`, `unfinished` or `empty`."""
     text: str
     done_by: datetime | None = None
-    """The time of the last outcome, or the expected one; None if it is unknown."""
+    """The time of the last outcome, or the time at which it is expected; None if it is unknown."""
     last_outcome: datetime | None = None
     """The time of the last outcome, without the outcomes of later retries."""
 

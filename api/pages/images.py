@@ -76,7 +76,7 @@ def images(request: Request, context: Context, user: Reader) -> Response:
 
 @router.post("/images/find")
 async def find_number(request: Request, context: Context, user: Reader) -> Response:
-    """Redirect to the images of a patient or accession number. It is hashed here, so that no address contains it."""
+    """Redirect to the images of a patient or accession number. The number is hashed, so that no address contains it."""
     fields = await checked_form(request, user)
     kind: NumberKind = "accession" if fields.get("kind") == "accession" else "patient"
     number = fields.get("number", "").strip()
@@ -133,7 +133,7 @@ def _found(context: ApiContext, searched: str) -> Response:
 
 
 def _of_uid(context: ApiContext, uid: str) -> str:
-    """Return the link to what has this UID: the versions of an image, a study, or the images of a series.
+    """Return the link for a UID: to the versions of an image, to a study, or to the images of a series.
 
     Series are searched last, because `instances` has no index on their UID.
     """
@@ -159,9 +159,9 @@ def _choices(context: ApiContext) -> dict[str, list[str]]:
 
 
 def _further(search: ImageSearch) -> list[tuple[str, Any]]:
-    """Return (name, value) of filters without a visible field in the form, and the second and later values of others.
+    """Return (name, value) for each hidden field of the form.
 
-    The form keeps them in hidden fields.
+    Hidden fields keep the filters that have no visible field, and all values but the first of a filter that has one.
     """
     return [
         (name, value)

@@ -23,7 +23,7 @@ class LabelHistory:
     low: float | None
     high: float | None
     middle: float | None
-    """`low`, `high` and `middle` are the lowest, highest and median share of the earlier nights; None without any."""
+    """`low`, `high` and `middle` are the lowest, highest and median share in earlier nights; None if there are none."""
     word: str
     """`as before`, `more than before`, `fewer than before` or `no earlier night`."""
 

@@ -208,7 +208,7 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 
 def _alarms(database: Database, period: Period, *, with_open: bool) -> list[Alarm]:
-    """Return the alarms of the period, the open ones first, the latest first."""
+    """Return the alarms of the period: open alarms first, and within each group the latest alarm first."""
     found = {alarm.id: alarm for alarm in queries.alarms(database, since=period.since, until=period.until)}
     if with_open:
         found |= {alarm.id: alarm for alarm in queries.alarms(database, is_open=True)}

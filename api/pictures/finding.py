@@ -1,4 +1,4 @@
-"""Find the image, and the result, of which a picture is requested."""
+"""Find the image and the result for a requested picture."""
 
 from http import HTTPStatus
 
