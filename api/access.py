@@ -1,6 +1,7 @@
-"""Define who may do what: permissions, and the principal of a request.
+"""Define the principal of a request, and check its permissions.
 
-Dependencies of routes are coroutines, here and elsewhere: others would take a thread each, and wait for it.
+Dependencies of routes are coroutines, here and elsewhere. FastAPI would run plain functions in threads, and the request
+would wait for a free thread.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from fastapi.params import Depends as DependsParameter
 from api.problems import Problem
 from nightread.api_keys import Permission
 
-__all__ = (  # Permission is part of what routes need
+__all__ = (  # with Permission, because routes need it beside these names
     "ANONYMOUS",
     "CHALLENGE",
     "LOCAL",
@@ -26,7 +27,7 @@ __all__ = (  # Permission is part of what routes need
 )
 
 CHALLENGE = 'Bearer realm="nightread", Basic realm="nightread", charset="UTF-8"'
-"""The header `WWW-Authenticate` of a response 401 (RFC 9110, section 11.6.1)."""
+"""The value of the header `WWW-Authenticate` in a response 401 (RFC 9110, section 11.6.1)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,21 +35,21 @@ class Principal:
     """Who sent a request."""
 
     name: str
-    """The name of the key, as it is written to the audit table."""
+    """The name of the key; the audit table stores it as the actor."""
     permissions: frozenset[Permission]
     key_id: int | None = None
     """The id of the key in the database; a later key may have the same name."""
 
     @property
     def reference(self) -> str:
-        """Return the text that a cookie stores: the id of the key, or the name of a principal that has no key."""
+        """Return the text that a cookie stores: the id of the key, or the name if the principal has no `key_id`."""
         return self.name if self.key_id is None else str(self.key_id)
 
 
 LOCAL = Principal(name="local", permissions=frozenset(Permission))
-"""The principal on a loopback interface of an API without any key."""
+"""The principal of a request without a key, on the loopback interface of an API that never had keys."""
 ANONYMOUS = Principal(name="", permissions=frozenset())
-"""The principal of a request without a key, where keys are required."""
+"""The principal of a request without a key, if the API requires one."""
 
 
 async def principal_of(request: Request) -> Principal:
@@ -62,7 +63,7 @@ CurrentPrincipal = Annotated[Principal, Depends(principal_of)]
 
 
 def require(permission: Permission) -> DependsParameter:
-    """Return a dependency of a route that raises Problem 401 without a key, and 403 for one without this permission."""
+    """Return a dependency that raises Problem 401 if there is no key, and 403 if the key lacks the permission."""
 
     async def check(principal: CurrentPrincipal) -> None:
         if principal is ANONYMOUS:

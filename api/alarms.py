@@ -10,7 +10,7 @@ _KNOWN = frozenset(rule.value for rule in AlarmRule)
 
 
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
-    """Return the object of one alarm; its names are stable."""
+    """Return one alarm as an object for JSON. Later releases keep the names of its members."""
     known = TIMINGS[AlarmRule(alarm.rule)] if alarm.rule in _KNOWN else None
     return {
         "id": alarm.id,

@@ -1,4 +1,4 @@
-"""Find the principal of each request: an API key, or everyone on the loopback interface of an API without keys."""
+"""Find the principal of each request, by its API key. On a loopback interface, an API without keys accepts everyone."""
 
 import base64
 import binascii
@@ -24,8 +24,8 @@ _WRONG = "The key is not valid: it is unknown, expired or revoked."
 class Authentication:
     """Checks the API key of a request.
 
-    Only invalid keys count against the limit per client address: after too many of them, further invalid keys get
-    status 429. Valid keys are accepted all the same.
+    After 10 invalid keys in a minute from one client address, further invalid keys get status 429. Valid keys from this
+    address are still accepted.
     """
 
     def __init__(self, keys: KeyRing, *, address: str) -> None:
@@ -35,31 +35,37 @@ class Authentication:
         self._limit = RateLimitItemPerMinute(_FAILURES_PER_MINUTE)
 
     async def principal(self, headers: Headers, client: str) -> Principal:
-        """Return who sends the request. Raises Problem 401 or 429 for an invalid key, and errors of the database."""
+        """Return the principal of a request. Raises Problem 401 or 429 for an invalid key, and database errors."""
         header = headers.get("authorization")
         if header is None:
             return await self._without_key(headers)
         return await self.of_token(token_of(header), client)
 
     async def of_token(self, token: str | None, client: str) -> Principal:
-        """Return the principal of a key. Raises Problem 401 or 429 for an invalid key, and errors of the database."""
+        """Return the principal of a key. Raises Problem 401 or 429 for an invalid key, and database errors."""
         found = await self._keys.find(token) if token else None
         if found is None:
             raise self._refusal(client)
         return found
 
     async def of_reference(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference`, if its key is active. Raises errors of the database."""
+        """Return the principal with this reference; None if its key is not active. Raises database errors."""
         return await self._keys.referred(reference)
 
     async def is_in_force(self, principal: Principal) -> bool:
-        """Return whether the principal of a long request may still read. Raises errors of the database."""
+        """Return whether the key of a long request is still active. Raises database errors.
+
+        A request that was accepted without a key may go on until the first key is made.
+        """
         if principal == LOCAL:
             return not await self._keys.has_keys()
         return await self._keys.referred(principal.reference) is not None
 
     async def _without_key(self, headers: Headers) -> Principal:
-        """Return LOCAL if no key is needed. Requests through a proxy need one, since they may come from anywhere."""
+        """Return LOCAL if no key is needed, else ANONYMOUS.
+
+        A request through a proxy needs a key, because its client may be on any host.
+        """
         if not self._is_local or _is_forwarded(headers) or await self._keys.has_keys():
             return ANONYMOUS
         return LOCAL
@@ -73,12 +79,12 @@ class Authentication:
 
 
 def _is_forwarded(headers: Headers) -> bool:
-    """Return whether a proxy says that it passes the request on (RFC 7239; RFC 9110, section 7.6.3)."""
+    """Return whether the headers say that a proxy forwarded the request (RFC 7239; RFC 9110, section 7.6.3)."""
     return any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in headers)
 
 
 def token_of(header: str) -> str | None:
-    """Return the token of a header `Authorization`: `Bearer TOKEN`, or `Basic` with the token as the password."""
+    """Return the token in a header `Authorization`, which is `Bearer TOKEN`, or `Basic` with the token as password."""
     scheme, _, value = header.strip().partition(" ")
     value = value.strip()
     match scheme.lower():

@@ -1,4 +1,4 @@
-"""Read request bodies within limits of size and time, without ever holding a whole body in memory."""
+"""Read request bodies in chunks, so that no body is held in memory as a whole, with limits of size and time."""
 
 import asyncio
 import time
@@ -10,15 +10,15 @@ from fastapi import Request
 from api.problems import Problem
 
 _IDLE_SECONDS = 30.0
-"""A body of which no byte came for this long is given up."""
+"""A request fails with status 408 if no byte of its body arrives for this long."""
 _FIRST_SECONDS = 60.0
 _LEAST_BYTES_PER_SECOND = 4096
-"""Slower bodies are given up after the first minute: they would hold a connection for hours (slow loris)."""
+"""After its first minute, a request with a slower body fails with 408: it could occupy a connection for hours."""
 CLOSE = {"Connection": "close"}
 
 
 def declared_length(request: Request) -> int | None:
-    """Return the header Content-Length; None if the length is unknown. Raises Problem 400 unless it is a number."""
+    """Return the header Content-Length as a number; None without it. Raises Problem 400 if it is not a number."""
     text = request.headers.get("content-length")
     if text is None:
         return None
@@ -28,17 +28,18 @@ def declared_length(request: Request) -> int | None:
 
 
 async def body_chunks(request: Request, limit_bytes: int | None) -> AsyncIterator[bytes]:
-    """Yield the body in chunks as they come.
+    """Yield the body in chunks as they arrive.
 
-    `limit_bytes` may be None if the caller limits each part. Raises Problem 413 for more bytes, declared or not; 408
-    for a body that is too slow; 415 for a coded body; and ClientDisconnect if the client goes away before the end.
+    `limit_bytes` is None if the caller limits each part. Raises Problem 413 if the body, or its Content-Length, is
+    larger than the limit; 408 if the body is too slow; 415 if it has a Content-Encoding; and ClientDisconnect if the
+    client closes the connection before the end.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.", headers=CLOSE)
     declared = declared_length(request) or 0
     if limit_bytes is not None and declared > limit_bytes:
         raise _too_large(limit_bytes)
-    received, waited = 0, 0.0  # seconds that the client took: the server's own work is not its fault
+    received, waited = 0, 0.0  # `waited` counts only the seconds in which the server waited for the client
     stream = request.stream()
     while True:
         left = _FIRST_SECONDS + received / _LEAST_BYTES_PER_SECOND - waited

@@ -21,10 +21,11 @@ class ApiContext:
     database: Database
     nights: Nights
     redis_url: str | None = None
-    """With its password: never log it. None: images are accepted, and the dispatcher finds them within a second."""
+    """The URL contains a password: never log it. None if there is no Redis; the dispatcher then finds new images by
+    itself, within a second."""
     clock: Clock = utc_now
     on_round: Callable[[], None] = lambda: None
-    """Is called once a second while requests can be answered: a heartbeat tells from it whether the API hangs."""
+    """The event loop calls this function once a second. If the calls stop, the heartbeat reports that the API hangs."""
     recent_reads: RecentReads = field(default_factory=RecentReads)
 
 

@@ -1,4 +1,7 @@
-"""Close connections that are too slow or too many: uvicorn waits forever for headers and for unread bodies."""
+"""Close connections that are too slow, and connections above a limit.
+
+uvicorn itself waits without a limit for headers, and for the rest of bodies that the application does not read.
+"""
 
 import asyncio
 
@@ -10,20 +13,20 @@ REFUSED_CONNECTIONS = 64
 
 
 class DeadlineProtocol(H11Protocol):
-    """HTTP/1.1 with a limit of connections and deadlines (slow loris).
+    """HTTP/1.1 with deadlines and a limit of connections, against clients that are slow on purpose (slow loris).
 
-    The headers of each request have a deadline; between requests uvicorn's keep-alive time counts. A body of which the
-    application read only a part has the same deadline, from the end of the response: until then the client may send
-    the rest, which is dropped, so that it does not lose the response.
+    The headers of each request have a deadline. Between requests uvicorn's keep-alive time counts. If the application
+    responds before it has read the whole body, the client has the same time, from the end of the response, to send the
+    rest. The rest is dropped. Closing the connection at once could make the client lose the response.
     """
 
     header_seconds = HEADER_SECONDS
     refused_connections = REFUSED_CONNECTIONS
-    """Beyond uvicorn's limit, this many connections are answered with 503; further ones are closed at once."""
+    """This many connections above uvicorn's limit get status 503; further connections are closed at once."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the deadline of the first request, unless there are too many connections."""
+        """Start the deadline of the first request; close the connection if there are too many."""
         super().connection_made(transport)
         limit = self.limit_concurrency
         if limit is not None and len(self.connections) > limit + self.refused_connections:
@@ -32,7 +35,7 @@ class DeadlineProtocol(H11Protocol):
             self._start()
 
     def data_received(self, data: bytes) -> None:
-        """Stop the deadline when the headers are complete; start it when those of another request begin."""
+        """Stop the deadline when the headers are complete; start it when the headers of the next request begin."""
         super().data_received(data)
         if self.conn.their_state is h11.IDLE or self._is_body_left():
             self._start()
@@ -40,7 +43,7 @@ class DeadlineProtocol(H11Protocol):
             self._stop()
 
     def on_response_complete(self) -> None:
-        """Start the deadline of a body that the application did not read to its end."""
+        """Start the deadline for the rest of a body that the application did not read to its end."""
         super().on_response_complete()
         if self._is_body_left():
             self._start()
@@ -51,7 +54,7 @@ class DeadlineProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _is_body_left(self) -> bool:
-        """Return whether the client still sends its body although the response is complete."""
+        """Return whether the response is complete and the client has not yet sent its whole body."""
         return self.conn.their_state is h11.SEND_BODY and self.cycle is not None and self.cycle.response_complete
 
     def _start(self) -> None:

@@ -1,4 +1,4 @@
-"""Write images for programs as JSON, JSON lines, CSV or Parquet."""
+"""Write rows of images as JSON, JSON lines, CSV or Parquet, for programs."""
 
 import csv
 import json
@@ -33,16 +33,17 @@ _TIMES = ("received_at", "finished_at", "first_arrival", "last_arrival", "change
 
 
 def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> None:
-    """Write `rows` as one of FORMATS to standard output or to a file, which appears when it is complete.
+    """Write `rows` in the format `style`, one of FORMATS, to the file `output`, or to standard output if it is None.
 
-    Times are ISO 8601 in UTC. Scores are an object in JSON, its text in CSV, and a map in Parquet. Remarks are a list;
-    in CSV they are words separated by spaces. Cells of CSV hold no formula and no control character.
+    The file gets its name when it is complete. Times are ISO 8601 in UTC. Scores are an object in JSON, the JSON text
+    of this object in CSV, and a map in Parquet. Remarks are a list; in CSV they are words separated by spaces. Cells of
+    CSV never contain formulas or control characters.
     """
     export_rows(rows, (*COLUMNS, "frame") if per_frame else COLUMNS, style, output)
 
 
 def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | None) -> None:
-    """Write rows with the columns `names`, as `export` does. Raises UsageFault for Parquet without a file."""
+    """Write rows like `export`, with the columns `names`. Raises UsageFault if `style` is parquet without `output`."""
     if style == "parquet":
         if output is None:
             raise UsageFault("Parquet is a binary format: name a file with -o.")
@@ -56,7 +57,7 @@ def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | Non
 
 
 def text_chunks(rows: Rows, names: Sequence[str], style: str) -> Iterator[str]:
-    """Yield the text of `jsonl` or `csv` in chunks of up to 1,000 rows, for a client that reads as they come."""
+    """Yield the text of a `jsonl` or `csv` file in chunks of up to 1,000 rows, for a streaming response."""
     buffer = StringIO()
     if style == "csv":
         csv.writer(buffer, lineterminator="\n").writerow(names)
@@ -71,12 +72,12 @@ def text_chunks(rows: Rows, names: Sequence[str], style: str) -> Iterator[str]:
 
 
 def write_parquet(rows: Rows, names: Sequence[str], output: Path | IO[bytes]) -> None:
-    """Write rows to a file. Raises UsageFault if pyarrow is not installed."""
+    """Write rows to a Parquet file. Raises UsageFault if pyarrow is not installed."""
     _write_parquet(rows, names, output)
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """Return the value as JSON on one line. Letters stay readable; characters that change a terminal are escaped."""
+    """Return the value as JSON on one line. Characters that can control a terminal are escaped; letters are not."""
     return safe_json(json.dumps(value, default=datetime.isoformat, ensure_ascii=False))
 
 

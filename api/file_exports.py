@@ -1,4 +1,4 @@
-"""Send all rows of a search as a file, while they are read from the database."""
+"""Send all rows of a search as a file. JSON lines and CSV are sent while the rows are read from the database."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ _READ_BYTES = 1024**2
 
 
 class FileExports:
-    """Makes files, two at a time; a third client gets 503 at once."""
+    """Sends files to at most two clients at a time; a third client gets status 503 at once."""
 
     def __init__(self) -> None:
         # Each file holds a connection to the database until its client has read it.
@@ -46,7 +46,7 @@ class FileExports:
     async def response(
         self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext, *, note: str | None = None
     ) -> Response:
-        """Return the response that sends images as `jsonl`, `csv` or `parquet`; the note goes into a header."""
+        """Return the response that sends images as `jsonl`, `csv` or `parquet`, with the note in a header."""
         headers = {} if note is None else {"Nightread-Note": quote(note[:_LONGEST_NOTE], safe=" ,.:;()='")}
         rows = partial(queries.images, context.database, wanted)
         return await self.rows_response(style, "results", rows, columns, headers)
@@ -59,7 +59,7 @@ class FileExports:
         columns: Sequence[str],
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Return the response that sends rows; `name` is that of the file, without its end."""
+        """Return the response that sends rows as a file; `name` is the file name without its extension."""
         known = {"Content-Disposition": f'attachment; filename="{name}.{style}"', **(headers or {})}
         if self._places.locked():
             raise Problem(
@@ -78,7 +78,7 @@ class FileExports:
         )
 
     async def _chunks(self, style: str, rows: Callable[[], Rows], columns: Sequence[str]) -> "_ClosableChunks":
-        """Return the chunks. Raises errors of the database that come before the first rows."""
+        """Return the bytes of the file in chunks. Raises database errors that occur before the first chunk."""
         if style != "parquet":
             text = (chunk.encode("utf-8", "replace") for chunk in text_chunks(rows(), columns, style))
             chunks = _ClosableChunks(text)
@@ -91,7 +91,7 @@ class FileExports:
 
 
 class _ExportResponse(StreamingResponse):
-    """Sends chunks for ten minutes at most: a client that stops to read must not hold the database."""
+    """Sends chunks for at most ten minutes, so that a client that stops reading does not keep a database connection."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class _ExportResponse(StreamingResponse):
         headers: dict[str, str],
         media_type: str,
     ) -> None:
-        """`on_closed` is called in the event loop when the chunks are closed, however the response ended."""
+        """`on_closed` is called in the event loop after the chunks are closed, also if the response failed."""
         self._chunks = chunks
         self._threads = threads
         self._on_closed = on_closed
@@ -116,10 +116,10 @@ class _ExportResponse(StreamingResponse):
             if not limit.expired():
                 raise
             log.warning("a download of results took longer than ten minutes, and was ended")
-        except SQLAlchemyError as error:  # the client sees that the end is missing
+        except SQLAlchemyError as error:  # the connection closes early, so the client sees that the file is incomplete
             log.warning("a download of results was ended, since the database failed: %s", describe(error))
         except StopWork as error:
-            log.error("a download of results was ended: %s", error)  # noqa: TRY400 - the text says it all
+            log.error("a download of results was ended: %s", error)  # noqa: TRY400 - the message needs no traceback
         finally:
             closing = asyncio.ensure_future(self._threads.run(self._chunks.close))
             closing.add_done_callback(lambda _: self._on_closed())
@@ -131,7 +131,7 @@ class _ExportResponse(StreamingResponse):
 
 
 class _ClosableChunks:
-    """An iterator that one thread may close while another one reads: the read in progress ends first."""
+    """An iterator that one thread may close while another thread reads. Closing waits for the read in progress."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -139,7 +139,7 @@ class _ClosableChunks:
         self._lock = Lock()
 
     def start(self) -> None:
-        """Read the names of the columns and the first rows. Raises errors of the database."""
+        """Read the names of the columns and the first rows. Raises database errors."""
         with self._lock:
             self._first.extend(islice(self._chunks, 2))
 

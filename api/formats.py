@@ -21,7 +21,7 @@ _FORMATS = {
 
 
 def chosen_format(parameter: str | None, accept: str | None, styles: Collection[str] = tuple(MEDIA_TYPES)) -> str:
-    """Return one of the styles, which are among MEDIA_TYPES. Raises Problem 406 if the client accepts none of them."""
+    """Return one of `styles`, which are keys of MEDIA_TYPES. Raises Problem 406 if the client accepts none of them."""
     if parameter is not None or not accept:
         return parameter or "json"
     ranked = sorted(

@@ -1,4 +1,4 @@
-"""Guard the application: known hosts, no requests forged by other sites, a principal, and one log line per request."""
+"""Refuse requests to unknown host names and requests that other sites forged, find the principal, and log requests."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ _STOW = "/dicom-web/studies"
 _FILES = ("/v1/images", _STOW)
 _SMALL_BYTES = 64 * 1024
 _SMALL_SECONDS = 30.0
-"""Limits of bodies that are no files."""
+"""Limits of size and time for request bodies that are not files."""
 _UNKNOWN = "unknown"
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -36,14 +36,14 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Headers of every response that sets none of its own: results are patient data, so that no cache keeps them."""
+"""Headers that each response gets unless it sets them itself. Results are patient data, so no cache may keep them."""
 
 
 class Guards:
-    """ASGI middleware around all routes. It is written without a task per request, which would cost a millisecond."""
+    """ASGI middleware around all routes. It starts no task per request, because a task would cost a millisecond."""
 
     def __init__(self, app: ASGIApp, settings: Settings, respond: Respond) -> None:
-        """`respond` returns the response to a request that is refused."""
+        """`respond` makes the response to a refused request."""
         self._app = app
         self._settings = settings
         self._respond = respond
@@ -65,7 +65,7 @@ class Guards:
             _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
 
     async def _pass_on(self, scope: Scope, body: "_Body", response: "_Response") -> Problem | None:
-        """Return why the body could not be read; None if it was read, or if the application has responded."""
+        """Run the application. Return the problem of the body; None if it was read, or if a response was sent."""
         try:
             await self._app(scope, body.receive, response.send)
         except Exception:
@@ -93,7 +93,7 @@ class Guards:
         headers = Headers(scope=scope)
         if not is_known_host(headers.getlist("host"), self._settings.api_address, self._settings.api_hosts):
             return Problem(
-                HTTPStatus.FORBIDDEN, "The API is not known by this host name: add it to the setting api_hosts."
+                HTTPStatus.FORBIDDEN, "The API does not accept this host name: add the name to the setting api_hosts."
             )
         if _is_forged(headers, is_safe=scope["method"] in _SAFE):
             return Problem(HTTPStatus.FORBIDDEN, "Pages of other sites may not send this request.", headers=CLOSE)
@@ -103,17 +103,17 @@ class Guards:
 
 
 class _Response:
-    """Sends the response of the application with our headers, unless it only reports an unreadable body."""
+    """Sends the response of the application with _HEADERS. If the body could not be read, it drops the response."""
 
     def __init__(self, send: Send, body: "_Body") -> None:
         self._send = send
         self._body = body
         self.status = 0
-        """0: no response has begun."""
+        """The HTTP status of the response; 0 until the response begins."""
 
     async def send(self, message: Message) -> None:
         if self._body.problem is not None and not self.status:
-            return  # the framework answers 400 or 500, whatever went wrong with the body
+            return  # the framework responds with 400 or 500 to each problem of the body; Guards sends the right status
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -131,7 +131,7 @@ async def _principal(scope: Scope) -> Principal:
 
 
 async def _signed_in(scope: Scope) -> Principal | None:
-    """Return the principal of a browser that is signed in: pages show pictures and link to tables of the API."""
+    """Return the principal of a signed-in browser, since pages contain pictures of the API and links to its tables."""
     app = scope["app"]
     cookie = cookie_parser(Headers(scope=scope).get("cookie", "")).get(COOKIE)
     session = app.state.pages.signer.read(cookie, app.state.context.clock()) if cookie else None
@@ -144,8 +144,8 @@ async def _signed_in(scope: Scope) -> Principal | None:
 def _is_forged(headers: Headers, *, is_safe: bool) -> bool:
     """Return whether a browser says that a page of another site made the request (Fetch Metadata; RFC 6454).
 
-    Of requests that change nothing, links from other sites are permitted. Other ones cost time, though their page
-    cannot read the answers.
+    A request that changes nothing is permitted if it follows a link on another site. Other requests from other sites
+    are refused: they would cost time, although their page cannot read the responses.
     """
     if is_safe:
         return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
@@ -156,7 +156,7 @@ def _is_forged(headers: Headers, *, is_safe: bool) -> bool:
 
 
 def _takes_files(scope: Scope) -> bool:
-    """Return whether the handler itself limits the body while it reads it (api.bodies)."""
+    """Return whether the route takes files: its handler then limits the body itself (api.bodies)."""
     path = scope["path"]
     return scope["method"] == "POST" and (path in _FILES or path.startswith(f"{_STOW}/"))
 
@@ -167,7 +167,10 @@ def _declared_bytes(headers: Headers) -> int:
 
 
 class _Body:
-    """The body of a request. Small ones, which the framework reads whole, end if they are too large or too slow."""
+    """Reads the body of a request.
+
+    The framework reads bodies that are not files as a whole. Such a body fails if it is too large or too slow.
+    """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
@@ -175,7 +178,7 @@ class _Body:
         self._is_complete = False
         self.receive = receive if _takes_files(scope) else self._receive_some
         self.problem: Problem | None = None
-        """Why the body ended; the framework would make another error of it."""
+        """Why the body could not be read. It is kept because the framework turns the exception into another one."""
 
     async def _receive_some(self) -> Message:
         try:
@@ -193,7 +196,7 @@ class _Body:
 
 
 def route_of(scope: Scope) -> str:
-    """Return the template of the route, such as `/v1/images/{image_id}`: the path itself may identify a patient."""
+    """Return the template of the route, such as `/v1/images/{image_id}`. The path itself may identify a patient."""
     return getattr(scope.get("route"), "path", None) or _UNKNOWN
 
 

@@ -7,7 +7,10 @@ from nightread.site_key import load_site_key
 
 
 def site_hasher(settings: Settings) -> PatientHasher:
-    """Return a hasher with the existing site key. Raises UsageFault without one: no stored hash fits a new key."""
+    """Return a hasher with the existing site key. Raises UsageFault if there is none.
+
+    No new key is made, because its hashes would match no stored hash.
+    """
     if not has_site_key(settings):
         raise UsageFault(
             f"There is no site.key in {settings.state_dir}, and numbers are stored as hashes made with that key. "
@@ -17,5 +20,5 @@ def site_hasher(settings: Settings) -> PatientHasher:
 
 
 def has_site_key(settings: Settings) -> bool:
-    """Return whether there is a site key already."""
+    """Return whether a site key exists, in the settings or in the state folder."""
     return settings.site_key is not None or (settings.state_dir / "site.key").exists()

@@ -1,4 +1,4 @@
-"""Define /v1/health, which tells health checks whether the API can work. It needs no key."""
+"""Define /v1/health, which tells whether the API works. It needs no key."""
 
 from fastapi import APIRouter, Response
 from sqlalchemy import literal, select
@@ -16,7 +16,7 @@ _HEALTH = {"type": "object", "required": ["status"], "properties": {"status": {"
     "/v1/health", summary="Check the API", responses={200: json_body("It works.", _HEALTH), **problem_responses()}
 )
 def check_health(context: Context) -> Response:
-    """Return 200 if the database answers, else 503. The response contains nothing else."""
+    """Return 200 if the database answers, else 503."""
     with context.database.read() as connection:
         connection.execute(select(literal(1)))
     return json_response({"status": "ok"})

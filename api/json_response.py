@@ -1,4 +1,4 @@
-"""Write JSON as `nightread query --format json` does: times in ISO 8601, and every text in ASCII escapes."""
+"""Write responses as JSON, with times in ISO 8601 and all characters outside of ASCII escaped."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,15 +9,15 @@ from fastapi import Response
 
 
 def json_text(value: object) -> str:
-    """Return JSON; escapes keep lone surrogates and characters that change a terminal harmless."""
+    """Return the value as JSON. Escapes make lone surrogates, and characters that can control a terminal, harmless."""
     return json.dumps(value, default=datetime.isoformat, allow_nan=False)
 
 
 def json_list(values: Iterable[object]) -> str:
-    """Return a list as JSON.
+    """Return a list as JSON. Call this function in a thread.
 
-    Each value is written by itself: the interpreter lets no other thread run while it writes one, and a whole page of
-    a thousand images takes it 20 ms. Call it in a thread.
+    Each value is encoded by its own call, because no other thread can run during a call, and a call for a page of a
+    thousand images takes 20 ms.
     """
     return f"[{', '.join(map(json_text, values))}]"
 
@@ -30,12 +30,12 @@ def json_object(**members: str) -> str:
 def json_response(
     value: object, status: HTTPStatus = HTTPStatus.OK, *, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a response with this value."""
+    """Return a response whose body is this value as JSON."""
     return text_response(json_text(value), status, headers=headers)
 
 
 def text_response(
     text: str, status: HTTPStatus = HTTPStatus.OK, *, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a response with this JSON."""
+    """Return a response whose body is this JSON text."""
     return Response(text, status.value, headers=headers, media_type="application/json")

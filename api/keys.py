@@ -1,4 +1,4 @@
-"""Find the principal of a token in a short-lived copy of the table of keys."""
+"""Find the principal of a token, in a copy of the table of keys that is read again every two seconds."""
 
 import asyncio
 import logging
@@ -21,9 +21,9 @@ from nightread.errors import StopWork
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 2.0
-"""A revoked key is no longer accepted after this time."""
+"""Age at which the copy of the keys is read again: a revoked key is refused after at most this time."""
 _OUTAGE_SECONDS = 60.0
-"""While the database is unavailable, known keys stay valid for this long: a short outage refuses nobody."""
+"""While the database is unavailable, the copy is used for this long, so that a short outage refuses no client."""
 
 
 FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))
@@ -31,7 +31,7 @@ FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))
 
 
 class KeyRing:
-    """Caches the API keys of the database. A cache older than two seconds is read again before it is used."""
+    """Caches the API keys of the database. It reads them again before use if the cache is older than two seconds."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class KeyRing:
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`token` is that of the setting api_key, which permits everything."""
+        """`token` is the key in the setting api_key, which has all permissions."""
         self._database = database
         self._own_hash = token_hash(token) if token else None
         self._clock = clock
@@ -53,18 +53,18 @@ class KeyRing:
         self._used: dict[int, datetime] = {}
 
     async def find(self, token: str) -> Principal | None:
-        """Return the principal of an active key, else None. Raises errors of the database."""
+        """Return the principal of an active key, else None. Raises database errors."""
         wanted, found = token_hash(token), None
         if self._own_hash is not None and compare_digest(self._own_hash, wanted):
             return FROM_SETTINGS
         await self._refresh()
-        for key in self._keys:  # all of them: the time tells nothing of the place of a match
+        for key in self._keys:  # compares with all keys, so that the duration does not reveal which of them matches
             if compare_digest(key.token_hash, wanted):
                 found = key
         return self._principal(found)
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference`, if its key is active. Raises errors of the database."""
+        """Return the principal with this reference; None if its key is not active. Raises database errors."""
         if self._own_hash is not None and reference == FROM_SETTINGS.reference:
             return FROM_SETTINGS
         await self._refresh()
@@ -78,36 +78,37 @@ class KeyRing:
         return Principal(name=key.name, permissions=permissions, key_id=key.id)
 
     async def has_keys(self) -> bool:
-        """Return whether a key was ever made: revoking the last one must not open the API."""
+        """Return whether a key was ever made. Revoked keys count: revoking the last key must not open the API."""
         if self._own_hash is not None:
             return True
         await self._refresh()
         return bool(self._keys)
 
     def store_uses(self) -> None:
-        """Store when keys were used since the last call. Raises errors of the database."""
+        """Store when keys were used since the last call. Raises database errors."""
         used, self._used = self._used, {}
         if used:
             ledger.note_api_key_uses(self._database, used)
 
     async def _refresh(self) -> None:
-        """Read the keys unless they are fresh. An error is raised to all requests until the keys are read again.
+        """Read the keys again if the last attempt is older than two seconds. Raises the error of the last attempt.
 
-        Otherwise each request would wait for the timeout of a connection, one after the other.
+        Requests within these two seconds get the same error without a new attempt. Otherwise they would wait for a
+        connection timeout each, one after the other.
         """
         if not self._is_fresh():
             async with self._loading:
                 if not self._is_fresh():
                     await self._load()
         if self._error is not None:
-            raise self._error.with_traceback(None)  # it would grow with each request
+            raise self._error.with_traceback(None)  # the traceback would grow with each request
 
     async def _load(self) -> None:
         began = self._monotonic()
         try:
             self._keys = await whole_step(partial(queries.api_keys, self._database))
         except (SQLAlchemyError, StopWork) as error:
-            self._tried_at = self._monotonic()  # an attempt may last longer than keys are fresh
+            self._tried_at = self._monotonic()  # not `began`, since a failed attempt may take longer than two seconds
             is_outage = isinstance(error, SQLAlchemyError) and began - self._loaded_at <= _OUTAGE_SECONDS
             self._error = None if is_outage else error
             if isinstance(error, SQLAlchemyError):

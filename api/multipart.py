@@ -1,4 +1,4 @@
-"""Read multipart bodies part by part as they come: `multipart/form-data` and `multipart/related`."""
+"""Read multipart bodies (`multipart/form-data` and `multipart/related`) part by part, while they arrive."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ _MOST_PARTS = 5000
 _MOST_HEADERS = 20
 _HEADER_BYTES = 8192
 _LONGEST_BOUNDARY = 200
-"""RFC 2046, section 5.1.1, allows 70 characters; Orthanc's DICOMweb plugin 1.7 sends 73."""
+"""In characters. RFC 2046, section 5.1.1, allows 70, but Orthanc's DICOMweb plugin 1.7 sends boundaries of 73."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartBegins:
-    """The headers of a part are complete; names are in lower case."""
+    """The headers of a part are complete. Their names are in lower case."""
 
     headers: dict[str, str]
 
@@ -39,7 +39,7 @@ PartEvent = PartBegins | PartData | PartEnds
 
 
 def media_type(header: str | None) -> tuple[str, dict[str, str]]:
-    """Return type and parameters of a header Content-Type, the type in lower case; ("", {}) without a header."""
+    """Return the media type, in lower case, and the parameters of a header Content-Type; ("", {}) without a header."""
     kind, options = parse_options_header(header)
     return kind.decode("latin-1").lower(), {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in options.items()
@@ -47,7 +47,7 @@ def media_type(header: str | None) -> tuple[str, dict[str, str]]:
 
 
 async def part_events(chunks: AsyncIterator[bytes], boundary: str | None) -> AsyncIterator[PartEvent]:
-    """Yield the parts of a body. Raises Problem 400 for a body that is no complete multipart of this boundary."""
+    """Yield the parts of a body as events. Raises Problem 400 for an invalid body, and 413 for too many parts."""
     if not boundary or len(boundary) > _LONGEST_BOUNDARY or not boundary.isascii():
         raise Problem(HTTPStatus.BAD_REQUEST, "The header Content-Type has no valid boundary.")
     collector = _Collector(boundary)
@@ -92,7 +92,7 @@ class _Collector:
         return self._taken()
 
     def finish(self) -> list[PartEvent]:
-        """Return the last events. Raises Problem 400 if the closing boundary did not come."""
+        """Return the last events. Raises Problem 400 if the closing boundary did not arrive."""
         if not self._is_complete:
             raise Problem(HTTPStatus.BAD_REQUEST, "The multipart body ends before its closing boundary.")
         return self._taken()

@@ -1,4 +1,4 @@
-"""Find the images that a person names by id, path, URL, UID or identity of its bytes."""
+"""Find the images that a person names by id, path, URL, UID or content (`blake3:` or `sha256:`)."""
 
 import os
 import re
@@ -20,9 +20,9 @@ _UID_FILTERS = ("sop_instance_uid", "study_instance_uid", "series_instance_uid")
 
 
 def named_images(database: Database, settings: Settings, name: str) -> list[int]:
-    """Return the ids of all arrivals that the text names. A path names all files that were at this path at any time.
+    """Return the ids of all arrivals that the text names. A path names all files that were ever at this path.
 
-    Raises UsageFault if the database has none.
+    Raises UsageFault if no arrival matches.
     """
     if re.fullmatch(r"\d{1,18}", name):
         found = queries.image_ids(database, ImageFilter(image_ids=(int(name),)))
@@ -39,7 +39,7 @@ def named_images(database: Database, settings: Settings, name: str) -> list[int]
 
 
 def _by_uid(database: Database, uid: str) -> list[int]:
-    """Search instances first and series last, because no index has series."""
+    """Search by SOP Instance UID first and by Series Instance UID last, because `instances` has no index on series."""
     for column in _UID_FILTERS:
         if found := queries.image_ids(database, ImageFilter(**{column: uid})):  # type: ignore[arg-type]
             return found
@@ -47,7 +47,10 @@ def _by_uid(database: Database, uid: str) -> list[int]:
 
 
 def _places(source: Source, settings: Settings, name: str) -> Iterator[tuple[int, str]]:
-    """Yield the places of a source that the text may mean: a path on this host, or as `query` prints it."""
+    """Yield (source id, uri) for each place in this source that the text may mean.
+
+    The text is a path on this host, or an address as `nightread query` prints it.
+    """
     if name.startswith(f"{source.root}/"):
         below = name.removeprefix(f"{source.root}/")
         yield source.id, below if source.kind in STORES else uri_of(unquote_to_bytes(below))

@@ -1,4 +1,4 @@
-"""Find the images of a patient or accession number, whichever issuer they name."""
+"""Find the images that have a patient or accession number, of one issuer or of all issuers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,12 @@ _SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssuerOption:
-    """How a person names an issuer here, such as `--issuer NAME`; the messages of a search quote it."""
+    """How messages tell a person to choose an issuer, on the command line or in the API."""
 
     name: str
+    """The option that chooses an issuer, such as `--issuer NAME`."""
     none: str
-    """Only images that name no issuer."""
+    """The option that chooses only images that name no issuer."""
 
 
 COMMAND_OPTION = IssuerOption(name="--issuer NAME", none="--issuer ''")
@@ -32,12 +33,12 @@ PARAMETER = IssuerOption(name="issuer=NAME", none="an empty issuer=")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssuerImages:
-    """The images that have a number of one issuer."""
+    """How many images have the searched number together with one issuer."""
 
     key: str
     """The hash of issuer and number."""
     name: str | None
-    """None: the images name no issuer."""
+    """The issuer; None if the images name none."""
     images: int
 
 
@@ -47,9 +48,12 @@ class NumberSearch:
 
     keys: tuple[str, ...]
     note: str | None = None
-    """A sentence that lists the issuers of the images; None if no image names an issuer, or if the person gave one."""
+    """A sentence about the issuers of the images, or about the issuers that were searched if no image has the number.
+
+    None if no image names an issuer, or if an issuer was given.
+    """
     issuers: tuple[IssuerImages, ...] = ()
-    """The issuers whose images have the number, by name; empty if an issuer was given."""
+    """The issuers whose images have the number, sorted by name; empty if an issuer was given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,16 +63,16 @@ class Numbers:
     patient: str | None = None
     accession: str | None = None
     issuer: str | None = None
-    """None searches all issuers; an empty text only images that name none."""
+    """None searches all issuers. An empty text searches only images that name no issuer."""
 
     def __post_init__(self) -> None:
-        """Check that there is a number if there is an issuer."""
+        """Raise UsageFault if an issuer is given without a number."""
         if self.issuer is not None and not self.given:
             raise UsageFault("--issuer needs --patient or --accession.")
 
     @property
     def given(self) -> bool:
-        """Return whether there is a number."""
+        """Return whether a patient or accession number is given."""
         return bool(self.patient or self.accession)
 
     def add_to(
@@ -80,9 +84,9 @@ class Numbers:
         *,
         option: IssuerOption = COMMAND_OPTION,
     ) -> ImageFilter:
-        """Add the hashes of the numbers to the filter. `tell` is called with a sentence on the issuers that have them.
+        """Return the filter with the hashes of the numbers. Raises UsageFault if there is no site key.
 
-        Raises UsageFault if there is no site key.
+        `tell` is called with each `NumberSearch.note`, a sentence about issuers.
         """
         if not self.given:
             return wanted
@@ -107,7 +111,7 @@ def search_number(
     *,
     option: IssuerOption = COMMAND_OPTION,
 ) -> NumberSearch:
-    """Hash the number with the given issuer, or else without an issuer and with each issuer that headers named."""
+    """Hash the number with the given issuer. If none is given, hash it without an issuer and with each known issuer."""
     if issuer is not None:
         return NumberSearch(keys=(_key(hasher, kind, number, issuer),))
     known = queries.known_issuers(database, kind)
@@ -135,10 +139,10 @@ def images_of_number(database: Database, hasher: PatientHasher, patient: str, is
 def accession_keys(
     database: Database, hasher: PatientHasher, lines: Mapping[str, int], issuer: str | None
 ) -> dict[str, str]:
-    """Hash each accession number with the given issuer, or else with the only one whose images have it.
+    """Hash each accession number with the given issuer. If none is given, use the only issuer whose images have it.
 
-    A number that no image has is hashed without an issuer. `lines` has the line of each number in a file. Raises
-    UsageFault if several issuers have a number: a label of one order must not become that of another one.
+    A number that no image has is hashed without an issuer. `lines` maps each number to its line in a file. Raises
+    UsageFault if images of several issuers have a number, because a label must not be stored for another order.
     """
     if issuer is not None:
         return {number: _key(hasher, "accession", number, issuer) for number in lines}
@@ -157,12 +161,12 @@ def _ambiguous(numbers: list[str], lines: Mapping[str, int], issuers: set[str | 
     have = counted(len(numbers), "accession number has", "accession numbers have")
     return (
         f"{have} images of several issuers ({names}), the first one in line {lines[numbers[0]]}. They may be different "
-        "orders: choose one with --issuer NAME, or --issuer '' for none. Nothing was imported."
+        "orders: choose one with --issuer NAME, or --issuer '' for no issuer. Nothing was imported."
     )
 
 
 def _key(hasher: PatientHasher, kind: NumberKind, number: str, issuer: str | None) -> str:
-    """Return the hash; for an empty number the empty text, which no image has."""
+    """Return the hash of the number. For an empty number, return an empty text, which matches no image."""
     hashed = hasher.patient_key(issuer, number) if kind == "patient" else hasher.accession_key(issuer, number)
     return hashed or ""
 
@@ -184,5 +188,6 @@ def _found(kind: NumberKind, issuers: Sequence[IssuerImages], option: IssuerOpti
         return f"Issuer of this {_NAMES[kind]}: {listed}."
     return (
         f"Warning: several issuers have this {_NAMES[kind]}: {listed}. They may be different "
-        f"{'patients' if kind == 'patient' else 'orders'}: choose one with {option.name}, or {option.none} for none."
+        f"{'patients' if kind == 'patient' else 'orders'}: "
+        f"choose one with {option.name}, or {option.none} for no issuer."
     )

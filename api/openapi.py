@@ -1,4 +1,4 @@
-"""Describe requests and responses in OpenAPI, for handlers that stream their bodies themselves."""
+"""Describe requests and responses in OpenAPI. FastAPI cannot derive them, since handlers read and write raw bodies."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from fastapi.openapi.utils import get_openapi
 from api.problems import MEDIA_TYPE as PROBLEM
 
 _DESCRIPTION = (
-    "Send images and get their results; read results; control the work. On a loopback address no key is needed until "
-    "one was made."
+    "Send images and get their results, read earlier results, and control the work. On a loopback address no key is "
+    "needed until the first key is made."
 )
 _BINARY = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 _ID = {"type": ["integer", "null"], "minimum": 1}
@@ -97,7 +97,7 @@ SUBMIT_BODY: dict[str, Any] = {
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description of the application, with the ways of authentication."""
+    """Return the OpenAPI description of the application, with its authentication schemes."""
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=_DESCRIPTION)
         found.setdefault("components", {})["securitySchemes"] = {
@@ -111,7 +111,7 @@ def described(app: FastAPI) -> dict[str, Any]:
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the descriptions of responses with problem objects; those that every route may give are included."""
+    """Return descriptions of problem responses for these statuses, and for the statuses that every route can return."""
     return {
         status: {"description": _MEANINGS[status], "content": {PROBLEM: {"schema": PROBLEM_SCHEMA}}}
         for status in sorted({*statuses, *_ALWAYS})
@@ -130,12 +130,12 @@ _MEANINGS = {
     401: "A key is required, or the key is not valid.",
     403: "The key has no permission for this, or the request came from a page of another site.",
     404: "There is nothing with this id or UID.",
-    406: "None of the wanted formats can be made.",
+    406: "The response is not available in a format that the client accepts.",
     408: "The body came too slowly.",
-    409: "Nothing was stored, or nothing was left to do.",
-    410: "It is gone.",
+    409: "The present state does not permit this; `detail` says why.",
+    410: "The file or the image was removed.",
     413: "The body is too large.",
-    415: "Files of this type are not taken.",
+    415: "Files of this type are not accepted.",
     422: "A parameter is not valid, or the image was rejected: `reason` and `detail` say why.",
     429: "Too many wrong keys came from this address.",
     500: "The analysis failed, or an unexpected error occurred.",

@@ -9,7 +9,7 @@ from nightread.source_files import LargeFileError, NotRegularError, OutsideSourc
 
 
 class NoOriginalError(Exception):
-    """There is no original to show. The message is a sentence that names the image by its id."""
+    """The original file of an image cannot be returned. The message is a sentence that names the image by its id."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -19,7 +19,7 @@ class NoOriginalError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginalPlace:
-    """Where the original of an image lies, and the identity that its bytes must have."""
+    """Where the original file of an image lies, and which content (`blake3:...`) its bytes must have."""
 
     image_id: int
     source: str
@@ -32,20 +32,20 @@ class OriginalPlace:
     size: int = 0
     mtime_ns: int = 0
     marked: bool = False
-    """The last three are not known here; worker.fetching expects them of an image."""
+    """The API does not know `size`, `mtime_ns` and `marked`; they exist because worker.fetching reads these fields."""
 
     def require_unchanged(self, data: bytes) -> bytes:
-        """Return the bytes. Raises NoOriginalError if they are not those that were analysed."""
+        """Return `data`. Raises NoOriginalError if other bytes were analysed."""
         if not has_content(data, self.content):
             raise NoOriginalError(
                 HTTPStatus.CONFLICT,
-                f"The file of image {self.image_id} was changed after its analysis (other bytes).",
+                f"The file of image {self.image_id} was changed after its analysis: its bytes are different.",
             )
         return data
 
 
 def read_file(place: OriginalPlace, *, max_bytes: int) -> bytes:
-    """Return the unchanged bytes of a file, which is never outside of its source. Raises NoOriginalError."""
+    """Return the bytes of a file. Raises NoOriginalError if it is missing, unreadable, changed or not in its source."""
     name = f"The file of image {place.image_id}"
     try:
         data = read_source_file(Path(place.root), place.uri, max_bytes=max_bytes)

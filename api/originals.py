@@ -1,4 +1,4 @@
-"""Find the original of an image in its folder or store."""
+"""Find and read the original file of an image in its folder or store."""
 
 from functools import cached_property
 from http import HTTPStatus
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # only originals in stores need urllib3
 
 
 def place_of(image: Original, settings: Settings) -> OriginalPlace:
-    """Return where the original is. Raises NoOriginalError for images that were purged or never read, and archives."""
+    """Return where the original is. Raises NoOriginalError for archives and for images that were purged or not read."""
     if image.purged:
         raise NoOriginalError(HTTPStatus.GONE, f"Image {image.image_id} was purged.")
     if image.state == State.EXPANDED:
@@ -46,13 +46,13 @@ def place_of(image: Original, settings: Settings) -> OriginalPlace:
 
 
 class OriginalReader:
-    """Reads originals from folders and from stores. Connects to a store when one of its images is read."""
+    """Reads originals from folders and from stores. It connects to a store when it first needs one of its images."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def read(self, place: OriginalPlace) -> bytes:
-        """Return the unchanged bytes. Safe for use in several threads. Raises NoOriginalError."""
+        """Return the bytes of the original, verified as unchanged. Thread-safe. Raises NoOriginalError."""
         if not place.in_store:
             return read_file(place, max_bytes=self._settings.max_file_bytes)
         return place.require_unchanged(self._retrieve(place))

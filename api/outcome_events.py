@@ -1,4 +1,4 @@
-"""Tell clients of outcomes as server-sent events (HTML Living Standard, section 9.2)."""
+"""Send outcomes to clients as server-sent events (HTML Living Standard, section 9.2)."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ _QUEUED_BATCHES = 1000
 class OutcomeEvents:
     """Reads the outcomes of each recorded batch once for all clients, and reads nothing while there is no client.
 
-    Events may be missed: a client that connects again reads the outcomes in the meantime from /v1/results.
+    A client may miss events, for example while it is not connected. It then reads the outcomes from /v1/results.
     """
 
     def __init__(self, database: Database, *, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
@@ -45,7 +45,7 @@ class OutcomeEvents:
         return len(self._clients) >= MOST_CLIENTS
 
     def note(self, batch_id: str) -> None:
-        """Tell the clients of a batch that was recorded."""
+        """Queue the id of a recorded batch, so that its outcomes are sent to the clients."""
         if self._clients:
             try:
                 self._batches.put_nowait(batch_id)
@@ -62,9 +62,9 @@ class OutcomeEvents:
         self._tell(_MISSED)
 
     async def listen(self, is_permitted: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
-        """Yield events from now on; a client that reads too slowly gets an event `missed` for those that it missed.
+        """Yield events from now on. If the client reads too slowly, one event `missed` replaces all events that wait.
 
-        The stream ends at most 15 s after `is_permitted` became false, or after it could no longer be checked.
+        `is_permitted` is called every 15 s. The stream ends if it returns False or fails.
         """
         queue: asyncio.Queue[str] = asyncio.Queue(_QUEUED_EVENTS)
         self._clients.add(queue)
@@ -105,8 +105,8 @@ class OutcomeEvents:
 
 
 async def _next(queue: asyncio.Queue[str], until: float) -> str:
-    """Return the next event, or a comment that keeps the connection open if no event came for a while."""
-    if _now() >= until:  # also while events come so fast that the queue is never empty
+    """Return the next event. From the time `until` on, return a comment instead, which keeps the connection open."""
+    if _now() >= until:  # needed if events come so fast that the queue is never empty
         return _KEEP_ALIVE
     try:
         async with asyncio.timeout_at(until):

@@ -1,4 +1,4 @@
-"""Describe the active pauses, as sentences for an operator and as JSON."""
+"""Describe the active pauses as sentences for an operator."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ _REMEDIES = {
         "then run `nightread retry` and `{resume}`."
     ),
     Cause.DISK: "Free some disk space: dispatch then continues by itself.",
-    Cause.HOURS: "They are analysed in these hours; change `hours` of the source in the settings file.",
+    Cause.HOURS: "The images are analysed in these hours; to change them, edit `hours` of the source in the settings.",
     Cause.PERSON: "Run `{resume}` to end the pause.",
 }
 
 
 def paused_lines(pauses: Sequence[Pause], settings: Settings, nights: Nights) -> Iterator[str]:
-    """Yield, for each pause, lines that say who or what paused dispatch, since when, why, and what to do."""
+    """Yield two or three lines for each pause: who or what paused dispatch, since when, why, and what to do."""
     for pause in pauses:
         yield f"{_cause(pause)} (since {nights.local(pause.since):%a %H:%M}). {pause.detail}".rstrip()
         if pause.cause is Cause.BREAKER:

@@ -13,7 +13,7 @@ _SENTENCES = {reason.value: reason.message for reason in Reason}
 
 
 def postponed_lines(groups: Sequence[Postponed], now: datetime, nights: Nights) -> Iterator[str]:
-    """Yield one sentence per reason: how many images wait, why, and until when."""
+    """Yield one line per reason: how many images wait, why, and until when."""
     for group in groups:
         number = counted(group.images, "image waits", "images wait")
         next_at = _clock(group.next_at, now, nights)

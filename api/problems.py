@@ -1,4 +1,4 @@
-"""Describe errors as problems (RFC 9457), without patient data and without text of the request."""
+"""Turn errors into problem objects (RFC 9457) that quote no patient data and no text of the request."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
 
 
 Respond = Callable[[Request, Problem], Awaitable[Response]]
-"""A function that returns the response for a problem."""
+"""A function that turns a problem into a response."""
 
 
 def problem_response(problem: Problem) -> Response:
@@ -54,7 +54,7 @@ def problem_response(problem: Problem) -> Response:
 
 
 def database_problem(error: SQLAlchemyError) -> Problem:
-    """Log what failed, and return the problem for a request that needs the database."""
+    """Log the database error, and return the problem for the request that failed with it."""
     log.warning("a request failed, since the database failed: %s", error_messages.describe(error))
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "The database is unavailable: try again.", headers={"Retry-After": "5"}
@@ -62,13 +62,13 @@ def database_problem(error: SQLAlchemyError) -> Problem:
 
 
 def stopped_problem(error: StopWork) -> Problem:
-    """Log why the database must not be used (its file was replaced, or it has another schema); return the problem."""
+    """Log why the database must not be used (for example, it has another schema), and return the problem."""
     log.error("a request failed: %s", error)
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be used; see the API's log.")
 
 
 def add_problem_handlers(app: FastAPI, respond: Respond) -> None:
-    """Make all errors of the application problems, which `respond` turns into responses."""
+    """Register handlers that turn each error of the application into a problem, and the problem into a response."""
     for kind, problem_of in _PROBLEMS.items():
         app.add_exception_handler(kind, _handler(problem_of, respond))
 
@@ -81,7 +81,7 @@ def _handler(problem_of: Callable[[Any], Problem], respond: Respond) -> Callable
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    """Name each wrong parameter without its value, which may identify a patient."""
+    """Return a problem that names each wrong parameter, but not its value, which may identify a patient."""
     found = [{"parameter": ".".join(map(str, entry["loc"])), "message": entry["msg"]} for entry in error.errors()]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request has wrong parameters: see `errors`.", errors=found)
 
@@ -92,14 +92,14 @@ def _of_framework(error: HTTPException) -> Problem:
 
 
 def _gone(_error: ClientDisconnect) -> Problem:
-    """Answer nobody: the client closed the connection while it sent its body."""
+    """Return a problem that no client will receive: the client closed the connection while it sent its body."""
     return Problem(HTTPStatus.BAD_REQUEST, "The body is incomplete.")
 
 
 def _unexpected(error: Exception) -> Problem:
-    """Log the place only: the text of an error may quote a file or a row."""
+    """Log only the type of the error and its place in the code, because its text may quote a file or a row."""
     log.error("unexpected %s at %s", type(error).__name__, place_of(error))
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error; the log of the API names its place.")
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "An unexpected error occurred: see the API's log.")
 
 
 _PROBLEMS: dict[type[Exception], Callable[[Any], Problem]] = {

@@ -7,10 +7,10 @@ from db import ledger
 
 
 def note_read(context: ApiContext, principal: Principal, kind: Kind, name: int | str) -> None:
-    """Store one read, unless the same caller read the same object less than a minute ago. Raises database errors.
+    """Store that a caller read an image or a study, at most once a minute for each of them. Raises database errors.
 
-    A page, its pictures and its data are read together, and a client may poll a result several times a second. One row
-    per minute is enough to show who looked at what, and the database gets few writes.
+    A browser reads a page, its pictures and its data together, and a client may poll a result several times a second.
+    One row per minute is enough to show who looked at what, and it saves database writes.
     """
     caller, now = principal.reference, context.clock()
     if not context.recent_reads.add(caller, kind, name, now):

@@ -19,7 +19,7 @@ class RecentReads:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, caller: str, kind: Kind, name: int | str, now: datetime) -> bool:
-        """Remember a read. Returns whether it is the first one of this caller and object in a minute."""
+        """Remember a read. Return whether the caller had not read this object in the last minute."""
         with self._lock:
             last = self._seen.get((caller, kind, name))
             if last is not None and last <= now < last + _WINDOW:
@@ -32,6 +32,6 @@ class RecentReads:
             return True
 
     def forget(self, caller: str, kind: Kind, name: int | str) -> None:
-        """Forget a read that could not be stored."""
+        """Forget a read that could not be stored, so that the next one is stored."""
         with self._lock:
             self._seen.pop((caller, kind, name), None)

@@ -1,4 +1,4 @@
-"""Exchange messages with dispatcher and workers through Redis, whose loss delays responses but changes none."""
+"""Exchange messages with dispatcher and workers through Redis. A lost message only delays a response."""
 
 import asyncio
 import logging
@@ -22,7 +22,10 @@ class RedisMessages:
     def __init__(
         self, redis_url: str, on_outcomes: Callable[[str], None], on_subscribed: Callable[[], None] = lambda: None
     ) -> None:
-        """`on_outcomes` is called with the id of each recorded batch; `on_subscribed` after messages may be lost."""
+        """`on_outcomes` is called with the id of each recorded batch.
+
+        `on_subscribed` is called after each subscription, because earlier messages may be lost.
+        """
         self._redis_url = redis_url
         self._on_outcomes = on_outcomes
         self._on_subscribed = on_subscribed
@@ -30,7 +33,7 @@ class RedisMessages:
         self._is_connected = True
 
     def notify_dispatcher(self) -> None:
-        """Request a notification; requests made before it is sent are combined into one."""
+        """Request a notification of the dispatcher. Requests made before it is sent become one notification."""
         self._wanted.set()
 
     async def send(self) -> None:
@@ -64,7 +67,7 @@ class RedisMessages:
                 message = await channel.get_message(timeout=_HEALTH_CHECK_SECONDS / 2)
                 if message is None:
                     continue
-                if message["type"] == "subscribe":  # redis-py also subscribes again by itself
+                if message["type"] == "subscribe":  # also after redis-py has reconnected by itself
                     self._log_found()
                     self._on_subscribed()
                 elif message["type"] == "message":
@@ -72,7 +75,7 @@ class RedisMessages:
 
     def _log_lost(self, error: Exception) -> None:
         if self._is_connected:
-            log.warning("Redis is unavailable: answers may take a second longer", extra={"error": type(error).__name__})
+            log.warning("Redis is unavailable: responses may be a second later", extra={"error": type(error).__name__})
         self._is_connected = False
 
     def _log_found(self) -> None:

@@ -1,4 +1,4 @@
-"""Name the filters of a search of images, and turn their values into its conditions, for the API and for the pages."""
+"""Define the filters of image searches, and turn their values into fields of ImageFilter, for the API and the pages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ Kind = Literal["word", "text", "id", "key", "score", "flag"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchFilter:
-    """One filter, by the name that it has in an address."""
+    """One filter of a search. Its name in a URL is its key in SEARCH_FILTERS."""
 
     field: str
     """The field of ImageFilter."""
     kind: Kind = "text"
     several: bool = True
-    """Whether it can have several values, which are alternatives."""
+    """Whether the filter can have several values; an image matches if one of them matches."""
     words: tuple[str, ...] = ()
-    """All values of a filter of words."""
+    """All possible values, if `kind` is `word`."""
 
 
 def conditions_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of ImageFilter for values by the names of SEARCH_FILTERS; several values are a sequence."""
+    """Return fields of ImageFilter. The keys of `values` are names of SEARCH_FILTERS; several values are a sequence."""
     return {
         found.field: tuple(values[name]) if found.several else values[name]
         for name, found in SEARCH_FILTERS.items()
@@ -53,7 +53,7 @@ SEARCH_FILTERS: Mapping[str, SearchFilter] = {
     "sha256": SearchFilter(field="sha256", several=False),
     "id": SearchFilter(field="image_ids", kind="id"),
     "parent": SearchFilter(field="parent_ids", kind="id"),
-    # The API takes the numbers themselves, `patient` and `accession`, which stand in no address of a page.
+    # The API also takes unhashed numbers (`patient`, `accession`); addresses of pages contain only hashes.
     "patient_key": SearchFilter(field="patient_keys", kind="key"),
     "accession_key": SearchFilter(field="accession_keys", kind="key"),
     "min_score": SearchFilter(field="min_score", kind="score", several=False),
@@ -63,4 +63,4 @@ SEARCH_FILTERS: Mapping[str, SearchFilter] = {
         for name in ("withdrawn", "replaced", "conflict", "current", "shadow")
     },
 }
-"""The filters, in the order in which links and messages have them."""
+"""The filters, in the order in which links and messages list them."""

@@ -10,7 +10,7 @@ SERIES_COLUMNS = tuple(field.name for field in fields(Series))
 
 
 def series_row(series: Series) -> dict[str, Any]:
-    """Return the row for JSON; `evidence` is a list of objects, the strongest slice first."""
+    """Return the row for JSON; `evidence` is a list of objects, the strongest evidence first."""
     values = asdict(series) | {"evidence": [slice_object(each) for each in series.evidence]}
     return {name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in values.items()}
 
@@ -22,5 +22,5 @@ def flat_series_row(series: Series) -> dict[str, Any]:
 
 
 def slice_object(each: SpeakingSlice) -> dict[str, Any]:
-    """Return one slice that speaks for the label."""
+    """Return one slice, which is evidence for the label, as an object for JSON."""
     return {"place": each.place, "image_id": each.image_id, "frame": each.frame, "score": each.score}

@@ -1,4 +1,4 @@
-"""Run the application in uvicorn, with limits for connections, headers and time."""
+"""Run the application in uvicorn, with limits of connections, header size and time."""
 
 import logging
 import socket
@@ -20,15 +20,15 @@ _HEADER_BYTES = 64 * 1024
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 15
 _GRACEFUL_SECONDS = 5
-"""Shorter than the 7 s after which `nightread up` kills its parts."""
+"""Shorter than the 7 s after which `nightread up` kills its processes."""
 _BACKLOG = 2048
 
 
 def serve(context: ApiContext, *, on_listening: Callable[[int], None] = lambda _port: None) -> None:
-    """Serve until SIGTERM or Ctrl-C. `on_listening` gets the port.
+    """Serve until SIGTERM or Ctrl-C. `on_listening` is called with the port.
 
-    Raises UsageFault for a port or spool that is taken, StopWork if a part of the API ended by itself, and errors of
-    disk and database at the start.
+    Raises UsageFault if the port or the spool is already in use, StopWork if a service of the API ended by itself, and
+    OSError or database errors at the start.
     """
     settings = context.settings
     with closing(listen(settings.api_address, settings.api_port)) as listener:
@@ -36,13 +36,13 @@ def serve(context: ApiContext, *, on_listening: Callable[[int], None] = lambda _
         server = make_server(context, on_started=lambda: on_listening(port))
         server.run(sockets=[listener])
         if server.has_failed or not server.started:
-            raise StopWork("A part of the API ended, so the API stopped: its log names the place.")
+            raise StopWork("A service of the API ended, so the API stopped: see the API's log.")
 
 
 class ApiServer(uvicorn.Server):
     """A server that starts the services of the application first, and stops when one of them ends.
 
-    uvicorn itself would log a traceback for services that do not start, and could not end requests that wait.
+    uvicorn itself would log a traceback if a service does not start, and it could not end requests that wait.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]) -> None:
@@ -53,7 +53,7 @@ class ApiServer(uvicorn.Server):
         self.has_failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the services, and listen. Raises what the services raise."""
+        """Start the services, then listen. Raises the errors of the services."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._app.router.lifespan_context(self._app))
             await super().startup(sockets)
@@ -61,12 +61,12 @@ class ApiServer(uvicorn.Server):
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to stop."""
+        """Return whether the server must stop."""
         self.has_failed = self._app.state.services.failed.is_set()
         return await super().on_tick(counter) or self.has_failed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer the clients that wait, complete the other requests within the graceful time, and stop the services."""
+        """Respond to clients that wait, give other requests five seconds to complete, and stop the services."""
         self._app.state.services.end_waits()
         try:
             await super().shutdown(sockets)
@@ -75,16 +75,16 @@ class ApiServer(uvicorn.Server):
 
 
 def make_server(context: ApiContext, *, on_started: Callable[[], None] = lambda: None) -> ApiServer:
-    """Return the server; `run` it with a socket of `listen`."""
+    """Return the server. Call its `run` with a socket from `listen`."""
     app = make_app(context)
     server = ApiServer(_config(app, context.settings), app, on_started)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its other lines say nothing that ours do not
-    logging.getLogger("uvicorn.access").disabled = True  # its lines have the path
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # our own log has the facts of its other lines
+    logging.getLogger("uvicorn.access").disabled = True  # its lines contain the path, which may identify a patient
     return server
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises UsageFault if the address is unknown or the port is taken."""
+    """Return a socket bound to address and port. Raises UsageFault if the address is unknown or the port is in use."""
     try:
         family, _, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         # asyncio switches Nagle's algorithm off only where the protocol is named. With it, a response on a connection
@@ -108,24 +108,24 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return the configuration of uvicorn; each setting has a comment with its reason."""
     return uvicorn.Config(
         app,
-        lifespan="off",  # ApiServer has its own
+        lifespan="off",  # ApiServer starts and stops the services
         http=DeadlineProtocol,
         ws="none",
-        # Our own line per request has neither path nor query: both may identify a patient.
+        # Our own log line of a request contains no path and no query, because both may identify a patient.
         access_log=False,
-        # The log handlers are those of nightread.log.
+        # nightread.log has configured the log handlers.
         log_config=None,
         server_header=False,
-        # The address of a client counts for limits; a header that any client may send must not change it.
+        # Limits count per client address, which must not come from a header that any client can send.
         proxy_headers=False,
-        # 10,000 headers do not fit: they are answered with 400.
+        # Limits the size of all headers of a request; larger requests get status 400.
         h11_max_incomplete_event_size=_HEADER_BYTES,
-        # Requests of more connections are answered with 503; DeadlineProtocol closes still more of them unanswered.
-        # So memory is bounded, and so are descriptors, of which a process has 1,024 on most systems.
+        # Requests on further connections get status 503, and DeadlineProtocol closes connections beyond those at once.
+        # This limits memory and file descriptors: on most systems a process may have 1,024 descriptors.
         limit_concurrency=_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        # Clients that wait for an outcome get their 202 at once; only bodies and files that are on their way take time.
+        # Clients that wait for an outcome get status 202 at once; only bodies and files in transfer need this time.
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         **_tls(settings),
     )

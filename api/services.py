@@ -29,7 +29,7 @@ _ROUND_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiServices:
-    """The running parts of the API (`request.app.state.services`)."""
+    """The running services of the API (`request.app.state.services`)."""
 
     intake: SubmissionIntake
     waiters: OutcomeWaiters
@@ -37,12 +37,12 @@ class ApiServices:
     events: OutcomeEvents
     exports: FileExports
     submit_threads: Threads
-    """Threads for requests that send images: they wait for no request that reads."""
+    """Threads for requests that send images, so that these never wait for requests that read."""
     messages: RedisMessages | None
-    """None without a Redis: the dispatcher then finds new images within a second."""
+    """None if there is no Redis. The dispatcher then finds new images within a second."""
     loop: asyncio.AbstractEventLoop
     failed: asyncio.Event
-    """Set when a part ended by itself, so that the API serves no more."""
+    """Set when a service ended by itself; the API then stops."""
 
     def notify_dispatcher(self) -> None:
         """Tell the dispatcher that there is work; any thread may call this."""
@@ -50,11 +50,11 @@ class ApiServices:
             self.loop.call_soon_threadsafe(self.messages.notify_dispatcher)
 
     def wake_waiters(self) -> None:
-        """Tell clients that wait of an outcome that no worker recorded; any thread may call this."""
+        """Make requests that wait look for outcomes, because the API itself recorded one; any thread may call this."""
         self.loop.call_soon_threadsafe(self.waiters.wake)
 
     def end_waits(self) -> None:
-        """Answer all clients that wait, and end all streams of events, because the API stops."""
+        """Respond to all clients that wait, and end all streams of events, because the API stops."""
         self.waiters.end()
         self.events.end()
 
@@ -71,7 +71,7 @@ Services = Annotated[ApiServices, Depends(services_of)]
 
 @asynccontextmanager
 async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
-    """Start the services, and stop them at the end. Raises UsageFault if another API uses the same spool."""
+    """Run the services within the context. Raises UsageFault if another API uses the same database or spool."""
     divide_threads(context.settings.api_connections)
     own = context.settings.api_key
     keys = KeyRing(context.database, token=own.get_secret_value() if own else None, clock=context.clock)
@@ -113,7 +113,7 @@ async def running_services(context: ApiContext) -> AsyncIterator[ApiServices]:
 
 @asynccontextmanager
 async def _running(jobs: list[Coroutine[None, None, None]], failed: asyncio.Event) -> AsyncIterator[None]:
-    """Run the jobs until the end of the context. `failed` is set when one ends before."""
+    """Run the jobs until the end of the context. `failed` is set if one of them ends earlier."""
     tasks = [asyncio.create_task(job) for job in jobs]
     for task in tasks:
         task.add_done_callback(partial(_note_end, failed))
@@ -127,7 +127,7 @@ async def _running(jobs: list[Coroutine[None, None, None]], failed: asyncio.Even
 
 
 async def _rounds(on_round: Callable[[], None]) -> None:
-    """Call `on_round` once a second, as long as the loop that answers requests does not hang."""
+    """Call `on_round` once a second. The calls stop if the event loop hangs."""
     while True:
         on_round()
         await asyncio.sleep(_ROUND_SECONDS)
@@ -137,9 +137,9 @@ def _note_end(failed: asyncio.Event, task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         error = task.exception()
         where = f": {type(error).__name__} at {place_of(error)}" if error else ""
-        log.critical("a part of the API ended, so the API stops%s", where)
+        log.critical("a service of the API ended, so the API stops%s", where)
         failed.set()
 
 
 def _nobody_to_notify() -> None:
-    """Do nothing: without Redis the dispatcher looks by itself."""
+    """Do nothing: without Redis the dispatcher looks for new images by itself."""

@@ -1,4 +1,4 @@
-"""Fill in the `sha256` of images from their files: the database identifies bytes by their BLAKE3-256."""
+"""Compute the `sha256` of images from their files, because the database stores only BLAKE3-256 for new images."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -14,16 +14,16 @@ from nightread.settings import Settings
 Row = dict[str, Any]
 
 SMALL_FILE_BYTES = 64 * 1024**2
-"""Up to this size, the SHA-256 of one image takes less than 50 ms: the API adds it to the object of one image."""
+"""The API adds the SHA-256 to the object of one image up to this file size; this takes less than 50 ms."""
 MOST_IMAGES = 1000
 MOST_BYTES = 1024**3
-"""Up to this many images and bytes are read although nobody asked for it, which takes at most some seconds."""
+"""Without --with-sha256, `nightread query` reads files only up to this many images and bytes: a few seconds."""
 
 
 def fill_sha256(database: Database, settings: Settings, row: Row, *, max_bytes: int = MOST_BYTES) -> Row:
-    """Return the row with the SHA-256 of its file, if the file is in a folder of this host and has the same bytes.
+    """Return the row with the SHA-256 of its file, if the file is in a folder of this host and has not changed.
 
-    A row that has a SHA-256, or whose bytes were not read, is returned as it is.
+    A row that has a SHA-256, or whose image was never read, is returned unchanged.
     """
     if row["sha256"] is not None or row["content"] is None:
         return row
@@ -37,7 +37,7 @@ def fill_sha256(database: Database, settings: Settings, row: Row, *, max_bytes: 
 
 
 def with_sha256(database: Database, settings: Settings, rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield all rows as `fill_sha256` returns them. Rows of the frames of one image follow each other."""
+    """Yield all rows as `fill_sha256` returns them. Rows of one image (its frames) must be adjacent."""
     filled: Row | None = None
     for row in rows:
         if filled is None or filled["image_id"] != row["image_id"]:
@@ -46,7 +46,7 @@ def with_sha256(database: Database, settings: Settings, rows: Iterator[Row]) -> 
 
 
 def with_sha256_of_few(database: Database, settings: Settings, rows: Iterator[Row]) -> tuple[Iterator[Row], bool]:
-    """Return the rows, and whether they are few enough to be filled: all of them, or none."""
+    """Return the rows, and whether they are filled as by `with_sha256`. If they exceed a limit, none is filled."""
     first = list(islice(rows, MOST_IMAGES + 1))
     unknown = {row["image_id"] for row in first if row["content"] is not None and row["sha256"] is None}
     if len(first) > MOST_IMAGES or total_bytes(database, sorted(unknown)) > MOST_BYTES:

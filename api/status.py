@@ -31,9 +31,9 @@ class Status:
     image_remarks: Mapping[str, int]
     pace: queries.Pace
     postponed: Sequence[queries.Postponed]
-    """Images that are retried later; the pace leaves them out."""
+    """Images that are retried later; `pace` does not count them."""
     held: int
-    """Number of images that wait because their source is paused; the pace leaves them out."""
+    """Number of images that wait because their source is paused; `pace` does not count them."""
     oldest_waiting: datetime | None
     batches_published: int
     batches_claimed: int
@@ -44,10 +44,10 @@ class Status:
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
     studies: queries.StudyCounts
+    """Studies whose expected number was reported since the current or last night began."""
     series: queries.SeriesCounts
-    """Counts of the current night, or of the last one."""
     reruns: Sequence[queries.WaitingRerun]
-    """Re-runs with images that wait; counts, pace and deadline leave them out."""
+    """Re-runs with waiting images; counts, pace and expected end do not include these images."""
     withdrawn: int
     replaced: int
     disk: DiskSpace
@@ -65,7 +65,7 @@ class Status:
 
     @property
     def done_by(self) -> datetime | None:
-        """Return the time when the last image is done at the current pace; None if it is unknown."""
+        """Return the time when the last image will be done at the current pace; None if it is unknown."""
         eta = self.pace.eta_seconds
         return self.at + timedelta(seconds=min(eta, _FAR_SECONDS)) if eta is not None else None
 
@@ -79,7 +79,7 @@ class Status:
         return sum(images for state, _, of_class, images in self.reasons if state == "rejected" and of_class == fault)
 
     def to_json(self, settings: Settings) -> dict[str, Any]:
-        """Return the object for `--json`; its names are stable."""
+        """Return the object for `--json`. Later releases keep the names of its members."""
         return {
             **condition_json(self.condition),
             **self.tally.to_json(),

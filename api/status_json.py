@@ -1,4 +1,4 @@
-"""Describe pauses, postponed images, re-runs and sources for programs."""
+"""Turn condition, pauses, postponed images, re-runs and sources into objects for `status --json`."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -11,7 +11,7 @@ from nightread.settings import Settings
 
 
 def condition_json(condition: SystemCondition) -> dict[str, Any]:
-    """Return the first names of `status --json`: how bad it is, why, what waits for what, and the expected end."""
+    """Return the first members of `status --json`: level, problems, parts, waiting images and the expected end."""
     return {
         "level": condition.level.name.lower(),
         "headline": headline(condition),
@@ -34,7 +34,7 @@ def _part_json(part: Part) -> dict[str, Any]:
 
 
 def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    """Return the object for `status --json`; `probe` is null except for a pause by the circuit breaker."""
+    """Return the object of a pause; `probe` is null unless the circuit breaker paused."""
     return {
         "cause": pause.cause.value,
         "source": pause.source,
@@ -46,18 +46,18 @@ def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
 
 
 def postponed_json(group: Postponed) -> dict[str, Any]:
-    """Return the object for `status --json`."""
+    """Return the object of a group of postponed images."""
     until = group.until.isoformat() if group.until else None
     return {"reason": group.reason, "images": group.images, "next_at": group.next_at.isoformat(), "until": until}
 
 
 def rerun_json(rerun: WaitingRerun) -> dict[str, Any]:
-    """Return the object for `status --json`."""
+    """Return the object of a re-run."""
     return {**asdict(rerun), "ordered_at": rerun.ordered_at.isoformat() if rerun.ordered_at else None}
 
 
 def source_json(source: Source) -> dict[str, Any]:
-    """Return the object for `status --json`."""
+    """Return the object of a source."""
     reported_at = source.reported_at.isoformat() if source.reported_at else None
     return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
 

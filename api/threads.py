@@ -1,7 +1,7 @@
-"""Divide the threads of the API, each of which takes at most one connection to the database.
+"""Divide the threads of the API among its kinds of work. Each thread uses at most one database connection.
 
-Requests that read wait for a thread, and then never for a connection. So many slow searches and long downloads only
-delay each other, but not an image that is sent, nor the outcome for which its client waits.
+A request that reads waits for a thread, but never for a connection. So slow searches and long downloads delay only each
+other. They do not delay clients that send images or wait for outcomes.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ SUBMIT_THREADS = 4
 EXPORT_THREADS = 2
 _BACKGROUND_THREADS = 6
 _KEPT_CONNECTIONS = SUBMIT_THREADS + EXPORT_THREADS + 5
-"""Those of requests that send images, of downloads, and of the commits, outcomes, events, keys and upkeep."""
+"""Connections for requests that send images, for downloads, and one each for commits, outcomes, events, keys and
+upkeep."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,13 +31,13 @@ class Threads:
         self._executor = ThreadPoolExecutor(number, name)
 
     async def run(self, step: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T:
-        """Return what the step returns, which runs in one of the threads."""
+        """Run the step in one of the threads, and return its result."""
         call = partial(step, *args, **keywords)
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """End the threads at the end, after the steps that run."""
+        """Stop the threads at the end of the context, after their last step."""
         try:
             yield
         finally:
@@ -44,6 +45,6 @@ class Threads:
 
 
 def divide_threads(connections: int) -> None:
-    """Give requests that read as many threads as there are connections for them; for this event loop."""
+    """Set the threads of this event loop: one per connection left for requests that read, and six for other work."""
     current_default_thread_limiter().total_tokens = connections - _KEPT_CONNECTIONS
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_BACKGROUND_THREADS, "background"))

@@ -1,4 +1,4 @@
-"""Wait for the outcomes of images without a thread per client: one query serves all clients that wait."""
+"""Wait for the outcomes of images, with one query for all clients that wait instead of a thread per client."""
 
 import asyncio
 import logging
@@ -16,11 +16,11 @@ from db.engine import Database
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-"""An outcome that no message announced is found after at most this time."""
+"""Without a message from a worker, an outcome is found after at most this time."""
 
 
 class OutcomeWaiters:
-    """The clients that wait, by image. Messages of workers wake it; the database alone says what is finished."""
+    """The clients that wait, by image. A message from a worker starts a query, which tells what is finished."""
 
     def __init__(self, database: Database, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._database = database
@@ -31,17 +31,17 @@ class OutcomeWaiters:
         self._has_ended = False
 
     def wake(self) -> None:
-        """Look for outcomes now, because a batch was recorded."""
+        """Look for outcomes now. This is called when an outcome was recorded."""
         self._wake.set()
 
     def end(self) -> None:
-        """End all waits, also future ones: the API stops, and a client may ask again later."""
+        """End all present and future waits, because the API stops. Clients can ask again later."""
         self._has_ended = True
         for futures in self._waiting.values():
             _resolve(futures)
 
     async def wait(self, image_ids: Collection[int], seconds: float) -> bool:
-        """Return whether all these images have their outcome, after at most `seconds`; False if the API stops."""
+        """Wait for at most `seconds`. Return whether all these images have their outcome; False if the API stops."""
         if not image_ids or self._has_ended:
             return not image_ids
         loop = asyncio.get_running_loop()

@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 async def whole_step(step: Callable[[], T]) -> T:
-    """Return what the step returns. A cancellation is raised after the step has ended.
+    """Return the result of the step. A cancellation is raised only after the step has ended.
 
-    The thread cannot be stopped, and after the cancellation the database is closed.
+    The thread cannot be stopped, and the caller may close the database after the cancellation.
     """
     running = asyncio.get_running_loop().run_in_executor(None, step)
     try:

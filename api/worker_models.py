@@ -7,7 +7,7 @@ from nightread.wording import counted
 
 
 def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str]:
-    """Yield a sentence for each way in which live workers differ from `rules` routing rules or from each other."""
+    """Yield warnings for live workers; `rules` is the number of active routing rules."""
     alive = [worker for worker in workers if worker.alive]
     fixed = [worker for worker in alive if worker.model is not None]
     routed = [worker for worker in alive if worker.model is None]
@@ -15,7 +15,7 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
         for worker in fixed:
             yield (
                 f"Worker {worker.node} runs with --model {worker.model} and ignores the {_rules(rules)}. "
-                "Start it without --model (and without NIGHTREAD_MODEL) to use them."
+                "Start this worker without --model (and without NIGHTREAD_MODEL) to use the rules."
             )
     elif routed:
         names = ", ".join(worker.node for worker in routed)
@@ -29,7 +29,10 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
 
 
 def _different(models: set[str | None]) -> set[str | None]:
-    """Leave out a name without version if a worker has a version of it: the other one still loads its network."""
+    """Leave out a name without a version (`NAME`) if another worker reports `NAME@VERSION`.
+
+    The worker that reports only the name is still loading its network; after that it reports the version too.
+    """
     names = {model.partition("@")[0] for model in models if model and "@" in model}
     return models - names
 

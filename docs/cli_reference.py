@@ -12,7 +12,7 @@ _SPECIAL = re.compile(r"([\\*_<>\[\]|#])")
 
 
 def cli_reference() -> str:
-    """One Markdown page with a heading for each command: its usage, what it does, its options."""
+    """Return one Markdown page with a section for each command: its usage, its help text and its options."""
     head = "# Commands\n\nEvery command prints the same text with `--help`. Exit codes: 0 success, 1 something failed, "
     head += "2 wrong usage or a state in which the command cannot work, 70 a bug in nightread.\n"
     return "\n".join([head, *_sections(cli, click.Context(cli, info_name="nightread"))])
@@ -42,7 +42,7 @@ def _section(command: click.Command, context: click.Context) -> str:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """The help text: paragraphs that click keeps as they are (backspace) and examples as code."""
+    """Yield the paragraphs of a help text. Examples and paragraphs that click does not wrap (backspace) become code."""
     for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
         if paragraph.startswith("\b"):
             kept = paragraph.removeprefix("\b").strip("\n")
@@ -68,8 +68,8 @@ def _in_cell(code: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as Markdown, so that a path or a pattern in it stays as it is; `code` stays code."""
+    """Return the text as Markdown. Special characters are escaped, except in `code`."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:  # a backtick without its partner
+    if len(parts) % 2 == 0:  # one backtick is unpaired
         return _SPECIAL.sub(r"\\\1", text).replace("`", "\\`")
     return "`".join(_in_cell(part) if index % 2 else _SPECIAL.sub(r"\\\1", part) for index, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""Build the documentation as a site: `make docs`. Every warning is an error; nothing is fetched from a network."""
+"""Configure Sphinx for `make docs`. Each warning is an error, and nothing is fetched from a network."""
 
 import re
 import sys
@@ -13,10 +13,10 @@ HERE = Path(__file__).parent
 LOADED_FROM_ELSEWHERE = re.compile(
     r"""<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=["'](?:https?:)?//|url\(["']?(?:https?:)?//|@import\s+["']https?:"""
 )
-"""What makes a browser fetch something from another host; an ordinary link does not."""
+"""Matches HTML and CSS that makes a browser load something from another host; ordinary links do not match."""
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from cli_reference import cli_reference  # noqa: E402 - the folder of this file is on no path before
+from cli_reference import cli_reference  # noqa: E402 - the folder of this file was not on the path before
 
 from nightread import __version__  # noqa: E402
 
@@ -55,7 +55,7 @@ def setup(app: Sphinx) -> None:
 
 
 def _to_restructured_text(*arguments: Any) -> None:
-    """Docstrings are sentences with `names` as in Markdown: turn code into literals and escape everything else."""
+    """Turn a docstring from Markdown into reStructuredText: `code` becomes a literal, the other text is escaped."""
     lines = arguments[-1]
     parts = "\n".join(lines).split("`")
     escaped = [

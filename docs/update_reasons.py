@@ -10,7 +10,7 @@ PAGE = Path(__file__).parent / "reasons.md"
 REASONS = {
     "not_dicom": (
         "The file is a program or an office document.",
-        "Nothing, if it is no image. Pictures: set `NIGHTREAD_ACCEPT_RASTER`. Otherwise ask the sender for DICOM.",
+        "Nothing if it is not an image. For PNG and JPEG set `NIGHTREAD_ACCEPT_RASTER`. Else ask the sender for DICOM.",
     ),
     "empty": ("The file is empty.", "Ask the sender for the file again."),
     "truncated": (
@@ -19,11 +19,11 @@ REASONS = {
     ),
     "bad_header": (
         "Rows (0028,0010) is missing or zero.",
-        "Send the detail to the maker of the device or archive that wrote the file.",
+        "Send the detail to the maker of the device or PACS that wrote the file.",
     ),
     "no_pixel_data": (
         "PixelData (7FE0,0010) is missing; the data set ends at offset 1,018.",
-        "Ask the sender for the object with its pixels; some archives send headers only.",
+        "Ask the sender for the object with its pixels; some PACS send only headers.",
     ),
     "bad_pixels": (
         "The decoder failed (Jpeg8Error) (frame 2, at offset 20,480).",
@@ -44,11 +44,11 @@ REASONS = {
     "bad_archive": ("The archive is encrypted.", "Ask for the archive again, as zip, tar, or tar with gzip."),
     "archive_limits": (
         "The archive is nested in 2 other archives: only 2 levels are unpacked.",
-        "Unpack it by hand and check what it holds, or raise the limit.",
+        "Unpack the archive by hand and check its files, or raise the limit.",
     ),
     "archive_escapes": (
         "The archive holds a link, a device or a path that leads out of it. Nothing was unpacked.",
-        "Do not unpack it elsewhere. Ask the sender how it was made.",
+        "Do not unpack the archive elsewhere. Ask the sender how it was made.",
     ),
     "bad_dicomdir": (
         "A record leads to offset 7, where no record begins.",
@@ -64,11 +64,11 @@ REASONS = {
     ),
     "bad_key_object": (
         "The key object note rejects no image of its own study.",
-        "Read the note in the archive: images that it means to withdraw are still shown.",
+        "Read the note in the PACS: the images that it should withdraw are still shown.",
     ),
     "no_model": (
         "No model is configured for this image. Run `nightread models route` to see the rules.",
-        "Add a rule ([routing.md](routing.md)), or nothing if such images need no analysis.",
+        "Add a rule ([routing.md](routing.md)). Do nothing if such images need no analysis.",
     ),
     "non_image": ("The DICOMDIR lists 2 studies.", "Nothing."),
     "localizer": ("The image is a localizer.", "Nothing, unless a bundle should take localizers."),
@@ -88,7 +88,7 @@ REASONS = {
     ),
     "for_processing": (
         "The image holds raw data (FOR PROCESSING), not an image for presentation.",
-        "Not given by this release: routing rules can select by the presentation intent.",
+        "This release does not use the reason: routing rules can select by the presentation intent.",
     ),
     "manifest": ("The manifest lists 12 studies.", "Nothing."),
     "key_object": ("The note with the title 113001 rejects 3 images.", "Nothing: the images are marked as withdrawn."),
@@ -96,7 +96,7 @@ REASONS = {
     "own_result": ("The object is a report that nightread itself made.", "Nothing."),
     "cancelled": (
         "A person cancelled the analysis.",
-        "Nothing. To analyse it after all: `nightread retry`; not if `nightread purge` removed it.",
+        "Nothing. `nightread retry` analyses the image after all, unless `nightread purge` removed it.",
     ),
     "opted_out": (
         "The patient opted out: the image was not analysed.",
@@ -143,11 +143,11 @@ REASONS = {
     ),
     "still_arriving": (
         "The file was incomplete and so new that it may still be arriving.",
-        "Nothing: it is retried until `arrival_timeout_seconds` have passed, and is `truncated` then.",
+        "Nothing: the file is retried until `arrival_timeout_seconds` have passed, and then rejected as `truncated`.",
     ),
     "awaiting_series": (
         "The model needs the neighbouring slices: the image waits for the other slices of its series.",
-        "Nothing: the image goes on by itself ([series_results.md](series_results.md)).",
+        "Nothing: the image is analysed automatically later ([series_results.md](series_results.md)).",
     ),
     "series_not_formed": (
         Reason.SERIES_NOT_FORMED.message,
@@ -167,21 +167,21 @@ REASONS = {
     ),
     "model_missing": (
         "A re-run needs a model whose folder the worker's host does not have.",
-        "Copy the bundle to the host, and run `nightread rerun` again.",
+        "Copy the bundle to the host, then run `nightread rerun` again.",
     ),
     "bad_scores": ("The model returned scores that are not finite numbers.", "Check the model with `models evaluate`."),
     "unstorable": ("The database rejected the values of this image.", "Search the worker's log for the image id."),
     "internal_error": (
         "The network failed; see the worker's log.",
-        "Search the worker's log for the image id and report it.",
+        "Search the worker's log for the image id, and report the error.",
     ),
 }
-"""By stored word: an example of a detail, and what a person can do."""
+"""Maps each reason to an example of its detail, and to what a person can do."""
 
 REMARKS = {
     "voi_not_used": (
         "The window (0028,1050) lacks its center or its width. The full range was used.",
-        "Compare the picture with the archive's: brightness and contrast may differ.",
+        "Compare with the picture in the PACS: brightness and contrast may differ.",
     ),
     "palette_missing": (
         "The header has no colour palette; the indices were used as grey values.",
@@ -211,11 +211,11 @@ REMARKS = {
             "PerFrameFunctionalGroupsSequence (5200,9230) describes 2 of the frames, but the pixel data hold 3: the "
             "window of a frame may be that of another."
         ),
-        "Ask the sender which frames are missing; the result of each frame may rest on the window of another.",
+        "Ask the sender which frames are missing. Frames may have been analysed with the windows of other frames.",
     ),
     "pixels_unclosed": (
         "The file ends without the sequence delimiter of its pixel data. All frames are there.",
-        "Nothing; many such remarks from one sender mean that its transfers are cut.",
+        "Nothing; many such remarks from one sender mean that its transfers end too early.",
     ),
     "syntax_contradicted": (
         "PixelData (7FE0,0010) at offset 1,432 is compressed, which contradicts TransferSyntaxUID (0002,0010).",
@@ -223,29 +223,29 @@ REMARKS = {
     ),
     "photometric_assumed": (
         "PhotometricInterpretation (0028,0004) is missing; MONOCHROME2 was assumed.",
-        "Check whether white is bone; if it is air, the writer must declare MONOCHROME1.",
+        "Check whether bone is white. If air is white, the sender must declare MONOCHROME1.",
     ),
     "bits_wrong": (
         "The compressed frames have 8 bits per sample, but BitsStored (0028,0101) is 12.",
-        "Compare the picture with the archive's: a window or rescale may refer to other values.",
+        "Compare with the picture in the PACS: a window or rescale may refer to other values.",
     ),
     "colour_unsure": (
         (
             "PhotometricInterpretation (0028,0004) is YBR_FULL_422, but all samples are there, and their values look "
             "like RGB."
         ),
-        "Compare the colours with the archive's; the program that decompressed the image should be corrected.",
+        "Compare the colours with those in the PACS; the program that decompressed the image should be corrected.",
     ),
     "uid_wrong": (
         "No valid UID: StudyInstanceUID (0020,000D).",
-        "Ask the sender to correct its UIDs: no report can name this image, and no other system can be relied on to.",
+        "Ask the sender to correct its UIDs: no report can name this image, and other systems may fail to find it.",
     ),
     "partly_used": (
         "The window (0028,1050) has different numbers of centers (2) and widths (1); the first pair was used.",
-        "Compare the picture with the archive's: brightness and contrast may differ.",
+        "Compare with the picture in the PACS: brightness and contrast may differ.",
     ),
 }
-"""By stored word: an example of a detail, and what a person can do."""
+"""Maps each remark to an example of its detail, and to what a person can do."""
 
 
 def reasons_table() -> str:
@@ -261,7 +261,7 @@ def remarks_table() -> str:
 
 
 def page_with_tables(page: str) -> str:
-    """Return the page with both tables between their marks."""
+    """Return the page with new tables between their marks."""
     for name, table in (("reasons", reasons_table()), ("remarks", remarks_table())):
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = page.partition(begin)

@@ -1,4 +1,4 @@
-"""Describe one image completely: its frames, its model and what happened to it."""
+"""Describe one image with its frames, its model and its timeline."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ _MOST_FRAMES = 1000
 
 
 def image_details(database: Database, settings: Settings, image_id: int) -> dict[str, Any] | None:
-    """Return the object of an image with `predictions`, `model_digest` and `timeline`; None if there is none.
+    """Return the object of an image with `predictions`, `model_digest` and `timeline`; None if there is no such image.
 
-    `predictions` has the first 1,000 frames: `/v1/results?id=ID&frames=true` has all of them. `sha256` is read from the
-    file if it has at most 64 MiB.
+    `predictions` has the first 1,000 frames; `/v1/results?id=ID&frames=true` has all frames. `sha256` is computed from
+    the file if the file has at most 64 MiB.
     """
     found = describe(database, [image_id], same_bytes_as={})
     if not found:
@@ -41,7 +41,7 @@ def _predictions(database: Database, image_id: int) -> list[dict[str, Any]]:
 
 
 def _timeline(database: Database, image_id: int) -> list[dict[str, Any]]:
-    """Return what happened to the image, in chronological order, as `nightread trace --json` does."""
+    """Return the events of the image in chronological order, like `nightread trace --json`."""
     (found,) = queries.trace(database, [image_id])
     return [
         {"at": event.at, "what": event.what.value, "detail": event.detail, "values": dict(event.values)}

@@ -1,4 +1,4 @@
-"""Describe images for clients: the objects of `query --format json`, with links."""
+"""Describe images for clients: the objects of `nightread query --format json`, with links."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from db.queries import ImageFilter
 from db.tables import FINAL, State
 
 MEMBERS_SHOWN = 100
-"""At most this many members are listed in the response for an archive; its link returns all."""
+"""The response for an archive lists at most this many members; its link `members` returns all of them."""
 
 _RESULT = ("image_id", "state", "label", "score", "scores")
-"""What a client that only submits may know of an original, which may be the image of another party."""
+"""What a client without the permission `read` sees of an original, which another client may have sent."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Described:
-    """An image with the images that its response includes."""
+    """An image with the related images in its response: its original, or the members of an archive."""
 
     row: Row
     original: Row | None = None
@@ -44,7 +44,7 @@ class Described:
         return all(row["state"] in FINAL for row in (self.row, *self.members))
 
     def to_json(self, *, may_read: bool) -> dict[str, Any]:
-        """Return the object for clients. A client without the permission to read sees only the image that it sent."""
+        """Return the object for clients. Without `may_read` it contains only the result of the original."""
         described = with_links(self.row)
         if self.original is not None:
             original = self.original
@@ -55,7 +55,7 @@ class Described:
 
 
 def with_links(row: Row) -> Row:
-    """Return the object of an image with links, which are paths: the API may be known by several names."""
+    """Return the object of an image with links. The links are paths, because the API may have several host names."""
     own = f"/v1/images/{row['image_id']}"
     links = {"self": own, "preview": f"{own}/preview.png"}
     if row["label"] is not None:
@@ -73,7 +73,7 @@ def with_links(row: Row) -> Row:
 def describe(database: Database, image_ids: Sequence[int], *, same_bytes_as: dict[int, int]) -> list[Described]:
     """Describe images in this order; ids that are not in the database are left out.
 
-    `same_bytes_as` has the originals of images that are known to be duplicates before a worker has said so.
+    `same_bytes_as` maps unfinished images to the images whose bytes are the same.
     """
     rows = _rows(database, image_ids)
     for image_id, original in same_bytes_as.items():

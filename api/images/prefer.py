@@ -15,7 +15,7 @@ class Waiting:
 
     seconds: float
     applied: tuple[str, ...] = ()
-    """The preferences that are honoured, for the header `Preference-Applied`."""
+    """The preferences that were applied, for the header `Preference-Applied`."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -25,16 +25,16 @@ class Waiting:
 
 
 def waiting(headers: Sequence[str], parameter: float | None, default_seconds: float) -> Waiting:
-    """Return the time to wait: `?wait=` before `Prefer: wait=`, else the default; 0 with `respond-async` alone.
+    """Return the time to wait, at most LONGEST_WAIT_SECONDS.
 
-    Preferences that are unknown or not valid are ignored, as RFC 7240, section 2, demands. Nobody waits for longer than
-    LONGEST_WAIT_SECONDS.
+    The parameter `wait` overrides `Prefer: wait=`. Without both, the time is 0 for `Prefer: respond-async`, else the
+    default. Unknown and invalid preferences are ignored, as RFC 7240, section 2, demands.
     """
     if parameter is not None:
         return Waiting(seconds=min(parameter, LONGEST_WAIT_SECONDS))
     preferences: dict[str, str] = {}
     for name, value in _preferences(headers):
-        preferences.setdefault(name, value)  # the first one counts
+        preferences.setdefault(name, value)  # the first value of a preference counts
     applied = [_ASYNC] if _ASYNC in preferences else []
     seconds = 0.0 if applied else default_seconds
     wanted = preferences.get(_WAIT, "")

@@ -23,9 +23,9 @@ MEDIA_TYPES = (
     "application/gzip",
     "application/octet-stream",
 )
-"""What clients may declare. What the bytes are, the worker finds out from the bytes."""
+"""Media types that clients may declare. The worker recognises a file by its bytes, not by this type."""
 _TYPES_WITHOUT_MEANING = ("", "application/x-www-form-urlencoded")
-"""What curl sends without a header: the bytes decide."""
+"""Media types of clients that chose none, such as curl. The file is accepted if its first bytes are known (_MAGIC)."""
 _MAGIC = (
     (128, b"DICM"),
     (0, b"\x89PNG\r\n\x1a\n"),
@@ -46,16 +46,16 @@ class ReceivedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receiving:
-    """Where the files of a request go."""
+    """Receives the files of one request."""
 
     intake: SubmissionIntake
     principal: Principal
     limit_bytes: int
     is_awaited: bool = False
-    """Whether the client waits for the results: its images are urgent."""
+    """Whether the client waits for the results, so that its images are urgent."""
 
     async def raw_body(self, request: Request) -> ReceivedFile:
-        """Receive the body as one file. Raises Problem 400, 408, 413, 415, 503 and 507."""
+        """Receive the body as one file. Raises Problem 400, 408, 413, 415, 422 (empty file), 503 and 507."""
         declared = media_type(request.headers.get("content-type"))[0]
         if declared not in (*MEDIA_TYPES, *_TYPES_WITHOUT_MEANING):
             raise unsupported(declared_type_help())
@@ -73,12 +73,12 @@ class Receiving:
     async def form_files(self, request: Request) -> list[ReceivedFile]:
         """Receive each file of a form; fields without a file name are ignored.
 
-        Raises as `raw_body` does; the problem then has the images of the files that were stored before, as `images`.
+        Raises the problems of `raw_body`. If files were stored before, the member `images` of the problem lists them.
         """
         files: list[ReceivedFile] = []
         try:
             async for file in self._each_form_file(request):
-                files.append(file)  # noqa: PERF401 - those that came before a problem count
+                files.append(file)  # noqa: PERF401 - the files before a problem are needed below
         except Problem as problem:
             if files:
                 problem.detail += " The files before it are stored: see `images`."
@@ -121,7 +121,7 @@ class Receiving:
 
 
 def unsupported(detail: str) -> Problem:
-    """Return the problem for a body of another type."""
+    """Return problem 415, whose header Accept-Post lists the accepted types."""
     return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Post": ", ".join((*MEDIA_TYPES, FORM))})
 
 

@@ -1,4 +1,4 @@
-"""Wait for the outcomes of images that were sent, and respond with them."""
+"""Wait for the outcomes of the images that a client sent, and make the response."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from nightread.settings import Settings
 _REASONS = {reason.value: reason for reason in Reason}
 _RETRY_AFTER = {"Retry-After": "1"}
 _KNOWN_BYTES_SECONDS = 1.0
-"""The result for bytes that were analysed before is known: a client waits no longer than this for the row of the
-copy."""
+"""Longest wait if all bytes were analysed before: their results are known, and only the rows of the copies are not
+final."""
 
 
 class SubmissionResponses:
@@ -33,7 +33,7 @@ class SubmissionResponses:
     def __init__(
         self, database: Database, settings: Settings, waiters: OutcomeWaiters, threads: Threads, *, may_read: bool
     ) -> None:
-        """`may_read` says whether the client may read images of others."""
+        """`may_read` says whether the client may read images that other clients sent."""
         self._database = database
         self._settings = settings
         self._waiters = waiters
@@ -41,7 +41,7 @@ class SubmissionResponses:
         self._may_read = may_read
 
     async def of_one(self, file: ReceivedFile, waiting: Waiting) -> Response:
-        """Respond 200 with the result, 202 while there is none, 422 for a rejected image, 500 for a failed one."""
+        """Return 200 with the result, 202 if there is none yet, 422 for a rejected image, or 500 for a failed image."""
         (found,) = await self._outcomes([file], waiting.seconds)
         headers = {**waiting.headers, "Location": f"/v1/images/{found.image_id}"}
         if found.state in (State.REJECTED, State.FAILED):
@@ -55,7 +55,7 @@ class SubmissionResponses:
         return fill_sha256(self._database, self._settings, described, max_bytes=SMALL_FILE_BYTES)
 
     async def of_several(self, files: Sequence[ReceivedFile], waiting: Waiting) -> Response:
-        """Respond with a list: 200 if all images have their outcome, which may be a rejection, else 202."""
+        """Return a list of the images, with 200 if each has its outcome (also a rejection or a failure), else 202."""
         found = await self._outcomes(files, waiting.seconds)
         is_final = all(image.is_final or image.original is not None for image in found)
         images = await self._threads.run(json_list, (image.to_json(may_read=self._may_read) for image in found))
@@ -66,7 +66,7 @@ class SubmissionResponses:
         )
 
     async def _outcomes(self, files: Sequence[ReceivedFile], seconds: float) -> list[Described]:
-        """Wait for all images, and then for the members of those that are archives."""
+        """Wait for all images, and then for the members of archives among them."""
         known = await self._threads.run(ledger.known_contents, self._database, [file.content for file in files])
         same_bytes_as = {
             file.image_id: known[file.content]
@@ -88,7 +88,7 @@ class SubmissionResponses:
 
 
 def _without_result(found: Described, headers: dict[str, str]) -> Problem:
-    """Return 422 if the image itself is the cause, and 500 if nightread, the host or the network is."""
+    """Return problem 422 for a rejected image, and 500 for a failed image."""
     reason = _REASONS[found.row["reason"]]
     is_rejected = found.state is State.REJECTED
     return Problem(

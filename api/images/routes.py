@@ -26,7 +26,7 @@ LARGEST_ID = 2**63 - 1
 ImageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The `image_id` of an image.")]
 WaitSeconds = Annotated[
     float | None,
-    Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for the outcome, as `Prefer: wait=` does."),
+    Query(ge=0, le=LONGEST_WAIT_SECONDS, description="Seconds to wait for the outcome, like `Prefer: wait=`."),
 ]
 
 
@@ -40,12 +40,12 @@ WaitSeconds = Annotated[
 async def submit_images(
     request: Request, context: Context, services: Services, principal: CurrentPrincipal, wait: WaitSeconds = None
 ) -> Response:
-    """Store the file, analyse it before all others if you wait for it, and return its result.
+    """Store the file, analyse it, and return its result. An image whose client waits is urgent.
 
-    The body is one DICOM file, PNG, JPEG or archive; or a form (`multipart/form-data`) with several files. The response
-    waits for the result as long as `Prefer: wait=SECONDS` says (RFC 7240), at most 60 s; after that, or with
-    `Prefer: respond-async`, it is 202 with `Location`, which needs a key with the scope `read`. The image is
-    durable before any response, so a client may go away.
+    The body is one DICOM file, PNG, JPEG or archive, or a form (`multipart/form-data`) with several files. The response
+    waits for the result as long as `Prefer: wait=SECONDS` says (RFC 7240), at most 60 s. If there is no result by then,
+    or with `Prefer: respond-async`, the status is 202, and `Location` is the address of the result. A key needs the
+    scope `read` to read that address. The image is durable before the response begins.
     """
     time_to_wait = waiting(request.headers.getlist("prefer"), wait, context.settings.api_wait_seconds)
     receiving = Receiving(

@@ -23,14 +23,14 @@ Present = Callable[[Sequence[Arrival]], list[Arrival]]
 
 
 class NotCommittedError(Exception):
-    """The image may not be in the database: the client must send it again."""
+    """The image may be missing in the database, so the client must send it again."""
 
 
 class SubmissionCommitter:
-    """Takes all images that wait, commits them in one transaction in a thread, and takes the next ones."""
+    """Commits the images that wait, up to 1,000 per transaction, and then the next images. Commits run in a thread."""
 
     def __init__(self, commit: Commit, present: Present, executor: Executor, on_committed: Callable[[], None]) -> None:
-        """`commit` makes arrivals durable and returns the image id of each URI; `on_committed` follows each commit.
+        """`commit` makes arrivals durable and returns {URI: image id}. `on_committed` is called after each commit.
 
         `present` returns those arrivals of a failed commit whose files still exist.
         """
@@ -45,7 +45,7 @@ class SubmissionCommitter:
         """True if the latest commit succeeded. While it is False, images should be refused."""
 
     async def register(self, arrival: Arrival) -> int:
-        """Return the id of the image after it was committed. Raises NotCommittedError, after 40 s at most."""
+        """Wait until the image is committed, and return its id. Raises NotCommittedError, at the latest after 40 s."""
         waiting = _Waiting(arrival, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
@@ -56,7 +56,7 @@ class SubmissionCommitter:
             raise NotCommittedError from None
 
     async def run(self) -> None:
-        """Commit until the task is cancelled; an unavailable database ends nothing."""
+        """Commit until the task is cancelled. While the database is unavailable, try again every second."""
         while True:
             await self._wait()
             again, self._unconfirmed = self._unconfirmed[:GROUP_IMAGES], self._unconfirmed[GROUP_IMAGES:]
@@ -74,7 +74,8 @@ class SubmissionCommitter:
             await self._wake.wait()
 
     async def _commit_group(self, again: Sequence[Arrival], group: Sequence["_Waiting"]) -> None:
-        # Registering an arrival twice does no harm. Its file stays: the failed commit may have reached the database.
+        # Arrivals of a failed commit keep their files and are committed again, because the commit may have reached the
+        # database all the same. Registering an arrival twice does no harm.
         loop = asyncio.get_running_loop()
         new = [waiting.arrival for waiting in group]
         try:

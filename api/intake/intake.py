@@ -1,4 +1,4 @@
-"""Take files into the spool of the API and register them: nothing is acknowledged before it is durable."""
+"""Write received files into the spool of the API and register them, durably before the client gets a response."""
 
 import asyncio
 import logging
@@ -32,14 +32,14 @@ log = logging.getLogger(__name__)
 
 _FILE_THREADS = 4
 _STOW_PARTS_AT_ONCE = 64
-"""Of all requests together: each holds up to a mebibyte."""
+"""Limit for all STOW-RS requests together, because each part holds up to 1 MiB of memory."""
 _KEY_TITLE = "API"
-"""Stands for the calling AE title of a client; the id of its key stands for its address, since a later key may
-have the same name."""
+"""Stored as the AE title of a client. The id of its key is stored as its address; the name of the key is not used,
+because a later key may have the same name."""
 
 
 class SubmissionIntake:
-    """The spool of the API and its committer. A key is a sender of its own: its images replace only its own."""
+    """The spool of the API and its committer. Each key is a sender: its images can replace only images that it sent."""
 
     def __init__(
         self, settings: Settings, database: Database, *, clock: Clock, on_registered: Callable[[], None]
@@ -54,7 +54,7 @@ class SubmissionIntake:
         self.quota = SpoolQuota(partial(disk_space, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
         self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
-        """A part of a STOW-RS request holds one place while it is complete in memory and not yet durable."""
+        """A part of a STOW-RS request holds one place from its last byte until it is durable or refused."""
         self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._commits = ThreadPoolExecutor(1, "commits")
@@ -62,7 +62,10 @@ class SubmissionIntake:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Lock the spool, and register what an API that died has left. Raises UsageFault, OSError, database errors."""
+        """Hold the locks of the API and its spool, and register the files that an earlier API left there when it died.
+
+        Raises UsageFault if another API holds a lock, OSError, and database errors.
+        """
         with self.only_api.held(), self.spool.locked():
             now = self._clock()
             self.source_id = ledger.ensure_source(
@@ -74,7 +77,9 @@ class SubmissionIntake:
             )
             self.quota.recount(self.spool.sizes())
             if removed or found:
-                log.warning("cleaned up after an API that died", extra={"registered": found, "removed": removed})
+                log.warning(
+                    "recovered the files of an earlier API that died", extra={"registered": found, "removed": removed}
+                )
                 self._on_registered()
             try:
                 yield
@@ -85,7 +90,7 @@ class SubmissionIntake:
     def begin(self, principal: Principal, *, is_awaited: bool = False) -> Upload:
         """Return a new, empty upload of this principal.
 
-        With `is_awaited` its image is urgent, since the client waits for the result; else it has the default priority.
+        The image is urgent if the client waits for its result (`is_awaited`); otherwise it has the default priority.
         Raises Problem 503 while images cannot be registered.
         """
         if not self.committer.is_available:
@@ -101,7 +106,7 @@ class SubmissionIntake:
         )
 
     async def finish(self, upload: Upload) -> int:
-        """Make the upload durable, and return the id of its image. Raises Problem 507, and 503 without a database."""
+        """Make the upload durable, and return the id of its image. Raises Problem 507 and 503."""
         try:
             return await self.committer.register(await upload.complete())
         except NotCommittedError:
@@ -113,11 +118,11 @@ class SubmissionIntake:
 
     @property
     def is_disk_short(self) -> bool:
-        """Return whether images are refused, since too little disk space is free."""
+        """Return whether images are refused because too little disk space is free."""
         return self._free_space.is_short()
 
     def _commit(self, arrivals: Sequence[Arrival]) -> dict[str, int]:
-        """Write the names of the files to the disk, and register them. Runs in a thread. Returns URI -> image id."""
+        """Sync the folders of the files, and register the files. Return {URI: image id}. Runs in a thread."""
         self.spool.sync_folders(arrivals)
         return ledger.submit(
             self._database, source_id=self.source_id, arrivals=arrivals, priority=self._priority, now=self._clock()

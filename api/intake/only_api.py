@@ -1,4 +1,4 @@
-"""Allow only one API for each database, because the images that it receives are in one spool."""
+"""Allow only one API per database, because all images sent over HTTP must be in one spool."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +14,7 @@ _ALREADY_RUNNING = "Another API serves this database, and only one may run: stop
 
 
 class OnlyApi:
-    """The lock of the API: on PostgreSQL an advisory lock of a session. On SQLite the lock of the spool is enough."""
+    """The lock of the API, an advisory lock of a PostgreSQL session. On SQLite the lock of the spool is enough."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,7 +23,7 @@ class OnlyApi:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock. Raises UsageFault if another API holds it, and errors of the database."""
+        """Hold the lock within the context. Raises UsageFault if another API holds it, and database errors."""
         if not self._database.is_sqlite and not self._acquire():
             raise UsageFault(_ALREADY_RUNNING)
         try:
@@ -32,9 +32,9 @@ class OnlyApi:
             self._close()
 
     def check(self) -> None:
-        """Take the lock again if its connection was lost. Raises StopWork if another API holds it by now.
+        """Take the lock again if its connection was lost. Raises StopWork if another API holds the lock now.
 
-        Raises errors of the database while it is unavailable.
+        Raises database errors while the database is unavailable.
         """
         if self._database.is_sqlite or self._is_connected():
             return
@@ -49,9 +49,9 @@ class OnlyApi:
             return False
 
     def _acquire(self) -> bool:
-        """Return whether this process has the lock: taken now, or held by its lost session on the server."""
+        """Try to take the lock. Return whether this process holds it, maybe in a session whose connection was lost."""
         connection = self._database.writer.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # it is held for ever, and the pool is small
+        connection.detach()  # the connection stays open, and would occupy a place in the small pool
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar_one():
             with connection:
                 return connection.execute(_HOLDER, {"key": _ADVISORY_KEY}).scalar() == self._process
@@ -62,7 +62,7 @@ class OnlyApi:
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            # Unlock for the next API, since a server may notice only later that a session has ended.
+            # Unlock now for the next API, since the server may notice the end of the session only later.
             with suppress(SQLAlchemyError), connection:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
 

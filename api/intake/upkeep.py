@@ -1,4 +1,4 @@
-"""Report the state of the API to `status`, purge its spool and its pictures, and store when keys were used."""
+"""Report the state of the API for `status`, purge its spool and its pictures, and store when keys were used."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ _REST_PER_PURGE = 50
 
 
 class Upkeep:
-    """Runs the tasks of every minute and of every ten minutes, in one thread at a time."""
+    """Runs the report of each minute and the purge of every ten minutes, one after the other, in a thread."""
 
     def __init__(
         self, settings: Settings, database: Database, intake: SubmissionIntake, keys: KeyRing, *, clock: Clock
@@ -43,13 +43,13 @@ class Upkeep:
         self._purge_at = time.monotonic()
 
     async def run(self) -> None:
-        """Work until the task is cancelled; after an error of the database or a disk, try again later."""
+        """Run due tasks every ten seconds until the task is cancelled. Errors of database and disk do not end it."""
         while True:
             await whole_step(self.tick)
             await asyncio.sleep(_TICK_SECONDS)
 
     def tick(self) -> None:
-        """Run the tasks that are due. Raises StopWork if another API has taken over this database."""
+        """Run the tasks that are due. Raises StopWork if another API now serves this database."""
         try:
             self._intake.only_api.check()
             self._report()
@@ -60,7 +60,7 @@ class Upkeep:
             log.warning("the API could not purge its spool or its pictures", extra={"errno": error.errno})
 
     def end(self) -> None:
-        """Report that the API was stopped on purpose, so that `status` does not miss it."""
+        """Report that the API was stopped on purpose, so that `status` does not report a problem."""
         try:
             self._keys.store_uses()
             ledger.report_source(self._database, self._intake.source_id, {"stopped": True}, now=self._clock())
@@ -83,6 +83,7 @@ class Upkeep:
         spool = self._intake.spool
         purge(self._database, spool, self._settings, source_id=self._intake.source_id, now=self._clock())
         self._intake.quota.recount(spool.sizes())
-        # `nightread purge` and the dispatcher may run in another container, which has another state folder.
+        # The API removes its pictures itself: `nightread purge` and the dispatcher may run in a container with another
+        # state folder.
         remove_pictures(self._database, self._settings)
         self._purge_at = began + max(_PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))

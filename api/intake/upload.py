@@ -1,4 +1,4 @@
-"""Store one file that a client sends in the spool, without blocking the event loop."""
+"""Write one file from a client into the spool, without blocking the event loop."""
 
 import asyncio
 import errno
@@ -16,13 +16,13 @@ from producer.spool.spool import Incoming, Spool
 
 T = TypeVar("T")
 _MEMORY_BYTES = 1024**2
-"""So much of a file is held in memory before it is written: a small image then costs one change of threads."""
+"""Bytes that are held in memory before they are written, so that a small file needs only one step in a thread."""
 _HEAD_BYTES = 64 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Upload:
-    """One file: `write` its bytes, then `complete` it; `discard` removes what is not complete."""
+    """One file while it arrives. Call `write` for its bytes, then `complete`; `discard` removes an incomplete file."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Upload:
         *,
         priority: int | None = None,
     ) -> None:
-        """`priority` is that of the image; None: that of its registration."""
+        """`priority` is the priority of the image; None means the default priority."""
         self._spool = spool
         self._account = account
         self._sender = sender
@@ -46,7 +46,7 @@ class Upload:
         self._hash = ContentHasher()
         self.size = 0
         self.head = bytearray()
-        """The first 64 KiB, which show what kind of file it is, and the identity of a DICOM object."""
+        """The first 64 KiB. They show the kind of the file, and contain the UIDs of a DICOM object."""
 
     @property
     def content(self) -> str:
@@ -54,7 +54,7 @@ class Upload:
         return self._hash.content
 
     async def write(self, data: bytes) -> None:
-        """Append bytes. Raises Problem 507 if the disk is full or the client holds too much of it."""
+        """Append bytes. Raises Problem 507 if the disk is full or the quota of the key is used up, else 503."""
         self.size += len(data)
         if len(self.head) < _HEAD_BYTES:
             self.head += data[: _HEAD_BYTES - len(self.head)]
@@ -63,7 +63,7 @@ class Upload:
             await self._run(self._spill)
 
     async def complete(self) -> Arrival:
-        """Write the file to the disk, and return its arrival. Raises Problem 507 as `write` does."""
+        """Write the file to the disk, and return its arrival. Raises the problems of `write`."""
         arrival = await self._run(self._complete)
         return replace(arrival, sender=self._sender, priority=self._priority)
 
@@ -79,7 +79,7 @@ class Upload:
             raise _problem(error) from None
 
     def _spill(self) -> None:
-        """Write the buffer; runs in a thread."""
+        """Write the buffer to the file. Runs in a thread."""
         if self._incoming is None:
             if self._is_disk_short():
                 raise OSError(errno.ENOSPC, "the disk reserve is reached")
@@ -98,7 +98,7 @@ def _problem(error: OSError) -> Problem:
     if isinstance(error, OverQuotaError):
         return Problem(
             HTTPStatus.INSUFFICIENT_STORAGE,
-            "This key holds all that it may hold in the spool: send again when its images are removed.",
+            "The files of this key use up its quota in the spool: send this file again when older ones are removed.",
         )
     if error.errno in _FULL:
         return Problem(

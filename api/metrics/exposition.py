@@ -28,7 +28,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Collected(Collector):
-    """The metrics of one scrape. Nothing is kept from one scrape to the next."""
+    """The metrics of one scrape. Nothing is kept for the next scrape."""
 
     families: tuple[Metric, ...]
 
@@ -38,7 +38,7 @@ class _Collected(Collector):
 
 
 def metrics_text(database: Database, settings: Settings, nights: Nights, now: datetime) -> bytes:
-    """Return all metrics, computed now. Raises errors of the database, because no value is better than an old one."""
+    """Return all metrics, computed now. Raises database errors: a scrape then fails and returns no old values."""
     began = time.perf_counter()
     status = take_status(database, settings, nights, now)
     families = [*_families(database, status, nights)]

@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 Values = float | None | Mapping[Any, float]
-"""One value, none at present, or values by the tuple of the values of the labels."""
+"""One value; None if there is no value now; or a mapping from tuples of label values to values."""
 
 
 def gauge(name: str, text: str, values: Values, *, labels: tuple[str, ...] = ()) -> Metric:
@@ -25,7 +25,7 @@ def counter(name: str, text: str, values: Values, *, labels: tuple[str, ...] = (
 
 
 def timestamp(moment: datetime | None) -> float | None:
-    """Return a time as Prometheus writes it, in seconds since 1970."""
+    """Return a time as Prometheus expects it, in seconds since 1970."""
     return None if moment is None else moment.timestamp()
 
 

@@ -16,9 +16,9 @@ _WAITS = ("ready", "being_analysed", "rest_of_file", "source", "disk_space", "ho
 
 
 def condition_metrics(status: Status) -> Iterator[Metric]:
-    """Yield the metrics of the condition. Each possible value of a label has a series, also when its value is 0."""
+    """Yield the metrics of the condition. Each possible value of a label is written, also with the value 0."""
     condition = status.condition
-    level = "0 fine, 1 late, 2 degraded, 3 stopped, 4 lost: as `nightread status` says it."
+    level = "Condition, as in `nightread status`: 0 fine, 1 late, 2 degraded, 3 stopped, 4 lost."
     yield gauge("level", level, float(condition.level))
     problems = Counter(problem.kind for problem in condition.problems)
     yield gauge("problems", "Problems now.", {(kind,): problems[kind] for kind in _KINDS}, labels=("kind",))
@@ -44,7 +44,7 @@ def _end(status: Status) -> Iterator[Metric]:
     yield gauge("eta_seconds", eta, known, labels=("bound",))
     yield gauge("deadline_timestamp_seconds", "The next end of a night.", timestamp(ends.deadline))
     verdicts = {(verdict.value,): float(verdict is ends.verdict) for verdict in Verdict}
-    verdict = "1 for the verdict about the expected end and the deadline, 0 for all others."
+    verdict = "1 for the present verdict on the expected end and the deadline, 0 for the other verdicts."
     yield gauge("deadline_verdict", verdict, verdicts, labels=("verdict",))
 
 
@@ -54,7 +54,7 @@ def _until(moment: datetime, at: datetime) -> float:
 
 def _disk(status: Status) -> Iterator[Metric]:
     disk = status.disk
-    free = "Free space of the fullest disk of state folder, database and spool of the host that computed this."
+    free = "Free space on the fullest disk among those of state folder, database and spool, on the computing host."
     yield gauge("disk_free_bytes", free, disk.free_bytes)
     yield gauge("disk_alarm_bytes", "Free space below which `status` warns.", disk.alarm_bytes)
     yield gauge("disk_reserve_bytes", "Free space below which all work is paused.", disk.reserve_bytes)

@@ -12,26 +12,26 @@ from db.condition.source_problems import source_problems
 
 
 def part_metrics(status: Status) -> Iterator[Metric]:
-    """Yield the metrics of the parts that run, ran lately or are expected."""
+    """Yield the metrics of the parts that run, ran recently or are expected to run."""
     parts = status.condition.parts
     known = [part for part in parts if part.state is not PartState.UNKNOWN]
     up = "1 if each part of this kind works, 0 if one does not; absent if its state is unknown or it is not needed."
     yield gauge("part_up", up, {(kind,): float(_all_work(kind, known)) for kind in _kinds(known)}, labels=("part",))
     counts = Counter((part.kind.value, part.state.value) for part in parts)
     states = {(kind, state.value): counts[kind, state.value] for kind in _kinds(parts) for state in PartState}
-    yield gauge("parts", "Parts by what their heartbeats say.", states, labels=("part", "state"))
+    yield gauge("parts", "Parts, by the state that their heartbeats show.", states, labels=("part", "state"))
     latest = {(kind,): seen for kind in _kinds(parts) if (seen := _last_heartbeat(kind, parts)) is not None}
     text = "Latest heartbeat of a part of this kind, by the clock of the database."
     yield gauge("part_last_heartbeat_timestamp_seconds", text, latest, labels=("part",))
     skew = max((abs(part.ahead_seconds) for part in parts if part.state.works), default=0.0)
-    yield gauge("clock_skew_seconds", "Largest difference between the clock of a part and the database's.", skew)
+    yield gauge("clock_skew_seconds", "Largest difference between the clocks of a part and the database.", skew)
     slots = sum(worker.slots for worker in status.workers if worker.alive)
     yield gauge("worker_processes", "Processes of the workers that are alive.", slots)
     yield from _sources(status)
 
 
 def _sources(status: Status) -> Iterator[Metric]:
-    """Yield the number of sources whose part reported to the end, by whether they have a problem."""
+    """Yield the number of sources with and without a problem, among those that a part serves."""
     served = {name for part in status.condition.parts for name in part.sources}
     known = [source for source in status.sources if source.name in served]
     bad = sum(1 for source in known if any(source_problems(source, status.at)))

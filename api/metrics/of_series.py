@@ -14,14 +14,14 @@ def series_metrics(database: Database, night_began_at: datetime) -> Iterator[Met
     """Yield the metrics of series. No label names a series, a model or a finding."""
     unformed = queries.unformed_by_state(database)
     states = {(state,): float(number) for state, number in unformed.states.items()}
-    text = "Series without their result: collecting slices, due, or being formed."
+    text = "Series without a result: collecting slices, due, or being formed."
     yield gauge("series_unformed", text, states, labels=("state",))
     yield gauge("series_failed", "Series that could not be formed, until they are retried.", unformed.failed)
-    text = "Slices that are analysed when their series was put in order."
+    text = "Slices that wait to be analysed until their series is put in order."
     yield gauge("series_waiting_slices", text, unformed.waiting_slices)
-    text = "When the oldest series without its result began to collect slices; absent if there is none."
+    text = "When the oldest series without a result began to collect slices; absent if there is none."
     yield gauge("series_oldest_unformed_timestamp_seconds", text, timestamp(unformed.oldest))
     tally = queries.series_tally(database, since=night_began_at)
     results = {(outcome.value,): float(number) for outcome, number in tally.outcomes.items()}
-    text = "Results of the series of the current or last night, and of the day after it, by what became of them."
+    text = "Results of series since the current or last night began, by outcome."
     yield gauge("series_results", text, results, labels=("result",))

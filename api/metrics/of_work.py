@@ -20,7 +20,7 @@ _MINUTES = int(WINDOW.total_seconds() // 60)
 
 
 def work_metrics(database: Database, status: Status) -> Iterator[Metric]:
-    """Yield the metrics of the work; those of batches are sums of the last ten minutes."""
+    """Yield the metrics of the work. The metrics of finished batches are sums over the last ten minutes."""
     tally = status.tally
     arrival, outcome = queries.latest_times(database)
     yield counter("arrivals", "Images that arrived.", tally.arrived)
@@ -51,7 +51,7 @@ def _recent(database: Database, status: Status) -> Iterator[Metric]:
     )
     yield gauge("recent_batches", text, ended, labels=("result",))
     images = {("finished",): float(recent.finished_images), ("requeued",): float(recent.requeued_images)}
-    text = f"Images of the batches of the last {_MINUTES} minutes: with an outcome, or put back for another attempt."
+    text = f"Images in the batches of the last {_MINUTES} minutes: with an outcome, or requeued for another attempt."
     yield gauge("recent_images", text, images, labels=("result",))
     sizes = {(str(share),): float(_percentile(recent.sizes, share)) for share in _PERCENTILES if recent.sizes}
     text = f"Images per completed batch of the last {_MINUTES} minutes."

@@ -22,7 +22,7 @@ _PARTS = (night, images, image, studies, failures, batches, models_page, sign_in
 
 @dataclass(frozen=True, slots=True)
 class RunningKeys:
-    """The keys of the application, which are read while it runs."""
+    """Looks up keys with the authentication of the running application."""
 
     app: FastAPI
 
@@ -37,13 +37,13 @@ class RunningKeys:
             raise PageProblem(problem.status, problem.detail) from None
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference`; None once its key is revoked or expired."""
+        """Return the principal with this `Principal.reference`; None if its key is revoked or expired."""
         authentication: Authentication = self.app.state.services.authentication
         return await authentication.of_reference(reference)
 
 
 def add_pages(app: FastAPI, context: ApiContext, keys: Keys | None = None) -> None:
-    """Add routes, error pages and the secret that signs cookies."""
+    """Add the routes and the error pages, and load the secret that signs cookies."""
     signer = SessionSigner(load_secret(context.settings.state_dir / SECRET_FILE))
     app.state.pages = PageServices(signer=signer, keys=keys or RunningKeys(app))
     for part in _PARTS:

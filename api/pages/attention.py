@@ -62,7 +62,7 @@ def present_state(database: Database, settings: Settings, nights: Nights, now: d
 
 
 def _parts(database: Database, settings: Settings, now: datetime) -> Iterator[tuple[Kind, str]]:
-    """Yield the parts that were seen and do not work now; workers have sentences of their own."""
+    """Yield a sentence for each part, except workers, that sent heartbeats before and does not work now."""
     parts = read_parts(database, settings, now=now)
     for problem in part_problems([part for part in parts if part.node is not None]):
         if problem.subject != PartKind.WORKER:
@@ -90,7 +90,10 @@ def attention(
     incomplete: Sequence[IncompleteStudy],
     present: Present | None,
 ) -> Iterator[Attention]:
-    """Yield what needs attention, the most urgent first; `present` is None for an earlier period without work."""
+    """Yield what needs attention, the most urgent first.
+
+    `present` is None for an earlier period whose images all have their outcome.
+    """
     if present is not None:
         yield from _of_the_present(present, tally)
     if forecast.is_late:
@@ -132,7 +135,7 @@ def _missing(incomplete: Sequence[IncompleteStudy]) -> Attention:
         kind="missing",
         text=f"{studies} incomplete: {counted(images, 'image has', 'images have')} not arrived.",
         link="#studies",
-        link_text="which",
+        link_text="show them",
     )
 
 

@@ -20,12 +20,12 @@ _ROWS = 100
 _PERIOD = timedelta(hours=24)
 _LONGEST_ID = 36
 PHASES = ("fetch", "read", "prepare", "predict", "record")
-"""Phases that have a colour, in the order of work; others follow in grey."""
+"""The usual phases, in the order of work. Other phases follow them in alphabetical order."""
 
 
 @router.get("/batches")
 def batches(request: Request, context: Context, user: Reader) -> Response:
-    """Show workers, their totals of a day, and the latest batches."""
+    """Show the workers, their totals of the last 24 hours, and the latest batches."""
     before = _cursor(request, context)
     records = queries.batch_records(context.database, limit=_ROWS + 1, before=before)
     shown = records[:_ROWS]
@@ -67,7 +67,7 @@ def batch(batch_id: str, request: Request, context: Context, user: Reader) -> Re
 
 
 def _phases(records: Sequence[BatchRecord | NodeTotals]) -> dict[str, Any]:
-    """Return the names of all phases of these batches and totals, and a function that gives the parts of a bar."""
+    """Return the names of all phases of these batches and totals, and a function that returns the parts of a bar."""
     named = {phase for record in records for phase in record.seconds}
     phases = [*(phase for phase in PHASES if phase in named), *sorted(named - set(PHASES))]
 

@@ -1,4 +1,4 @@
-"""Read the cards of the bundles on this host, to show thresholds next to scores."""
+"""Read the cards (bundle.json) of the bundles on this host, to show thresholds next to scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ class ScoreRow:
     label: str
     score: float
     threshold: float | None
-    """None: the normal label, or a label that wins if its score is the highest."""
+    """None for the normal label, and for a label that becomes the result if its score is the highest."""
     is_result: bool
 
 
 def card_of(settings: Settings, digest: str | None) -> Mapping[str, Any] | None:
-    """Return bundle.json of the bundle with this digest, unverified; None if this host has none."""
+    """Return the card of the bundle with this digest; None if this host does not have it. The card is not verified."""
     if digest is None:
         return None
     return next((card for _, card in readable_cards(settings) if card.get("digest") == digest), None)
 
 
 def readable_cards(settings: Settings) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
-    """Yield the bundles of this host with their cards."""
+    """Yield the bundles of this host with their cards; leave out bundles whose card cannot be read."""
     for entry in entries(settings.bundle_folders):
         try:
             yield entry, read_card(entry.path)

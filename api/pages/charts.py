@@ -18,11 +18,11 @@ _HOURS = (1, 2, 3, 4, 6, 12, 24)
 _MOST_HOURS = 7
 """Largest number of hours on the axis: they fit beside each other on a phone."""
 _EDGE = 4.0
-"""Percent of the width at both ends, where text would be cut if it were centred."""
+"""Percent of the width at each end. Text there is not centred, because a part of it would be cut off."""
 _NEAR = 26.0
-"""Percent of the width that the words of two markers take on a phone."""
+"""Percent of the width. Words of markers that are nearer to each other would overlap on a phone."""
 _WORD_HEIGHTS = (12, 27)
-"""Where the words of markers stand: beside the label of the highest line, or below it if there is no room."""
+"""Heights of the word of a marker: beside the label of the highest line, or below it if the words would overlap."""
 STACK = ("done", "expanded", "duplicate", "rejected", "failed")
 """Final states from the bottom of a column to its top."""
 
@@ -40,7 +40,7 @@ class Axis:
         return 100 * ((moment - self.begin) / (self.end - self.begin))
 
     def hours(self) -> list[datetime]:
-        """Return the times of full hours of the local time, as many as fit."""
+        """Return the full local hours that get a label, as many as fit."""
         span = (self.end - self.begin) / timedelta(hours=1)
         step = next((hours for hours in _HOURS if span / hours <= _MOST_HOURS), _HOURS[-1])
         first = hour_begin(self.begin, self.nights)
@@ -48,7 +48,7 @@ class Axis:
         return [hour for hour in candidates if self._is_labelled(hour, step) and self.begin <= hour <= self.end]
 
     def _is_labelled(self, hour: datetime, step: int) -> bool:
-        """Choose by the local time; of the two equal hours when the clock goes back, the first one."""
+        """Return whether an hour gets a label. Of two equal local hours (the clock goes back), only the first does."""
         before, local = self.nights.local(hour - timedelta(hours=1)), self.nights.local(hour)
         return local.hour % step == 0 and local.hour != before.hour
 
@@ -60,7 +60,7 @@ class Marker:
     at: datetime
     text: str
     kind: str
-    """Class of the style sheet."""
+    """CSS class."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ class Columns:
 
 
 def column_chart(axis: Axis, columns: Columns, *, title: str, markers: Iterable[Marker] = ()) -> Markup:
-    """Draw stacked columns, and the step line as a thin line over them."""
+    """Draw the stacked columns, and the step line over them."""
     highest = max((*(sum(stack.values()) for stack in columns.stacks.values()), *columns.steps.values(), 0))
     scale = _Scale(highest)
     width = 1000 * (columns.width / (axis.end - axis.begin))
@@ -96,14 +96,14 @@ def column_chart(axis: Axis, columns: Columns, *, title: str, markers: Iterable[
 
 
 def curve_chart(axis: Axis, curves: Sequence[Curve], *, title: str, markers: Iterable[Marker] = ()) -> Markup:
-    """Draw curves over time; a filled one is an area down to zero."""
+    """Draw curves over time. A filled curve is an area down to zero."""
     scale = _Scale(max((value for curve in curves for _, value in curve.points), default=0))
     parts = [_curve(axis, curve, scale) for curve in curves if curve.points]
     return _chart(axis, scale, parts, title=title, markers=markers)
 
 
 def share_bar(shares: Iterable[tuple[str, float]]) -> Markup:
-    """Draw a horizontal bar of parts (class, share from 0 to 1); other elements beside it hold the numbers."""
+    """Draw a horizontal bar of parts: (CSS class, share from 0 to 1). The template shows the numbers beside the bar."""
     parts, left = [], 0.0
     for kind, share in shares:
         if share > 0:
@@ -117,7 +117,7 @@ def share_bar(shares: Iterable[tuple[str, float]]) -> Markup:
 
 
 def range_bar(share: float, low: float | None, high: float | None, middle: float | None) -> Markup:
-    """Draw a share as a bar, and behind it the range and the middle of the shares of earlier periods."""
+    """Draw a share as a bar, with the range (`low` to `high`) and the median (`middle`) of earlier shares."""
     parts = []
     if low is not None and high is not None:
         parts.append(
@@ -150,7 +150,7 @@ class _Scale:
         self.top = max(self.step, self.step * -(-highest // self.step))
 
     def y(self, value: float) -> float:
-        """Return the place in the plot, which is 100 high."""
+        """Return the vertical position in the plot, whose height is 100."""
         return 100 - 100 * value / self.top
 
     def lines(self) -> list[float]:
@@ -247,7 +247,7 @@ def _hours(axis: Axis) -> Markup:
 
 
 def _markers(axis: Axis, markers: Sequence[Marker]) -> Iterable[Markup]:
-    """Draw markers; a word goes down where the label of the highest line, or the word of the next marker, stands."""
+    """Draw markers. A word is drawn lower if it would overlap the label of the highest line, or a later word."""
     places = [axis.percent(marker.at) for marker in markers]
     for number, (marker, x) in enumerate(zip(markers, places, strict=True)):
         if 0 <= x <= 100:  # noqa: PLR2004 - percent
@@ -285,7 +285,7 @@ def _bar(parts: Iterable[Markup]) -> Markup:
 
 
 def _number(value: float) -> str:
-    """Return a number for SVG with two decimals at most."""
+    """Return a number for SVG, with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 

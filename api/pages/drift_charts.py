@@ -12,7 +12,7 @@ _FEWEST_BINS = 6
 
 
 def histogram(plot: MeasurePlot) -> Markup:
-    """Draw the shares of the reference as wide bars, and those of the night as narrow bars before them."""
+    """Draw the shares of the reference as wide bars, and the shares of the night as narrow bars in front of them."""
     first, last = shown_bins(plot)
     highest = max(*plot.night, *plot.reference) or 1
     step = _WIDTH / (last - first)
@@ -58,7 +58,7 @@ def history_line(history: Sequence[NightDistance]) -> Markup:
 
 
 def shown_bins(plot: MeasurePlot) -> tuple[int, int]:
-    """Return the first bin and the one behind the last that hold any image, at least six if there are as many."""
+    """Return the range of bins that have images: (first, last + 1). It has at least six bins, if there are so many."""
     used = [place for place in range(len(plot.bins)) if plot.night[place] or plot.reference[place]]
     first, last = (used[0], used[-1] + 1) if used else (0, 1)
     while last - first < min(_FEWEST_BINS, len(plot.bins)):

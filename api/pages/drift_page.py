@@ -1,4 +1,4 @@
-"""Write the drift of a night as one page that loads nothing."""
+"""Write the drift of a night as one HTML page that loads no other files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from nightread.wording import counted
 
 _MOST_GROUPS = 4
 _NAMED = (LABEL, PHOTOMETRIC)
-"""Measures whose bins have no order: they are shown as a list of names."""
+"""Measures whose bins have no order, so that they are shown as a list of names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class DriftSection:
     drift: NightDrift
     verdict: str
     word: str
-    """Class of the style sheet for the verdict."""
+    """CSS class of the verdict."""
     exceeding: Sequence[DriftComparison]
     groups: Sequence[DriftGroup]
 
@@ -66,7 +66,7 @@ def drift_page(
 
 
 def drift_section(database: Database, drift: NightDrift) -> DriftSection:
-    """Return the section of one model; the plots are those of all images, and of groups that differ."""
+    """Return the section of one model, with plots for all images and for groups that differ from the reference."""
     word, verdict = verdict_of(drift)
     exceeding = sorted((each for each in drift.comparisons if each.exceeds), key=_excess, reverse=True)
     of_all = [each for each in drift.comparisons if each.stratum is None]
@@ -87,7 +87,7 @@ def drift_section(database: Database, drift: NightDrift) -> DriftSection:
 
 
 def verdict_of(drift: NightDrift) -> tuple[str, str]:
-    """Return a class of the style sheet, and the state of a model in words."""
+    """Return a CSS class, and the state of a model in words."""
     if drift.reference is None:
         return "empty", "no reference"
     if not drift.comparisons:
@@ -98,11 +98,11 @@ def verdict_of(drift: NightDrift) -> tuple[str, str]:
         return "unfinished", "beyond a limit in this night"
     if not drift.is_judged:
         return "empty", "too few studies in the reference"
-    return "complete", "as the reference"
+    return "complete", "same as the reference"
 
 
 def unjudged_note(drift: NightDrift) -> str | None:
-    """Return a sentence on the groups of images whose differences are not judged; None if there are none."""
+    """Return a sentence about the groups of images that are not judged; None if all groups are judged."""
     groups = len({each.stratum for each in drift.comparisons if not each.is_judged})
     if not groups:
         return None

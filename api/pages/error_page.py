@@ -13,13 +13,13 @@ from nightread.errors import StopWork
 _OF_PROGRAMS = ("/v1", "/dicom-web", "/openapi.json", "/metrics")
 _TEXTS = {
     HTTPStatus.NOT_FOUND: "There is no such page.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address takes no such request: go to the page, and try it from there.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not accept such a request: open the page, and try from there.",
 }
-"""What the framework says of these in one word."""
+"""Sentences for errors for which the framework has only the phrase of the status."""
 
 
 async def respond(request: Request, problem: Problem) -> Response:
-    """Return problem+json at addresses of programs and to clients that take JSON and no HTML, else a page."""
+    """Return problem+json for addresses of programs, and for clients that accept JSON but not HTML; else a page."""
     return await error_page(request, problem) if _is_of_people(request) else problem_response(problem)
 
 
@@ -33,7 +33,7 @@ async def error_page(request: Request, problem: Problem) -> Response:
         "problem.html.j2",
         status=status,
         headers=problem.headers,
-        here="/",  # an error repeats nothing of its request
+        here="/",  # an error page contains no text of the request
         phrase=status.phrase,
         text=_text(problem, status),
     )
@@ -52,9 +52,9 @@ def _text(problem: Problem, status: HTTPStatus) -> str:
 
 
 async def _user(request: Request) -> PageUser:
-    """Return the user of the page; a user without a key if the request was refused before the keys were read.
+    """Return the user of the page, or a user without a key if the request was refused before its key was checked.
 
-    So it is while the database, which has the keys, is unavailable.
+    A key cannot be checked while the database is unavailable.
     """
     if not hasattr(request.state, "principal"):
         return anonymous_user(request)

@@ -43,25 +43,26 @@ class ReasonGroup:
     images: int
     by_source: Sequence[tuple[str, int]]
     examples: Sequence[Mapping[str, Any]]
-    """The latest images, as from `queries.images`."""
+    """The latest images of the group, as rows of `queries.images`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPlan:
-    """The images that would be retried, and why others would not."""
+    """The images that a retry would take, and how many it would leave out."""
 
     again: list[int]
     by_reason: Counter[tuple[str, str]]
     replaced: int
-    """A newer file is at the same place, with its own arrival."""
+    """Images that are left out because a newer file at the same place is an arrival of its own."""
     file_gone: int
+    """Images that are left out because their file is gone."""
     is_cut: bool
-    """True if more images match than one click takes."""
+    """True if more images match than one request retries."""
 
 
 @router.get("/failures")
 def failures(request: Request, context: Context, user: Reader) -> Response:
-    """Show the failed and rejected images of a period; without times those of the current or last night and day."""
+    """Show the failed and rejected images of a period; by default since the begin of the current or last night."""
     search = _search(request.query_params, context)
     groups = list(_groups(context, search.wanted))
     return page(
@@ -79,7 +80,7 @@ def failures(request: Request, context: Context, user: Reader) -> Response:
 
 @router.post("/retry")
 async def retry(request: Request, context: Context, user: Reader) -> Response:
-    """Show what a retry would do; with the field `confirmed`, do it."""
+    """Show what a retry would do. If the form has the field `confirmed`, retry the images."""
     fields = await checked_form(request, user)
     require_operator(user)
     query = {name: fields[name] for name in _FORM_NAMES if fields.get(name)}
@@ -101,7 +102,7 @@ async def retry(request: Request, context: Context, user: Reader) -> Response:
 
 
 def _search(parameters: QueryParams, context: ApiContext, *, default: bool = True) -> ImageSearch:
-    """Read the filters; without times take the current or last night and the day after it."""
+    """Read the filters. With `default` and without times, search since the begin of the current or last night."""
     named = [(name, value) for name, value in parameters.multi_items() if name in _FORM_NAMES and value]
     if default and not any(name in _TIMES for name, _ in named):
         night, _ = current_periods(context.nights, context.clock())
@@ -167,7 +168,7 @@ def _is_gone(image: Retriable, context: ApiContext) -> bool:
 
 
 def _period(search: ImageSearch, context: ApiContext) -> Period | None:
-    """Return the night whose failures are shown, if it is one."""
+    """Return the current or last night if the search begins with it and has no end, else None."""
     night, _ = current_periods(context.nights, context.clock())
     return night if search.wanted.since == night.since and search.wanted.until is None else None
 

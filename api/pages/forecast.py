@@ -1,4 +1,4 @@
-"""Compare the end of the work with the deadline of a night, as one sentence."""
+"""Compare the end of the work with the deadline of a night, and describe the result in a sentence."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,13 +21,13 @@ class Forecast:
     """`complete`, `running`, `late`, `unfinished` or `empty`."""
     text: str
     done_by: datetime | None = None
-    """The time of the last outcome, or the expected one; None if it is unknown."""
+    """The time of the last outcome, or the time at which it is expected; None if it is unknown."""
     last_outcome: datetime | None = None
-    """The time of the last outcome, without those of later retries."""
+    """The time of the last outcome, without the outcomes of later retries."""
 
     @property
     def is_late(self) -> bool:
-        """Return whether an outcome came, comes or is missing after the deadline; retries after it do not count."""
+        """Return whether an image got or will get its outcome after the deadline. Later retries do not count."""
         return self.word == "late"
 
 
@@ -42,8 +42,8 @@ def forecast(
 ) -> Forecast:
     """Return the forecast.
 
-    `retried` are the images that a person retried after the period, None if there are none. `remaining` is the work of
-    all periods; None if every image of this period has its outcome.
+    `retried` describes the images that a person retried after the period; it is None if there are none. `remaining` is
+    the remaining work of all periods; it is None if each image of this period has its outcome.
     """
     tally = counts.tally
     if not tally.arrived:
@@ -69,7 +69,7 @@ def _number(tally: Tally) -> str:
 
 
 def _obstacle(remaining: RemainingWork) -> str:
-    """Return why the end of the work is unknown, in the order in which `nightread status` says it."""
+    """Return why the end of the work is unknown. The order of the causes is the order of `nightread status`."""
     if remaining.is_paused:
         return "dispatch is paused"
     if not remaining.ready:
@@ -94,9 +94,7 @@ def _ended(period: Period, counts: PeriodCounts, retried: Retried | None, nights
     last = retried.last_other_outcome if retried else counts.last_outcome
     if last is None:
         return Forecast(word="complete", text=f"{text}.{later}")
-    text = (
-        f"{text}; {'the last of the others' if later else 'the last'} came at {clock(last, nights, near=period.until)}"
-    )
+    text = f"{text}; the last{' without a retry' if later else ''} came at {clock(last, nights, near=period.until)}"
     if period.kind == "day":
         return Forecast(word="complete", text=f"{text}.{later}", done_by=last, last_outcome=last)
     word = "late" if last > period.until else "complete"

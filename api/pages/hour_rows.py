@@ -19,12 +19,12 @@ class HourRow:
 
     begin: datetime
     label: str
-    """Its local time; with the zone where two hours have the same time because the clock goes back."""
+    """The local time of the hour, with the time zone if two hours have the same time because the clock goes back."""
     arrived: int
     finished: Mapping[str, int]
-    """Final state -> images."""
+    """Number of images by final state."""
     per_second: float
-    """Finished images per second of the hour, without the time before the period and after now."""
+    """Finished images per second. Time before the period, and time after now, is not counted."""
 
 
 def hour_rows(period: Period, counts: PeriodCounts, nights: Nights, now: datetime) -> list[HourRow]:
@@ -55,5 +55,5 @@ def _label(hour: datetime, nights: Nights, period: Period) -> str:
 
 
 def _seconds(hour: datetime, period: Period, now: datetime) -> float:
-    """Return the counted part of the hour; at least one second, because outcomes of a fast clock lie ahead of now."""
+    """Return the counted seconds of the hour, at least 1: the hour may begin after now if a clock is fast."""
     return max(1.0, (min(hour + _HOUR, now) - max(hour, period.since)).total_seconds())

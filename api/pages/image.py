@@ -25,7 +25,7 @@ _WINDOWS = {"header": "header", "full": "full range"}
 _CT_WINDOWS = {"lung": "lung", "bone": "bone", "brain": "brain", "soft-tissue": "soft tissue"}
 _FRAMES_SHOWN = 60
 ENTRIES = EntryScope(views=False, latest=20_000)
-"""Entries of the audit table that a page searches: `nightread trace` searches all of them."""
+"""The entries of the audit table that the page searches. `nightread trace` searches all entries."""
 HEADER_FACTS = {
     "modality": "Modality",
     "body_part": "Body part",
@@ -92,7 +92,7 @@ def _model(row: Mapping[str, Any]) -> str:
 
 
 def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[str, Any]:
-    """Return the addresses of the picture and its heat map for the chosen frame and window, and the other choices."""
+    """Return the addresses of the picture and its heat map, and links that choose another frame, window or overlay."""
     here, image_id = f"/images/{facts.image['image_id']}", facts.image["image_id"]
     count = max(facts.stored["frames"] or 1, 1)
     chosen = request.query_params.get("frame", "")
@@ -104,7 +104,7 @@ def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[s
     parameters = {"frame": frame, "window": None if window == "header" else window}
     return {
         "address": path_link(f"/v1/images/{image_id}/preview.png", parameters),
-        # Without a frame, the heat map would be that of the frame with the highest score, over another frame.
+        # The frame is always named. Otherwise the heat map could be of another frame, the one with the highest score.
         "heat_map": path_link(f"/v1/images/{image_id}/heatmap.png", frame=frame or 1)
         if overlay and is_finding
         else None,
@@ -122,13 +122,13 @@ def _picture(request: Request, facts: ImageFacts, *, is_finding: bool) -> dict[s
 
 
 def _timeline(context: ApiContext, image_id: int) -> Iterator[queries.Event]:
-    """Yield the events, except the views of the image, which this page itself adds."""
+    """Yield the events of the image, except its views: this page adds a view each time it is opened."""
     for trace in queries.trace(context.database, [image_id], ENTRIES):
         yield from trace.events
 
 
 def _left_out_before(context: ApiContext, row: Mapping[str, Any]) -> datetime | None:
-    """Return the time before which entries about the image were not searched; None if all were."""
+    """Return the time before which audit entries were not searched; None if the search reached back to the arrival."""
     since = queries.searched_since(context.database, ENTRIES)
     return since if since is not None and since > row["received_at"] else None
 

@@ -1,4 +1,4 @@
-"""Read the filters of the list of images from its address; they have the names of `nightread query`."""
+"""Read the filters of the list of images from its address. Their names are those of /v1/results."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,22 +20,22 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 400
 DEFAULT_SORT = "newest"
 MOST_VALUES = 50
-"""Values of one filter."""
+"""Largest number of values of one filter."""
 _LONGEST_NAME = 40
 _LARGEST_ID = 2**63 - 1
 
 
 class SearchError(ValueError):
-    """A filter is wrong. The message names it and says what is allowed; it does not quote the value."""
+    """A filter is wrong. The message names the filter and the allowed values; it does not quote the wrong value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSearch:
-    """The filters of a list of images, as conditions and as the query of links."""
+    """The filters of a list of images, as an ImageFilter and as parameters of links."""
 
     wanted: ImageFilter
     query: Mapping[str, Values]
-    """The filters that are set, by their names in the address, without `cursor` and `view`."""
+    """The values of the filters that are set, by name; without `cursor` and `view`."""
 
     def first(self, name: str) -> str:
         """Return the first value of a filter; empty if it is not set."""
@@ -45,13 +45,14 @@ class ImageSearch:
 
 
 def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[str] = ()) -> ImageSearch:
-    """Read the filters; a night replaces other times. Empty values count as absent.
+    """Read the filters. A night replaces other times. Empty values count as absent.
 
-    Raises SearchError for an invalid value, and for an unknown filter, since the page would show all images without it.
+    Raises SearchError for an invalid value and for an unknown filter. If an unknown filter were ignored, the page would
+    show images that the person did not search.
     """
     require_known(parameters, (*_NAMES, *other_names))
     texts = {name: list(_texts(parameters, name)) for name in _NAMES}
-    if texts["night"]:  # chosen in the form of a list that had other times
+    if texts["night"]:  # the form of a list that already has times adds the night to them
         texts["since"] = texts["until"] = []
     fields = conditions_of({name: _value(name, texts[name]) for name in SEARCH_FILTERS if texts[name]})
     for name in _TIMES:
@@ -63,11 +64,11 @@ def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[
 
 
 def require_known(parameters: QueryParams, names: Sequence[str]) -> None:
-    """Raise SearchError for a parameter that is not one of these filters."""
+    """Raise SearchError if a parameter is not one of these filters."""
     for name in parameters:
         if name not in names:
             shown = f"{visible(name[:_LONGEST_NAME])} is not a filter of this page"
-            raise SearchError(f"{shown}. Its filters are: {', '.join(names)}.")
+            raise SearchError(f"{shown}. Use one of {', '.join(names)}.")
 
 
 def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
@@ -84,11 +85,11 @@ def _texts(parameters: QueryParams, name: str) -> Iterator[str]:
 
 
 def _value(name: str, texts: list[str]) -> Any:
-    """Return the value of one filter, or several as a tuple."""
+    """Return the value of one filter, or a tuple of values if it can have several."""
     found = SEARCH_FILTERS[name]
     if found.kind == "word":
         if not set(texts) <= set(found.words):
-            raise SearchError(f"{name} has a value that does not exist: {', '.join(found.words)}.")
+            raise SearchError(f"{name} has an unknown value: use {', '.join(found.words)}.")
     elif len(texts) > 1 and not found.several:
         raise SearchError(f"{name} can have one value only.")
     values = tuple(_PARSERS[found.kind](name, text) for text in texts)

@@ -38,7 +38,7 @@ _SORTS = {
 
 @router.get("/images")
 def images(request: Request, context: Context, user: Reader) -> Response:
-    """Show the images that match; a search for one image leads to its page."""
+    """Show the images that match. A search (`q`) that finds one image redirects to its page."""
     searched = request.query_params.get("q", "").strip()
     if searched:
         return _found(context, searched)
@@ -76,7 +76,7 @@ def images(request: Request, context: Context, user: Reader) -> Response:
 
 @router.post("/images/find")
 async def find_number(request: Request, context: Context, user: Reader) -> Response:
-    """Redirect to the images of a patient or accession number. The number is hashed here; no address contains it."""
+    """Redirect to the images of a patient or accession number. The number is hashed, so that no address contains it."""
     fields = await checked_form(request, user)
     kind: NumberKind = "accession" if fields.get("kind") == "accession" else "patient"
     number = fields.get("number", "").strip()
@@ -128,14 +128,14 @@ def _found(context: ApiContext, searched: str) -> Response:
         return redirect(_of_uid(context, searched))
     if len(found) > MOST_VALUES:
         arrivals = f"{len(found):,} images arrived under this path, more than the {MOST_VALUES} that a list can show"
-        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or bytes of one of them.")
+        raise PageProblem(HTTPStatus.BAD_REQUEST, f"{arrivals}: search for the id, UID or hash of one of them.")
     return redirect(path_link("/images", {"id": [str(image_id) for image_id in found]}))
 
 
 def _of_uid(context: ApiContext, uid: str) -> str:
-    """Return the study if the UID is that of a study, else the versions of the image or the images of the series.
+    """Return the link for a UID: to the versions of an image, to a study, or to the images of a series.
 
-    The series comes last, because no index has it.
+    Series are searched last, because `instances` has no index on their UID.
     """
     links = {"sop_instance_uid": images_link(sop=uid), "study_instance_uid": study_link(uid)}
     links["series_instance_uid"] = images_link(series=uid)
@@ -147,7 +147,7 @@ def _of_uid(context: ApiContext, uid: str) -> str:
 
 
 def _choices(context: ApiContext) -> dict[str, list[str]]:
-    """Return the values that the lists of the form offer."""
+    """Return the choices in the lists of the form."""
     bundles = queries.bundles(context.database)
     return {
         "state": [state.value for state in State],
@@ -159,7 +159,10 @@ def _choices(context: ApiContext) -> dict[str, list[str]]:
 
 
 def _further(search: ImageSearch) -> list[tuple[str, Any]]:
-    """Return the filters, and further values of one, that the form has no field for; it keeps them as hidden fields."""
+    """Return (name, value) for each hidden field of the form.
+
+    Hidden fields keep the filters that have no visible field, and all values but the first of a filter that has one.
+    """
     return [
         (name, value)
         for name, values in search.query.items()

@@ -9,12 +9,12 @@ from statistics import median
 from db.queries.night import LabelCount, LabelSample
 
 _DEVIATIONS = 3.0
-"""A share counts as unusual if it is outside the range of the earlier ones by this many standard errors."""
+"""A share is unusual if it is outside the range of the earlier shares by more than this many standard errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelHistory:
-    """The share of one label of one model among its answers, and its shares in earlier nights."""
+    """The share of one label among the answers of one model, in a period and in earlier nights."""
 
     model: str
     label: str | None
@@ -23,13 +23,13 @@ class LabelHistory:
     low: float | None
     high: float | None
     middle: float | None
-    """Lowest, highest and median share of the earlier nights; None if there are none."""
+    """`low`, `high` and `middle` are the lowest, highest and median share in earlier nights; None if there are none."""
     word: str
     """`as before`, `more than before`, `fewer than before` or `no earlier night`."""
 
 
 def label_rows(labels: Sequence[LabelCount], earlier: Sequence[LabelSample]) -> list[LabelHistory]:
-    """Return one row per model and label, also for labels that only earlier nights have."""
+    """Return one row per model and label, also for labels that occur only in earlier nights."""
     totals: dict[str, int] = defaultdict(int)
     for count in labels:
         totals[count.model] += count.images
@@ -70,5 +70,5 @@ def _word(share: float, total: int, low: float | None, high: float | None) -> st
 
 
 def _error(share: float, total: int) -> float:
-    """Return the standard error of a share; that of one image at least."""
+    """Return the standard error of a share, but at least the share of one image."""
     return max(sqrt(share * (1 - share) / total), 1 / total)

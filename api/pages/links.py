@@ -1,4 +1,4 @@
-"""Build the links between pages and to the data behind them; every value is percent-encoded."""
+"""Build the links between pages, and from pages to the data of the API. Every value is percent-encoded."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
@@ -8,7 +8,7 @@ Values = Value | Sequence[Value]
 
 
 def path_link(path: str, query: Mapping[str, Values] | None = None, **more: Value) -> str:
-    """Return a path with a query; values that are None or empty are left out, a list repeats its name."""
+    """Return a path with a query. A list becomes several parameters of one name; None and empty values are left out."""
     pairs = [
         (name, each)
         for name, value in {**(query or {}), **more}.items()
@@ -19,29 +19,29 @@ def path_link(path: str, query: Mapping[str, Values] | None = None, **more: Valu
 
 
 def images_link(**query: Value) -> str:
-    """Return the list of images that match these filters, with the names of `nightread query`."""
+    """Return the link to the list of images with these filters, by the names in SEARCH_FILTERS."""
     return path_link("/images", query)
 
 
 def studies_data_link(style: str, query: Mapping[str, Values]) -> str:
-    """Return the address of studies as data; style is csv, json or jsonl."""
+    """Return the link to studies as data; `style` is csv, json or jsonl."""
     return path_link("/v1/studies", {**query, "format": style})
 
 
 def results_link(style: str, query: Mapping[str, Values]) -> str:
-    """Return the address of the same rows as data; style is csv, json, jsonl or parquet."""
+    """Return the link to rows of images as data; `style` is csv, json, jsonl or parquet."""
     return path_link("/v1/results", {**query, "format": style})
 
 
 def study_link(study_instance_uid: str) -> str:
-    """Return the page of a study."""
+    """Return the link to the page of a study."""
     return f"/studies/{quote(study_instance_uid, safe='')}"
 
 
 def viewer_link(template: str | None, *, study: str | None, series: str | None = None, sop: str | None = None) -> str:
-    """Return the address of the viewer for a study; empty if there is no viewer or no study.
+    """Return the link to a study in the viewer; empty if there is no viewer or no study.
 
-    UIDs are percent-encoded: a header may hold anything in their place.
+    UIDs are percent-encoded, because the UID in a header may be any text.
     """
     if template is None or not study:
         return ""

@@ -22,7 +22,7 @@ router = page_router()
 _EVALUATION_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Evaluation and training are files with their own styles and pictures. They run nothing and load nothing."""
+"""The pages of evaluation and training contain their styles and pictures. They run no script and load no other file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class ModelRow:
     labels: Sequence[str]
     normal_label: str | None
     registered: bool
-    """Whether it ever analysed an image or has a rule."""
+    """Whether the database has the bundle, because it analysed an image or a rule names it."""
     card: Mapping[str, Any] | None
     """bundle.json; None if this host does not have the bundle."""
     has_evaluation: bool
@@ -43,7 +43,7 @@ class ModelRow:
 
     @property
     def made_for(self) -> list[tuple[str, str]]:
-        """Return the domain of the bundle in words: (field, values)."""
+        """Return the domain of the bundle in words, as (field, values)."""
         domain = (self.card or {}).get("domain")
         found = domain if isinstance(domain, dict) else {}
         return [(name.replace("_", " "), _words(name, value)) for name, value in found.items()]
@@ -86,7 +86,7 @@ def _page_of_bundle(context: ApiContext, digest: str, file: str, kind: str) -> R
         if card.get("digest") == digest and path.is_file():
             headers = {**HEADERS, "Content-Security-Policy": _EVALUATION_POLICY}
             return Response(path.read_bytes(), media_type="text/html; charset=utf-8", headers=headers)
-    raise PageProblem(HTTPStatus.NOT_FOUND, f"This host has no {kind} of such a model.")
+    raise PageProblem(HTTPStatus.NOT_FOUND, f"This host has no {kind} of this model.")
 
 
 def _rows(context: ApiContext) -> list[ModelRow]:
@@ -126,7 +126,7 @@ def _rows(context: ApiContext) -> list[ModelRow]:
 
 
 def _words(name: str, value: object) -> str:
-    """Return the allowed values of a field of a domain."""
+    """Return the allowed values of a field of a domain, in words."""
     if name in RANGES and isinstance(value, list):
         return " to ".join(map(str, value))
     if isinstance(value, dict):

@@ -20,7 +20,7 @@ _SHORTEST_REFRESH_SECONDS = 5
 
 @router.get("/")
 def latest(request: Request, context: Context, user: Reader) -> Response:
-    """Show the current or last night; the day after it if only the day has arrivals."""
+    """Show the current or last night, or the day after it if only this day has arrivals."""
     night, day = current_periods(context.nights, context.clock())
     if day and not _has_arrivals(context, night) and _has_arrivals(context, day):
         return _page(request, context, user, day)
@@ -44,7 +44,7 @@ def one_day(morning: str, request: Request, context: Context, user: Reader) -> R
     """Show the day between two nights."""
     day = day_of(context.nights, _date(morning))
     if day is None:
-        raise PageProblem(HTTPStatus.NOT_FOUND, "On this date one night ends when the next one begins.")
+        raise PageProblem(HTTPStatus.NOT_FOUND, "This date has no day: one night ends when the next night begins.")
     return _page(request, context, user, day)
 
 
@@ -76,7 +76,7 @@ def _pictures(night: NightContent) -> dict[int, str]:
 
 
 def _neighbours(context: ApiContext, period: Period) -> tuple[Period, Period | None, Period | None]:
-    """Return the night before, the night after and the day after; None for what has not begun."""
+    """Return the night before, the night after and the day after; None for a period that has not begun."""
     now = context.clock()
     evening = period.date if period.kind == "night" else context.nights.local(period.until).date()
     before = night_of(context.nights, evening - _DAY)

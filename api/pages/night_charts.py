@@ -14,7 +14,7 @@ from db.queries.night import INTERVAL
 from nightread.nights import Nights
 
 _LONGEST = timedelta(hours=36)
-"""Later outcomes are not drawn."""
+"""Largest range of the time axis; later outcomes are not drawn."""
 
 
 def outcome_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: Nights, now: datetime) -> Markup:
@@ -29,7 +29,7 @@ def outcome_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: 
 
 
 def backlog_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: Nights, now: datetime) -> Markup:
-    """Draw how many images had arrived and how many had an outcome, with the forecast up to the last outcome."""
+    """Draw the total numbers of arrivals and outcomes over time, and the forecast until all images have an outcome."""
     axis = _axis(period, counts, ends.last_outcome, ends.done_by, nights)
     finished: Counter[datetime] = Counter()
     for (begin, _), images in counts.finished_at.items():
@@ -47,7 +47,7 @@ def backlog_chart(period: Period, counts: PeriodCounts, ends: Forecast, nights: 
 def _axis(
     period: Period, counts: PeriodCounts, last: datetime | None, done_by: datetime | None, nights: Nights
 ) -> Axis:
-    """Return the axis up to the deadline, or to the last outcome or its forecast, which no later retry moves."""
+    """Return the axis. It ends at the latest of three times: deadline, last outcome without retries, expected end."""
     drawn = [begin + INTERVAL for begin, _ in counts.finished_at if last is not None and begin <= last]
     end = max([period.until, done_by or period.until, *drawn])
     return Axis(begin=period.since, end=min(end, period.since + _LONGEST), nights=nights)

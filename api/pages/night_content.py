@@ -33,13 +33,13 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReasonRow:
-    """Why images have no result."""
+    """A reason why images have no result, and their number."""
 
     state: str
     reason: str
     images: int
     share: float
-    """Of all arrivals."""
+    """The share of all arrivals."""
     fault: str
     message: str
 
@@ -65,26 +65,26 @@ class NightContent:
     """The alarms that opened in the period, and those that are open now if the period is the latest one."""
     alarms_left_out: int
     drift: Sequence[NightDrift]
-    """Of the models that are compared with a reference, if the night was counted."""
+    """The drift of the models that were compared with a reference in this night; empty for a day."""
     series: SeriesTally
-    """The series of the period; none unless a bundle with unit `series` analysed an image."""
+    """The results of series; empty unless a bundle with unit `series` analysed an image of the period."""
     reasons: Sequence[ReasonRow]
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
     has_further_results: bool
-    """Whether results exist that are not the answer of their image, which a filter by model matches too. False, without
-    a search, if only one model gave answers."""
+    """Whether further results exist, which a filter by model matches too. If only one model gave answers, this is not
+    searched, and False."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     tags: Mapping[int, Sequence[str]]
-    """The findings of result rules for the studies of these images, by image id."""
+    """The tags that result rules gave to the studies of these images, by image id."""
     studies: Sequence[IncompleteStudy]
-    """The incomplete studies; those that miss most images come first."""
+    """The incomplete studies; studies with the most missing images come first."""
     studies_left_out: int
     outcomes_over_time: Markup
     backlog: Markup
     hours: Sequence[HourRow]
-    """For the table below the charts."""
+    """The rows of the table below the charts."""
 
     @property
     def shares(self) -> list[tuple[str, float]]:
@@ -93,7 +93,7 @@ class NightContent:
 
     @property
     def series_words(self) -> Mapping[SeriesOutcome, str]:
-        """Return what the outcomes of series mean."""
+        """Return the meanings of the outcomes of series."""
         return _SERIES_WORDS
 
     @property
@@ -171,7 +171,7 @@ def night_content(
 
 
 def _remaining(database: Database, settings: Settings, now: datetime) -> RemainingWork:
-    """Read the work of all periods: workers do not finish the images of one period first."""
+    """Read the remaining work of all periods, because their images wait in one queue."""
     return remaining_work(database, settings, unfinished=queries.unfinished(database), now=now)
 
 
@@ -208,7 +208,7 @@ def _reasons(counts: PeriodCounts) -> Iterator[ReasonRow]:
 
 
 def _alarms(database: Database, period: Period, *, with_open: bool) -> list[Alarm]:
-    """Return the alarms of the period, the open ones first, the latest first."""
+    """Return the alarms of the period: open alarms first, and within each group the latest alarm first."""
     found = {alarm.id: alarm for alarm in queries.alarms(database, since=period.since, until=period.until)}
     if with_open:
         found |= {alarm.id: alarm for alarm in queries.alarms(database, is_open=True)}
@@ -229,9 +229,9 @@ _SERIES_WORDS: Mapping[SeriesOutcome, str] = {
     SeriesOutcome.FORMED: "with a result of all slices",
     SeriesOutcome.PARTIAL: "with a result; slices, or images of the study, are missing",
     SeriesOutcome.AMBIGUOUS: "nothing tells the stacks of the series apart",
-    SeriesOutcome.REJECTED: "the model takes no such series, or none with a bad slice",
+    SeriesOutcome.REJECTED: "the series breaks the rules of the model, or a slice has no result",
     SeriesOutcome.FAILED: "no result could be formed; the log of the worker names the error",
-    SeriesOutcome.EMPTY: "no slice has a score, or not yet",
+    SeriesOutcome.EMPTY: "no slice has a score, at least not yet",
     SeriesOutcome.WAITING: "waits for slices, or is being formed",
 }
 _REASONS = {reason.value: reason for reason in Reason}

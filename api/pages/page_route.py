@@ -1,4 +1,4 @@
-"""Define the routes of pages: their errors are pages too, because people read them."""
+"""Define the routes of pages. Their errors are shown as pages too, because people read them."""
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus

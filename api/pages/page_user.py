@@ -1,4 +1,4 @@
-"""Find the user of a page, and return pages: sign-in, forms with a token, security headers."""
+"""Find the user of a page, check the tokens of forms, and return pages with security headers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ HEADERS = {
 
 
 class PageProblem(Exception):  # noqa: N818 - the counterpart of api.problems.Problem
-    """A page cannot be shown. The message says why and what to do; it is shown as a page."""
+    """A page cannot be shown. An error page shows the message, which says why and what to do."""
 
     def __init__(self, status: HTTPStatus, text: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(text)
@@ -44,13 +44,13 @@ class PageProblem(Exception):  # noqa: N818 - the counterpart of api.problems.Pr
         self.headers = headers
 
 
-class SignInRequired(Exception):  # noqa: N818 - no error of the program
+class SignInRequired(Exception):  # noqa: N818 - not an error of the program
     """The browser must sign in first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageServices:
-    """What the pages share, in `app.state.pages`."""
+    """The services that all pages share (`app.state.pages`)."""
 
     signer: SessionSigner
     keys: Keys
@@ -86,12 +86,12 @@ def anonymous_user(request: Request) -> PageUser:
 
 
 async def reader(request: Request) -> PageUser:
-    """Return the user of a page. Raises SignInRequired without a key, and PageProblem for a key that may not read."""
+    """Return the user of a page. Raises SignInRequired if there is no key, and PageProblem if the key may not read."""
     found = await any_user(request)
     if Permission.READ in found.principal.permissions:
         return found
     if found.principal.permissions:
-        raise PageProblem(HTTPStatus.FORBIDDEN, "This key has no permission `read`: sign in with another one.")
+        raise PageProblem(HTTPStatus.FORBIDDEN, "This key has no permission `read`: sign in with another key.")
     raise SignInRequired
 
 
@@ -100,7 +100,7 @@ Reader = Annotated[PageUser, Depends(reader)]
 
 
 async def checked_form(request: Request, user: PageUser) -> dict[str, str]:
-    """Read the fields of a form. Raises PageProblem if it did not come from a page of this session."""
+    """Read the fields of a form. Raises PageProblem if it is invalid, or if no page of this session sent it."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
         raise PageProblem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The content type is wrong: send the form as {_FORM_TYPE}."
@@ -122,7 +122,7 @@ async def checked_form(request: Request, user: PageUser) -> dict[str, str]:
 
 
 def require_operator(user: PageUser) -> None:
-    """Raise PageProblem if this person may not change anything."""
+    """Raise PageProblem if the key of this person does not have the permission `operate`."""
     if Permission.OPERATE not in user.principal.permissions:
         raise PageProblem(HTTPStatus.FORBIDDEN, "This needs a key with the permission `operate`.")
 
@@ -137,7 +137,7 @@ def page(
     headers: Mapping[str, str] | None = None,
     **values: Any,
 ) -> Response:
-    """Return a page; `section` is the entry of the navigation to which it belongs."""
+    """Return a page. `section` is the entry of the navigation that is marked as current."""
     services, context = _services(request), _context(request)
     theme = request.cookies.get(THEME_COOKIE, THEMES[0])
     text = render(
@@ -179,7 +179,7 @@ def set_session(request: Request, response: Response, session: Session) -> None:
 
 
 def redirect(path: str) -> Response:
-    """Return a redirection after a form (303), or to another page; foreign addresses lead to the first page."""
+    """Return a redirection (303) to a path on this server. Other addresses are replaced by the first page."""
     return RedirectResponse(local_path(path), HTTPStatus.SEE_OTHER.value, headers={"Cache-Control": "no-store"})
 
 
@@ -190,13 +190,13 @@ def local_path(path: str) -> str:
 
 
 def sign_in_path(request: Request) -> str:
-    """Return the address of the sign-in page, which leads back to this page."""
+    """Return the address of the sign-in page. After signing in, the browser returns to this page."""
     back = _here(request)
     return f"/sign-in?next={quote(back, safe='')}" if back != "/" else "/sign-in"
 
 
 def _here(request: Request) -> str:
-    """Return path and query of a page that was requested by GET."""
+    """Return path and query of a page that was requested by GET; `/` for other methods."""
     if request.method != "GET":
         return "/"
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")

@@ -16,18 +16,18 @@ class Period:
     kind: Literal["night", "day"]
     date: date
     since: datetime
-    """Included, in UTC."""
+    """The begin of the period in UTC. This time belongs to the period."""
     until: datetime
-    """Excluded, in UTC."""
+    """The end of the period in UTC. This time does not belong to the period."""
 
     @property
     def path(self) -> str:
-        """Return the path of its page."""
+        """Return the path of the page of this period."""
         return f"/{self.kind}s/{self.date.isoformat()}"
 
     @property
     def title(self) -> str:
-        """Return its name for people, such as `Night of Thursday 5 November 2026`."""
+        """Return the name for people, such as `Night of Thursday 5 November 2026`."""
         return f"{self.kind.capitalize()} of {self.date:%A} {self.date.day} {self.date:%B %Y}"
 
     def includes(self, moment: datetime) -> bool:
@@ -36,7 +36,7 @@ class Period:
 
     @property
     def filter(self) -> dict[str, str]:
-        """Return the filter of its images for links, with the names of `nightread query`."""
+        """Return the filter for the images of this period, by the names that links use."""
         if self.kind == "night":
             return {"night": self.date.isoformat()}
         return {"since": self.since.isoformat(), "until": self.until.isoformat()}
@@ -49,7 +49,7 @@ def night_of(nights: Nights, evening: date) -> Period:
 
 
 def day_of(nights: Nights, morning: date) -> Period | None:
-    """Return the day whose night ended on this date; None if one night ends when the next one begins."""
+    """Return the day that begins on this date, when a night ends; None if the next night begins at that time."""
     for evening in (morning, morning - _DAY):
         _, since = nights.bounds(evening)
         until, _ = nights.bounds(evening + _DAY)
@@ -59,14 +59,14 @@ def day_of(nights: Nights, morning: date) -> Period | None:
 
 
 def current_periods(nights: Nights, now: datetime) -> tuple[Period, Period | None]:
-    """Return the current or last night, and the day after it if that has begun."""
+    """Return the current or last night, and the day after it if this day has begun."""
     night = night_of(nights, nights.latest(now))
     day = day_of(nights, nights.local(night.until).date())
     return night, day if day and day.since <= now else None
 
 
 def is_latest(period: Period, nights: Nights, now: datetime) -> bool:
-    """Return whether the period is the latest of its kind that has begun: its page shows the present condition."""
+    """Return whether the period is the latest of its kind that has begun. Its page then shows the present condition."""
     if period.since > now:
         return False
     if period.kind == "night":

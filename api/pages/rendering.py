@@ -1,4 +1,4 @@
-"""Render the templates of the pages and of the report. Every value is escaped, and control characters are shown."""
+"""Render the templates of the pages and of the report. Values are escaped, and control characters are made visible."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -21,7 +21,7 @@ NOT_FOR_DIAGNOSIS = "Not for diagnosis"
 
 
 def render(name: str, nights: Nights, **values: Any) -> str:
-    """Return the text of a template; `nights` gives the local times."""
+    """Return the text of a template. `nights` converts times to local times."""
     return _environment().get_template(name).render(**_time_words(nights), **values)
 
 
@@ -60,12 +60,12 @@ def _environment() -> Environment:
 
 
 def _plain(value: object) -> object:
-    """Return what a page shows of a value; markup that this package made stays as it is."""
+    """Return a value as a page shows it: text with visible control characters. Markup is not changed."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _sentence(text: str) -> Markup:
-    """Return a sentence of nightread with its commands, which stand between backticks, as code."""
+    """Return a sentence as markup; text between backticks, such as a command, becomes code."""
     parts = visible(text).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
@@ -91,7 +91,7 @@ def _time_words(nights: Nights) -> Mapping[str, Callable[[datetime], str]]:
 
 
 def _file_end(path: str | None) -> str:
-    """Return the last two parts of a path, which identify a file; `purged` for an image that was purged."""
+    """Return the last two parts of a path, which are enough to recognise a file; `purged` if there is no path."""
     if path is None:
         return "purged"
     parts = path.rsplit("/", 2)
@@ -99,7 +99,7 @@ def _file_end(path: str | None) -> str:
 
 
 def _size(count: int) -> str:
-    """Return a number of bytes in the largest unit that leaves a number of at least 1."""
+    """Return a number of bytes with a unit, the largest one in which the number is at least 1."""
     value, unit = float(count), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < _UNIT:
@@ -113,6 +113,6 @@ _UNIT = 1024
 
 @cache
 def static_version() -> str:
-    """Return a word that changes with the files of `static`, so that browsers may keep them."""
+    """Return a text that changes with the files in `static`, so that browsers may cache the files."""
     files = sorted(path for path in STATIC.iterdir() if path.is_file())
     return sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]

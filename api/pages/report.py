@@ -1,4 +1,4 @@
-"""Write the night page as one file that loads nothing: for mail, for print, for the archive."""
+"""Write the night page as one HTML file that loads no other files, to be sent, printed or archived."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from nightread.settings import Settings
 from nightread.wording import counted
 
 PictureOf = Callable[[int], bytes | None]
-"""Returns the picture of an image as PNG; None if it cannot or must not be shown."""
+"""A function that returns the picture of an image as PNG; None if it cannot or must not be shown."""
 
 
 def report_page(
@@ -22,7 +22,7 @@ def report_page(
 ) -> str:
     """Return the report as HTML text.
 
-    Without `identifiers` it has no UID and no path. `picture_of` None leaves the pictures out.
+    Without `identifiers` it contains no UID and no path. If `picture_of` is None, it contains no pictures.
     """
     return render(
         "report.html.j2",
@@ -39,7 +39,7 @@ def report_page(
 
 
 def report_subject(night: NightContent) -> str:
-    """Return the subject of a mail: the night and what matters of it."""
+    """Return the subject of a mail: the name of the night and its most important numbers."""
     tally = night.tally
     parts = [f"{tally.arrived:,} arrived"]
     parts += [f"{tally.failed:,} failed"] if tally.failed else []
@@ -49,7 +49,7 @@ def report_subject(night: NightContent) -> str:
 
 
 def report_text(night: NightContent, settings: Settings) -> str:
-    """Return the report in a few lines: the forecast, the sum, and what needs attention."""
+    """Return the report in a few lines: the forecast, the counts, and what needs attention."""
     terms = " + ".join(f"{images:,} {state}" for state, images in night.states if images)
     lines = [night.period.title, "", night.forecast.text]
     if night.tally.arrived:

@@ -14,42 +14,45 @@ from api.access import Principal
 
 COOKIE = "nightread_session"
 LIFETIME = timedelta(hours=12)
-"""A cookie is valid for a shift; then the key is asked for again."""
+"""Lifetime of a cookie, long enough for a shift. After it the person signs in again."""
 _LONGEST = 1000
 
 
 class Keys(Protocol):
-    """What the pages need to know of the keys of the API."""
+    """The interface by which the pages look up API keys."""
 
     async def verify(self, key: str, client: str) -> Principal | None:
         """Return the principal of an active key, else None; `client` is the address of the browser."""
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the principal of `Principal.reference` as it is now; None once its key is revoked or expired."""
+        """Return the present principal with this `Principal.reference`; None if its key is revoked or expired."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """The content of the cookie; a browser that is not signed in has one too, for the tokens of its forms."""
+    """The content of the cookie. A browser that is not signed in has a cookie too, for the tokens of its forms."""
 
     key: str
-    """The reference of the key (`Principal.reference`); empty: not signed in."""
+    """The reference of the key (`Principal.reference`); empty if the browser is not signed in."""
     nonce: str
     expires: int
     """Seconds since 1970."""
 
 
 class SessionSigner:
-    """Writes and reads cookies. Sessions are not stored: revoking the key ends them, since each request asks for it."""
+    """Writes and reads cookies. Sessions are not stored.
+
+    Each request looks up the key of its session, so revoking a key ends its sessions.
+    """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def new(self, key: str, now: datetime) -> Session:
-        """Return a session for this key; an empty `key` is not signed in.
+        """Return a session for this key; an empty `key` means that the browser is not signed in.
 
-        Its random nonce changes the cookie and the tokens of the forms at each sign-in, so that what an attacker knew
-        before is useless afterwards (session fixation).
+        A random nonce changes the cookie and the tokens of forms at each sign-in, so that a cookie from before the
+        sign-in is useless to an attacker (session fixation).
         """
         expires = int((now + LIFETIME).timestamp())
         return Session(key=key, nonce=secrets.token_urlsafe(16), expires=expires)
@@ -72,7 +75,7 @@ class SessionSigner:
         return Session(key=key, nonce=nonce, expires=expires) if expires > now.timestamp() else None
 
     def csrf_token(self, session: Session) -> str:
-        """Return the token that each form of this session carries."""
+        """Return the token that each form of this session contains."""
         return _encode(self._sign(b"csrf", f"{session.key} {session.nonce}".encode()))
 
     def is_csrf_token(self, session: Session, token: str) -> bool:

@@ -25,13 +25,13 @@ _YEAR = timedelta(days=365)
 
 @router.get("/sign-in")
 def form(request: Request, user: AnyUser, next: str = "/") -> Response:  # noqa: A002 - the usual name
-    """Show the form."""
+    """Show the form for signing in."""
     return page(request, user, "sign_in.html.j2", next=local_path(next), problem="")
 
 
 @router.post("/sign-in")
 async def sign_in(request: Request, context: Context, user: AnyUser) -> Response:
-    """Check the key; the cookie that replaces it holds its id only."""
+    """Check the key, and set a cookie that contains only the id of the key."""
     fields = await checked_form(request, user)
     services = request.app.state.pages
     client = request.client.host if request.client else ""
@@ -52,7 +52,7 @@ async def sign_in(request: Request, context: Context, user: AnyUser) -> Response
 
 @router.post("/sign-out")
 async def sign_out(request: Request, context: Context, user: AnyUser) -> Response:
-    """Replace the cookie by one without a key."""
+    """Replace the cookie by a cookie without a key."""
     await checked_form(request, user)
     response = redirect("/sign-in")
     set_session(request, response, request.app.state.pages.signer.new("", context.clock()))
@@ -61,7 +61,7 @@ async def sign_out(request: Request, context: Context, user: AnyUser) -> Respons
 
 @router.post("/theme")
 async def theme(request: Request, user: AnyUser) -> Response:
-    """Choose the next theme: as the system, dark, light."""
+    """Change to the next theme: as the system, dark, light."""
     fields = await checked_form(request, user)
     present = request.cookies.get(THEME_COOKIE, THEMES[0])
     following = THEMES[(THEMES.index(present) + 1) % len(THEMES)] if present in THEMES else THEMES[0]

@@ -23,7 +23,7 @@ _HEADERS = {
 
 @router.get("/static/{name}")
 def static_file(name: str) -> Response:
-    """Return one of the files that the pages name; these are public."""
+    """Return a static file of the pages. Static files need no key."""
     if name not in _TYPES:
         raise PageProblem(HTTPStatus.NOT_FOUND, "There is no such file.")
     return Response((STATIC / name).read_bytes(), media_type=_TYPES[name], headers=_HEADERS)

@@ -33,12 +33,12 @@ class SeriesGroup:
     uid: str
     images: Sequence[Mapping[str, Any]]
     results: Sequence[queries.Series]
-    """One per stack and bundle; none unless a bundle with unit `series` analysed an image of it."""
+    """One result per stack and bundle; empty unless a bundle with unit `series` analysed an image of the series."""
 
 
 @router.get("/studies")
 def studies(request: Request, context: Context, user: Reader) -> Response:
-    """Show the studies with the newest arrivals; without times those of the current or last night and day."""
+    """Show the studies with the newest arrivals; by default since the begin of the current or last night."""
     parameters = request.query_params
     named = [(name, parameters[name]) for name in _TIMES if parameters.get(name)]
     if not named:
@@ -112,5 +112,5 @@ def _reports(context: ApiContext, uid: str) -> Iterator[queries.Delivery]:
 
 def _unknown() -> PageProblem:
     return PageProblem(
-        HTTPStatus.NOT_FOUND, "There is no study with this UID. A UID is known once a worker read a file."
+        HTTPStatus.NOT_FOUND, "There is no study with this UID. A UID is known once a worker has read the file."
     )

@@ -17,13 +17,16 @@ def clock(moment: datetime, nights: Nights, *, near: datetime) -> str:
 
 
 def hour_begin(moment: datetime, nights: Nights) -> datetime:
-    """Return the begin of the local hour of a time as the same kind of time, so that equal local hours differ."""
+    """Return the time at which the local hour of `moment` begins, in the zone of `moment`.
+
+    When the clock goes back, two local hours are equal, but these times differ.
+    """
     local = nights.local(moment)
     return moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
 def share(value: float) -> str:
-    """Return a share from 0 to 1 in percent: one decimal below 10 %, and `<0.1 %` for the smallest."""
+    """Return a share from 0 to 1 in percent, with one decimal below 10 %. A share below 0.1 % becomes `<0.1 %`."""
     percent = 100 * value
     if 0 < percent < _SMALLEST:
         return f"<{_SMALLEST} %"

@@ -1,4 +1,4 @@
-"""Keep pictures on disk: thumbnails and heat maps, in the state folder, up to a size."""
+"""Keep thumbnails and heat maps in a folder on disk, up to a total size."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FOLDER = "thumbnails"
 _FOLDERS = 256
 _FILL = 0.9
-"""Share of the limit that is kept when pictures are removed, so that not every new picture removes one."""
+"""When the limit is exceeded, pictures are removed down to this share of it, so that the next pictures fit at once."""
 _PARTIAL = ".partial"
 
 
@@ -28,9 +28,9 @@ class _Entry(NamedTuple):
 
 
 class PictureCache:
-    """A folder of pictures. The least recently used ones are removed first. Safe for several threads and processes.
+    """A folder of pictures. The least recently used pictures are removed first. Safe for several threads and processes.
 
-    The name of a file is made of the id of the image and a digest of the request: it identifies no patient.
+    The name of a file consists of the id of the image and a digest of the request, so it identifies no patient.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -41,7 +41,7 @@ class PictureCache:
         self._lock = threading.Lock()
 
     def get(self, image_id: int, key: str) -> Picture | None:
-        """Return the picture, and mark it as used; None if it is not kept or cannot be read."""
+        """Return the picture, and mark it as used; None if it is not in the cache or cannot be read."""
         path = _path(self._folder, image_id, key)
         try:
             data = path.read_bytes()
@@ -53,7 +53,7 @@ class PictureCache:
             return None
 
     def put(self, image_id: int, key: str, picture: Picture) -> None:
-        """Keep the picture. A disk that is full or read-only costs only the cache."""
+        """Keep the picture. If the disk is full or read-only, log a warning."""
         header = json.dumps({"media_type": picture.media_type, "details": picture.details}).encode()
         data = header + b"\n" + picture.content
         if len(data) > self._max_bytes * _FILL:
@@ -61,7 +61,9 @@ class PictureCache:
         try:
             _write(_path(self._folder, image_id, key), data)
         except OSError as error:
-            log.warning("a picture cannot be kept (%s)", type(error).__name__, extra={"image": image_id})
+            log.warning(
+                "a picture cannot be written into the cache (%s)", type(error).__name__, extra={"image": image_id}
+            )
             return
         with self._lock:
             self._bytes = None if self._bytes is None else self._bytes + len(data)
@@ -78,7 +80,7 @@ class PictureCache:
         return removed
 
     def _shrink(self) -> int:
-        """Remove the least recently used pictures if all are larger than the limit; return the size of the others."""
+        """Remove the least recently used pictures if the limit is exceeded. Return the bytes of the other pictures."""
         kept = sorted(_entries(self._folder), reverse=True)
         total = sum(entry.size for entry in kept)
         if total <= self._max_bytes:
@@ -100,7 +102,7 @@ def _path(folder: Path, image_id: int, key: str) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write the file at once under its name. It is not synced: a power failure may cost the picture only."""
+    """Write the file under a temporary name, and rename it. It is not synced, since the picture can be made again."""
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}-{uuid4().hex}{_PARTIAL}")

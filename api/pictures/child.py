@@ -1,4 +1,4 @@
-"""Answer one request in a process that makes pictures. Its standard input is the connection to the API."""
+"""Handle requests in a process that makes pictures. Its standard input is the connection to the API."""
 
 import json
 import logging
@@ -16,14 +16,14 @@ from api.pictures.picture import AnyRequest, NoPictureError, Picture, ProcessSet
 from api.pictures.reading import reasons_in_words
 
 Make = Callable[[Any, bytes, ProcessSettings], Picture]
-"""Makes the picture of a request from the bytes of the original."""
+"""A function that makes the picture of a request from the bytes of the original."""
 
 
 def set_up() -> None:
-    """Set up this process: it writes nothing, and Ctrl-C is left to the API, which closes the connection."""
+    """Turn off logs and warnings, and ignore Ctrl-C: the API handles it and closes the connection."""
     logging.disable()
     warnings.simplefilter("ignore")
-    cv2.setNumThreads(1)  # the other pictures, and the worker processes, use the other cores
+    cv2.setNumThreads(1)  # other picture processes and the worker processes use the other cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even if a library is stuck in C code
 

@@ -1,4 +1,4 @@
-"""Find the image whose picture is requested, by its row in the database."""
+"""Find the image and the result for a requested picture."""
 
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ THUMBNAIL_SIDE = 256
 
 
 def find_image(database: Database, image_id: int) -> Original:
-    """Return the row. Raises NoPictureError if there is none."""
+    """Return the row of an image. Raises NoPictureError if there is no such image."""
     image = original(database, image_id)
     if image is None:
         raise NoPictureError(HTTPStatus.NOT_FOUND, f"There is no image {image_id}.")
@@ -24,7 +24,7 @@ def find_image(database: Database, image_id: int) -> Original:
 
 
 def showable_place(image: Original, settings: Settings) -> OriginalPlace:
-    """Return where the original is. Raises NoPictureError if no picture of it may be shown, by its kind."""
+    """Return where the original is. Raises NoPictureError if there is none, or if such images may not be shown."""
     why = why_withheld_by_class(image.sop_class_uid, image.modality)
     if why and not settings.show_burned_in:
         raise NoPictureError(HTTPStatus.FORBIDDEN, why)
@@ -35,7 +35,7 @@ def showable_place(image: Original, settings: Settings) -> OriginalPlace:
 
 
 def result_of(database: Database, image: Original) -> Original:
-    """Return the row that has the result: the image itself, or the earlier one whose bytes are the same.
+    """Return the row that has the result: the image itself or, for a duplicate, the earlier image with the same bytes.
 
     Raises NoPictureError if there is no result to explain.
     """
@@ -48,7 +48,7 @@ def result_of(database: Database, image: Original) -> Original:
 
 
 def label_to_explain(image: Original, label: str | None) -> str:
-    """Return the label of the request, else the finding. Raises NoPictureError for a result without finding."""
+    """Return `label`, or the finding if `label` is None. Raises NoPictureError if the result is not a finding."""
     if label is not None:
         return label
     if image.label is None or image.label == image.normal_label:
@@ -58,7 +58,7 @@ def label_to_explain(image: Original, label: str | None) -> str:
 
 
 def has_finding(database: Database, image_id: int) -> bool:
-    """Return whether the result of the image is a finding, so that it has a heat map without naming a label."""
+    """Return whether the result of the image is a finding. Its heat map then needs no parameter `label`."""
     try:
         label_to_explain(result_of(database, find_image(database, image_id)), None)
     except NoPictureError:
@@ -69,9 +69,10 @@ def has_finding(database: Database, image_id: int) -> bool:
 def thumbnail_request(
     database: Database, image: Original, settings: Settings, *, side: int = THUMBNAIL_SIDE, frame: int | None = None
 ) -> PictureRequest:
-    """Return the request for a small picture of a frame, from 0; without one, of the frame with the finding.
+    """Return the request for a small picture of `frame`, counted from 0.
 
-    It is the middle frame if no frame has the finding. Raises NoPictureError.
+    If `frame` is None, the frame with the finding is shown, or the middle frame if no frame has a finding. Raises
+    NoPictureError.
     """
     place = showable_place(image, settings)
     chosen = suspicious_frame(database, image) if frame is None else frame

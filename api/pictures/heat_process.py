@@ -1,7 +1,7 @@
 """Compute heat maps: `python -m api.pictures.heat_process`, started by api.pictures.process.
 
-It is the only process of the API that loads Keras, at its first heat map, and it ends when it is not used. It runs on
-the CPU (api.pictures.process), because the memory of a GPU belongs to the worker.
+It is the only process of the API that loads Keras. It loads Keras at its first heat map, and ends after a time without
+requests. It runs on the CPU (api.pictures.process), because the worker uses the memory of the GPU.
 """
 
 import os
@@ -34,7 +34,7 @@ _MOST_NETWORKS = 2
 
 
 class HeatMaps:
-    """Computes heat maps, and keeps the networks that were used last."""
+    """Computes heat maps, and keeps the two networks that were used last."""
 
     def __init__(self) -> None:
         self._networks: dict[str, Network] = {}
@@ -82,17 +82,20 @@ def _explained(network: "Network", image: DicomImage, request: HeatMapRequest) -
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415
 
     if request.label not in network.bundle.labels:
-        detail = f"The model has no such label; it has {', '.join(network.bundle.labels)}."
+        detail = f"The model has no label of this name: choose one of {', '.join(network.bundle.labels)}."
         raise NoPictureError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
     try:
         return explain_image(network, image, label=request.label, frame=request.frame)
     except UsageFault:
-        detail = f"The model {request.bundle} cannot be explained: it has no convolution with a map."
+        detail = f"The model {request.bundle} cannot be explained: it has no convolution with a map of several pixels."
         raise NoPictureError(HTTPStatus.CONFLICT, detail) from None
 
 
 def _drawn(explanation: "Explanation", image: DicomImage, index: int, request: HeatMapRequest) -> Array:
-    """Return the layer, RGBA, or the picture with its heat, RGB: uint8 of shape (height, width, 4 or 3)."""
+    """Return the heat as a transparent RGBA layer, or the picture with the heat over it in RGB.
+
+    The array is uint8 of shape (height, width, 4 or 3).
+    """
     from models.explanations.heat_layer import heat_layer  # noqa: PLC0415
     from models.explanations.overlay import heated  # noqa: PLC0415
     from models.explanations.regions import heat_on_image  # noqa: PLC0415
@@ -121,4 +124,4 @@ if __name__ == "__main__":
     die_with_parent()
     set_up()
     quiet_tensorflow()
-    os._exit(serve(Connection(0)))  # at once: the end of the interpreter takes up to seconds on a busy machine
+    os._exit(serve(Connection(0)))  # without the shutdown of the interpreter, which can take seconds

@@ -6,7 +6,7 @@ _MOST_RANGES = 32
 
 
 def media_type_for(accept: str | None) -> str | None:
-    """Return PNG or JPEG, whichever the client prefers; PNG if it has no preference, None if it wants neither."""
+    """Return the type that the client prefers, PNG or JPEG; PNG without a preference, None if it accepts neither."""
     if not accept or not accept.strip():
         return PNG
     ranges = dict(_range(part) for part in reversed(accept.split(",")[:_MOST_RANGES]))

@@ -1,4 +1,4 @@
-"""Read the parameters of a rendered picture from text, as PS3.18 section 8.3.5.1 writes them."""
+"""Parse the parameters of a rendered picture, in the syntax of PS3.18, section 8.3.5.1."""
 
 import math
 import re
@@ -24,7 +24,7 @@ _WINDOW_WANTED = (
 
 
 def window_of(text: str) -> DisplayWindow | str:
-    """Return the window of `center,width[,function]`, or a name of WINDOW_NAMES. Raises ValueError with a sentence."""
+    """Return the window `center,width[,function]`, or a name in WINDOW_NAMES. Raises ValueError with a sentence."""
     if text in WINDOW_NAMES:
         return text
     parts = text.split(",")
@@ -37,7 +37,7 @@ def window_of(text: str) -> DisplayWindow | str:
 
 
 def viewport_of(text: str) -> Viewport:
-    """Return the viewport of `width,height[,left,top,width,height]`; numbers of the region may be empty.
+    """Return the viewport `width,height[,left,top,width,height]`; the last four numbers may be empty.
 
     Raises ValueError with a sentence.
     """

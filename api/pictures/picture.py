@@ -1,4 +1,4 @@
-"""Define a picture, what is requested of it, and the error if there is none."""
+"""Define pictures, the requests for them, and the error for a picture that cannot be shown."""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -10,11 +10,11 @@ from imaging.view import PLAIN_VIEW, View
 
 PNG, JPEG = MEDIA_TYPES = ("image/png", "image/jpeg")
 DEFAULT_QUALITY = 90
-"""Quality of JPEG if the request names none."""
+"""Quality of a JPEG if the request does not choose it."""
 
 
 class NoPictureError(Exception):
-    """There is no picture. `detail` is a sentence without patient data; `reason` is a word of nightread.reasons."""
+    """The picture cannot be shown. `detail` is a sentence without patient data; `reason` is the value of a Reason."""
 
     def __init__(self, status: HTTPStatus, detail: str, *, reason: str | None = None) -> None:
         super().__init__(detail)
@@ -30,17 +30,17 @@ class Picture:
     content: bytes
     media_type: str
     details: dict[str, str] = field(default_factory=dict)
-    """What a person should know of it, by name: `frame` such as `3/12`, `window`, `label`, `evidence`."""
+    """Facts about the picture by name, such as `frame` (`3/12`), `range`, `method` and `evidence`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureRequest:
-    """A request for one picture of one original. It is sent to the process that renders."""
+    """A request for one picture of one original. The API sends it to the process that renders."""
 
     place: OriginalPlace
     view: View = PLAIN_VIEW
     frame: int | Literal["first", "middle"] = "first"
-    """The number of the frame, from 0, or which one to choose."""
+    """The number of the frame, from 0, or `first` or `middle`."""
     media_type: str = PNG
     quality: int = DEFAULT_QUALITY
     show_burned_in: bool = False
@@ -57,9 +57,9 @@ class HeatMapRequest:
     label: str
     view: View = PLAIN_VIEW
     frame: int | None = None
-    """The number of the frame, from 0; None: the frame with the highest score."""
+    """The number of the frame, from 0; None chooses the frame with the highest score."""
     overlay: bool = False
-    """Whether the heat is drawn over the picture; else it is a transparent layer."""
+    """Whether the heat is drawn over the picture; otherwise the heat map is a transparent layer."""
     show_burned_in: bool = False
 
 
@@ -68,13 +68,13 @@ AnyRequest = PictureRequest | HeatMapRequest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessSettings:
-    """The settings that a process which makes pictures needs; no password is among them."""
+    """The settings for a process that makes pictures. They contain no password."""
 
     limits: Limits
     seconds: float
-    """Time for one picture, after which the process ends."""
+    """Time limit for one picture. The process ends if it takes longer."""
     memory_bytes: int
-    """Memory for one picture."""
+    """Memory limit for one picture."""
     bundle_folders: tuple[str, ...] = ()
     idle_seconds: float = 300.0
     """A process without requests ends after this time."""

@@ -1,4 +1,4 @@
-"""Make the pictures of images, each once: from the cache, or in a process."""
+"""Return pictures of images from the cache, or make them in a process. Equal requests share one picture."""
 
 import threading
 import time
@@ -24,25 +24,25 @@ from imaging.limits import Limits
 from nightread.settings import Settings
 
 _RELEASE = 1
-"""Increase this number when the same request gives another picture, so that no old one is taken from a cache."""
+"""Increase this number when the same request gives another picture, so that caches do not return old pictures."""
 _PROCESSES, _WAITING = 2, 64
-"""A large image keeps one process busy, while the other one answers."""
+"""Processes, and requests that may wait for them. With two processes, one large image does not block the others."""
 _HEAT_WAITING = 8
-"""A heat map takes a tenth of a second to seconds, for one process."""
+"""Requests that may wait for the one process that makes heat maps; each takes from 0.1 s to some seconds."""
 _STORE_THREADS = 4
 _MOST_SECONDS = 20.0
-"""A picture may take image_timeout_seconds, but not longer than a person waits for it."""
+"""The limit for a picture is image_timeout_seconds, but at most this time, because a person waits for it."""
 _HEAT_TIMES = 3
-"""A heat map may take this many times the time of a picture: first it searches the frame with the highest score."""
+"""A heat map may take this many times as long as a picture, because the frame with the highest score is found first."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
 _LASTING = (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY)
-"""Refusals that the same bytes and the same request get again."""
+"""Statuses of errors that are remembered for a minute, because the same request would fail with the same error."""
 _COSTLY = ("timeout", "out_of_memory")
-"""Reasons that are remembered for a minute because they cost much time."""
+"""Reasons of errors that are remembered for a minute, because another attempt costs much time."""
 
 
 class Pictures:
-    """The pictures of all images. Nothing is started before the first request. Safe for use in several threads."""
+    """Makes and caches the pictures of all images. Starts processes at the first request. Safe for several threads."""
 
     def __init__(
         self, settings: Settings, database: Database, *, monotonic: Callable[[], float] = time.monotonic
@@ -77,13 +77,13 @@ class Pictures:
         return self._cache.get(request.place.image_id, key_of(request))
 
     def get(self, request: AnyRequest) -> Picture:
-        """Return the picture from the cache, or make it and keep it. Raises NoPictureError and BusyError."""
+        """Return the picture from the cache, or make it and cache it. Raises NoPictureError and BusyError."""
         return self.cached(request) or self.make(request, keep=True).result()
 
     def make(self, request: AnyRequest, *, keep: bool = False) -> "Future[Picture]":
-        """Return the future picture, whose errors are NoPictureError; equal requests share it. Raises BusyError.
+        """Return a future of the picture, which equal requests share. `keep` puts the picture into the cache.
 
-        `keep` puts it into the cache.
+        This method and the future raise NoPictureError and BusyError.
         """
         key = key_of(request)
         future = self._under_way.future(key, request)
@@ -129,7 +129,7 @@ class Pictures:
 
 
 class Underway:
-    """The pictures that are being made, and the latest requests that were refused for a lasting reason."""
+    """The pictures that are being made, and the errors that are remembered for a minute."""
 
     def __init__(self, submit: Callable[[AnyRequest], "Future[Picture]"], *, monotonic: Callable[[], float]) -> None:
         self._submit = submit
@@ -139,7 +139,7 @@ class Underway:
         self._refused: dict[str, tuple[float, NoPictureError]] = {}
 
     def future(self, key: str, request: AnyRequest) -> "Future[Picture]":
-        """Return the future of an equal request, or submit this one. Raises NoPictureError if one was refused."""
+        """Return the future of an equal request, or submit this request. Raises a remembered NoPictureError."""
         with self._lock:
             until, error = self._refused.get(key, (0.0, None))
             if error is not None and self._monotonic() < until:
@@ -161,7 +161,7 @@ class Underway:
 
 
 def key_of(request: AnyRequest) -> str:
-    """Return 32 hex digits that are the same for equal pictures of the same bytes, in every process."""
+    """Return 32 hex digits that are the same, in all processes, for equal requests for the same image and bytes."""
     values = asdict(request) | {"kind": type(request).__name__, "release": _RELEASE}
     place = values.pop("place")
     content = dumps(values | {"content": place["content"], "image": place["image_id"]}, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Make pictures in a few processes, and refuse more requests than they can answer soon."""
+"""Make pictures in a few processes, and refuse requests while too many requests wait."""
 
 import threading
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from api.pictures.picture import AnyRequest, Picture
 
 
 class Answering(Protocol):
-    """Makes one picture at a time: an api.pictures.process.PictureProcess."""
+    """The interface of api.pictures.process.PictureProcess, which makes one picture at a time."""
 
     def ask(self, request: AnyRequest, data: bytes | None = None) -> Picture:
         """Return the picture; `data` is the original if it is in a store. Raises NoPictureError."""
@@ -19,11 +19,11 @@ class Answering(Protocol):
 
 
 class BusyError(Exception):
-    """More pictures are requested than can be made soon. Try again after a few seconds."""
+    """Too many requests for pictures wait already. Try again after a few seconds."""
 
 
 class PicturePool:
-    """A thread per process, which waits for its answers. Nothing is started before the first request."""
+    """Has one thread per process, which waits for the pictures of this process. Both start at the first request."""
 
     def __init__(self, processes: Sequence[Answering], *, waiting: int) -> None:
         """`waiting` is the number of requests that may wait while all processes are busy."""
@@ -34,18 +34,18 @@ class PicturePool:
         self._threads = ThreadPoolExecutor(len(self._free), "picture")
 
     def submit(self, request: AnyRequest, data: bytes | None = None) -> "Future[Picture]":
-        """Return the future picture, whose errors are NoPictureError. Raises BusyError."""
+        """Return a future of the picture, which may fail with NoPictureError. Raises BusyError."""
         with self._lock:
             if not self._left:
                 raise BusyError
             self._left -= 1
         try:
             return self._threads.submit(self._make, request, data)
-        except RuntimeError:  # closed
+        except RuntimeError:  # the pool is closed
             raise BusyError from None
 
     def close(self) -> None:
-        """End the processes. Requests that wait are not answered."""
+        """End the processes. Requests that wait are cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in self._processes:
             process.close()

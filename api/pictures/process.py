@@ -1,4 +1,4 @@
-"""Run a process that makes pictures, and ask it for them."""
+"""Run a process that makes pictures, and send requests to it."""
 
 import json
 import signal
@@ -16,21 +16,21 @@ _START_SECONDS = 30.0
 _HEADER_BYTES = 64 * 1024
 _CONTENT_BYTES = 256 * 1024**2
 _END_SECONDS = 10.0
-"""Time for the end of a process that closed its connection."""
+"""Time in which a process must end after it closed its connection."""
 _ON_THE_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
-"""The memory of a GPU belongs to the worker."""
+"""Hides the GPUs, because the worker uses their memory."""
 _ATTEMPTS = 3
 _NOT_BY_THE_IMAGE = (CLOSED, 1, -signal.SIGKILL, -signal.SIGTERM)
-"""Exit codes after which the request is repeated: an idle process may end at the moment of a request, a person or the
-kernel may kill one, and 1 is that of an import that fails."""
+"""Exit codes after which the request is repeated, because the image is not the cause. An idle process may end just when
+a request comes (CLOSED), an import may fail (1), and a person or the kernel may kill the process."""
 
 
 class _EndedError(Exception):
-    """The process ended without an answer; its exit code is the argument."""
+    """The process ended without a response. The argument is its exit code."""
 
 
 class PictureProcess:
-    """A process that makes one picture at a time. It is started on first use, and again after it ended."""
+    """A process that makes one picture at a time. It is started at the first request, and again if it has ended."""
 
     def __init__(self, module: str, settings: ProcessSettings) -> None:
         """`module` is run as a program, such as `api.pictures.render_process`."""
@@ -49,10 +49,10 @@ class PictureProcess:
                 code = ended.args[0]
                 if code in (TIMED_OUT, -signal.SIGALRM):
                     seconds = self._settings.seconds
-                    detail = f"The picture took too long: the limit is {seconds:g} s, by image_timeout_seconds."
+                    detail = f"The picture took longer than {seconds:g} s, the limit for pictures."
                     raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, detail, reason="timeout") from None
                 if code not in _NOT_BY_THE_IMAGE:
-                    detail = "The image cannot be shown: it ended the process that read it."
+                    detail = "The image cannot be shown: reading it ended the process that makes pictures."
                     raise NoPictureError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, reason="killed_worker") from None
         raise NoPictureError(HTTPStatus.SERVICE_UNAVAILABLE, "The process that makes pictures does not start.")
 
@@ -62,14 +62,14 @@ class PictureProcess:
         return self._running is not None and self._running.process.poll() is None
 
     def close(self) -> None:
-        """End the process for good, also while another thread waits for a picture: it gets a NoPictureError."""
+        """End the process for good. A thread that waits for a picture of it gets a NoPictureError."""
         self._closed = True
         if self._running is not None:
             self._running.process.kill()
             self._running.process.wait()
 
     def _ask(self, running: PipedProcess, request: AnyRequest, data: bytes | None) -> Picture:
-        # Reading may block in the kernel, where no alarm has an effect.
+        # The alarm of the process itself has no effect while a read blocks in the kernel.
         watchdog = threading.Timer(self._settings.seconds + _START_SECONDS, running.process.kill)
         watchdog.start()
         connection = running.connection
@@ -99,7 +99,7 @@ class PictureProcess:
 
 
 def _exit_code(process: "subprocess.Popen[bytes]", *, timed_out: bool) -> int:
-    """Wait for the end of the process and return its exit code; one that sent no valid answer is killed."""
+    """Return the exit code of the process. Wait for its end, and kill it if it does not end by itself."""
     try:
         code = process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Read an image in a process that makes pictures, and refuse what must not be shown."""
+"""Read an image in a process that makes pictures, and refuse an image that must not be shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +35,9 @@ def require_frame(image: DicomImage, index: int) -> int:
 
 
 def view_of(image: DicomImage, view: View) -> View:
-    """Return the view with a window in numbers in place of the name of a CT window.
+    """Return the view; the name of a CT window is replaced by center and width.
 
-    Raises NoPictureError for an image of another modality, whose values are no Hounsfield units.
+    Raises NoPictureError if a CT window is chosen for an image that is not CT and so has no Hounsfield units.
     """
     named = CT_WINDOWS.get(view.window) if isinstance(view.window, str) else None
     if named is None:

@@ -1,7 +1,7 @@
 """Render pictures: `python -m api.pictures.render_process`, started by api.pictures.process.
 
-This process imports the code that reads images, and forks a child for each request in advance. The child answers one
-request and ends, so that no file can change how the next one is read, whatever it did to the memory of its process.
+This process imports the code that reads images, and forks a child for each request in advance. The child handles one
+request and ends. So a file that corrupts the memory of the child cannot change how the next file is read.
 """
 
 import os
@@ -17,7 +17,7 @@ from nightread.process_limits import die_with_parent, limit_memory
 
 
 def serve(connection: "Connection[Any, Any]") -> int:
-    """Answer requests until a child does not answer one; return the exit code of this process."""
+    """Handle requests until a child ends without a response. Return the exit code for this process."""
     settings: ProcessSettings = connection.recv()
     code = ANSWERED
     while code == ANSWERED:
@@ -46,4 +46,4 @@ def _draw(request: PictureRequest, data: bytes, settings: ProcessSettings) -> Pi
 if __name__ == "__main__":
     die_with_parent()
     set_up()
-    os._exit(serve(Connection(0)))  # at once: the end of the interpreter takes up to seconds on a busy machine
+    os._exit(serve(Connection(0)))  # without the shutdown of the interpreter, which can take seconds

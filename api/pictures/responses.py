@@ -16,12 +16,12 @@ CACHING = {"Cache-Control": "private, max-age=300", "Vary": "Accept, Authorizati
 
 
 def not_modified(etag: str) -> Response:
-    """Return the response to a client that has the picture."""
+    """Return the response to a client that already has the picture."""
     return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag, **CACHING})
 
 
 def picture_response(picture: Picture, etag: str, image_id: int, *, notice: bool) -> Response:
-    """Return the response. What a person should know is in headers, so that nothing is written into the pixels."""
+    """Return the response. Facts about the picture are in headers; nothing is written into the pixels."""
     suffix = "jpg" if picture.media_type == JPEG else "png"
     headers = {
         "ETag": etag,
@@ -37,7 +37,7 @@ def picture_response(picture: Picture, etag: str, image_id: int, *, notice: bool
 
 
 def no_picture(error: NoPictureError, image_id: int) -> Problem:
-    """Return the problem, which names the image by its id."""
+    """Return the problem for this error. It names the image by its id."""
     members: dict[str, object] = {"image_id": image_id}
     if error.reason is not None:
         members["reason"] = error.reason

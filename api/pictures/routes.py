@@ -43,7 +43,7 @@ _PROBLEMS = {
     404: "There is no such image.",
     406: "The client accepts neither PNG nor JPEG.",
     409: "The original was changed, was never read, or has no result to explain.",
-    410: "The original is gone.",
+    410: "The original was removed.",
     422: "A parameter is wrong, or the image cannot be decoded.",
     503: "Too many pictures are requested at once, or the storage does not answer: try again.",
 }
@@ -66,7 +66,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def pictures_of(request: Request) -> Pictures:
-    """Return the pictures of the application, which are made at the first request."""
+    """Return the object that makes pictures. It is created at the first request."""
     state = request.app.state
     if not hasattr(state, "pictures"):
         context = await context_of(request)
@@ -97,7 +97,7 @@ Known = Annotated[str | None, Header(alias="If-None-Match", max_length=4096)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """The image that a client asks for, who the client is, and what it has already (`known`)."""
+    """The image that a client asks for, the client, and its header If-None-Match (`known`)."""
 
     image_id: int
     principal: Principal
@@ -141,7 +141,7 @@ async def preview(
     quality: Annotated[int, Query(ge=1, le=100, description="Quality of JPEG.")] = DEFAULT_QUALITY,
     accept: Annotated[str | None, Header(max_length=4096)] = None,
 ) -> Response:
-    """Return one frame of the original as PNG, or as JPEG by the header `Accept`."""
+    """Return one frame of the original as PNG, or as JPEG if the header `Accept` prefers it."""
     media_type = media_type_for(accept)
     if media_type is None:
         raise Problem(HTTPStatus.NOT_ACCEPTABLE, "A preview is image/png or image/jpeg: change the header Accept.")
@@ -168,7 +168,7 @@ async def thumbnail(
     frame: FrameNumber = None,
     size: Annotated[int, Query(ge=16, le=512, description="Largest side in pixels.")] = THUMBNAIL_SIDE,
 ) -> Response:
-    """Return a small picture: of several frames the one with the finding, else the middle one; or `frame`."""
+    """Return a small picture of `frame`; without it, of the frame with the finding, or else of the middle frame."""
     _require_installed("cv2")
 
     def request() -> PictureRequest:
@@ -186,11 +186,11 @@ async def heat_map(
     *,
     frame: FrameNumber = None,
     label: Annotated[str | None, Query(max_length=100, description="Label to explain [the finding].")] = None,
-    overlay: Annotated[Literal["0", "1"], Query(description="1: over the picture; 0: a transparent layer.")] = "0",
+    overlay: Annotated[Literal["0", "1"], Query(description="1: heat over the picture; 0: a transparent layer.")] = "0",
 ) -> Response:
-    """Return which pixels are evidence for a label; without `frame` of the frame with the highest score.
+    """Return a map of the pixels that are evidence for a label. Default of `frame`: the frame with the highest score.
 
-    The header `Nightread-Method` says how they were found: Grad-CAM or occlusion.
+    The header `Nightread-Method` names the method: Grad-CAM or occlusion.
     """
     if not any(map(is_installed, RUNTIMES)):
         _require_installed("onnxruntime")
@@ -213,7 +213,7 @@ async def heat_map(
 
 
 async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: bool = False) -> Response:
-    """Answer from the client's copy, from the cache, or with a new picture. The event loop never waits for any."""
+    """Respond with 304, with a picture from the cache, or with a new picture. This does not block the event loop."""
     try:
         request = await run_in_threadpool(request_of)
         etag = f'"{key_of(request)}"'
@@ -221,7 +221,7 @@ async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: 
             return not_modified(etag)
         picture = await run_in_threadpool(asked.pictures.cached, request) if keep else None
         if picture is None:
-            # Shielded, because equal requests share the picture: one client that goes away takes it from nobody.
+            # Shielded, because equal requests share the picture: if one client disconnects, the others still get it.
             picture = await asyncio.shield(asyncio.wrap_future(asked.pictures.make(request, keep=keep)))
     except NoPictureError as error:
         raise no_picture(error, asked.image_id) from None
@@ -232,7 +232,7 @@ async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: 
 
 
 async def _audited(asked: _Asked, response: Response) -> Response:
-    """Return the response after the read was stored. Thumbnails of lists are not audited: a page has hundreds."""
+    """Store the read, and return the response. Reads of thumbnails are not stored, since a page shows many of them."""
     await run_in_threadpool(note_read, asked.context, asked.principal, "image", asked.image_id)
     return response
 
@@ -246,5 +246,5 @@ def _parsed(name: str, parse: Callable[[str], Value], text: str) -> Value:
 
 def _require_installed(package: str) -> None:
     if find_spec(package) is None:
-        detail = f"The host of the API makes no such pictures, because {package} is not installed: `nightread[worker]`."
+        detail = f"The API cannot make this picture: install `nightread[worker]` on its host ({package} is missing)."
         raise Problem(HTTPStatus.NOT_IMPLEMENTED, detail)

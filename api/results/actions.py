@@ -1,4 +1,4 @@
-"""Define the routes that act, each with a row of audit: retry and cancel images, pause and resume dispatch."""
+"""Define the routes that retry and cancel images, and pause and resume dispatch. Each writes to the audit table."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -39,7 +39,9 @@ class ResumeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"causes": ["person"]}]})
 
-    causes: list[Cause] = Field([], max_length=10, description="End only pauses with these causes; empty: all.")
+    causes: list[Cause] = Field(
+        [], max_length=10, description="End pauses with these causes; empty: all except `hours`."
+    )
 
 
 @router.post(
@@ -48,15 +50,15 @@ class ResumeRequest(BaseModel):
     responses={200: json_body("The image waits again.", _ACTION), **problem_responses(404, 409)},
 )
 def retry_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:
-    """Set a failed or rejected image to `received`; its attempts are counted from zero again."""
+    """Set a failed or rejected image to `received`. Its attempts are counted from zero again."""
     wanted = ImageFilter(image_ids=(image_id,), states=("failed", "rejected"))
     found = next(iter(queries.retriable(context.database, wanted)), None)
     if found is None:
         raise _cannot(context, image_id, "Only a failed or rejected image can be retried.")
     if found.replaced:
-        raise _conflict("A newer file at the same place is registered as its own image.")
+        raise _conflict("The image cannot be retried: a newer file at the same place is registered as another image.")
     if is_file_gone(found, context.settings):
-        raise _conflict("The file of the image is gone: send it again.")
+        raise _conflict("The file of the image is gone: send the file again.")
     if not ledger.retry(context.database, [image_id], actor=principal.name, now=context.clock()):
         raise _conflict("Another request has retried or purged the image meanwhile: read its state again.")
     services.notify_dispatcher()
@@ -69,9 +71,9 @@ def retry_image(image_id: ImageId, context: Context, services: Services, princip
     responses={200: json_body("The image is rejected (cancelled).", _ACTION), **problem_responses(404, 409)},
 )
 def cancel_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:
-    """Reject an image with the reason `cancelled`, unless a worker has begun with it; `retry` takes it up again."""
+    """Reject an image with the reason `cancelled`, unless a worker has begun to analyse it. A retry undoes this."""
     if not ledger.cancel(context.database, [image_id], actor=principal.name, now=context.clock()):
-        raise _cannot(context, image_id, "A worker has begun with the image, or it has its outcome.")
+        raise _cannot(context, image_id, "A worker has begun to analyse the image, or has finished it.")
     services.wake_waiters()
     return json_response({"image_id": image_id, "state": "rejected", "links": {"self": f"/v1/images/{image_id}"}})
 
@@ -82,7 +84,7 @@ def cancel_image(image_id: ImageId, context: Context, services: Services, princi
     responses={200: json_body("The active pauses.", _PAUSES), **problem_responses(409)},
 )
 def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPrincipal) -> Response:
-    """Form no new batches until `resume`; workers finish those that they have, and new images wait."""
+    """Stop forming batches until `resume`. Workers finish the batches that are formed; other images wait."""
     detail = visible(wanted.why)[:500]
     if not ledger.pause(context.database, Cause.PERSON, detail=detail, actor=principal.name, now=context.clock()):
         raise _conflict("Dispatch is paused already: see `pauses` of /v1/status.")
@@ -97,7 +99,7 @@ def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPri
 def resume_dispatch(
     context: Context, services: Services, principal: CurrentPrincipal, wanted: ResumeRequest | None = None
 ) -> Response:
-    """End pauses of dispatch: all of them, or those with the given causes."""
+    """End the pauses with the given causes; without causes, end all pauses except those for the hours of sources."""
     causes = (wanted.causes if wanted else None) or ENDED_BY_PEOPLE
     ledger.end_pauses(context.database, causes, actor=principal.name, now=context.clock())
     services.notify_dispatcher()

@@ -1,4 +1,4 @@
-"""Define /v1/events: outcomes as they are recorded."""
+"""Define /v1/events, which sends outcomes as they are recorded."""
 
 from functools import partial
 from http import HTTPStatus
@@ -24,10 +24,10 @@ router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
     response_class=Response,
 )
 async def stream_events(services: Services, principal: CurrentPrincipal) -> Response:
-    """Send an event `outcome` for each image: its id, state, reason and label, and nothing of a patient.
+    """Send an event `outcome` for each image, with its id, state, reason and label, and without patient data.
 
-    An event `missed` means: read /v1/results with `sort=finished`. Events need Redis. The
-    stream ends soon after the key is revoked or has expired.
+    After an event `missed`, read the outcomes from /v1/results with `sort=finished`. Events need Redis. The stream ends
+    soon after the key is revoked or has expired.
     """
     if services.events.is_full:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients listen already.", headers={"Retry-After": "60"})

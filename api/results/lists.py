@@ -1,4 +1,4 @@
-"""Define the routes that list studies and batches, as JSON page by page or as files."""
+"""Define the routes that list studies and batches, as JSON or as files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
@@ -25,7 +25,7 @@ router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
 
 Format = Literal["json", "jsonl", "csv"]
 FORMATS = ("json", "jsonl", "csv")
-_FORMAT = Field(None, description="Format, before the header Accept. JSON is limited, the others have all rows.")
+_FORMAT = Field(None, description="Format; overrides the header Accept. Formats except JSON have all rows.")
 STUDY_COLUMNS = tuple(field.name for field in fields(Study))
 BATCH_COLUMNS = tuple("batch_id" if field.name == "id" else field.name for field in fields(BatchRecord))
 _AT_ONCE = 1000
@@ -37,13 +37,13 @@ _STUDIES = {
     "required": ["studies", "more"],
     "properties": {
         "studies": _OBJECTS,
-        "more": {"type": "boolean", "description": "Whether further studies match: narrow the times, or take a file."},
+        "more": {"type": "boolean", "description": "Whether more studies match; a file (`format`) has all of them."},
     },
 }
 
 
 class StudiesSearch(Times):
-    """The parameters of a list of studies, as of `nightread query --studies`."""
+    """The parameters of a list of studies, like the options of `nightread query --studies`."""
 
     study: Text | None = Field(None, description="Study Instance UID.")
     completeness: list[Completeness] = Field([], max_length=10, description="Only studies of this completeness.")
@@ -60,7 +60,7 @@ class BatchesSearch(BaseModel):
     format: Format | None = _FORMAT
     limit: int | None = Field(None, ge=1, description="Number of batches [JSON: 100, at most 1000; a file: all].")
     cursor: Annotated[str, StringConstraints(max_length=100)] | None = Field(
-        None, description="Place of the next page, from the header Link of the page before."
+        None, description="Position of the next page, from the header Link of the previous page."
     )
 
 
@@ -78,7 +78,10 @@ class BatchesSearch(BaseModel):
 async def list_studies(
     search: Annotated[StudiesSearch, Query()], request: Request, context: Context, services: Services
 ) -> Response:
-    """List studies that got an image or an expected number in this time range, like `nightread query --studies`."""
+    """List studies like `nightread query --studies`.
+
+    A study is listed if one of its images arrived in this time range, or if its expected number was reported in it.
+    """
     style = chosen_format(search.format, request.headers.get("accept"), FORMATS)
     since, until = await run_in_threadpool(bounds_of, search, context)
 

@@ -1,4 +1,4 @@
-"""List the models that this host finds, and who uses them."""
+"""List the models that this host finds, and whether rules or workers use them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from models.catalogue import Entry, entries
 
 
 def model_list(context: ApiContext) -> list[dict[str, Any]]:
-    """Return one object per model. Digests are not verified here: workers do that before they use a model."""
+    """Return one object per model. Digests are not verified here; a worker verifies them before it uses a model."""
     used = {route.bundle for route in queries.routes_in_force(context.database)}
     workers = queries.workers(context.database, now=context.clock())
     used |= {worker.model for worker in workers if worker.alive and worker.model}

@@ -41,7 +41,8 @@ _PAGE_SCHEMA = {
         "next": {"type": ["string", "null"], "description": "Path of the next page."},
         "note": {
             "type": ["string", "null"],
-            "description": "The issuers of a patient or accession number: several may mean different patients.",
+            "description": "The issuers of the number, as a sentence. Images of several issuers may be of different "
+            "patients.",
         },
     },
 }
@@ -67,9 +68,10 @@ async def search_results(
 ) -> Response:
     """Search with the conditions of `nightread query`.
 
-    JSON comes in pages: `next` is the path of the next one, or null. JSON lines, CSV and Parquet have all rows in one
-    response. The format follows `format`, else the header Accept. If several issuers have the number of a patient or
-    order, `note` says so; in files the header Nightread-Note does, percent-encoded.
+    JSON has pages: `next` is the path of the next page, or null. JSON lines, CSV and Parquet have all rows in one
+    response. `format` chooses the format; without it, the header Accept does. If a patient or accession number belongs
+    to several issuers, `note` lists them; a response with a file lists them in the header Nightread-Note,
+    percent-encoded.
     """
     style = chosen_format(search.format, request.headers.get("accept"))
     wanted, note = await run_in_threadpool(filter_of, search, context)
@@ -79,7 +81,7 @@ async def search_results(
 
 
 def _page(search: ResultsSearch, wanted: ImageFilter, note: str | None, url: URL, context: ApiContext) -> Response:
-    """Return the response with one page; it runs in a thread, since a large page takes a while to write."""
+    """Return the response with one page. Runs in a thread, because encoding a large page takes some time."""
     try:
         page = queries.page(context.database, wanted, cursor=search.cursor, limit=page_limit(search))
     except InvalidCursorError as error:
@@ -100,7 +102,7 @@ def _page(search: ResultsSearch, wanted: ImageFilter, note: str | None, url: URL
     responses={200: json_body("The study, with its images.", _OBJECT), **problem_responses(404)},
 )
 def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
-    """Return the completeness of a study and its first 1,000 current images; `links.images` has all of them."""
+    """Return the completeness of a study and its first 1,000 current images; `links.images` leads to all images."""
     found = list(queries.studies(context.database, now=context.clock(), study_instance_uid=study_instance_uid, limit=1))
     if not found:
         raise Problem(HTTPStatus.NOT_FOUND, "There is no study with this Study Instance UID.")
@@ -132,10 +134,10 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
     responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},
 )
 def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentPrincipal) -> Response:
-    """Return the results of a series, and its first 1,000 current images; `links.images` has all of them.
+    """Return the results of a series, and its first 1,000 current images; `links.images` leads to all images.
 
-    `study_instance_uids` has the studies of these results and images, because a sender may use one Series Instance UID
-    in several studies.
+    `study_instance_uids` lists the studies of these results and images. There may be several, if a sender used one
+    Series Instance UID in several studies.
     """
     wanted = ImageFilter(series_instance_uid=series_instance_uid, current=True, limit=_MOST_IMAGES)
     found = [with_links(row) for row in queries.images(context.database, wanted)]
@@ -164,7 +166,7 @@ def _series_of_study(context: ApiContext, study_instance_uid: str) -> Iterator[S
 
 
 def _series_results(context: ApiContext, series_instance_uid: str) -> list[dict[str, Any]]:
-    """Return one object per stack and bundle; `places` has all slices of the stack in order."""
+    """Return one object per stack and bundle; its `places` lists all slices of the stack in order."""
     places = queries.places_of(context.database, series_instance_uid)
     found = queries.series_list(context.database, series_instance_uid=series_instance_uid)
     return [
@@ -188,10 +190,10 @@ def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     responses={200: json_body("The counts of the night.", _OBJECT), **problem_responses()},
 )
 def read_night(
-    night: Annotated[str, Path(max_length=20, description="The date of its evening, such as 2026-11-05, or `last`.")],
+    night: Annotated[str, Path(max_length=20, description="The date of the evening, such as 2026-11-05, or `last`.")],
     context: Context,
 ) -> Response:
-    """Return the numbers of a night by state, reason and label, and those of the results of its series."""
+    """Return the numbers of images by state, reason and label, and the numbers of series results by outcome."""
     since, until = night_bounds(night, context)
     counts = queries.night_counts(context.database, since, until)
     evening = context.nights.local(since).date().isoformat()

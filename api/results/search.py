@@ -1,4 +1,4 @@
-"""Turn the parameters of /v1/results into a filter: the conditions of `nightread query`."""
+"""Turn the parameters of /v1/results into a filter with the conditions of `nightread query`."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -55,22 +55,22 @@ class ResultsSearch(Times):
     patient: Text | None = Field(None, description="PatientID; it is hashed before the search.")
     accession: Text | None = Field(None, description="AccessionNumber; it is hashed before the search.")
     issuer: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")] | None = Field(
-        None, description="Only this issuer of the number; empty: only images that name none."
+        None, description="Only images of this issuer; an empty value: only images that name no issuer."
     )
     study: Text | None = Field(None, description="Study Instance UID.")
     series: Text | None = Field(None, description="Series Instance UID.")
     sop: Text | None = Field(None, description="SOP Instance UID.")
     content: _Texts = Field([], description="Identity of the file's bytes: `blake3:` or `sha256:` and 64 hex digits.")
     sha256: Text | None = Field(None, description="SHA-256 of a file that an earlier release analysed.")
-    parent: _Ids = Field([], description="Extracted from the archive with this image id.")
+    parent: _Ids = Field([], description="Image id of the archive that contained the image.")
     withdrawn: bool | None = Field(None, description="Whether a key object note rejects the image.")
     replaced: bool | None = Field(None, description="Whether another file of the same name replaced the file.")
-    conflict: bool | None = Field(None, description="Whether a source that it does not trust contests the image.")
+    conflict: bool | None = Field(None, description="Whether the image is in conflict with another source.")
     current: bool = Field(False, description="Leave out withdrawn images and old versions of images.")
     frames: bool = Field(False, description="One row per analysed frame.")
     sort: Literal["id", "newest", "score", "suspicion", "finished"] = Field("id", description="Order of the rows.")
     format: Literal["json", "jsonl", "csv", "parquet"] | None = Field(
-        None, description="Format, before the header Accept. JSON comes in pages, the others have all rows."
+        None, description="Format; overrides the header Accept. JSON has pages, the other formats have all rows."
     )
     limit: int | None = Field(
         None,
@@ -78,7 +78,7 @@ class ResultsSearch(Times):
         description=f"Rows of a page [{DEFAULT_LIMIT}, at most {LARGEST_LIMIT}] or of a file [all].",
     )
     cursor: Annotated[str, StringConstraints(max_length=500)] | None = Field(
-        None, description="Place of the next page, from `next` of the page before."
+        None, description="Position of the next page, from `next` of the previous page."
     )
 
     @property
@@ -88,9 +88,9 @@ class ResultsSearch(Times):
 
 
 def filter_of(search: ResultsSearch, context: ApiContext) -> tuple[ImageFilter, str | None]:
-    """Return the filter, and a note on the issuers of its numbers.
+    """Return the filter, and a note about the issuers of the given numbers, if there is something to say.
 
-    Reads the issuers of patient numbers; raises Problem 422 and errors of the database.
+    Raises Problem 422 and database errors.
     """
     since, until = bounds_of(search, context)
     given = search.model_dump(include=set(SEARCH_FILTERS))
@@ -105,7 +105,8 @@ def _with_numbers(wanted: ImageFilter, search: ResultsSearch, context: ApiContex
         found = numbers.add_to(wanted, context.database, context.settings, notes.append, option=PARAMETER)
     except UsageFault:
         raise unprocessable(
-            "An issuer needs a patient or accession number, and the API needs the site key of the workers to hash it."
+            "The number cannot be searched: `issuer` is given without `patient` or `accession`, or the API does not "
+            "have the site key of the workers."
         ) from None
     return found, " ".join(notes) or None
 

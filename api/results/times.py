@@ -1,4 +1,4 @@
-"""Read the parameters of a search that choose a time: a night, or begin and end."""
+"""Read the parameters of a search that choose a time range: a night, or its begin and end."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -15,26 +15,28 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 
 
 class Times(BaseModel):
-    """The parameters that choose a time."""
+    """The parameters that choose a time range."""
 
     model_config = ConfigDict(extra="forbid")
 
     since: datetime | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
     until: datetime | None = Field(None, description="Arrived before this time.")
-    night: Text | None = Field(None, description="Arrived in the night that began on this date, or in the `last` one.")
+    night: Text | None = Field(
+        None, description="Arrived in the night of this date, or, with `last`, in the last night."
+    )
 
 
 def bounds_of(times: Times, context: ApiContext) -> tuple[datetime | None, datetime | None]:
-    """Return begin and end in UTC. Raises Problem 422."""
+    """Return begin and end in UTC; None if they are not given. Raises Problem 422."""
     if times.night is not None and (times.since or times.until):
-        raise unprocessable("`night` cannot be combined with `since` and `until`: omit one of them.")
+        raise unprocessable("`night` cannot be combined with `since` or `until`: omit one of them.")
     try:
         if times.night is not None:
             return night_bounds(times.night, context)
         utc = context.nights.utc
         return utc(times.since) if times.since else None, utc(times.until) if times.until else None
     except OverflowError:
-        raise unprocessable("The time is too far away.") from None
+        raise unprocessable("The time is outside of the range that nightread supports.") from None
 
 
 def night_bounds(night: str, context: ApiContext) -> tuple[datetime, datetime]:
@@ -48,5 +50,5 @@ def night_bounds(night: str, context: ApiContext) -> tuple[datetime, datetime]:
 
 
 def unprocessable(detail: str) -> Problem:
-    """Return the problem of a parameter that is not valid."""
+    """Return problem 422 for an invalid parameter."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)

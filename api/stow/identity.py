@@ -1,4 +1,4 @@
-"""Read the identity of a DICOM object from its first bytes, without its pixels."""
+"""Read the UIDs of a DICOM object from its first bytes, without its pixels."""
 
 import warnings
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class InstanceIdentity:
     sop_class_uid: str
     sop_instance_uid: str
     study_instance_uid: str | None
-    """None if it is not in the first bytes, or the object is deflated."""
+    """None if the first bytes do not contain it, or if the object is deflated."""
 
 
 def instance_identity(head: bytes) -> InstanceIdentity | None:
-    """Return the identity of a DICOM file (PS3.10) by its first bytes; None if they are no such file."""
+    """Return the UIDs in the first bytes of a DICOM file (PS3.10); None if the bytes are not from a valid file."""
     from pydicom.filereader import read_dataset  # noqa: PLC0415 - the API starts a tenth of a second sooner without it
 
     if head[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_MAGIC)] != _MAGIC:
@@ -35,7 +35,7 @@ def instance_identity(head: bytes) -> InstanceIdentity | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings quote the data
         try:
-            # Not read_partial, which inflates a deflated object before it asks where to stop.
+            # read_partial is not used here, because it inflates a deflated object before it calls `stop_when`.
             elements = BytesIO(head[_PREAMBLE_BYTES + len(_MAGIC) :])
             meta = read_dataset(
                 elements, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta_information
@@ -56,7 +56,7 @@ def _study(head: bytes) -> str | None:
     try:
         dataset = read_partial(BytesIO(head), stop_when=_is_past_study)
         return str(dataset.StudyInstanceUID)
-    except Exception:  # noqa: BLE001 - the worker reads the whole file, and says what is wrong with it
+    except Exception:  # noqa: BLE001 - the worker reads the whole file later, and records its reason
         return None
 
 

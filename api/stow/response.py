@@ -37,11 +37,11 @@ class FailureReason(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPart:
-    """What became of one part of the request."""
+    """The result of storing one part of the request."""
 
     identity: InstanceIdentity | None
     failure: FailureReason | None = None
-    """None: it is durable in the database."""
+    """None if the instance is durable in the database."""
 
 
 def store_response(parts: Sequence[StoredPart]) -> Attributes:
@@ -51,7 +51,7 @@ def store_response(parts: Sequence[StoredPart]) -> Attributes:
     others = [_reason(part) for part in parts if part.failure is not None and not part.identity]
     sequences = {_FAILED: failed, _REFERENCED: referenced, _OTHER_FAILURES: others}
     return {
-        _RETRIEVE_URL: {"vr": "UR"},  # present and empty: nightread is no archive
+        _RETRIEVE_URL: {"vr": "UR"},  # present and empty, because instances cannot be retrieved from nightread
         **{tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items},
     }
 
@@ -69,12 +69,12 @@ def _reason(part: StoredPart) -> Attributes:
 
 
 def as_json(attributes: Attributes) -> str:
-    """Return the DICOM JSON model."""
+    """Return the attributes in the DICOM JSON model."""
     return json_text(attributes)
 
 
 def as_xml(attributes: Attributes) -> str:
-    """Return the native DICOM model."""
+    """Return the attributes in the native DICOM model (XML)."""
     root = ET.Element("NativeDicomModel", {"xmlns": "http://dicom.nema.org/PS3.19/models/NativeDICOM"})
     _add(root, attributes)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)

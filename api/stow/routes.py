@@ -1,4 +1,4 @@
-"""Define /dicom-web/studies: the store transaction of DICOMweb."""
+"""Define /dicom-web/studies, the store transaction of DICOMweb."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -42,9 +42,9 @@ _OPTIONS: dict[str, Any] = {
 async def store_instances(
     request: Request, context: Context, services: Services, principal: CurrentPrincipal
 ) -> Response:
-    """Store DICOM files durably; they are analysed with the images of the night, and their results are under /v1.
+    """Store DICOM files durably. They are analysed with the other images of the night; /v1 returns their results.
 
-    The response follows DICOM PS3.18, section 10.5: a referenced instance is on the disk and in the database.
+    The response follows DICOM PS3.18, section 10.5. Each instance in its ReferencedSOPSequence is durable.
     """
     return await _store(
         request, InstanceStore(services.intake, principal, study=None, limit_bytes=context.settings.max_file_bytes)
@@ -55,7 +55,7 @@ async def store_instances(
 async def store_study(
     study_instance_uid: _StudyUid, request: Request, context: Context, services: Services, principal: CurrentPrincipal
 ) -> Response:
-    """Store DICOM files of one study; those of another study fail with the reason A900."""
+    """Store DICOM files of one study. Files of another study are not stored, and get the failure reason A900."""
     return await _store(
         request,
         InstanceStore(
@@ -83,7 +83,7 @@ async def _store(request: Request, store: InstanceStore) -> Response:
 
 
 def _response_type(accept: str) -> str:
-    """Return the first media type of the header that a response can have. Raises Problem 406."""
+    """Return the first media type in the header Accept that the response can have. Raises Problem 406."""
     wanted = [entry.partition(";")[0].strip().lower() for entry in accept.split(",")]
     for media in wanted:
         if media in (JSON, XML):

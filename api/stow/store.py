@@ -1,4 +1,4 @@
-"""Store the parts of a STOW-RS request, several commits at a time."""
+"""Store the parts of a STOW-RS request, several parts at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from api.stow.response import FailureReason, StoredPart
 
 
 class InstanceStore:
-    """Receives the parts of one request. A part that fails does not stop the others."""
+    """Stores the parts of one request. If a part fails, the other parts are stored all the same."""
 
     def __init__(self, intake: SubmissionIntake, principal: Principal, *, study: str | None, limit_bytes: int) -> None:
         """`study` is the Study Instance UID that all instances must have; None accepts any."""
@@ -27,10 +27,10 @@ class InstanceStore:
         self._failure: FailureReason | None = None
         self._finishing: list[asyncio.Task[StoredPart]] = []
         self.problem: Problem | None = None
-        """The first problem of this host: a full disk, or a database that is unavailable."""
+        """The first problem that the intake raised, such as a full disk or an unavailable database."""
 
     async def store(self, events: AsyncIterator[PartEvent]) -> list[StoredPart]:
-        """Store all parts, and return what became of each. Raises Problem 400 and ClientDisconnect."""
+        """Store all parts, and return the result of each part. Raises Problem and ClientDisconnect."""
         try:
             async for event in events:
                 match event:
@@ -75,7 +75,7 @@ class InstanceStore:
             self._finishing.append(asyncio.create_task(self._finish(upload, self._failure)))
 
     async def _finish(self, upload: Upload, failure: FailureReason | None) -> StoredPart:
-        """Make one part durable, unless it is no DICOM file or of another study."""
+        """Make one part durable, unless it is not a DICOM file or belongs to another study."""
         try:
             identity = await self._intake.in_thread(partial(instance_identity, bytes(upload.head)))
             if identity is None:

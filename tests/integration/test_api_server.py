@@ -59,7 +59,7 @@ def test_an_api_of_which_a_part_ended_fails(
     monkeypatch.setattr(Upkeep, "run", fail)
     with (
         new_sqlite(tmp_path / "nightread.sqlite3", durable=True) as database,
-        pytest.raises(StopWork, match="part of the API ended"),
+        pytest.raises(StopWork, match="service of the API ended"),
     ):
         serve(context_of(database))
 

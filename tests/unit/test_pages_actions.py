@@ -157,10 +157,14 @@ def test_a_form_of_another_kind_or_without_an_end_is_refused(shown: PagesClient)
         ({"method": "POST", "url": "/retry", "content": iter([b"csrf=" + b"x" * 100_000])}, 413, "too large."),
         ({"method": "POST", "url": "/retry", "data": {}}, 403, "The form is too old"),
         ({"method": "POST", "url": "/theme", "headers": {"Origin": "https://evil.example"}}, 403, "of other sites"),
-        ({"method": "GET", "url": "/", "headers": {"Host": "evil.example"}}, 403, "add it to the setting api_hosts"),
+        (
+            {"method": "GET", "url": "/", "headers": {"Host": "evil.example"}},
+            403,
+            "add the name to the setting api_hosts",
+        ),
         ({"method": "GET", "url": "/", "headers": {"Authorization": "Bearer nr_x"}}, 401, "The key is not valid"),
         ({"method": "GET", "url": "/no/such"}, 404, "There is no such page."),
-        ({"method": "GET", "url": "/retry"}, 405, "takes no such request"),
+        ({"method": "GET", "url": "/retry"}, 405, "does not accept such a request"),
     ],
 )
 def test_people_see_errors_as_pages(shown: PagesClient, request_of: dict[str, Any], status: int, words: str) -> None:

@@ -81,7 +81,7 @@ def test_several_issuers_of_a_number_are_not_one_list_without_a_warning(pages: P
     words = words_of(found.text)
     assert "several issuers have this PatientID. They may be different patients" in words
     assert all(f"{name or 'no issuer'} 1" in words for name in names)
-    together = pages.get(link_of(found.text, "The images of all of them in one list"))
+    together = pages.get(link_of(found.text, "The images of all issuers in one list"))
     assert "the images of 24 issuers of one number" in words_of(together)
     assert set(rows_of(together)) == set(range(1, 25))
     assert pages.post("/images/find", number="54321", kind="patient").status_code == 404

@@ -38,4 +38,4 @@ def test_a_bundle_without_such_a_page_has_no_link(pages: PagesClient, tmp_path: 
     """Bundles of older releases have none, and neither has an imported network."""
     (tmp_path / "bundles" / "phantom" / "training.html").unlink()
     assert "its training" not in pages.get("/models")
-    assert "no training of such a model" in pages.get(f"/models/{DIGEST}/training", status=404)
+    assert "no training of this model" in pages.get(f"/models/{DIGEST}/training", status=404)

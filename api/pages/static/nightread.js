@@ -1,4 +1,4 @@
-// What the pages gain where scripts run; without them everything works by links and forms.
+// Additions for browsers that run scripts. Without scripts, links and forms do everything.
 "use strict";
 
 // `/` focuses the search; j and k go through the rows or pictures of a page, and Enter opens one.
@@ -20,7 +20,7 @@ document.addEventListener("keydown", (event) => {
 // A picture that cannot be shown is replaced by words.
 for (const picture of document.querySelectorAll(".picture img")) {
   const box = picture.closest(".picture");
-  // A missing heat map hides itself only, and not the picture below it.
+  // A missing heat map hides only itself, not the picture below it.
   const word = picture.classList.contains("overlay") ? "without-overlay" : "failed";
   const failed = () => box.classList.add(word);
   if (picture.complete && picture.naturalWidth === 0) failed();
@@ -50,7 +50,7 @@ if (slider) {
   });
 }
 
-// Forms that ask before they act.
+// A form with data-confirm asks for confirmation before it is sent.
 for (const form of document.querySelectorAll("form[data-confirm]")) {
   form.addEventListener("submit", (event) => {
     if (!confirm(form.dataset.confirm)) event.preventDefault();

@@ -68,7 +68,7 @@ def test_a_trace_and_a_purge_are_asked_for_by_number(nightread: Nightread) -> No
             [1, 2, 3],
             (
                 "Warning: several issuers have this PatientID: CLINIC (1 image), HOSP (2 images). They may be "
-                "different patients: choose one with --issuer NAME, or --issuer '' for none."
+                "different patients: choose one with --issuer NAME, or --issuer '' for no issuer."
             ),
         ),
         (
@@ -76,7 +76,7 @@ def test_a_trace_and_a_purge_are_asked_for_by_number(nightread: Nightread) -> No
             [1, 4],
             (
                 "Warning: several issuers have this AccessionNumber: no issuer (1 image), RIS (1 image). They may be "
-                "different orders: choose one with --issuer NAME, or --issuer '' for none."
+                "different orders: choose one with --issuer NAME, or --issuer '' for no issuer."
             ),
         ),
         (
@@ -158,7 +158,7 @@ def test_labels_of_a_number_of_several_issuers_are_refused(
     code, _, error = nightread("labels", "import", str(file))
     assert code == 2
     assert "1 accession number has images of several issuers (RIS, no issuer), the first one in line 3." in error
-    assert "--issuer NAME, or --issuer '' for none. Nothing was imported." in error
+    assert "--issuer NAME, or --issuer '' for no issuer. Nothing was imported." in error
     assert known(ledger_driver) == {}
 
 
