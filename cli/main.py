@@ -38,7 +38,7 @@ class _Commands(LazyGroup):
             "Show which regions of an image led to a label, by Grad-CAM, or by occlusion if Keras is not available.",
         ),
         "preview": ("cli.preview", "Write the picture of an image, as the API shows it."),
-        "rerun": ("cli.rerun", "Analyse images again with other models, beside their results."),
+        "rerun": ("cli.rerun", "Analyse images again with other models, and keep their present results."),
         "compare": ("cli.compare", "Compare the results of two models for the same images."),
         "retry": ("cli.retry", "Analyse failed and rejected images again."),
         "cancel": ("cli.cancel", "Cancel waiting images before a worker begins with them."),
@@ -59,10 +59,10 @@ class _Commands(LazyGroup):
         "deliveries": ("cli.deliveries", "List the reports and whether each destination accepted them."),
         "watchdog": (
             "cli.watchdog",
-            "Raise alarms: check everything every 30 seconds, and tell the channels of the settings.",
+            "Raise alarms: check everything every 30 seconds, and notify the channels of the settings.",
         ),
         "alarms": ("cli.alarms", "List the open alarms, with a link to what to do about each."),
-        "result-rules": ("cli.result_rules", "List the rules on results of the settings, and try them with --dry-run."),
+        "result-rules": ("cli.result_rules", "List the result rules of the settings, or try them with --dry-run."),
         "dispatch": ("cli.services", "Form batches and publish them to Redis."),
         "worker": ("cli.services", "Analyse the images of batches."),
         "flower": ("cli.services", "Run Flower, a web page that shows workers and batches."),
@@ -73,7 +73,7 @@ class _Commands(LazyGroup):
             "cli.backup",
             "Write the database and the models of this site into one file, while everything runs.",
         ),
-        "restore": ("cli.restore", "Put a backup back into an empty state."),
+        "restore": ("cli.restore", "Restore a backup, without overwriting anything."),
         "systemd": ("cli.systemd", "Print systemd units for a site without containers."),
     }
 

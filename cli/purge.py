@@ -83,7 +83,7 @@ def purge_command(dry_run: bool, yes: bool, as_json: bool, **options: Any) -> No
 
 
 def purge_images(database: Database, settings: Settings, request: PurgeRequest) -> tuple[Purged, FileRemoval, int]:
-    """Purge the images and remove their files. Returns what was purged, the removed files and the number of pictures."""
+    """Purge the images and remove their files. Returns what was purged, the removed files, and how many pictures."""
     actor, now = user_name(), utc_now()
     purged = ledger.purge(database, request.image_ids, cause=request.cause, actor=actor, now=now)
     if request.study is not None:

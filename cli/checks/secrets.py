@@ -33,7 +33,7 @@ def check_secrets(settings: Settings, config: Path | None) -> Iterator[Check]:
 
 
 def _passwords(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield where each password belongs, its user, and the password."""
+    """Yield for each password where it is used, its user, and the password."""
     urls = (
         ("Redis", settings.redis_url, settings.redis_password),
         ("the database", settings.database_url, settings.database_password),
@@ -70,7 +70,7 @@ def _files(settings: Settings, config: Path | None) -> Iterator[Check]:
 
 
 def _open_to_others(path: Path) -> str | None:
-    """Return the mode if group or others have any right; None if not, or if there is no such file."""
+    """Return the mode if the group or others have any right; None if they have no right, or if there is no file."""
     try:
         mode = path.stat().st_mode & 0o777
     except OSError:

@@ -1,4 +1,4 @@
-"""Check for how many nights of received files the spool's disk has space."""
+"""Check how many nights of received files fit on the disk of the spool."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _REMEDY = "Free disk space, lower NIGHTREAD_SPOOL_KEEP_DAYS, or move NIGHTREAD_S
 
 
 def check_spool(settings: Settings) -> Iterator[Check]:
-    """Check the spool if a receiver or the API ever ran. Errors of the database are reported by check_services."""
+    """Check the spool if a receiver or the API ever ran. Errors of the database are reported by check_database."""
     try:
         with open_existing_database(settings) as database:
             if not any(source.kind in _KINDS for source in queries.sources(database)):

@@ -23,7 +23,7 @@ def test_what_was_backed_up_comes_back(site: Site, tmp_path: Path) -> None:
     restored = site.restore(file)
 
     assert restored.exit_code == 0, restored.output
-    assert "4 images that were being analysed wait again." in restored.output
+    assert "4 images were queued or being analysed at the time of the backup" in restored.output
     with site.new_database() as database:
         assert before["workers"] == before["heartbeats"] == 1
         assert rows_of(database) == before | {"workers": 0, "heartbeats": 0}  # those processes are lost
