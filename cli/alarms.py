@@ -73,7 +73,9 @@ def ack_command(ids: tuple[int, ...], **options: Any) -> None:
 @alarms_command.command("silence")
 @click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
 @click.option(
-    "--hours", type=click.FloatRange(0, LONGEST_SILENCE / timedelta(hours=1)), help="Number of hours; 0 ends a silence."
+    "--hours",
+    type=click.FloatRange(0, LONGEST_SILENCE / timedelta(hours=1)),
+    help="Silence for this many hours; 0 ends a silence.",
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Until this time (local time of the site).")
 @state_options

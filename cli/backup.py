@@ -36,7 +36,12 @@ _MIB = 1024**2
     metavar="FILE|DIR",
     help="New file, or folder that exists; the file in it is named by the time [backups/ in the state folder].",
 )
-@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Then remove older backups; keep the latest N.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="After the backup, remove older backups in the folder, and keep the latest N.",
+)
 @click.option("--no-bundles", is_flag=True, help="Leave out the models in the state folder.")
 @click.option(
     "--site-key-to",

@@ -42,7 +42,9 @@ class PurgeRequest:
 @click.option("--patient", help="PatientID; it is hashed before the search.")
 @click.option("--issuer", help="Issuer of the PatientID, '' for images that name no issuer [any issuer].")
 @click.option("--image", "images", type=int, multiple=True, help="Id of an image.")
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Images whose outcome is older.")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Images whose outcome is older than this."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; needs --yes or --dry-run.")

@@ -41,7 +41,9 @@ RUN_SETTINGS = {
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @worker_options
 @state_options
-@click.option("--no-worker", is_flag=True, help="Start no worker; other workers with this Redis and database work.")
+@click.option(
+    "--no-worker", is_flag=True, help="Start no worker, because workers elsewhere use the same Redis and database."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print tally and results as JSON.")
 def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **options: Any) -> None:
     """Analyse all files at PATH and print results and tally.

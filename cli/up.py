@@ -60,7 +60,7 @@ _REPORT_SECONDS = 30.0
 )
 @click.option("--flower-port", type=click.IntRange(0, 65535), help="Port of Flower on 127.0.0.1 [5555]; 0: no Flower.")
 @click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the HTTP API on 127.0.0.1 [8080]; 0: no API.")
-@click.option("--user", help="If root starts it: continue as this user, with the user's groups.")
+@click.option("--user", help="If you are root: continue as this user, with the rights of this user and its groups.")
 @worker_options
 @state_options
 def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> None:

