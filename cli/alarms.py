@@ -54,7 +54,7 @@ def alarms_command(context: click.Context, /, night: str | None, *, every: bool,
         return
     _show(found, nights_of(settings), is_open=not (every or night))
     if unsent:
-        out.print(f"{counted(unsent, 'message waits', 'messages wait')} for a channel: see the log of the watchdog.")
+        out.print(f"{counted(unsent, 'message is', 'messages are')} not sent yet: see the log of the watchdog.")
 
 
 @alarms_command.command("ack")

@@ -74,7 +74,7 @@ def key_problem(settings: Settings, database: Database) -> str | None:
     if any(key.is_in_force(now) for key in queries.api_keys(database)):
         return None
     return (
-        f"Other hosts can reach the API by {exposed_by}, and there is no key, so the API does not start: "
+        f"Other hosts can reach the API because of {exposed_by}, and there is no key, so the API does not start: "
         "make a key with `nightread keys add NAME --scope submit --scope read`, or set NIGHTREAD_API_KEY."
     )
 

@@ -34,7 +34,7 @@ _MIB = 1024**2
     "--to",
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
-    help="New file, or folder that exists; the file in it is named by the time [backups/ in the state folder].",
+    help="New file, or existing folder, where the name of the file has the time [backups/ in the state folder].",
 )
 @click.option(
     "--keep",
@@ -64,9 +64,9 @@ def backup_command(
     """Write the database and the models of this site into one file, while everything runs.
 
     The file shows the database at one moment; `nightread restore` checks it and puts it back. It holds patient data,
-    and only its owner can read it. The site key, passwords, settings, logs and received files are not in it. SQLite is
-    copied with its online backup; PostgreSQL with pg_dump, which must be installed. The time is recorded, so that
-    `nightread doctor` can warn if the latest backup is old.
+    and only its owner can read it. It does not contain the site key, passwords, settings, logs or received files.
+    SQLite is copied with its online backup; PostgreSQL with pg_dump, which must be installed. The time is recorded, so
+    that `nightread doctor` can warn if the latest backup is old.
 
     \b
     Examples: nightread backup --to /mnt/backup --keep 14

@@ -83,7 +83,7 @@ def compare_command(first: str, second: str, style: str, output: Path | None, pi
 def _write_page(output: Path, compared: Compared, database: Database, chosen: ChosenImages, pictures: int) -> None:
     """Write the page, and note in the audit table which images were drawn on it. Raises UsageFault on OSError."""
     from cli.comparing.pictures import flip_pictures  # noqa: PLC0415 - loads OpenCV and the networks
-    from models.comparison.page import comparison_page  # noqa: PLC0415 - needs Jinja, which a table does not
+    from models.comparison.page import comparison_page  # noqa: PLC0415 - needs Jinja, and tables do not
 
     of, settings = compared.comparison, chosen.settings
     drawn = flip_pictures(database, settings, (of.first, of.second), of.flips[:pictures])

@@ -44,9 +44,9 @@ def doctor_command(as_json: bool, peers: bool, strict: bool, **options: Any) -> 
 
     Check Python, packages, decoders, Redis, database, schema, backup, models, sources, ports, passwords, certificates,
     processors, memory, disk, clock and who can reach nightread, and print how to fix problems. Without --peers only the
-    configured Redis and database are contacted. With --peers receivers and PACS get a C-ECHO, DICOMweb and Orthanc
-    stores a request, the mail server a login, and destinations with `test_object` a test object. Exit code 1: a check
-    failed.
+    configured Redis and database are contacted. --peers also sends a C-ECHO to receivers and PACS, a request to
+    DICOMweb and Orthanc stores, a login to the mail server, and a test object to destinations with `test_object`. Exit
+    code 1: a check failed.
 
     \b
     Examples: nightread doctor

@@ -61,9 +61,9 @@ def drift_command(
 ) -> None:
     """Show how images and results of a night differ from the reference of each model.
 
-    A distance is 0 if the shares of all bins are equal, and 1 if no bin is in common. The limit: if nights are drawn at
-    random from the reference, 99.5 % of them stay below it. `nightread watchdog` raises an alarm if a distance is above
-    its limit in two nights running, or above twice its limit in one night (docs/drift.md).
+    A distance is 0 if the shares of all bins are equal, and 1 if no bin is in common. Of nights that are drawn at
+    random from the reference, 99.5 % stay below the limit. `nightread watchdog` raises an alarm if a distance exceeds
+    its limit in two successive nights, or reaches twice its limit in one night (docs/drift.md).
 
     \b
     Examples: nightread drift
@@ -168,7 +168,9 @@ def _show(found: Sequence[NightDrift], evening: date, *, every: bool) -> None:
         out.print(Text.assemble(f"{drift.model}: ", (verdict, _COLOURS[word])), end="")
         out.print(f" ({counted(drift.images, 'result')}{against})", markup=False)
         if drift.reference is None:
-            out.print(f"Choose one: nightread drift --model {drift.model} --reference FIRST..LAST", markup=False)
+            out.print(
+                f"Choose a reference: nightread drift --model {drift.model} --reference FIRST..LAST", markup=False
+            )
         shown = [each for each in drift.comparisons if every or each.exceeds]
         if shown:
             _show_table(drift, shown)

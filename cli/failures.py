@@ -48,7 +48,7 @@ def show_failure(error: Exception) -> int:
 
 
 def _show_usage(error: click.ClickException) -> None:
-    """Print click's message through the console, which escapes control characters: arguments may be unsafe names."""
+    """Print click's message through the console, because arguments may contain control characters."""
     message = StringIO()
     error.show(message)
     for line in message.getvalue().removesuffix("\n").split("\n"):

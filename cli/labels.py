@@ -80,8 +80,9 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
     if subject == "accession" and issuer is None and known < keys and issuers:
         out.print(
-            f"{counted(keys - known, 'number has', 'numbers have')} no images yet, and no issuer (known issuers: "
-            f"{', '.join(issuers)}). If the images will name an issuer, import the file again with --issuer NAME.",
+            f"{counted(keys - known, 'number has no images yet and is', 'numbers have no images yet and are')} stored "
+            f"without an issuer (known issuers: {', '.join(issuers)}). If the images will name an issuer, import the "
+            "file again with --issuer NAME.",
             markup=False,
             style="yellow",
         )

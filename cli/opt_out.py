@@ -139,7 +139,10 @@ def _add(database: Database, hasher: PatientHasher, patient: str, issuer: str | 
 
 
 def _keys(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> set[str]:
-    """Return the key with this issuer. Without one, return the keys of the number with no and with each issuer."""
+    """Return the key of the patient with this issuer.
+
+    Without an issuer, return the key of the number alone, the key without issuer, and the key with each known issuer.
+    """
     number_key = hasher.number_key(patient)
     if number_key is None:
         raise UsageFault("The PatientID is empty.")

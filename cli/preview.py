@@ -17,12 +17,12 @@ from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
-if TYPE_CHECKING:  # `nightread --help` reads no images
+if TYPE_CHECKING:  # `nightread --help` also runs on hosts without OpenCV
     from api.pictures.picture import Picture, PictureRequest
 
 Value = TypeVar("Value")
 _NO_FRAME = re.compile(r"There is no frame (?P<number>\d+): the image has (?P<count>.+), counted from 1\.")
-"""The message of api.pictures.reading."""
+"""Matches the message of api.pictures.reading about a missing frame."""
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 

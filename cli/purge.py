@@ -29,7 +29,7 @@ _PAGE = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PurgeRequest:
-    """The images to purge, and a word for the audit table that says why."""
+    """The images to purge, and the cause for the audit table."""
 
     cause: str
     image_ids: Sequence[int]

@@ -225,7 +225,7 @@ def _contents_of(path: Path) -> tuple[str, str]:
 
 
 def _with_sha256(database: Database, settings: Settings, rows: Rows, *, is_asked: bool | None) -> Rows:
-    from api.sha256 import with_sha256, with_sha256_of_few  # noqa: PLC0415 - a table needs none of it
+    from api.sha256 import with_sha256, with_sha256_of_few  # noqa: PLC0415 - a table does not need it
 
     if is_asked:
         return with_sha256(database, settings, rows)
@@ -257,4 +257,4 @@ def _ignore_broken_pipe() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes standard output when it ends

@@ -184,7 +184,7 @@ def _service(settings: Settings, place: Place, part: Unit, lifetime: Mapping[str
 
 
 def _order(place: Place, part: Unit) -> Iterator[str]:
-    """Yield the order of the units. They have `Wants`: systemd never retries a service whose `Requires` failed."""
+    """Yield dependencies and order: `Wants`, because systemd never retries a service whose `Requires` failed."""
     if place.scope == "system":
         yield "Wants=network-online.target"
         yield "After=network-online.target remote-fs.target time-sync.target"

@@ -38,7 +38,7 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """Reads an archive. The caller chooses where files are written; the names in the archive do not."""
+    """Reads an archive. The caller decides where a file is written; its name in the archive never does."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar

@@ -55,7 +55,7 @@ def require_fitting(manifest: Manifest, settings: Settings) -> None:
 
 
 def require_empty(manifest: Manifest, settings: Settings, *, with_bundles: bool) -> None:
-    """Raise UsageFault if there is a database, or a model with the name of one in the backup."""
+    """Raise UsageFault if there is a database already, or a model of the same name as a model in the backup."""
     if manifest.database == "sqlite":
         file = _sqlite_file(settings)
         for path in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):

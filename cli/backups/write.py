@@ -153,7 +153,7 @@ def _working_folder(parent: Path) -> Iterator[Path]:
 
 
 def _require_space(settings: Settings, folder: Path, bundles: list[Path]) -> None:
-    """Raise StopWork if a copy of SQLite and the archive would leave less than disk_reserve_bytes on the disk."""
+    """Raise StopWork if a copy of the SQLite file and the archive would leave less than disk_reserve_bytes free."""
     url = make_url(settings.sql_url)
     if url.get_backend_name() != "sqlite":
         return

@@ -45,7 +45,7 @@ def check_server(name: str, url: str, tls: Tls | None, now: datetime) -> Iterato
             context.wrap_socket(plain, server_hostname=parts.hostname) as connection,
         ):
             der = connection.getpeercert(binary_form=True)
-    except OSError:  # ssl.SSLError is one
+    except OSError:  # ssl.SSLError is an OSError
         return
     period = valid_period(der or b"")
     if period is not None and period[1] - now < _SOON:
@@ -83,7 +83,7 @@ def _no_password() -> str:
 
 
 def _validity(name: str, path: Path, now: datetime, *, one_is_enough: bool = False) -> Check:
-    """Check that no certificate in the file is expired; with `one_is_enough` (authorities), that one of them is not."""
+    """Check the dates of all certificates in a file; with `one_is_enough` (authorities), only of the last to expire."""
     periods = [period for pem in _PEM.findall(path.read_bytes()) if (period := valid_period(base64.b64decode(pem)))]
     if not periods:
         return Check.fail(name, f"{path} has no certificate", "Give a PEM file with BEGIN CERTIFICATE.")

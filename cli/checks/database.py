@@ -93,7 +93,7 @@ def _opt_outs(entries: list[OptOut], key_id: str) -> Check:
 
 
 def _backup(settings: Settings, database: Database, now: datetime) -> Check | None:
-    """Check the age of the latest backup, unless the database has nothing to lose yet."""
+    """Check the age of the latest backup; return None if there is no backup, and none is needed yet."""
     latest = latest_backup(database)
     if latest is None:
         if not settings.backup_alarm_days or not queries.has_arrivals(database, since=_EVER, until=now + _DAY):

@@ -118,7 +118,7 @@ def _nearest_existing(folder: Path) -> Path:
 
 
 def _file_system(folder: Path) -> str:
-    """Return the type of the file system on which the folder is."""
+    """Return the type of the folder's file system."""
     resolved = folder.resolve()
     mounts = [mount for mount in psutil.disk_partitions(all=True) if resolved.is_relative_to(mount.mountpoint)]
     return max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else "unknown"

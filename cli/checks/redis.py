@@ -56,7 +56,7 @@ def check_facts(facts: Mapping[str, Any], url: str) -> Iterator[Check]:
         yield Check.warn("Redis eviction", str(facts["maxmemory_policy"]), remedy)
     limit, used = int(facts.get("maxmemory", 0)), int(facts.get("used_memory", 0))
     if limit and used > _NEARLY_FULL * limit:
-        remedy = "No batch can be published once it is full: raise maxmemory, or find out who else uses this Redis."
+        remedy = "When it is full, no batch can be published: raise maxmemory, or find out who else uses this Redis."
         yield Check.warn("Redis memory", f"{used / limit:.0%} of maxmemory", remedy)
     yield from _persistence(facts)
     if not _has_password(url) and not is_loopback(urlsplit(url).hostname or "localhost"):
@@ -82,7 +82,7 @@ def _persistence(facts: Mapping[str, Any]) -> Iterator[Check]:
     failed = [name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if facts.get(name, "ok") != "ok"]
     if failed:
         remedy = (
-            "Free space on the disk of Redis, or give its user the right to write there: it may refuse all messages."
+            "Free space on the disk of Redis, or give its user the right to write there: Redis may refuse all messages."
         )
         yield Check.fail("Redis persistence", f"cannot write to its disk ({failed[0]})", remedy)
     elif not facts.get("aof_enabled"):

@@ -19,7 +19,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 """Passwords of examples and of fresh installations."""
 _SHORTEST = 8
-_MAKE = "Everybody knows or guesses it: use a random one, such as `openssl rand -hex 24` prints."
+_MAKE = "It is well known or easy to guess: use a random password, for example from `openssl rand -hex 24`."
 
 
 def check_secrets(settings: Settings, config: Path | None) -> Iterator[Check]:
@@ -65,7 +65,7 @@ def _files(settings: Settings, config: Path | None) -> Iterator[Check]:
         yield Check.warn("settings file", f"{config} has secrets and mode {mode}", f"`chmod 600 {config}`")
     for path in (settings.state_dir, settings.state_dir / "site.key", settings.spool_folder):
         if mode := _open_to_others(path):
-            remedy = f"`chmod go= {path}`: it holds what identifies patients."
+            remedy = f"`chmod go= {path}`: it contains data that identify patients."
             yield Check.warn("file modes", f"{path} is open to other users (mode {mode})", remedy)
 
 

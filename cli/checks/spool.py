@@ -68,7 +68,7 @@ def _shown(nights: float) -> str:
 
 
 def _days(now: datetime) -> list[datetime]:
-    """Return the ends of the last seven 24-hour periods, each of which contains a night."""
+    """Return the ends of the last seven 24-hour periods; each period contains a night."""
     return [now - days * _DAY for days in range(_NIGHTS)]
 
 

@@ -50,5 +50,5 @@ def image_ids(result: object) -> frozenset[int]:
 
 def _remove(state: Any, uuid: str) -> None:
     state.tasks.pop(uuid, None)
-    if search := getattr(state, "search_engine", None):  # Flower 2.0 has none
+    if search := getattr(state, "search_engine", None):  # Flower 2.0 has no search engine
         search.remove(uuid)

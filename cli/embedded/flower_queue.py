@@ -17,7 +17,7 @@ _SILENT_SECONDS = 15.0
 """The dispatcher counts as silent if its report is older than three times its interval plus these seconds."""
 _CAUSES = {"person": "a person", "breaker": "the circuit breaker", "disk": "a full disk"}
 GOOD, WARNING, BAD = "success", "warning", "danger"
-"""Colours of Bootstrap, with which Flower is built."""
+"""Names of colours in Bootstrap, which Flower uses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ def view_of(aged: AgedReport | None) -> QueueView:
         return QueueView(level=level, line=line, facts=facts, next_step="Start nightread worker, and read its log.")
     if report.pauses:
         held = counted(len({pause.source_id for pause in report.pauses}), "source is", "sources are")
-        line = f"{held} PAUSED; all others go on: {numbers}."
+        line = f"{held} PAUSED; all other sources continue: {numbers}."
         return QueueView(level=WARNING, line=line, facts=facts, next_step="Run nightread status: it says why.")
     return QueueView(level=GOOD, line=f"Dispatch is running: {numbers}.", facts=facts)
 

@@ -186,7 +186,7 @@ class Pipeline:
         return True
 
     def stop_worker(self) -> None:
-        """Ask the worker to end, without waiting: the end of the context waits."""
+        """Ask the worker to end, and do not wait for it; the context manager waits at its end."""
         for member in self.workers:
             member.ask_to_end()
 

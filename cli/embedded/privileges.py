@@ -31,7 +31,7 @@ def become_user(name: str, *, state_dir: Path, readable: tuple[Path, ...] = ()) 
     try:
         os.initgroups(user.pw_name, user.pw_gid)  # groups first: without the rights of root they cannot be changed
         os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)  # of root, this changes the real, effective and saved user
+        os.setuid(user.pw_uid)  # for root, this changes the real, effective and saved user id
     except OSError as error:
         raise UsageFault(
             f"root cannot continue as {name} here ({os.strerror(error.errno or 0)}); a container may lack the "

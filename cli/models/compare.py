@@ -107,7 +107,7 @@ def _show_agreement(console: Console, agreement: Agreement, names: list[str]) ->
 
 
 def _readable_by_both(bundles: tuple[Bundle, Bundle], examples: Examples) -> tuple[Examples, int]:
-    """Return the images that both bundles can prepare, so that both are measured on them; and how many are left out."""
+    """Return the images that both bundles can prepare, and how many are left out; both are measured on these images."""
     sound, left_out = readable(examples, bundles[0].spec)
     if bundles[0].spec == bundles[1].spec:
         return sound, left_out

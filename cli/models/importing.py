@@ -28,7 +28,7 @@ from models.onnx_signature import LAYOUTS
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
 
-if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread models --help` names this command
+if TYPE_CHECKING:  # `nightread models --help` also runs on hosts without OpenCV
     from models.importing.import_model import Imported
 
 _FILE = click.Path(exists=True, path_type=Path)

@@ -25,7 +25,7 @@ from models.training.out_folder import require_free, require_no_training
 from models.training.request import TrainingRequest
 from nightread.errors import UsageFault
 
-if TYPE_CHECKING:  # importing it loads Matplotlib
+if TYPE_CHECKING:  # the import loads Matplotlib
     from models.training.mlflow_tracker import MlflowTracker
 
 

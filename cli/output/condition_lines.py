@@ -46,7 +46,7 @@ def forecast_line(condition: SystemCondition, nights: Nights) -> str:
         return f"{counted(tally.unfinished, 'image is', 'images are')} unfinished; dispatch is paused."
     if left.ready == 0 and left.held:
         number = counted(left.held, "image waits", "images wait")
-        return f"{number} for a paused source; all others have an outcome or wait for their next attempt."
+        return f"{number} for a paused source; all other images have an outcome or wait for their next attempt."
     if left.ready == 0:
         return "No image is ready: each image that arrived has an outcome or waits for its next attempt."
     number = counted(left.ready, "image is", "images are")

@@ -71,7 +71,7 @@ def _fitting(console: Console, headings: list[str], cells: list[dict[str, Text]]
 
 
 def _width(console: Console, headings: list[str], cells: list[dict[str, Text]]) -> int:
-    """Return the width of a table with these columns, if the screen has no limit."""
+    """Return the width of a table with these columns on a screen of unlimited width."""
     table = make_table(console, *headings, right=_NUMBERS)
     for row in cells:
         table.add_row(*(row[heading] for heading in headings))

@@ -59,8 +59,8 @@ def require_no_waiting_arrivals(database: Database, settings: Settings) -> None:
     waiting = queries.unfinished(database)
     if waiting and settings.model is None and not queries.routes_in_force(database):
         raise UsageFault(
-            f"{counted(waiting, 'image')} still waiting for a first analysis, and no routing rule says by which model. "
-            "Finish them first with `nightread run PATH --model NAME`, or start `nightread up`."
+            f"{counted(waiting, 'image is', 'images are')} still waiting for the first analysis, and no routing rule "
+            "names a model. Finish these images first with `nightread run PATH --model NAME`, or start `nightread up`."
         )
 
 

@@ -183,7 +183,7 @@ def test_labels_are_imported_by_accession_number(
 
     ledger.remember_issuers(ledger_driver.database, [("accession", "RIS")], now=ledger_driver.clock())
     text = " ".join(nightread("labels", "import", str(file))[1].split())
-    assert "1 number has no images yet, and no issuer (known issuers: RIS)." in text
+    assert "1 number has no images yet and is stored without an issuer (known issuers: RIS)." in text
 
 
 def test_labels_are_imported_one_per_line(nightread: Nightread, tmp_path: Path) -> None:
