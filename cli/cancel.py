@@ -105,7 +105,7 @@ def _show(plan: _Plan) -> None:
     for image_ids, cause in (
         (plan.running, "a worker has begun"),
         (plan.others, "has an outcome, does not match, or is not in the database"),
-        (plan.unknown, "the study is not known before the image is read; give the id of the image"),
+        (plan.unknown, "the study is not known before the image is read; give the image id"),
     ):
         if image_ids:
             out.print(f"{counted(len(image_ids), 'image')} not cancelled{_first_ids(image_ids)}: {cause}.")

@@ -142,7 +142,7 @@ def test_a_study_is_cancelled(database: Database, clock: SettableClock, tmp_path
         0,
         [
             "No waiting image matches.",
-            "3 images not cancelled (4, 5, 7): the study is not known before the image is read; give the id of the image.",
+            "3 images not cancelled (4, 5, 7): the study is not known before the image is read; give the image id.",
         ],
     )
 
