@@ -1,8 +1,8 @@
 # Build the images; docker-compose.yml sets EXTRAS:
-#   postgres                 producer, dispatcher, migrate, flower: no TensorFlow
+#   postgres                 producer, dispatcher, migrate, watchdog, flower: no TensorFlow
 #   postgres,stores          receiver, poller: DICOM, no TensorFlow
-#   worker,postgres          workers on CPU: ONNX Runtime; tensorflow,postgres for models without an ONNX file
-#   gpu,postgres             workers on GPU: CUDA is installed from wheels, the driver is that of the host
+#   worker,postgres          workers on CPU: ONNX Runtime; use tensorflow,postgres for models without an ONNX file
+#   gpu,postgres             workers on GPU: CUDA is installed from wheels, the driver comes from the host
 #   tensorflow,stores,postgres   sender of reports, which computes heat maps
 #   tensorflow,api,postgres      HTTP API, which computes heat maps
 ARG BASE=python:3.12-slim
@@ -29,7 +29,7 @@ RUN groupadd --gid 10001 nightread \
     && useradd --uid 10001 --gid nightread --no-create-home --home-dir /tmp --shell /usr/sbin/nologin nightread \
     && install --directory --owner nightread --group nightread --mode 0700 /var/lib/nightread /spool
 COPY --from=build /opt/nightread /opt/nightread
-# HOME: only /tmp is writable for every user, and CUDA and Keras write caches to HOME.
+# HOME is /tmp, because CUDA and Keras write caches to HOME, and only /tmp is writable for every user.
 ENV PATH=/opt/nightread/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
-# `make venv PYTHON=/path/to/python3.12` uses this interpreter; without PYTHON the first supported one is used.
+# `make venv PYTHON=/path/to/python3.12` uses this interpreter; without PYTHON, the first supported interpreter is used.
 PYTHON ?=
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
@@ -22,13 +22,13 @@ MODULES ?=
 MUTANTS ?= --processes 2
 # Options of `make bench-gpu`, see docs/gpu.md.
 GPU ?=
-# What `make slow` also runs with Keras; RUNTIME=keras runs all tests of `make test` or `make slow` with it.
+# Tests that `make slow` also runs with Keras. With RUNTIME=keras, `make test` and `make slow` run all tests with Keras.
 KERAS_TESTS ?= tests/acceptance/test_run_answers.py tests/acceptance/test_run_poison.py tests/acceptance/test_run_bad_input.py tests/acceptance/test_run_real_files.py
 ifdef RUNTIME
 export NIGHTREAD_RUNTIME = $(RUNTIME)
 endif
-# Processes of `make test`. Its tests wait for other processes a third of their time, so two cores are used by three;
-# each takes up to 1.5 GB of memory.
+# Number of processes of `make test`. Tests wait for other processes a third of their time, so three processes keep two
+# cores busy. Each process takes up to 1.5 GB of memory.
 PROCESSES ?= 3
 # Extras of `make hashes`, `make sbom` and `make vulnerabilities`.
 EXTRAS ?= worker,postgres,stores
@@ -37,7 +37,7 @@ HASHES = build/requirements-$(subst $(comma),-,$(EXTRAS)).txt
 RELEASE := build/release-venv
 PACKAGES := nightread imaging producer worker delivery models db api cli
 
-# Tools of a release, in an environment of their own.
+# The tools of a release are in their own virtual environment.
 $(RELEASE)/.installed: constraints.txt $(STAMP)
 	$(BIN)/python -m venv $(RELEASE)
 	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt cyclonedx-bom pip-audit
@@ -60,32 +60,33 @@ venv: $(STAMP) ## create .venv with all packages for running and testing
 $(STAMP): pyproject.toml constraints.txt $(if $(PYTHON),is-this-python)
 	@tools/make_venv.sh $(VENV) $(PYTHON)
 
+# A prerequisite that is never up to date: if PYTHON is given, tools/make_venv.sh always checks which Python .venv has.
 is-this-python:
 
 demo: venv ## analyse 300 synthetic images with the whole pipeline, and check the results
 	$(BIN)/nightread demo
 
-test: venv ## run the test suite without the slow tests; under five minutes on two cores; with the other runtime RUNTIME=keras
+test: venv ## run the test suite without the slow tests; under five minutes on two cores; RUNTIME=keras runs it with Keras
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-slow: venv ## run the slow tests: training, faults, crashing images, fuzzing; some tests also with the other runtime, Keras
+slow: venv ## run the slow tests: training, faults, crashing images, fuzzing; some tests run also with Keras
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not night"
 	$(if $(RUNTIME),,NIGHTREAD_RUNTIME=keras $(BIN)/python -m pytest -n 2 --dist loadfile $(KERAS_TESTS))
 
-bad-night: venv ## break one part after another for a quarter of an hour, and check that each alarm comes and goes
+bad-night: venv ## break one part after another, and check that each alarm comes and goes; a quarter of an hour
 	$(BIN)/python -m pytest -n 0 -m night tests/acceptance
 
-chaos: venv ## inject random faults into the whole system, an hour; shorter with SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600
+chaos: venv ## inject random faults into the whole system; an hour, or shorter with SEEDS='1 2' MINUTES=2 FAULTS=10 IMAGES=600
 	$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEEDS)) $(addprefix --database ,$(DATABASES)) \
 		--minutes $(MINUTES) --faults $(FAULTS) --images $(IMAGES)
 
-fuzz: venv ## read mutated files as a worker does, an hour; for other options FUZZ='--count 10000 --seed 2'
+fuzz: venv ## read mutated files as a worker does; an hour; other options with FUZZ='--count 10000 --seed 2'
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
-fuzz-entrances: venv ## try a million mutations at all entrances; it resumes; for other options ENTRANCES='--count 20000 --seed 2'
+fuzz-entrances: venv ## try a million mutations at all entrances; run it again to resume; other options with ENTRANCES='--count 20000 --seed 2'
 	$(BIN)/python -m tests.fuzz.entrances $(ENTRANCES)
 
-mutants: venv ## change the code in thousands of small ways, and check that a test fails, an hour; shorter with MODULES='routing imaging/voi.py' MUTANTS='--sample 20'
+mutants: venv ## change the code in thousands of small ways, and check that a test fails; an hour, or shorter with MODULES='routing imaging/voi.py' MUTANTS='--sample 20'
 	$(BIN)/python -m tests.mutants $(MUTANTS) $(MODULES)
 
 unit: venv ## run the unit tests; they take seconds and start no servers
@@ -105,8 +106,8 @@ format: venv ## format the code
 bench: venv ## measure the speed budget; half an hour on an idle machine
 	$(BIN)/python -m benchmarks
 
-# Without a virtual environment it takes the interpreter that is there: it says which packages its rows lack.
-bench-gpu: ## measure networks, decoding and the pipeline on a GPU host, in under eight minutes; a rehearsal without a GPU
+# Without a virtual environment the benchmark runs with python3, and says which packages are missing for its rows.
+bench-gpu: ## measure networks, decoding and the pipeline on a GPU host, in under eight minutes; without a GPU, a rehearsal with tiny counts
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m benchmarks.gpu $(GPU); else python3 -m benchmarks.gpu $(GPU); fi
 
 wheel: venv ## build the wheel and try it in a new environment, without and with TensorFlow
@@ -120,7 +121,7 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
-hashes: $(HASHES) ## write build/requirements-*.txt: each version with its hash, for this Python and platform; other extras with EXTRAS=gpu,postgres
+hashes: $(HASHES) ## write build/requirements-*.txt: all packages with versions and hashes, for this Python and platform; other extras with EXTRAS=gpu,postgres
 	@echo "$(HASHES): pip install --require-hashes --requirement $(HASHES), then the wheel of nightread with --no-deps"
 
 sbom: $(HASHES) $(RELEASE)/.installed ## write build/sbom.json: all packages of a release in the format CycloneDX

@@ -25,16 +25,16 @@ from nightread.nights import Nights, nights_of
 
 
 @click.group("alarms", invoke_without_command=True)
-@click.option("--all", "every", is_flag=True, help="Also alarms that are closed.")
-@click.option("--night", metavar="DATE|last", help="All alarms that opened in the night that began on this date.")
+@click.option("--all", "every", is_flag=True, help="Also list closed alarms.")
+@click.option("--night", metavar="DATE|last", help="List all alarms of the night that began on this date.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 @click.pass_context
 def alarms_command(context: click.Context, /, night: str | None, *, every: bool, as_json: bool, **options: Any) -> None:
-    """List the open alarms, and say what to do about each.
+    """List the open alarms, with a link to what to do about each.
 
-    `nightread watchdog` opens and closes them. `ack` says that you know of an alarm, so that it is not repeated;
-    `silence` stops all messages about it until a time, for work on the system.
+    `nightread watchdog` opens and closes alarms. `ack` acknowledges an alarm: its message is not repeated. `silence`
+    stops all messages about an alarm until a time, for example while you work on the system.
 
     \b
     Examples: nightread alarms
@@ -54,14 +54,14 @@ def alarms_command(context: click.Context, /, night: str | None, *, every: bool,
         return
     _show(found, nights_of(settings), is_open=not (every or night))
     if unsent:
-        out.print(f"{counted(unsent, 'message waits', 'messages wait')} for a channel: see the log of the watchdog.")
+        out.print(f"{counted(unsent, 'message is', 'messages are')} not sent yet: see the log of the watchdog.")
 
 
 @alarms_command.command("ack")
 @click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
 @state_options
 def ack_command(ids: tuple[int, ...], **options: Any) -> None:
-    """Acknowledge alarms: they stay open, and are not repeated.
+    """Acknowledge alarms: they stay open, and their messages are not repeated.
 
     Example: nightread alarms ack 12 13
     """
@@ -72,13 +72,15 @@ def ack_command(ids: tuple[int, ...], **options: Any) -> None:
 
 @alarms_command.command("silence")
 @click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
-@click.option("--hours", type=click.FloatRange(0, LONGEST_SILENCE / timedelta(hours=1)), help="For so many hours.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, LONGEST_SILENCE / timedelta(hours=1)),
+    help="Silence for this many hours; 0 ends a silence.",
+)
 @click.option("--until", type=MOMENT, metavar="TIME", help="Until this time (local time of the site).")
 @state_options
 def silence_command(ids: tuple[int, ...], hours: float | None, until: datetime | None, **options: Any) -> None:
     """Send no message about these alarms until a time, even if they close and open again; at most 31 days.
-
-    `--hours 0` ends a silence.
 
     \b
     Examples: nightread alarms silence 12 --hours 4
@@ -99,7 +101,7 @@ def silence_command(ids: tuple[int, ...], hours: float | None, until: datetime |
 
 
 def _report(what: str, changed: Sequence[int], ids: Sequence[int], database: Database) -> None:
-    """Print what was done. Raises UsageFault if none of the ids is that of an open alarm."""
+    """Print what was done. Raises UsageFault if none of these alarms is open."""
     if not changed:
         is_open = ", ".join(str(alarm.id) for alarm in queries.alarms(database, is_open=True))
         raise UsageFault(f"None of these alarms is open; open alarms: {is_open or 'none'}.")

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 def api_command(**options: Any) -> None:
     """Serve the HTTP API: send an image and get its result, read results, control the work.
 
-    On 127.0.0.1 no key is needed until one is made with `nightread keys add`. On other addresses, or
-    with names in api_hosts, the command does not start without a key. Install it with `pip install 'nightread[api]'`.
+    On 127.0.0.1 no key is needed until you make one with `nightread keys add`. On other addresses, or with names in
+    api_hosts, the API does not start without a key. Install the API with `pip install 'nightread[api]'`.
 
     \b
     Examples: nightread api
@@ -66,7 +66,7 @@ def api_command(**options: Any) -> None:
 
 
 def key_problem(settings: Settings, database: Database) -> str | None:
-    """Return why the API must not start: others can reach it, directly or through a proxy, and there is no key."""
+    """Return the problem if other hosts can reach the API, directly or through a proxy, and there is no key."""
     exposed_by = _exposed_by(settings)
     if exposed_by is None or settings.api_key is not None:
         return None
@@ -74,13 +74,13 @@ def key_problem(settings: Settings, database: Database) -> str | None:
     if any(key.is_in_force(now) for key in queries.api_keys(database)):
         return None
     return (
-        f"Other hosts can reach the API by {exposed_by}, and there is no key, so the API does not start: "
-        "make one with `nightread keys add NAME --scope submit --scope read`, or set NIGHTREAD_API_KEY."
+        f"Other hosts can reach the API because of {exposed_by}, and there is no key, so the API does not start: "
+        "make a key with `nightread keys add NAME --scope submit --scope read`, or set NIGHTREAD_API_KEY."
     )
 
 
 def _exposed_by(settings: Settings) -> str | None:
-    """Return the setting by which other hosts reach the API; names in api_hosts are those of a proxy."""
+    """Return the setting that lets other hosts reach the API, or None; api_hosts lists the host names of a proxy."""
     if not is_loopback(settings.api_address):
         return f"api_address {settings.api_address}"
     return f"api_hosts {', '.join(settings.api_hosts)}" if settings.api_hosts else None

@@ -25,17 +25,18 @@ _SHOWN = 20
 
 
 @click.command("audit")
-@click.option("--no-folders", is_flag=True, help="Do not compare with the folders of the sources.")
-@click.option("--no-queue", is_flag=True, help="Do not compare with the queue in Redis.")
+@click.option("--no-folders", is_flag=True, help="Do not compare the database with the folders of the sources.")
+@click.option("--no-queue", is_flag=True, help="Do not compare the database with the queue in Redis.")
 @click.option("--all", "show_all", is_flag=True, help=f"List every finding, not only the first {_SHOWN} of each kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def audit_command(no_folders: bool, no_queue: bool, show_all: bool, as_json: bool, **options: Any) -> None:
     """Check the database, and compare it with folders and queue.
 
-    The audit checks counts, first rows, predictions, duplicates, contents and batches. Then it walks the folders and
-    reads the queue. A file without a row is a violation if its watcher should have seen it. Other files without a row,
-    rows whose file is missing, and images in conflict are listed for information. Exit code 1: a rule is violated.
+    The audit checks counts, rows of work, predictions, duplicates, contents, batches and series. Then it walks the
+    folders and reads the queue. A file without a row is a violation if its watcher should have seen the file. Other
+    files without a row, rows whose file is missing, and images in conflict are listed for information. Exit code 1: a
+    rule is violated.
 
     \b
     Examples: nightread audit
@@ -73,7 +74,7 @@ def _compare(database: Database, source: queries.Source, settings: Settings) -> 
 
 
 def _by_rule(violations: Iterable[queries.Violation]) -> dict[str, list[int]]:
-    """Group image ids by the rule they violate; a rule about the whole database has none."""
+    """Group image ids by the rule that they violate; a rule about the whole database has no image ids."""
     broken: defaultdict[str, list[int]] = defaultdict(list)
     for violation in violations:
         broken[violation.rule] += [] if violation.image_id is None else [violation.image_id]

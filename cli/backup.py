@@ -34,17 +34,22 @@ _MIB = 1024**2
     "--to",
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
-    help="New file, or existing folder for a file named by the time [backups/ in the state folder].",
+    help="New file, or existing folder, where the name of the file has the time [backups/ in the state folder].",
 )
-@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Then remove all but the latest N in the folder.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="After the backup, remove older backups in the folder, and keep the latest N.",
+)
 @click.option("--no-bundles", is_flag=True, help="Leave out the models in the state folder.")
 @click.option(
     "--site-key-to",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Only copy the site key into this new file, to be kept elsewhere.",
+    help="Make no backup; copy the site key into this new file.",
 )
-@click.option("--record", is_flag=True, help="Only note that another program has made a backup just now.")
+@click.option("--record", is_flag=True, help="Make no backup; record that another program has just made one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def backup_command(
@@ -58,10 +63,10 @@ def backup_command(
 ) -> None:
     """Write the database and the models of this site into one file, while everything runs.
 
-    The file is a copy of one moment, which `nightread restore` checks and puts back. It is patient data, and only its
-    owner can read it. It has neither the site key nor passwords, settings, logs and received files. SQLite is copied by
-    its online backup; PostgreSQL by pg_dump, which must be installed. The time is recorded: `nightread doctor` warns if
-    the latest backup is old.
+    The file shows the database at one moment; `nightread restore` checks it and puts it back. It holds patient data,
+    and only its owner can read it. It does not contain the site key, passwords, settings, logs or received files.
+    SQLite is copied with its online backup; PostgreSQL with pg_dump, which must be installed. The time is recorded, so
+    that `nightread doctor` can warn if the latest backup is old.
 
     \b
     Examples: nightread backup --to /mnt/backup --keep 14
@@ -69,13 +74,13 @@ def backup_command(
               pg_dump ... && nightread backup --record
     """  # noqa: D301 - click reads the backspace itself
     if sum((to is not None or no_bundles or keep is not None, site_key_to is not None, record)) > 1:
-        raise UsageFault("--site-key-to and --record make no backup: give them alone.")
+        raise UsageFault("--site-key-to and --record make no backup: give each of them alone.")
     if keep is not None and to is not None and not to.is_dir():
         raise UsageFault("--keep needs a folder: give one with --to.")
     settings = settings_from(**options)
     if site_key_to is not None:
         write_site_key(settings, site_key_to)
-        out.print(f"The site key is in {site_key_to}: keep it where nobody finds it together with a backup.")
+        out.print(f"The site key is in {site_key_to}: never keep it in the same place as a backup.")
         return
     with _opened_database(settings) as database, one_line_errors():
         taken_at = utc_now()
@@ -106,7 +111,7 @@ def backup_command(
 
 @contextmanager
 def _opened_database(settings: Settings) -> Iterator[Database]:
-    """Open the database whatever its schema is: before an upgrade it is older than this release."""
+    """Open the database with any version of the schema: people make a backup before they upgrade an old schema."""
     require_database_file(settings)
     with closing(open_database(settings.sql_url)) as database:
         with one_line_errors(), database.read() as connection:
@@ -141,7 +146,7 @@ def _show(manifest: Manifest, target: Path, size: int) -> None:
     arrivals = counted(manifest.rows["instances"], "arrival")
     models = counted(len(manifest.bundles), "model")
     out.print(f"{target}: {arrivals}, {models}, schema {manifest.schema_version}, {size / _MIB:,.1f} MiB")
-    out.print("It is patient data. Keep a copy on another machine.")
+    out.print("The file holds patient data. Keep a copy on another machine.")
     if manifest.site_keys:
         ids = ", ".join(manifest.site_keys)
-        out.print(f"The site key {ids} is not in it: keep it apart (`nightread backup --site-key-to FILE`).")
+        out.print(f"The site key {ids} is not in the backup: keep it apart (`nightread backup --site-key-to FILE`).")

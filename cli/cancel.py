@@ -1,4 +1,4 @@
-"""Define `nightread cancel`: give up images that wait, before a worker begins with them."""
+"""Define `nightread cancel`: cancel waiting images before a worker begins with them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,11 +38,12 @@ def cancel_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Give up images that wait, before a worker begins with them.
+    """Cancel waiting images before a worker begins with them.
 
-    They are rejected with the reason `cancelled`, and `nightread retry` takes them up again. Images with which a worker
-    has begun are finished, and images that arrive later are analysed. --study reads the headers of the files that wait.
-    Of archives and of images in an Orthanc store it does not know the study; it says how many of them wait.
+    The images are rejected with the reason `cancelled`; `nightread retry` lets them be analysed after all. If a worker
+    has begun with an image, it finishes the image. Images that arrive later are analysed. --study reads the headers of
+    the waiting files. The study of archives and of images in an Orthanc store is not known; --study prints how many of
+    these wait.
 
     \b
     Examples: nightread cancel 4711 4712
@@ -73,15 +74,15 @@ def cancel_command(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    """The images that match, by what would become of them."""
+    """The images that match or were named, grouped by what happens to them."""
 
     waiting: list[int]
     running: list[int]
-    """Not cancelled: a worker has begun with them."""
+    """Images that are not cancelled, because a worker has begun with them."""
     others: list[int]
-    """Named by id, but they do not match, or have their outcome, or are not in the database."""
+    """Images named by id that do not match, have an outcome already, or are not in the database."""
     unknown: list[int]
-    """Not cancelled: they may be of the study, but nothing says so before they are read."""
+    """Images that are not cancelled, because their study is not known before they are read."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for `--json`; its names are stable."""
@@ -99,12 +100,12 @@ def _plan(database: Database, settings: Settings, wanted: ImageFilter, study: st
 
 
 def _show(plan: _Plan) -> None:
-    number = counted(len(plan.waiting), "image that waits matches", "images that wait match")
-    out.print(f"{number}{_first_ids(plan.waiting)}." if plan.waiting else "No image that waits matches.")
+    number = counted(len(plan.waiting), "waiting image matches", "waiting images match")
+    out.print(f"{number}{_first_ids(plan.waiting)}." if plan.waiting else "No waiting image matches.")
     for image_ids, cause in (
         (plan.running, "a worker has begun"),
         (plan.others, "has an outcome, does not match, or is not in the database"),
-        (plan.unknown, "the study is not known before the image is read; give its id"),
+        (plan.unknown, "the study is not known before the image is read; give the image id"),
     ):
         if image_ids:
             out.print(f"{counted(len(image_ids), 'image')} not cancelled{_first_ids(image_ids)}: {cause}.")
@@ -112,7 +113,7 @@ def _show(plan: _Plan) -> None:
 
 def _show_cancelled(cancelled: list[int], plan: _Plan) -> None:
     number = counted(len(cancelled), "image is", "images are")
-    out.print(f"{number} rejected (cancelled). `nightread retry --reason cancelled` takes all of them up again.")
+    out.print(f"{number} rejected (cancelled). `nightread retry --reason cancelled` retries all cancelled images.")
     if begun := len(plan.waiting) - len(cancelled):
         out.print(f"{counted(begun, 'image')} not cancelled: a worker has begun meanwhile.")
 

@@ -43,17 +43,17 @@ _FLIP_NAMES = tuple(field.name for field in fields(Flip))
     type=click.IntRange(min=0),
     default=_PICTURES,
     show_default=True,
-    help="Number of images on the page with pictures, those with the largest change first.",
+    help="Number of images with pictures on the page; the images with the largest change come first.",
 )
 @state_options
 def compare_command(first: str, second: str, style: str, output: Path | None, pictures: int, **options: Any) -> None:
     """Compare the results of two models for the same images.
 
-    OLD and NEW are NAME[@VERSION] of models with results, as the answer, further or shadow results: those of routing
-    rules or of `nightread rerun`. Images count if both have a result. With imported labels (`nightread labels import`)
-    the areas under the ROC curves are compared too.
+    OLD and NEW are models that have results, as NAME[@VERSION]. The results may be answers, further or shadow results,
+    from routing rules or from `nightread rerun`. Images count if both models have a result for them. With imported
+    labels (`nightread labels import`) the areas under the ROC curves are compared too.
 
-    CSV lists the images with different labels, worst first; JSON has all figures.
+    CSV lists the images with different labels, the largest change first; JSON has all figures.
 
     \b
     Examples: nightread compare chest@2.0 chest@2.1 --night last
@@ -83,7 +83,7 @@ def compare_command(first: str, second: str, style: str, output: Path | None, pi
 def _write_page(output: Path, compared: Compared, database: Database, chosen: ChosenImages, pictures: int) -> None:
     """Write the page, and note in the audit table which images were drawn on it. Raises UsageFault on OSError."""
     from cli.comparing.pictures import flip_pictures  # noqa: PLC0415 - loads OpenCV and the networks
-    from models.comparison.page import comparison_page  # noqa: PLC0415 - needs Jinja, which a table does not
+    from models.comparison.page import comparison_page  # noqa: PLC0415 - needs Jinja, and tables do not
 
     of, settings = compared.comparison, chosen.settings
     drawn = flip_pictures(database, settings, (of.first, of.second), of.flips[:pictures])

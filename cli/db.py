@@ -1,4 +1,4 @@
-"""Define `nightread db`: create or upgrade the database schema, and let others read it."""
+"""Define `nightread db`: create or upgrade the database schema, and let a role read the views."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from db.readers import VIEWS, grant_readers
 
 @click.group("db")
 def db_command() -> None:
-    """Manage the database schema, and who may read it."""
+    """Manage the database schema, and let other programs read the views."""
 
 
 @db_command.command("upgrade")
@@ -52,4 +52,4 @@ def grant_readers_command(role: str, **options: Any) -> None:
         only_views = grant_readers(database, role)
     out.print(f"The role {role} may read the views {', '.join(VIEWS)}.")
     if not only_views:
-        out.print(f"It may read the tables too, by other rights: check whether {role} should have them.")
+        out.print(f"Other rights let {role} read the tables too: check whether the role should have these rights.")

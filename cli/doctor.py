@@ -35,17 +35,18 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @click.command("doctor")
 @click.option("--model", metavar="NAME[@VERSION]", help="The model that will analyse every image.")
-@click.option("--peers", is_flag=True, help="Also ask stores, destinations, mail server and our own receivers.")
-@click.option("--strict", is_flag=True, help="Exit code 1 also for warnings.")
+@click.option("--peers", is_flag=True, help="Also contact stores, destinations, mail server and own receivers.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 also if there is only a warning.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def doctor_command(as_json: bool, peers: bool, strict: bool, **options: Any) -> None:
     """Check this machine and the settings.
 
     Check Python, packages, decoders, Redis, database, schema, backup, models, sources, ports, passwords, certificates,
-    processors, memory, disk, clock and who can reach nightread, and print how to fix problems. The configured Redis and
-    database are the only servers that are contacted; with --peers also the others, by C-ECHO, a search for one study
-    and a login, and by a test object for destinations with `test_object`. Exit code 1: a check failed.
+    processors, memory, disk, clock and who can reach nightread, and print how to fix problems. Without --peers only the
+    configured Redis and database are contacted. --peers also sends a C-ECHO to receivers and PACS, a request to
+    DICOMweb and Orthanc stores, a login to the mail server, and a test object to destinations with `test_object`. Exit
+    code 1: a check failed.
 
     \b
     Examples: nightread doctor

@@ -23,9 +23,9 @@ from nightread.errors import UsageFault
 def drain_command(nodes: tuple[str, ...], *, end: bool, **options: Any) -> None:
     """Let workers finish their batches and take no more.
 
-    Give their names as `nightread status` shows them. A worker notices it within two seconds, and drains until it is
-    restarted, or until --end. `nightread status` says when it has no batch left and can be stopped at once. SIGTERM
-    does the same and ends the worker: it takes no more batches, finishes those that it has, and exits.
+    Name the workers as `nightread status` shows them. A worker starts to drain within two seconds, and drains until a
+    restart or --end. When `nightread status` shows no batch left for the worker, you can stop it at once. After SIGTERM
+    a worker also takes no more batches and finishes its batches, but then it exits.
 
     \b
     Examples: nightread drain worker@gpu-1
@@ -49,7 +49,7 @@ def _require_workers(database: Database, nodes: Sequence[str]) -> None:
 
 def _after(database: Database, node: str, *, end: bool, changed: bool) -> str:
     if end:
-        return f"{node} takes batches again." if changed else f"{node} did not drain."
+        return f"{node} takes batches again." if changed else f"{node} was not draining."
     left = queries.batches_of(database, node)
     finishes = f"it finishes {counted(left, 'batch', 'batches')}" if left else "it has no batch left"
     return f"{node} {'drains' if changed else 'drains already'}: {finishes}, and takes no more."

@@ -1,4 +1,4 @@
-"""Define `nightread drift`: how the images and results of a night differ from the reference of each model."""
+"""Define `nightread drift`: show how images and results of a night differ from the reference of each model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -41,13 +41,13 @@ _COLOURS = {"late": "red", "unfinished": "yellow", "complete": "green", "empty":
     "--night", default="last", show_default=True, metavar="DATE|last", help="The night that began on this date."
 )
 @click.option("--model", metavar="NAME[@VERSION]", help="Only this model.")
-@click.option("--all", "every", is_flag=True, help="Also show what is within its limits.")
+@click.option("--all", "every", is_flag=True, help="Also show distances within their limits.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
 @click.option(
     "--reference",
     metavar="FIRST..LAST|validation",
-    help="Compare --model from now on with these nights, or with the validation part that its bundle brought along.",
+    help="Compare --model from now on with these nights, or with the validation data that its bundle describes.",
 )
 @state_options
 def drift_command(
@@ -61,9 +61,9 @@ def drift_command(
 ) -> None:
     """Show how images and results of a night differ from the reference of each model.
 
-    A distance is 0 if the shares of all bins are equal, and 1 if nothing is in common. Its limit is what 99.5 % of
-    nights stay below that are drawn from the reference. `nightread watchdog` raises an alarm after two such nights
-    running, or after one at twice the limit (docs/drift.md).
+    A distance is 0 if the shares of all bins are equal, and 1 if no bin is in common. Of nights that are drawn at
+    random from the reference, 99.5 % stay below the limit. `nightread watchdog` raises an alarm if a distance exceeds
+    its limit in two successive nights, or reaches twice its limit in one night (docs/drift.md).
 
     \b
     Examples: nightread drift
@@ -89,7 +89,7 @@ def drift_command(
 
 
 def _chosen(database: Database, model: str | None) -> dict[int, BundleLabels]:
-    """Return the registered bundles by id, or those that are meant. Raises UsageFault if there is none."""
+    """Return the registered bundles by id: all, or those of the named model. Raises UsageFault for an unknown model."""
     with database.read() as connection:
         known = bundles_by_id(connection)
     if model is None:
@@ -101,15 +101,15 @@ def _chosen(database: Database, model: str | None) -> dict[int, BundleLabels]:
 
 
 def _choose_reference(database: Database, nights: Nights, chosen: Mapping[int, BundleLabels], wanted: str) -> None:
-    """Set the reference of the model. Raises UsageFault if there is none such."""
+    """Set the reference of the model. Raises UsageFault if it does not exist, or has too few images."""
     if len(chosen) != 1:
         raise UsageFault("--reference concerns one model: name it with --model NAME@VERSION.")
     ((bundle_id, bundle),) = chosen.items()
     if wanted == VALIDATION:
         if not take_offered(database, bundle_id, actor=user_name(), now=utc_now()):
             raise UsageFault(
-                f"The bundle {bundle.name}@{bundle.version} brought no reference along, or no worker has loaded it "
-                "since: choose nights, such as --reference 2026-11-01..2026-11-14."
+                f"The bundle {bundle.name}@{bundle.version} has no reference of its own, or no worker has loaded the "
+                "bundle yet: choose nights, such as --reference 2026-11-01..2026-11-14."
             )
         return
     first, last = _span(wanted)
@@ -168,7 +168,9 @@ def _show(found: Sequence[NightDrift], evening: date, *, every: bool) -> None:
         out.print(Text.assemble(f"{drift.model}: ", (verdict, _COLOURS[word])), end="")
         out.print(f" ({counted(drift.images, 'result')}{against})", markup=False)
         if drift.reference is None:
-            out.print(f"Choose one: nightread drift --model {drift.model} --reference FIRST..LAST", markup=False)
+            out.print(
+                f"Choose a reference: nightread drift --model {drift.model} --reference FIRST..LAST", markup=False
+            )
         shown = [each for each in drift.comparisons if every or each.exceeds]
         if shown:
             _show_table(drift, shown)

@@ -65,9 +65,10 @@ class _Wanted:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def explain_command(image: str, frame: int | None, as_json: bool, **options: Any) -> None:
-    """Show which regions of an image led to a label, by Grad-CAM, or by occlusion without Keras.
+    """Show which regions of an image led to a label, by Grad-CAM, or by occlusion if Keras is not available.
 
-    The colours have one scale for all images: the contour is where the evidence reaches the threshold of the label.
+    The colours have the same scale for all images. The contour shows where the evidence reaches the threshold of the
+    label.
 
     \b
     Examples: nightread explain 4711
@@ -124,7 +125,7 @@ def _wanted(image: str, settings: Settings, model: str | None, label: str | None
 
 
 def _explain(wanted: _Wanted, frame: int | None, settings: Settings) -> tuple[int, "Explanation", str | None]:
-    """Return the number of the frame, its explanation, and why the model was not made for the image, if it was not."""
+    """Return the number of the frame, its explanation, and the reason if the model is unsuitable for the image."""
     from imaging.limits import Limits  # noqa: PLC0415 - these imports load OpenCV and Keras
     from imaging.read import read  # noqa: PLC0415
     from models.explanations.frame_choice import explain_image  # noqa: PLC0415

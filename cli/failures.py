@@ -23,7 +23,7 @@ EXTRAS = {
 
 
 def show_failure(error: Exception) -> int:
-    """Print the error on standard error, and return the exit code: 2 for a cause that the user can remove, else 70."""
+    """Print the error on standard error, and return the exit code: 2 if the user can remove the cause, 70 for a bug."""
     match error:
         case click.ClickException():
             _show_usage(error)
@@ -48,7 +48,7 @@ def show_failure(error: Exception) -> int:
 
 
 def _show_usage(error: click.ClickException) -> None:
-    """Print what click says of wrong arguments; an argument may be the name of a file that came from outside."""
+    """Print click's message through the console, because arguments may contain control characters."""
     message = StringIO()
     error.show(message)
     for line in message.getvalue().removesuffix("\n").split("\n"):

@@ -14,7 +14,7 @@ from nightread.errors import UsageFault
 from nightread.settings import Settings
 
 _OF_ROWS = ("models", "shadow", "studies", "fills_sha256", "per_frame", "sort", "limit", "style", "output")
-"""Options of `query` that choose rows of results and how to print them, and not images."""
+"""Options of `query` that do not choose images: they choose rows of results, or how to print them."""
 _SHOWN = {
     "night": "night",
     "since": "arrived since",
@@ -37,10 +37,10 @@ class ChosenImages:
     wanted: ImageFilter
     numbers: Numbers
     description: str
-    """The filters in words, without those that name a patient, an order, a study or a file."""
+    """The filters in words, except filters that name a patient, an order, a study or a file."""
 
     def filter(self, database: Database, tell: Callable[[str], None]) -> ImageFilter:
-        """Return the filter with the keys of the patient or order that was named; `tell` gets remarks on these."""
+        """Return the filter, with the keys of the patient or order if one is named; `tell` gets remarks on the keys."""
         return self.numbers.add_to(self.wanted, database, self.settings, tell)
 
 
@@ -53,9 +53,9 @@ def with_filters(command: click.Command) -> click.Command:
 
 
 def chosen_images(options: dict[str, Any]) -> ChosenImages:
-    """Take the options of `with_filters` and of `state_options`.
+    """Convert the options of `with_filters` and of `state_options` to the images that they choose.
 
-    Raises UsageFault if no filter is given, because all images of a database are rarely meant.
+    Raises UsageFault if no filter is given, because people rarely want all images of a database.
     """
     filters = (value for name, value in options.items() if name not in _OF_STATE)
     if all(value in (None, (), False) for value in filters):

@@ -22,7 +22,7 @@ from nightread.nights import Nights, nights_of
 from nightread.plain_text import visible
 
 _RESERVED = ("settings", "local")
-"""How the audit table names the key of the setting api_key, and requests of this machine without a key."""
+"""Names in the audit table for the key of the setting api_key, and for requests of this machine without a key."""
 
 
 @click.group("keys")
@@ -58,7 +58,7 @@ def add_command(name: str, scopes: tuple[str, ...], expires: datetime | None, **
     if not name.strip() or name != visible(name.strip()) or len(name) > KEY_NAME_LENGTH:
         raise UsageFault(f"The name of a key has 1 to {KEY_NAME_LENGTH} printable characters.")
     if name.strip() in _RESERVED:
-        raise UsageFault(f"The name {name} is reserved for requests without a key of this list: choose another one.")
+        raise UsageFault(f"The name {name} is reserved: choose another name.")
     settings, now = settings_from(**options), utc_now()
     expires_at = nights_of(settings).utc(expires) if expires else None
     if expires_at is not None and expires_at <= now:
@@ -102,7 +102,7 @@ def list_command(as_json: bool, **options: Any) -> None:
 @click.argument("name")
 @state_options
 def revoke_command(name: str, **options: Any) -> None:
-    """Revoke a key: after two seconds it is no longer accepted."""
+    """Revoke a key: after two seconds at most it is no longer accepted."""
     settings = settings_from(**options)
     with open_existing_database(settings) as database, one_line_errors():
         if not ledger.revoke_api_key(database, name, actor=user_name(), now=utc_now()):

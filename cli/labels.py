@@ -49,7 +49,7 @@ def labels_command() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--issuer",
-    help="Only this issuer of the accession numbers; '': only images that name none [the one that has them].",
+    help="Issuer of the accession numbers, '' for none [the issuer whose images have these numbers].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
@@ -76,12 +76,13 @@ def import_command(file: Path, issuer: str | None, as_json: bool, **options: Any
         print_json({"subject": subject, "keys": keys, "in_record": known, "labels": dict(counts)})
         return
     one, many = _NOUNS[subject]
-    out.print(f"Labels imported for {counted(keys, one, many)}, of which the database has {known:,}.")
+    out.print(f"Labels imported for {counted(keys, one, many)}; {known:,} of these are in the database.")
     out.print(", ".join(f"{label} {count:,}" for label, count in counts.most_common()), markup=False)
     if subject == "accession" and issuer is None and known < keys and issuers:
         out.print(
-            f"{counted(keys - known, 'number')} without images: stored without an issuer, since no known issuer "
-            f"({', '.join(issuers)}) has them. If their images will name one, import them again with --issuer NAME.",
+            f"{counted(keys - known, 'number has no images yet and is', 'numbers have no images yet and are')} stored "
+            f"without an issuer (known issuers: {', '.join(issuers)}). If the images will name an issuer, import the "
+            "file again with --issuer NAME.",
             markup=False,
             style="yellow",
         )
@@ -139,7 +140,7 @@ def _key(text: str | None, subject: Subject, place: str) -> str:
 
 
 def _hashed(read: Sequence[_Read], database: Database, settings: Settings, issuer: str | None) -> list[GroundTruth]:
-    """Return the ground truth of accession numbers with their hashes. Raises UsageFault if there is no site key."""
+    """Replace the accession numbers by their hashes. Raises UsageFault if there is no site key."""
     lines: dict[str, int] = {}
     for line, truth in read:
         lines.setdefault(truth.key, line)

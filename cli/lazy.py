@@ -14,13 +14,14 @@ from click.shell_completion import CompletionItem
 class LazyGroup(click.Group):
     """A group whose commands are imported on use, so that a fast command does not load the libraries of a slow one.
 
-    Its help and its completion come from the table alone.
+    The help and the completion of the group read only the table `commands_in`.
     """
 
     commands_in: ClassVar[Mapping[str, tuple[str, str]]]
-    """The module that defines `<name>_command`, and the first sentence of its help, by command name.
+    """By command name: the module that defines the command, and the first sentence of the command's help.
 
-    Underscores replace dashes. A test compares the sentences with the commands.
+    The module names the command `<name>_command`, with underscores instead of dashes. A test compares the sentences
+    with the commands.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
@@ -53,14 +54,14 @@ class LazyGroup(click.Group):
 
 
 def _shortened(text: str, width: int = 45) -> str:
-    """Shorten a sentence for a list of commands, as click does it for a command."""
+    """Shorten a sentence for a list of commands, as click does."""
     return click.Command(None, help=text).get_short_help_str(width)
 
 
 def _import(name: str) -> ModuleType:
-    """Import a module without garbage collections, which would find nothing and take a tenth of a short command.
+    """Import a module without garbage collections: they would find nothing, and take a tenth of a short command's time.
 
-    What was imported stays exempt from later collections.
+    Later collections skip the imported objects.
     """
     if name in sys.modules or not gc.isenabled():
         return import_module(name)

@@ -22,7 +22,7 @@ class _Commands(LazyGroup):
         "trace": ("cli.trace", "Show everything that happened to an image, in chronological order."),
         "report": (
             "cli.report",
-            "Write the night page as one HTML file that loads nothing and prints well, or send it by mail.",
+            "Write the night page as one self-contained HTML file, or send it by mail.",
         ),
         "drift": (
             "cli.drift",
@@ -35,13 +35,13 @@ class _Commands(LazyGroup):
         ),
         "explain": (
             "cli.explain",
-            "Show which regions of an image led to a label, by Grad-CAM, or by occlusion without Keras.",
+            "Show which regions of an image led to a label, by Grad-CAM, or by occlusion if Keras is not available.",
         ),
         "preview": ("cli.preview", "Write the picture of an image, as the API shows it."),
-        "rerun": ("cli.rerun", "Analyse images again with other models, beside their results."),
+        "rerun": ("cli.rerun", "Analyse images again with other models, and keep their present results."),
         "compare": ("cli.compare", "Compare the results of two models for the same images."),
         "retry": ("cli.retry", "Analyse failed and rejected images again."),
-        "cancel": ("cli.cancel", "Give up images that wait, before a worker begins with them."),
+        "cancel": ("cli.cancel", "Cancel waiting images before a worker begins with them."),
         "purge": ("cli.purge", "Remove what nightread holds of a study, a patient, images, or old results."),
         "opt-out": ("cli.opt_out", "List the patients whose images are not analysed, and change the list."),
         "pause": ("cli.pause", "Pause dispatch: form no new batches."),
@@ -59,21 +59,21 @@ class _Commands(LazyGroup):
         "deliveries": ("cli.deliveries", "List the reports and whether each destination accepted them."),
         "watchdog": (
             "cli.watchdog",
-            "Raise alarms: check everything every 30 seconds, and tell the channels of the settings.",
+            "Raise alarms: check everything every 30 seconds, and notify the channels of the settings.",
         ),
-        "alarms": ("cli.alarms", "List the open alarms, and say what to do about each."),
-        "result-rules": ("cli.result_rules", "List the rules on results of the settings, and try them with --dry-run."),
+        "alarms": ("cli.alarms", "List the open alarms, with a link to what to do about each."),
+        "result-rules": ("cli.result_rules", "List the result rules of the settings, or try them with --dry-run."),
         "dispatch": ("cli.services", "Form batches and publish them to Redis."),
         "worker": ("cli.services", "Analyse the images of batches."),
         "flower": ("cli.services", "Run Flower, a web page that shows workers and batches."),
         "api": ("cli.api", "Serve the HTTP API: send an image and get its result, read results, control the work."),
         "keys": ("cli.keys", "Add, list and revoke keys of the HTTP API."),
-        "db": ("cli.db", "Manage the database schema, and who may read it."),
+        "db": ("cli.db", "Manage the database schema, and let other programs read the views."),
         "backup": (
             "cli.backup",
             "Write the database and the models of this site into one file, while everything runs.",
         ),
-        "restore": ("cli.restore", "Put a backup back into an empty state."),
+        "restore": ("cli.restore", "Restore a backup, without overwriting anything."),
         "systemd": ("cli.systemd", "Print systemd units for a site without containers."),
     }
 
@@ -100,6 +100,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - each error gets its message and exit code
-        from cli.failures import show_failure  # noqa: PLC0415 - imports SQLAlchemy and Pydantic to know their errors
+        from cli.failures import show_failure  # noqa: PLC0415 - imports SQLAlchemy and Pydantic for their error types
 
         sys.exit(show_failure(error))

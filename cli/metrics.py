@@ -42,7 +42,7 @@ def metrics_command(textfile: Path | None, **options: Any) -> None:
 
 
 def _replace(path: Path, text: bytes) -> None:
-    """Write a file in one step, readable for all: node exporter runs as another user. Raises StopWork."""
+    """Write a file atomically. All users can read it, because node exporter runs as another user. Raises StopWork."""
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             file.write(text)

@@ -22,7 +22,7 @@ def keep_night_calendar(database: Database, settings: Settings) -> None:
 
 
 def night_calendar(nights: Nights, first: datetime, last: datetime) -> Iterator[Night]:
-    """Yield the nights from the one before `first` to the one on the local date of `last`."""
+    """Yield the nights from the night before `first` to the night that begins on the local date of `last`."""
     evening: date = nights.local(first).date() - timedelta(days=1)
     until = nights.local(last).date()
     while evening <= until:

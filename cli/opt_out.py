@@ -26,7 +26,7 @@ from nightread.settings import Settings
 from producer.spool.purged_files import FileRemoval
 
 _KEY_SHOWN = 16
-_issuer = click.option("--issuer", help="Only this issuer of the PatientID; '': only images that name none [any].")
+_issuer = click.option("--issuer", help="Issuer of the PatientID, '' for images that name no issuer [any issuer].")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -34,8 +34,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def opt_out_command() -> None:
     """List the patients whose images are not analysed, and change the list.
 
-    Their images are rejected with the reason opted_out; nothing of their headers is stored. The list holds hashes made
-    with the site key, and no number of a patient.
+    Their images are rejected with the reason opted_out; nothing of their headers is stored. The list holds no patient
+    numbers, only hashes that are made with the site key.
     """
 
 
@@ -55,7 +55,7 @@ def add_command(patient: str, issuer: str | None, purge: bool, yes: bool, as_jso
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     if as_json and purge and not yes:
-        raise UsageFault("--json asks no question: add --yes to purge.")
+        raise UsageFault("--json cannot ask for confirmation: add --yes to purge.")
     with open_existing_database(settings) as database, one_line_errors():
         hasher = site_hasher(settings)
         found = images_of_number(database, hasher, patient, issuer)
@@ -70,7 +70,7 @@ def add_command(patient: str, issuer: str | None, purge: bool, yes: bool, as_jso
     if removed:
         show_purged(*removed)
     elif found:
-        out.print(f"The database holds {counted(len(found), 'image')} of this patient: --purge removes what it has.")
+        out.print(f"The database holds {counted(len(found), 'image')} of this patient: --purge removes their data.")
 
 
 @opt_out_command.command("list")
@@ -124,7 +124,7 @@ def remove_command(patient: str | None, issuer: str | None, key: str | None, as_
     elif removed:
         out.print("Images of this patient are analysed again from now on.")
     else:
-        raise UsageFault("This patient is not on the list: `nightread opt-out list` shows it.")
+        raise UsageFault("This patient is not on the list: `nightread opt-out list` shows the list.")
 
 
 def _add(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> int:
@@ -139,7 +139,10 @@ def _add(database: Database, hasher: PatientHasher, patient: str, issuer: str | 
 
 
 def _keys(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> set[str]:
-    """Return the key with this issuer, or else those of the number alone, without issuer and with each known one."""
+    """Return the key of the patient with this issuer.
+
+    Without an issuer, return the key of the number alone, the key without issuer, and the key with each known issuer.
+    """
     number_key = hasher.number_key(patient)
     if number_key is None:
         raise UsageFault("The PatientID is empty.")

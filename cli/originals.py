@@ -1,4 +1,4 @@
-"""Find the original file of an image and the bundle that analysed it, both unchanged since."""
+"""Find the original file of an image and the bundle that analysed it; neither may have changed since."""
 
 from dataclasses import dataclass
 

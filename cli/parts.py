@@ -1,4 +1,4 @@
-"""Define `nightread parts`: list the parts of nightread, and forget those that were taken away."""
+"""Define `nightread parts`: list the parts of nightread, and forget parts that were removed on purpose."""
 
 import sys
 from collections.abc import Sequence
@@ -52,14 +52,14 @@ def parts_command(context: click.Context, /, *, as_json: bool, **options: Any) -
 @click.option(
     "--part",
     type=click.Choice([kind.value for kind in PartKind]),
-    help="Only the part of this kind with that name [all parts with that name].",
+    help="Forget only the part of this kind [all parts with this name].",
 )
 @state_options
 def forget_command(names: tuple[str, ...], *, part: str | None, **options: Any) -> None:
-    """Forget parts that were taken away on purpose, so that they are no longer reported as silent.
+    """Forget parts that were removed on purpose, so that they are no longer reported as silent.
 
     Give their names as `nightread parts` shows them. A part that sends heartbeats cannot be forgotten: stop it first.
-    A part that the settings need is reported as missing afterwards. Each removal is written to the audit table.
+    A forgotten part that the settings need is reported as missing. Each removal is written to the audit table.
 
     \b
     Examples: nightread parts forget gpu-2

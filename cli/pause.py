@@ -67,15 +67,15 @@ def pause_command(why: str, names: tuple[str, ...], **options: Any) -> None:
     "causes",
     type=click.Choice([cause.value for cause in ENDED_BY_PEOPLE]),
     multiple=True,
-    help="End only the pause with this cause; may be given several times.",
+    help="End only pauses with this cause; may be given several times.",
 )
 @_source_option("End only the pauses of this source; may be given several times.")
 @state_options
 def resume_command(causes: tuple[str, ...], names: tuple[str, ...], **options: Any) -> None:
     """End pauses: form batches again.
 
-    Without options, the pauses of all images and those of each source end. After a pause by the circuit breaker,
-    earlier outcomes are no longer counted.
+    Without options, the pause of all images ends, and the pauses of single sources end. After a pause by the circuit
+    breaker, the breaker no longer counts earlier outcomes.
 
     \b
     Examples: nightread resume
@@ -114,7 +114,7 @@ def _already_paused(database: Database, source_id: int | None, nights: Nights) -
     pauses = (pause for pause in queries.pauses(database) if pause.cause is Cause.PERSON)
     known = next((pause for pause in pauses if pause.source_id == source_id), None)
     if known is None:
-        return "Another person ended the pause at the same moment: it is not paused."
+        return "Not paused: another person ended the pause at the same moment. Run the command again to pause."
     return f"Already paused by {known.actor} since {nights.local(known.since):%a %H:%M}: {known.detail}"
 
 

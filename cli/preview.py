@@ -17,12 +17,12 @@ from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
-if TYPE_CHECKING:  # `nightread --help` reads no images
+if TYPE_CHECKING:  # `nightread --help` also runs on hosts without OpenCV
     from api.pictures.picture import Picture, PictureRequest
 
 Value = TypeVar("Value")
 _NO_FRAME = re.compile(r"There is no frame (?P<number>\d+): the image has (?P<count>.+), counted from 1\.")
-"""The message of api.pictures.reading."""
+"""Matches the message of api.pictures.reading about a missing frame."""
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -47,8 +47,8 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg")
 def preview_command(image_id: int, path: Path | None, frame: int, window: str, viewport: str | None, **of: Any) -> None:
     """Write the picture of an image, as the API shows it.
 
-    The window of the header is applied, and names that may be in the pixels are not shown unless you allow it. The view
-    is written to the audit table.
+    The window of the header is applied. Pixels that may hold a name are hidden, unless you allow them. The audit table
+    records who made the picture.
 
     \b
     Examples: nightread preview 4711
@@ -94,7 +94,7 @@ def _parsed(parse: Callable[[str], Value], text: str) -> Value:
 
 
 def _counted_from_0(detail: str) -> str:
-    """Return the message about a frame that does not exist with the number that --frame has; others as they are."""
+    """Return the message; if it is about a missing frame, count from 0 as --frame does."""
     missing = _NO_FRAME.fullmatch(detail)
     if missing is None:
         return detail

@@ -29,20 +29,22 @@ _PAGE = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PurgeRequest:
-    """The images to purge, and a word for the audit table that says why."""
+    """The images to purge, and the cause for the audit table."""
 
     cause: str
     image_ids: Sequence[int]
     study: str | None = None
-    """A study that was named, of which other rows than images are removed as well."""
+    """The study if one was named; rows of it that are not images, such as reports, are removed too."""
 
 
 @click.command("purge")
 @click.option("--study", help="Study Instance UID.")
 @click.option("--patient", help="PatientID; it is hashed before the search.")
-@click.option("--issuer", help="Only this issuer of the PatientID; '': only images that name none.")
+@click.option("--issuer", help="Issuer of the PatientID, '' for images that name no issuer [any issuer].")
 @click.option("--image", "images", type=int, multiple=True, help="Id of an image.")
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Outcomes older than this.")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Images whose outcome is older than this."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; needs --yes or --dry-run.")
@@ -50,9 +52,9 @@ class PurgeRequest:
 def purge_command(dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
     """Remove what nightread holds of a study, a patient, images, or old results.
 
-    Results, header facts, UIDs, paths, keys, spooled files and thumbnails are removed. What stays is a row without
-    identity for each file that arrived, so that the counts add up and the file does not come back as new. All arrivals
-    with the same bytes are removed too. Unfinished work is cancelled. Original files are never touched.
+    Results, header facts, UIDs, paths, keys, spooled files and thumbnails are removed. One row without identifiers
+    stays for each file that arrived, so that the counts add up and the file is not registered again as new. All
+    arrivals with the same bytes are purged too. Unfinished work is cancelled. Original files are never touched.
 
     \b
     Examples: nightread purge --study 1.2.826.0.1.3680043.8.498.1 --dry-run
@@ -62,7 +64,7 @@ def purge_command(dry_run: bool, yes: bool, as_json: bool, **options: Any) -> No
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
     if as_json and not (yes or dry_run):
-        raise UsageFault("--json asks no question: add --yes to purge, or --dry-run.")
+        raise UsageFault("--json cannot ask for confirmation: add --yes to purge, or --dry-run.")
     with open_existing_database(settings) as database, one_line_errors():
         request = _request(database, settings, **options)
         preview = queries.purge_preview(database, request.image_ids)
@@ -83,13 +85,13 @@ def purge_command(dry_run: bool, yes: bool, as_json: bool, **options: Any) -> No
 
 
 def purge_images(database: Database, settings: Settings, request: PurgeRequest) -> tuple[Purged, FileRemoval, int]:
-    """Purge the images and remove their files; returns what was removed, with the number of pictures."""
+    """Purge the images and remove their files. Returns what was purged, the removed files, and how many pictures."""
     actor, now = user_name(), utc_now()
     purged = ledger.purge(database, request.image_ids, cause=request.cause, actor=actor, now=now)
     if request.study is not None:
         purged += Purged(reports=ledger.purge_study_rows(database, request.study, actor=actor, now=now))
     if not database.empty_log():
-        err.print("Others read the database: its write-ahead log still has old pages, until later writes replace them.")
+        err.print("Other programs read the database, so its write-ahead log keeps old pages until later writes.")
     try:
         files = remove_purged_files(settings, queries.sources(database), purged.places)
         pictures = remove_pictures(database, settings)
@@ -128,7 +130,7 @@ def _request(
 
 
 def _outdated(database: Database, before: datetime) -> list[int]:
-    """Return the images with an older outcome, without those of which a younger duplicate shows the results."""
+    """Return the images with an older outcome, except images whose result a younger duplicate shows."""
     kept = queries.originals_in_use(database, since=before)
     found: list[int] = []
     after: Outdated | None = None

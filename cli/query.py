@@ -76,7 +76,7 @@ _MANY: dict[str, Any] = {"multiple": True}
 @click.option("--accession", help="AccessionNumber; it is hashed before the search.")
 @click.option(
     "--issuer",
-    help="Only this issuer of the PatientID or AccessionNumber; '': only images that name none [any].",
+    help="Issuer of the PatientID or AccessionNumber, '' for images that name no issuer [any issuer].",
 )
 @click.option("--study", "study_instance_uid", help="Study Instance UID.")
 @click.option(
@@ -96,8 +96,8 @@ _MANY: dict[str, Any] = {"multiple": True}
     help="Images with exactly the bytes of this file, wherever it lies.",
     **_MANY,
 )
-@click.option("--content", "contents", metavar="blake3:HEX", help="Identity of the bytes, from `content`.", **_MANY)
-@click.option("--sha256", metavar="HEX", help="SHA-256 of a file that an earlier release analysed (others: --file).")
+@click.option("--content", "contents", metavar="blake3:HEX", help="Value of the column `content`.", **_MANY)
+@click.option("--sha256", metavar="HEX", help="SHA-256 of a file that an earlier release analysed; else use --file.")
 @click.option(
     "--since",
     type=MOMENT,
@@ -110,17 +110,17 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--parent", "parent_ids", type=int, help="Only images extracted from the archive with this image id.", **_MANY
 )
 @click.option(
-    "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only the others."
+    "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or none of these."
 )
 @click.option(
     "--replaced/--not-replaced",
     default=None,
-    help="Only images whose file was replaced by another one of the same name, or only the others.",
+    help="Only images whose file was replaced by another file of the same name, or none of these.",
 )
 @click.option(
     "--conflict/--no-conflict",
     default=None,
-    help="Only images in conflict with a version or note of a source that may not replace them, or only the others.",
+    help="Only images in conflict with a version or note of a source that may not replace them, or none of these.",
 )
 @click.option(
     "--current",
@@ -136,7 +136,7 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--with-sha256/--without-sha256",
     "fills_sha256",
     default=None,
-    help="Read the files to fill in `sha256` [for up to 1,000 images with 1 GiB, if they are on this host].",
+    help="Read the files to fill in `sha256`, if they are on this host [read up to 1,000 images of 1 GiB in all].",
 )
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option(
@@ -202,7 +202,7 @@ def query_command(
 
 
 def wanted_images(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
-    """Take the options that choose images; return settings, filter and the numbers that must be hashed for it."""
+    """Convert the options that choose images to settings, a filter, and the numbers that are hashed for the filter."""
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
@@ -225,7 +225,7 @@ def _contents_of(path: Path) -> tuple[str, str]:
 
 
 def _with_sha256(database: Database, settings: Settings, rows: Rows, *, is_asked: bool | None) -> Rows:
-    from api.sha256 import with_sha256, with_sha256_of_few  # noqa: PLC0415 - a table needs none of it
+    from api.sha256 import with_sha256, with_sha256_of_few  # noqa: PLC0415 - a table does not need it
 
     if is_asked:
         return with_sha256(database, settings, rows)
@@ -257,4 +257,4 @@ def _ignore_broken_pipe() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes standard output when it ends

@@ -20,9 +20,9 @@ from nightread.nights import Nights, nights_of
 _COUNTS = ("received", "refused", "failed")
 _LEGEND = (
     "received: acknowledged and in the database. refused: not enough disk space (status A7xx). failed: see the status. "
-    "The sender still has refused and failed images. over_quota: images that were refused because their sender holds "
-    "all that it may hold in the spool. Other words under `statuses` count associations: rejected, aborted, lost, "
-    "too_slow, unsupported (only other services were proposed), incomplete (ended within an image)."
+    "Refused and failed images are still at the sender. over_quota: images that were refused because their sender has "
+    "used its quota of the spool. Other words under `statuses` count associations: rejected, aborted, lost, too_slow, "
+    "unsupported (only other services were proposed), incomplete (ended within an image)."
 )
 
 

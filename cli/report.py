@@ -37,13 +37,13 @@ from nightread.wording import counted
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="HTML file to write; - for standard output.",
 )
-@click.option("--send-to", "addresses", metavar="ADDRESS", multiple=True, help="Send it by mail to this address.")
+@click.option("--send-to", "addresses", metavar="ADDRESS", multiple=True, help="Send the report to this address.")
 @click.option(
     "--with-identifiers",
     is_flag=True,
     help="Name studies by their UIDs. By default the report names no patient, study or path.",
 )
-@click.option("--no-pictures", is_flag=True, help="Leave the pictures of the most suspicious images out.")
+@click.option("--no-pictures", is_flag=True, help="Leave out the pictures of the most suspicious images.")
 @state_options
 def report_command(
     night: str,
@@ -53,7 +53,7 @@ def report_command(
     no_pictures: bool,
     **options: Any,
 ) -> None:
-    """Write the night page as one HTML file that loads nothing and prints well, or send it by mail.
+    """Write the night page as one self-contained HTML file, or send it by mail.
 
     The mail server is set by NIGHTREAD_SMTP_HOST, NIGHTREAD_SMTP_FROM and the other settings smtp_*.
 

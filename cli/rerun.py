@@ -1,4 +1,4 @@
-"""Define `nightread rerun`: analyse images again with other models, beside their results."""
+"""Define `nightread rerun`: analyse images again with other models, and keep their present results."""
 
 import sys
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ _FAILED = "failed"
     multiple=True,
     required=True,
     metavar="NAME[@VERSION]",
-    help="The model that analyses the images again; repeatable: each image is read once for all of them.",
+    help="The model that analyses the images again; repeatable: each image is read once for all models.",
 )
 @click.option("--shadow", is_flag=True, help="Store shadow results: shown only on request, and in no report.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most this number of images.")
-@click.option("--dry-run", is_flag=True, help="Show what would be analysed and what not, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show which images would be analysed or left out; change nothing.")
 @click.option("--no-wait", is_flag=True, help="Return at once: running workers analyse the images.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of worker processes, if this command starts them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -59,15 +59,15 @@ def rerun_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Analyse images again with other models, beside their results.
+    """Analyse images again with other models, and keep their present results.
 
-    The results become further rows; the result that an image has never changes. Arrivals go first. Only images whose
-    original still exists are analysed; the others are listed with the reason. The same command again does what is
-    missing: after Ctrl-C, a crash, or when a file is back.
+    The new results are stored in addition; the present result of an image never changes. New arrivals go first. Only
+    images whose original still exists are analysed; other images are listed with the reason. After Ctrl-C or a crash,
+    or when a missing file is back, run the same command again: it analyses only what is missing.
 
-    The images are analysed by running workers, or by this command if there are none for this state folder.
+    Running workers analyse the images. If nothing runs for this state folder, this command starts workers.
 
-    Exit code 0: every image has its outcome and none failed; 1: some failed; 2: wrong usage.
+    Exit code 0: no analysis failed; 1: an analysis failed; 2: wrong usage.
 
     \b
     Examples: nightread rerun --model chest@2.1 --night last --shadow
@@ -111,12 +111,12 @@ def _analyse(settings: Settings, bundle_ids: list[int], total: int, *, served: b
         with open_existing_database(settings) as database, one_line_errors():
             wait_for_workers(database, settings, bundle_ids, total)
     except KeyboardInterrupt:
-        err.print("Stopped. Nothing is lost: the same command goes on where this one ended.")
+        err.print("Stopped. Nothing is lost: run the same command again to continue.")
         raise
 
 
 def _known_ids(database: Database, bundles: Sequence[Bundle]) -> list[int]:
-    """Return the ids of the bundles; a negative one for a bundle that the database does not know yet."""
+    """Return the ids of the bundles; a bundle that the database does not know yet gets a negative id."""
     with database.read() as connection:
         known = {each.digest: bundle_id for bundle_id, each in bundles_by_id(connection).items()}
     return [known.get(bundle.digest, -1 - number) for number, bundle in enumerate(bundles)]
@@ -144,7 +144,7 @@ def _show_plan(
         _show_left_out(selection)
     if selection.unchecked:
         out.print(
-            f"{counted(selection.unchecked, 'original')} not on this host: a worker finds out if it still exists."
+            f"{counted(selection.unchecked, 'original')} not on this host: a worker checks whether the file exists."
         )
     if dry_run:
         out.print("Nothing was changed: this was a dry run.")

@@ -1,4 +1,4 @@
-"""Define `nightread restore`: put a backup back into an empty state."""
+"""Define `nightread restore`: restore a backup, without overwriting anything."""
 
 import sys
 from pathlib import Path
@@ -30,19 +30,19 @@ from nightread.settings import Settings
     metavar="FILE",
     help="File that `nightread backup --site-key-to` wrote.",
 )
-@click.option("--without-site-key", is_flag=True, help="The site key is not on this host: only workers have it.")
+@click.option("--without-site-key", is_flag=True, help="Restore without the site key, because only workers have it.")
 @click.option("--no-bundles", is_flag=True, help="Leave the models of this host as they are.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def restore_command(
     file: Path, check: bool, site_key: Path | None, without_site_key: bool, as_json: bool, **options: Any
 ) -> None:
-    """Put a backup back into an empty state.
+    """Restore a backup, without overwriting anything.
 
-    The file is checked first: each digest, and the version of the schema, which is upgraded to this release. Nothing is
-    overwritten: an existing database, one with tables, or a model of the same name is an error. Images that were being
-    analysed wait again. PostgreSQL needs pg_restore, and an empty database. Exit code 1: the restored database is not
-    consistent.
+    First all digests in the file and the version of the schema are checked. It is an error if there is an SQLite file
+    already, if the PostgreSQL database has tables, or if there is a model of the same name. The restored schema is
+    upgraded to this release. Images that were queued or being analysed wait again. PostgreSQL needs pg_restore. Exit
+    code 1: the restored database is not consistent.
 
     \b
     Examples: nightread restore /mnt/backup/nightread-20261129T183000Z.tar --site-key /media/safe/site.key
@@ -85,7 +85,8 @@ def _show(reader: ArchiveReader, settings: Settings, restored: Restored, *, with
     if restored.schema != reader.manifest.schema_version:
         out.print(f"The schema was upgraded from {reader.manifest.schema_version} to {restored.schema}.")
     if restored.waiting_again:
-        out.print(f"{counted(restored.waiting_again, 'image')} that were being analysed wait again.")
+        number = counted(restored.waiting_again, "image was", "images were")
+        out.print(f"{number} queued or being analysed at the time of the backup, and will be analysed again.")
     if not with_bundles and reader.manifest.bundles:
         out.print(f"Not restored: the models {', '.join(reader.manifest.bundles)}.")
     for rule in restored.broken_rules:
@@ -94,7 +95,7 @@ def _show(reader: ArchiveReader, settings: Settings, restored: Restored, *, with
         out.print(f"The database is consistent: {len(queries.RULES)} rules checked.")
     out.print(
         "Purges, opt-outs and revocations of API keys since the backup are lost: repeat them before you start "
-        "nightread. Then compare with folders and queue: `nightread audit`."
+        "nightread. Then run `nightread audit`, which compares the database with folders and queue."
     )
 
 

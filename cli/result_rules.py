@@ -21,15 +21,16 @@ from nightread.result_rules import ResultRule
 
 @click.command("result-rules")
 @click.option("--dry-run", is_flag=True, help="Show which studies each rule would match, and do nothing.")
-@click.option("--night", metavar="DATE|last", help="With --dry-run: results of this night [last].")
-@click.option("--since", type=MOMENT, metavar="TIME", help="With --dry-run: results since this time, local time.")
+@click.option("--night", metavar="DATE|last", help="With --dry-run: only results of this night [last].")
+@click.option("--since", type=MOMENT, metavar="TIME", help="With --dry-run: only results since this local time.")
 @state_options
 def result_rules_command(*, dry_run: bool, night: str | None, since: datetime | None, **options: Any) -> None:
-    """List the rules on results of the settings, and try them with --dry-run.
+    """List the result rules of the settings, or try them with --dry-run.
 
-    A rule gives the actions that a label, score, model or source causes: a priority for the rest of the study, a tag, a
-    message to a channel, a destination. `nightread watchdog` applies the rules to new results, each action once per
-    study, and writes it to the audit table. A rule never changes a result nor its mark `not for diagnosis`.
+    A rule chooses results by label, score, model or source, and names actions for them: a priority for the rest of the
+    study, a tag, a message to a channel, a report to a destination. `nightread watchdog` applies the rules to new
+    results. It does each action once per study and writes it to the audit table. A rule never changes a result or its
+    mark `not for diagnosis`.
 
     \b
     Examples: nightread result-rules

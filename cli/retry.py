@@ -32,13 +32,13 @@ _SAME_AGAIN = "Images that are defective will be rejected again."
 
 @click.command("retry")
 @click.argument("image_ids", nargs=-1, type=int, metavar="[IMAGE_ID]...")
-@click.option("--failed", is_flag=True, help="All failed images.")
+@click.option("--failed", is_flag=True, help="Retry all failed images.")
 @click.option(
     "--reason",
     "reasons",
     type=click.Choice([reason.value for reason in Reason]),
     metavar="REASON",
-    help="All images that failed or were rejected for this reason.",
+    help="Retry all images that failed or were rejected for this reason.",
     **_MANY,
 )
 @click.option("--source", "sources", help="Only images of this source.", **_MANY)
@@ -60,8 +60,9 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
     Attempts are counted from zero again. The audit table keeps the earlier reasons. Conditions can be combined and mean
     the same as in `nightread query`. The original files are read again from their sources.
 
-    Series of which no result could be formed are formed again, with --failed and --reason if no image or source is
-    named, and with their images. Their time is that of their latest slice.
+    --failed and --reason also choose series that could not be formed, unless you name images or a source; --since,
+    --until and --night compare the time of the latest slice or attempt. A series that could not be formed is also
+    formed again if one of its images is retried.
 
     \b
     Examples: nightread retry 4711 4712
@@ -100,21 +101,21 @@ class _Plan:
     by_reason: Counter[tuple[str, str]]
     """Number of images that would be analysed again, by (state, reason)."""
     replaced: list[int]
-    """Skipped: a newer file is at the same path and has its own arrival."""
+    """Images that are skipped, because a newer file at the same path has its own arrival."""
     purged: list[int]
-    """Skipped: nightread removed the received file some days after the outcome."""
+    """Images that are skipped, because nightread removed the received file some days after the outcome."""
     file_gone: list[int]
-    """Would be analysed again, and fail because the file is missing."""
+    """Images that would be analysed again, and would fail because the file is missing."""
     copies_done: list[int]
-    """Would become duplicates, if the file has not changed."""
+    """Images that would become duplicates, if the file has not changed."""
     not_retriable: list[int]
-    """Named by id, but neither failed nor rejected, or not in the database."""
+    """Images named by id that are not in the database, or are neither failed nor rejected."""
     series: list[int]
-    """Ids of series of which no result could be formed."""
+    """Ids of series that could not be formed, and would be formed again."""
 
     @property
     def question(self) -> str:
-        """Return what a person is asked to confirm, without the question mark."""
+        """Return the question to confirm, without the question mark."""
         images = f"Analyse {counted(len(self.again), 'image')}" if self.again else ""
         series = f"{'form' if self.again else 'Form'} {len(self.series):,} series" if self.series else ""
         return " and ".join(filter(None, (images, series))) + " again"
@@ -151,7 +152,7 @@ def _wanted(image_ids: tuple[int, ...], options: dict[str, Any]) -> tuple[Settin
 
 
 def _failed_series(database: Database, wanted: ImageFilter) -> list[int]:
-    """Return the ids of the series that could not be formed and that the same conditions name."""
+    """Return the ids of the series that could not be formed and that match the same conditions."""
     if wanted.image_ids or wanted.sources:
         return []
     found = queries.failed_series(database, since=wanted.since, until=wanted.until, reasons=wanted.reasons)

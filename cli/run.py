@@ -41,7 +41,9 @@ RUN_SETTINGS = {
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @worker_options
 @state_options
-@click.option("--no-worker", is_flag=True, help="Start no worker; workers elsewhere use the same Redis and database.")
+@click.option(
+    "--no-worker", is_flag=True, help="Start no worker, because workers elsewhere use the same Redis and database."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print tally and results as JSON.")
 def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **options: Any) -> None:
     """Analyse all files at PATH and print results and tally.
@@ -58,7 +60,7 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     """  # noqa: D301 - click reads the backspace itself
     settings = settings_from(**options)
     set_up_logging(settings.log_format, "WARNING")
-    # SIGTERM acts like Ctrl-C, so that children, socket and `redis.url` are removed with the run.
+    # SIGTERM acts like Ctrl-C, so that child processes end, and the socket and `redis.url` are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def answer(summary: Summary, database: Database) -> None:
@@ -128,7 +130,7 @@ def _register(
 
 
 def _remarks(folder: Folder) -> Iterator[str]:
-    """Yield a sentence for each kind of name that the scan skipped; skipped names have no row."""
+    """Yield a sentence for each kind of file that the scan skipped; skipped files have no row."""
     report = folder.report
     for number, what, hint in (
         (report.temporary, "hidden or temporary file", ": a file is analysed when it has its final name"),
@@ -149,7 +151,7 @@ def _require_model(settings: Settings) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int | None, int | None], None]]:
-    """Show a progress bar; the yielded function takes the number of new files, or of unfinished files."""
+    """Show a progress bar; the yielded function takes the number of new files and the number of unfinished files."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("starting", total=None)

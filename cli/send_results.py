@@ -29,7 +29,7 @@ from nightread.settings import Settings
 from nightread.sources import Destination
 
 _LONGEST_REPORT_SECONDS = 600.0
-"""A report with its pictures and heat maps takes less; `status` reports a sender that takes longer as hanging."""
+"""`status` says that a sender hangs if one report, with pictures and heat maps, takes longer than this."""
 
 if TYPE_CHECKING:  # `nightread --help` also runs on hosts without pydicom
     from delivery.delivery_loop import DeliveryLoop
@@ -65,11 +65,11 @@ def send_results_command(
 ) -> None:
     """Send structured reports of studies to PACS and DICOMweb stores.
 
-    Each of the settings' `destinations` gets one DICOM SR (TID 1500) per study, and what else its `objects` names:
-    outlined regions (the default), key images, heat maps. A study is ready when all its images have an outcome, and
-    when it has the expected number of images or got no new image for a while. The same content is never sent twice.
-    Changed results are sent as a revision that names its predecessor. Exit code 1: a report failed or is not sent yet.
-    Install the libraries with `pip install 'nightread[stores]'`.
+    Each of the `destinations` in the settings gets one DICOM SR (TID 1500) per study, and the other objects that its
+    `objects` lists: outlined regions (the default), key images, heat maps. A study is ready when all its images have an
+    outcome, and either the expected number of images has arrived or no new image arrived for a while. The same content
+    is never sent twice. Changed results are sent as a revision that names the earlier report. Exit code 1: a report
+    failed or is not sent yet. Install the libraries with `pip install 'nightread[stores]'`.
 
     \b
     Examples: nightread send-results --dry-run

@@ -25,7 +25,7 @@ _FLAT = ("csv", "parquet")
 
 
 def require_only_series_times(wanted: ImageFilter, numbers: Numbers) -> None:
-    """Raise UsageFault for conditions on images, because a series has one result."""
+    """Raise UsageFault for conditions on images, because whole series are listed."""
     allowed = replace(
         ImageFilter(),
         since=wanted.since,
@@ -58,7 +58,7 @@ def list_series(
 
 
 def show_series_of_images(console: Console, database: Database, series_instance_uid: str, settings: Settings) -> None:
-    """Print the results of one series above the list of its images, if it has any."""
+    """Print the results of one series, if it has results."""
     found = list(queries.series_list(database, series_instance_uid=series_instance_uid))
     if found:
         show_series(console, iter(found), None, settings)

@@ -33,10 +33,10 @@ def service(
 ) -> Iterator[tuple[Database, Event]]:
     """Set up logging, and yield the database and an event that SIGTERM and Ctrl-C set.
 
-    A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted. A
-    service that `starts_without_database` starts although the database is unavailable, has another schema or another
-    time. `durable`, `database_connections` and `answer_seconds` are passed to db.engine.open_database. Raises
-    UsageFault or StopWork if the database is missing, unavailable or has another schema version.
+    A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted.
+    `durable`, `database_connections` and `answer_seconds` are passed to db.engine.open_database. Raises UsageFault or
+    StopWork if the database is missing or unavailable, has another schema version, or if its clock differs. With
+    `starts_without_database` only a missing SQLite file is an error.
     """
     set_up_logging(settings.log_format, settings.log_level)
     for exposure in (exposure for connection in connections for exposure in exposures_of(connection)):

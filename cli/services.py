@@ -124,7 +124,7 @@ def worker_command(**options: Any) -> None:
 def flower_command(*, new_password: bool, **options: Any) -> None:
     """Run Flower, a web page that shows workers and batches.
 
-    It asks for a login: the setting flower_auth, else a password that is generated in the state folder and shown once.
+    Flower asks for a login: the setting flower_auth, or else a password that nightread generates and shows once.
 
     \b
     Examples: nightread flower --redis-url redis://...
@@ -145,7 +145,7 @@ def folder_sources(settings: Settings) -> Sequence[FolderSource]:
 
 
 def _exec(arguments: list[str], settings: Settings) -> None:
-    """Replace this process by Celery, so that signals reach it and its exit code is returned."""
+    """Replace this process by Celery, so that signals reach Celery and its exit code is returned."""
     make_state_folder(settings.state_dir)
     complete = settings.model_copy(update={"redis_url": SecretStr(redis_url_of(settings))})
     os.chdir(settings.state_dir)

@@ -29,7 +29,7 @@ _INDENT = "    "
 def settings_command(*, as_json: bool, markdown: bool, **options: Any) -> None:
     """Show the current settings; secrets are masked.
 
-    Settings that are not the default are marked with `*`, and their default follows.
+    Each setting that you have set is marked with `*`, and its default follows.
 
     Example: NIGHTREAD_BATCH_IMAGES=128 nightread settings
     """

@@ -18,8 +18,8 @@ _NAMES = ("watch", "receive", "poll", "dispatch", "worker", "send-results", "wat
 
 
 @click.command("systemd")
-@click.option("--system", "scope", flag_value="system", help="Units of the system, which run as a user of their own.")
-@click.option("--user", "scope", flag_value="user", help="Units of the user who runs this command.")
+@click.option("--system", "scope", flag_value="system", help="Units for the system, which run as their own user.")
+@click.option("--user", "scope", flag_value="user", help="Units for the user who runs this command.")
 @click.option("--run-as", default="nightread", metavar="USER", help="With --system: user of the services [nightread].")
 @click.option("--whole", is_flag=True, help="One service, `nightread up`, which needs no other server.")
 @click.option(
@@ -50,9 +50,10 @@ def systemd_command(
     """Print systemd units for a site without containers.
 
     The settings decide which services there are: folders, receivers and stores under `sources`, `destinations`, ports.
-    `nightread.target` starts and stops all of them; a timer makes a backup each day and keeps seven. Every service is
-    restarted for ever, cannot gain rights, and can write to its state folder only. Passwords and keys belong into a
-    file `secrets.env`, which the units name. Redis and the database must run already, except for --whole.
+    `nightread.target` starts and stops all services; a timer makes a backup each day and keeps seven. Each service is
+    restarted whenever it ends, and cannot gain rights. With --system, it can write only to the folders for state, spool
+    and backups. Passwords and keys belong in the file `secrets.env` that the units name. Redis and the database must
+    run already, except for --whole.
 
     \b
     Examples: nightread systemd --system --config /etc/nightread/nightread.toml --to /etc/systemd/system

@@ -40,18 +40,18 @@ _STYLES = {
 @click.option("--patient", help="PatientID; it is hashed before the search.")
 @click.option(
     "--issuer",
-    help="Only this issuer of the PatientID or AccessionNumber; '': only images that name none [any].",
+    help="Issuer of the PatientID or AccessionNumber, '' for images that name no issuer [any issuer].",
 )
 @click.option(
-    "--limit", type=click.IntRange(min=0), help=f"Maximum number of images; 0: all [for people: {_SHOWN}, else all]."
+    "--limit", type=click.IntRange(min=0), help=f"Maximum number of images; 0: all [{_SHOWN}; with --json all]."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def trace_command(name: str | None, limit: int | None, as_json: bool, **options: Any) -> None:
     """Show everything that happened to an image, in chronological order.
 
-    Name it by its image id, by its path or URL, or by a UID (of the image, its series or its study). A path means every
-    file that was ever there. Times are local times of the site; with --json they are in UTC.
+    Name the image by its id, by its path or URL, or by a UID (of the image, its series or its study). A path means
+    every file that ever had this path. Times are local times of the site; with --json they are in UTC.
 
     \b
     Examples: nightread trace 4711

@@ -13,7 +13,7 @@ Scope = Literal["system", "user"]
 _LOW_PORT = 1024
 UP = "up"
 _STOP_SECONDS = 130
-"""A worker may need this long to finish its batch: as in docker-compose.yml."""
+"""Time in which a worker finishes its batches; the same value as in docker-compose.yml."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,12 +26,12 @@ class Unit:
     ports: tuple[int, ...] = ()
     needs_gpu: bool = False
     writes: tuple[Path, ...] = ()
-    """Folders in which it writes, besides those of the settings."""
+    """Folders that the service writes to, besides the folders of the settings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where and as whom the units run."""
+    """Where the units run, and as which user."""
 
     scope: Scope
     program: Path
@@ -40,11 +40,11 @@ class Place:
     user: str
     """User that runs the services of the system."""
     backup_to: Path | None = None
-    """Folder of the daily backups; None: in the state folder."""
+    """Folder of the daily backups; None means the folder `backups` of the state folder."""
 
 
 def parts_of(settings: Settings) -> tuple[list[Unit], dict[str, str]]:
-    """Return the parts that these settings need, and the reason why each of the others is left out."""
+    """Return the services that these settings need, and by name the reason why a service is left out."""
     receivers = [source for source in settings.sources if isinstance(source, ReceiverSource)]
     wanted = {
         "watch": any(isinstance(source, FolderSource) for source in settings.sources) or "no folder in `sources`",
@@ -90,12 +90,12 @@ def units(settings: Settings, parts: Sequence[Unit], place: Place) -> dict[str, 
     """Return the text of each unit by its file name."""
     services = [f"nightread-{part.name}.service" for part in parts]
     found = {"nightread.target": _target(services, place)}
-    if not any(part.name == UP for part in parts):  # it upgrades the schema itself
+    if not any(part.name == UP for part in parts):  # `up` upgrades the schema itself
         lifetime = _ONCE | {"Restart": "on-failure"} | _PAUSE
         found["nightread-migrate.service"] = _service(settings, place, _MIGRATE, lifetime)
     for part in parts:
         found[f"nightread-{part.name}.service"] = _service(settings, place, part, _restarts(part))
-    if any(part.name in ("dispatch", UP) for part in parts):  # there is one dispatcher, and one backup
+    if any(part.name in ("dispatch", UP) for part in parts):  # one backup per site, on the host of the dispatcher
         found["nightread-backup.service"] = _service(settings, place, _backup(place), _ONCE)
         found["nightread-backup.timer"] = _TIMER
     return found
@@ -105,7 +105,7 @@ _MIGRATE = Unit(name="migrate", description="upgrades the schema of the database
 _BACKUPS_KEPT = 7
 _ONCE = {"Type": "oneshot"}
 _PAUSE = {"RestartSec": "10"}
-"""Seconds between two starts: with systemd's 0.1 s a service that waits for the database would use a processor."""
+"""Pause in seconds before a restart. With systemd's default, 0.1 s, a service that has no database would use a core."""
 _TIMER = """[Unit]
 Description=nightread: a backup each day, outside of the night
 
@@ -127,7 +127,7 @@ _FILTERS = {
     "SystemCallErrorNumber": "EPERM",
     "SystemCallFilter": "@system-service",
 }
-"""System call filters: a user may set them for its own services too."""
+"""System call filters, which services of a user may have too."""
 _SYSTEM_ONLY = {
     "PrivateTmp": "yes",
     "ProtectClock": "yes",
@@ -140,7 +140,7 @@ _SYSTEM_ONLY = {
     "ProtectProc": "invisible",
     "ProtectSystem": "strict",
 }
-"""Restrictions by mounts: only the manager of the system can make them."""
+"""Restrictions that need rights of root, so that only the system's systemd can set them."""
 
 
 def _backup(place: Place) -> Unit:
@@ -184,7 +184,7 @@ def _service(settings: Settings, place: Place, part: Unit, lifetime: Mapping[str
 
 
 def _order(place: Place, part: Unit) -> Iterator[str]:
-    """Yield what comes first. `Wants`, not `Requires`: a service whose requirement failed is not tried again."""
+    """Yield dependencies and order: `Wants`, because systemd never retries a service whose `Requires` failed."""
     if place.scope == "system":
         yield "Wants=network-online.target"
         yield "After=network-online.target remote-fs.target time-sync.target"
@@ -199,7 +199,7 @@ def _order(place: Place, part: Unit) -> Iterator[str]:
 def _restarts(part: Unit) -> dict[str, str]:
     keys = {"Type": "exec", "Restart": "always"} | _PAUSE
     if part.name == UP:
-        # The socket of its Redis lies in the temporary folder, where commands beside the service must find it.
+        # The socket of the embedded Redis is in the temporary folder, and other commands must find it there.
         own_folder = {
             "RuntimeDirectory": "nightread",
             "RuntimeDirectoryMode": "0700",
@@ -208,7 +208,8 @@ def _restarts(part: Unit) -> dict[str, str]:
         return keys | own_folder | {"KillMode": "mixed", "OOMPolicy": "continue"}
     if part.name != "worker":
         return keys | {"OOMPolicy": "continue"} if part.name == "api" else keys
-    # SIGTERM to the parent only, which lets its processes finish; one that runs out of memory does not stop the others.
+    # SIGTERM goes to the parent only, which lets its child processes finish. OOMPolicy: if the kernel kills one child
+    # process for its memory, the service continues.
     return keys | {"KillMode": "mixed", "TimeoutStopSec": str(_STOP_SECONDS), "OOMPolicy": "continue"}
 
 
@@ -221,7 +222,7 @@ def _environment(settings: Settings, place: Place) -> Iterator[str]:
         yield "Environment=NIGHTREAD_STATE_DIR=%S/nightread"
     if place.config is not None:
         yield f"Environment={quoted(f'NIGHTREAD_CONFIG={place.config.absolute()}')}"
-    yield "# Secrets, one NIGHTREAD_...=value a line, in a file of mode 0600; without it the services start and say so."
+    yield "# Secrets: one NIGHTREAD_...=value per line, file mode 0600. Without secrets the file may be missing."
     yield "EnvironmentFile=-%E/nightread/secrets.env"
 
 

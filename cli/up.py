@@ -60,7 +60,7 @@ _REPORT_SECONDS = 30.0
 )
 @click.option("--flower-port", type=click.IntRange(0, 65535), help="Port of Flower on 127.0.0.1 [5555]; 0: no Flower.")
 @click.option("--api-port", type=click.IntRange(0, 65535), help="Port of the HTTP API on 127.0.0.1 [8080]; 0: no API.")
-@click.option("--user", help="As root: continue as this user, whose groups decide what can be read.")
+@click.option("--user", help="If you are root: continue as this user, with the rights of this user and its groups.")
 @worker_options
 @state_options
 def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> None:
@@ -78,7 +78,7 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
         raise UsageFault("No source of images is given: use --inbox FOLDER, or [[sources]] in the settings file.")
     require_channels(settings)
     if user is not None:
-        config = settings_file(None)  # child processes read it again, but not the file of --config
+        config = settings_file(None)  # child processes read this file again; they do not read the file of --config
         become_user(user, state_dir=settings.state_dir, readable=(*inboxes, *((config,) if config else ())))
     set_up_logging(settings.log_format, settings.log_level)
     stop = _stop_on_signal()
@@ -124,7 +124,7 @@ def _producers(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
 
 
 def _timer(children: Sequence[Child], settings: Settings, database: Database) -> HeartbeatTimer:
-    """Return the heartbeat of this process: it names the parts that it started, so that `status` misses them."""
+    """Return the heartbeat timer of this process. Its heartbeat names the started parts; `status` expects these."""
     parts = [_PARTS[member.name].value for member in children]
     return HeartbeatTimer(database, PartKind.SUPERVISOR, {"parts": parts}, serves=[settings.state_dir])
 

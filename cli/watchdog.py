@@ -29,16 +29,16 @@ from nightread.settings import Settings
 
 
 @click.command("watchdog")
-@click.option("--once", is_flag=True, help="Check once, tell the channels, and exit.")
+@click.option("--once", is_flag=True, help="Check once, notify the channels, and exit.")
 @click.option("--test-channels", is_flag=True, help="Send a test message to each channel, and exit.")
 @state_options
 def watchdog_command(*, once: bool, test_channels: bool, **options: Any) -> None:
-    """Raise alarms: check everything every 30 seconds, and tell the channels of the settings.
+    """Raise alarms: check everything every 30 seconds, and notify the channels of the settings.
 
-    Alarms are rows in the database: each opens once, is repeated every hour until it is acknowledged, and closes by
-    itself (`nightread alarms`). The channels are entries of `alarm_channels`: mail, signed webhook, command, Apprise;
-    the log always gets them. After each round of checks, the outside monitor of `monitor_url` gets a heartbeat, so
-    that it alarms if this host is dead. docs/alarms.md has all rules. `nightread up` runs the watchdog too.
+    An alarm is a row in the database (`nightread alarms`). It opens once, is repeated every hour until somebody
+    acknowledges it, and closes by itself. Messages go to the log and to the channels in `alarm_channels`: mail, signed
+    webhook, command, Apprise. After each round of checks, the outside monitor of `monitor_url` gets a heartbeat; if
+    this host is dead, the monitor raises an alarm. docs/alarms.md has all rules. `nightread up` also runs the watchdog.
 
     \b
     Examples: nightread watchdog --config /etc/nightread.toml
@@ -79,7 +79,7 @@ def _follow(settings: Settings) -> None:
 
 
 def require_channels(settings: Settings) -> None:
-    """Raise UsageFault if a channel lacks its settings, or its file of a secret: better now than in the night."""
+    """Raise UsageFault at the start, and not at the first alarm, if a channel lacks settings or its secret file."""
     for channel in settings.alarm_channels:
         if isinstance(channel, MailChannel):
             require_mail_settings(settings, channel.to)

@@ -3,8 +3,8 @@
 #
 #   deploy/make_certificates.sh secrets [NAME OR ADDRESS ...]
 #
-# The names and addresses are those by which other hosts reach the servers (REDIS_HOST, POSTGRES_HOST). An authority
-# that exists stays; the certificates are made anew, so the same command renews them. They are valid for 825 days.
+# Give the names and addresses by which other hosts reach the servers (REDIS_HOST, POSTGRES_HOST). An existing authority
+# is kept. The certificates are always replaced, so the same command renews them. They are valid for 825 days.
 set -eu
 umask 077
 folder=${1:-secrets}
@@ -60,7 +60,7 @@ for server in redis postgres; do
   openssl req -new -key "$work/key" -config "$work/config" -subj "/CN=$server" -out "$work/request"
   openssl x509 -req -in "$work/request" -CA "$folder/tls_ca" -CAkey "$folder/tls_ca_key" -set_serial "0x$(openssl rand -hex 16)" \
     -extfile "$work/config" -extensions server -days 825 -out "$work/certificate" 2>/dev/null
-  place "$work/key" "${server}_key" 444 # the user of each container is another one; the folder is closed
+  place "$work/key" "${server}_key" 444 # each container has another user; the folder is closed to other users of this host
   place "$work/certificate" "${server}_certificate" 444
 done
-echo "Keep $folder/tls_ca_key off all other hosts: they need $folder/tls_ca only."
+echo "Keep $folder/tls_ca_key on this host only: other hosts need only $folder/tls_ca."

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Write the secrets that docker-compose.yml mounts into the folder SECRETS (default: secrets); existing files stay.
+# deploy/make_secrets.sh [FOLDER] writes the secrets for docker-compose.yml into FOLDER (default: secrets); existing
+# files stay.
 # The folder is closed to other users of this host. The files are readable, because each container has another user.
 set -eu
 umask 077
@@ -13,7 +14,7 @@ keep() {
   if [ -s "$folder/$1" ]; then
     echo "$folder/$1 exists and stays"
   else
-    rm -f "$folder/$1" # an empty file of an earlier try may be read-only
+    rm -f "$folder/$1" # an earlier call may have left an empty read-only file
     printf '%s\n' "$2" >"$folder/$1"
     echo "$folder/$1 was written"
   fi

@@ -26,7 +26,7 @@ _GRACE_SETTLES = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderFindings:
-    """Differences between the folder of one source and the database. Folders change, so they are for information."""
+    """Differences between the folder of one source and the database. Only `overlooked` files violate a rule."""
 
     source: str
     kind: str
@@ -36,7 +36,7 @@ class FolderFindings:
     without_row: tuple[str, ...] = ()
     """Full paths of complete files that have no row in the database."""
     overlooked: tuple[str, ...] = ()
-    """The files without a row that were already complete at the watcher's last scan: it should have registered them."""
+    """Files without a row that were complete before the watcher's last scan: that scan should have registered them."""
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of rows whose file no longer exists."""
     purged: int = 0
@@ -109,7 +109,7 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
 
 
 class _Walk:
-    """Iterates over the files below a root: relative paths as bytes, without hidden folders, state folder and spool."""
+    """Iterates over the files below a root, as relative paths in bytes; it skips hidden folders, state and spool."""
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self._root = os.fsencode(root)

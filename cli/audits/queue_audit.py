@@ -24,7 +24,7 @@ class QueueFindings:
     """Differences between the queue and the database."""
 
     trouble: str | None = None
-    """Why Redis could not be read; None if it was."""
+    """Why Redis could not be read; None if Redis was read."""
     waiting: int = 0
     """Number of messages in the queue."""
     delivered: int = 0
@@ -32,7 +32,7 @@ class QueueFindings:
     foreign: tuple[str, ...] = ()
     """Task ids of messages that do not belong to a batch of this database: another database uses the same Redis."""
     without_message: tuple[str, ...] = ()
-    """Batches that were published more than a minute ago and have no message: the dispatcher takes them back."""
+    """Unclaimed batches older than a minute that have no message; the dispatcher takes them back."""
 
     @property
     def summary(self) -> str:
@@ -56,7 +56,7 @@ class QueueFindings:
 
 
 def compare_queue(database: Database, settings: Settings, now: datetime) -> QueueFindings:
-    """Read the database before and after Redis, so that a batch that moved meanwhile is not reported."""
+    """Compare queue and database. The database is read before and after Redis, to skip batches that a worker claims."""
     try:
         url = redis_url_of(settings)
     except StopWork:

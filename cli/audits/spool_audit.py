@@ -18,10 +18,10 @@ _PARTIAL = ".partial"
 
 
 def compare_spool(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
-    """Look up a row for each received file, then the file of each row. A file that was due for removal is not missing.
+    """Look up a row for each received file, then the file of each row.
 
-    A file without a row was not acknowledged: its sender still has it, and receiver or API register it at their next
-    start.
+    A file that was due for removal does not count as missing. A file without a row was not acknowledged: its sender
+    still has it, and the receiver or the API registers it at its next start.
     """
     root = settings.roots.get(source.name) or root_path(source.root)
     if not root.is_dir():

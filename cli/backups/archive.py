@@ -38,7 +38,7 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """Reads an archive; its files are written only where the caller chooses, whatever their names are."""
+    """Reads an archive. The caller decides where a file is written; its name in the archive never does."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
@@ -48,12 +48,12 @@ class ArchiveReader:
         self.manifest = parse_manifest(self._open(MANIFEST).read())
 
     def verify(self) -> None:
-        """Compare all files with the manifest. Raises UsageFault if one is missing, unexpected or changed."""
+        """Compare all files with the manifest. Raises UsageFault if a file is missing, unexpected or changed."""
         expected = self.manifest.files
         if self.manifest.database_file not in expected or set(self._members) != {MANIFEST, *expected}:
-            raise UsageFault("This backup does not have the files that its manifest lists: take another backup.")
+            raise UsageFault("This backup does not have the files that its manifest lists: use another backup.")
         if set(self.manifest.bundles) != {path.parts[0] for path in self.bundle_files()}:
-            raise UsageFault("This backup does not have the models that its manifest lists: take another backup.")
+            raise UsageFault("This backup does not have the models that its manifest lists: use another backup.")
         for name, digest in expected.items():
             _require_safe(name, self.manifest)
             with self._open(name) as source:
@@ -61,7 +61,7 @@ class ArchiveReader:
                 while hashed.read(_CHUNK):
                     pass
             if hashed.digest() != digest:
-                raise UsageFault(f"{name} in this backup is damaged (its digest differs): take another backup.")
+                raise UsageFault(f"{name} in this backup is damaged (its digest differs): use another backup.")
 
     def extract(self, name: str, target: Path) -> None:
         """Write one file to the new file `target`, which only its owner can read. Raises OSError."""
@@ -81,7 +81,7 @@ class ArchiveReader:
     def _open(self, name: str) -> IO[bytes]:
         source = self._tar.extractfile(self._members[name])
         if source is None:
-            raise UsageFault(f"{name} in this backup cannot be read: take another backup.")
+            raise UsageFault(f"{name} in this backup cannot be read: use another backup.")
         return source
 
 
@@ -92,7 +92,7 @@ def opened_backup(path: Path) -> Iterator[ArchiveReader]:
         with tarfile.open(path, mode="r:") as tar:
             yield ArchiveReader(tar)
     except tarfile.TarError:
-        raise UsageFault(f"{path} is not a backup of nightread, or is incomplete: take another file.") from None
+        raise UsageFault(f"{path} is not a backup of nightread, or is incomplete: use another file.") from None
 
 
 class _HashedFile:
@@ -114,14 +114,14 @@ class _HashedFile:
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """Return the header of a file; it names no user of this host."""
+    """Return the tar header of a file, without the name of its owner."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = size, 0o600
     return entry
 
 
 def _require_safe(name: str, manifest: Manifest) -> None:
-    """Raise UsageFault unless the name is that of the database, or of a file in the folder of a bundle."""
+    """Raise UsageFault unless the file is the database or lies in the folder of a bundle."""
     path = PurePosixPath(name)
     is_bundle_file = path.parts[:1] == (BUNDLES,) and len(path.parts) > 2 and ".." not in path.parts  # noqa: PLR2004
     if name != manifest.database_file and not (is_bundle_file and str(path) == name):

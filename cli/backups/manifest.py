@@ -27,20 +27,20 @@ class FileDigest(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup holds. It has ids, numbers and names of models; the database beside it is patient data."""
+    """The content of a backup: only ids, numbers and names of models. The database in the archive has patient data."""
 
     model_config = ConfigDict(frozen=True)
 
     format: Literal[1] = 1
     taken_at: datetime
-    """The moment of which the database is a copy, in UTC."""
+    """When the database was copied, in UTC."""
     release: str
     database: DatabaseKind
     schema_version: str
     rows: dict[str, int]
     """Number of rows by table."""
     site_keys: tuple[str, ...]
-    """Ids of the site keys with which the patients in it are hashed; no key is in a backup."""
+    """Ids of the site keys with which the database's patient numbers are hashed; a backup contains no key."""
     bundles: tuple[str, ...]
     """Folders of models that are in the archive."""
     files: dict[str, FileDigest]
@@ -58,4 +58,4 @@ def parse_manifest(text: bytes) -> Manifest:
     except ValidationError as error:
         if any(problem["loc"] == ("format",) for problem in error.errors()):
             raise UsageFault("A later release of nightread wrote this backup: install that release.") from None
-        raise UsageFault("The manifest of this backup is damaged: take another backup.") from None
+        raise UsageFault("The manifest of this backup is damaged: use another backup.") from None

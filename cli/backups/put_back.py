@@ -1,4 +1,4 @@
-"""Put a backup back into an empty state; nothing is ever overwritten."""
+"""Restore a backup; nothing is ever overwritten."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def require_fitting(manifest: Manifest, settings: Settings) -> None:
 
 
 def require_empty(manifest: Manifest, settings: Settings, *, with_bundles: bool) -> None:
-    """Raise UsageFault if there is a database, or a model with the name of one in the backup."""
+    """Raise UsageFault if there is a database already, or a model of the same name as a model in the backup."""
     if manifest.database == "sqlite":
         file = _sqlite_file(settings)
         for path in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
@@ -74,10 +74,10 @@ def require_empty(manifest: Manifest, settings: Settings, *, with_bundles: bool)
 
 
 def put_back(reader: ArchiveReader, settings: Settings, *, with_bundles: bool, actor: str) -> Restored:
-    """Put a verified backup back, upgrade its schema, and set all unfinished images to `received`.
+    """Restore a verified backup, upgrade its schema, and set all unfinished images to `received`.
 
-    The caller holds the lock of the state folder. Raises SQLAlchemyError, and StopWork if the copy does not hold what
-    its manifest says, or cannot be written: then nothing is left of it, except for rows in PostgreSQL.
+    The caller holds the lock of the state folder. Raises SQLAlchemyError. Raises StopWork if the backup cannot be
+    written or does not have the rows of its manifest; then its files are removed, but rows in PostgreSQL stay.
     """
     put_database = _put_sqlite if reader.manifest.database == "sqlite" else _put_postgresql
     try:
@@ -122,7 +122,7 @@ def _put_postgresql(reader: ArchiveReader, settings: Settings) -> None:
 
 @contextmanager
 def _extracted_bundles(reader: ArchiveReader, folder: Path, *, wanted: bool) -> Iterator[Callable[[], None]]:
-    """Extract all models into a folder of their own; yield a function that gives them their names."""
+    """Extract all models into a temporary folder; yield a function that moves them to their final folders."""
     partial = folder / ".restoring"
     shutil.rmtree(partial, ignore_errors=True)
     bundles = reader.manifest.bundles if wanted else ()
@@ -162,7 +162,7 @@ def _require_rows(manifest: Manifest, rows: dict[str, int]) -> None:
         differing = ", ".join(
             sorted(name for name in rows | manifest.rows if rows.get(name) != manifest.rows.get(name))
         )
-        raise StopWork(f"The restored database has another number of rows ({differing}): take another backup.")
+        raise StopWork(f"The restored database has other numbers of rows ({differing}): use another backup.")
 
 
 def _sqlite_file(settings: Settings) -> Path:

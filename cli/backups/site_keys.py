@@ -29,7 +29,7 @@ def write_site_key(settings: Settings, target: Path) -> None:
 def require_key(settings: Settings, needed: Sequence[str], given: Path | None) -> None:
     """Raise UsageFault if the site key with which the patients of a backup are hashed is not known.
 
-    `needed` are ids of keys, of which one must be known; none is needed if it is empty.
+    `needed` has ids of keys: one of these keys must be known, unless `needed` is empty.
     """
     known = [PatientHasher(_parse(given)).key_id] if given else []
     known += [site_hasher(settings).key_id] if has_site_key(settings) else []
@@ -48,7 +48,7 @@ def require_key(settings: Settings, needed: Sequence[str], given: Path | None) -
 
 
 def put_site_key(settings: Settings, given: Path) -> None:
-    """Copy the given key into the state folder, unless it is there or in the settings already."""
+    """Copy the given key into the state folder, unless the state folder or the settings have a key already."""
     if not has_site_key(settings):
         _parse(given)
         _write_new(settings.state_dir / _KEY_FILE, given.read_bytes())

@@ -24,7 +24,7 @@ from nightread.file_lock import FileLockedError, lock_file
 from nightread.settings import Settings
 
 _PARTIAL = ".nightread-backup.partial"
-"""Folder beside the backup in which it is written: what a crash leaves there is removed by the next backup."""
+"""Folder beside the backup, in which the backup is written. The next backup removes what a crash left there."""
 _NAME = re.compile(r"nightread-\d{8}T\d{6}Z\.tar")
 _GIB = 1024**3
 
@@ -40,8 +40,8 @@ def write_backup(
 ) -> Manifest:
     """Write the new file `target`, which only its owner can read. It appears when it is complete and on the disk.
 
-    Raises UsageFault if it exists or another backup is written beside it, StopWork if it cannot be written, and
-    SQLAlchemyError.
+    Raises UsageFault if the file exists or another backup is being written to the same folder, StopWork if the file
+    cannot be written, and SQLAlchemyError.
     """
     if target.exists():
         raise UsageFault(f"{target} exists, and a backup never overwrites a file: name another one.")
@@ -65,10 +65,10 @@ def backup_name(taken_at: datetime) -> str:
 
 
 def remove_older(made: Path, keep: int) -> list[Path]:
-    """Remove the backups that `backup_name` named beside the new one, except the latest `keep`, the new one included.
+    """Remove old backups from the folder of the new backup `made`; keep `made` and the `keep` - 1 latest others.
 
-    Names of the others tell their age: the new one stays even if the clock was set back. Returns the removed ones.
-    Raises StopWork if one cannot be removed.
+    Only files with a name of `backup_name` count. Their names tell their age; `made` stays even if the clock was set
+    back. Returns the removed files. Raises StopWork if a file cannot be removed.
     """
     others = sorted(path for path in made.parent.iterdir() if _NAME.fullmatch(path.name) and path.name != made.name)
     older = others[: max(0, len(others) - keep + 1)]
@@ -127,7 +127,7 @@ def _copy_database(
 
 
 def _bundle_folders(folder: Path) -> Iterator[Path]:
-    """Yield the folders of complete models; `models import` names those that it still writes with a dot."""
+    """Yield the folders of complete models; while `models import` writes a folder, its name begins with a dot."""
     for card in sorted(folder.glob(f"*/{CARD_FILE}")):
         if not card.parent.name.startswith("."):
             yield card.parent
@@ -153,7 +153,7 @@ def _working_folder(parent: Path) -> Iterator[Path]:
 
 
 def _require_space(settings: Settings, folder: Path, bundles: list[Path]) -> None:
-    """Raise StopWork if a copy of SQLite and the archive would leave less than disk_reserve_bytes on the disk."""
+    """Raise StopWork if a copy of the SQLite file and the archive would leave less than disk_reserve_bytes free."""
     url = make_url(settings.sql_url)
     if url.get_backend_name() != "sqlite":
         return
@@ -162,8 +162,8 @@ def _require_space(settings: Settings, folder: Path, bundles: list[Path]) -> Non
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StopWork(
-            f"The backup needs {needed / _GIB:.1f} GiB for a while, and {folder.parent} has {free / _GIB:.1f} GiB: "
-            "name a folder on another disk with --to."
+            f"The backup temporarily needs {needed / _GIB:.1f} GiB, and {folder.parent} has "
+            f"{free / _GIB:.1f} GiB free: name a folder on another disk with --to."
         )
 
 

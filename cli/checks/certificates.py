@@ -32,7 +32,7 @@ def check_certificates(settings: Settings, now: datetime) -> Iterator[Check]:
 
 
 def check_server(name: str, url: str, tls: Tls | None, now: datetime) -> Iterator[Check]:
-    """Warn if the certificate of an https server that answers expires soon. Other problems are found by a request."""
+    """Warn if the certificate of an https server expires soon. The requests of cli.checks.peers find other problems."""
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
         return
@@ -45,7 +45,7 @@ def check_server(name: str, url: str, tls: Tls | None, now: datetime) -> Iterato
             context.wrap_socket(plain, server_hostname=parts.hostname) as connection,
         ):
             der = connection.getpeercert(binary_form=True)
-    except OSError:  # ssl.SSLError is one
+    except OSError:  # ssl.SSLError is an OSError
         return
     period = valid_period(der or b"")
     if period is not None and period[1] - now < _SOON:
@@ -83,7 +83,7 @@ def _no_password() -> str:
 
 
 def _validity(name: str, path: Path, now: datetime, *, one_is_enough: bool = False) -> Check:
-    """Check a certificate with its chain; of authorities `one_is_enough`: their file may have expired ones too."""
+    """Check the dates of all certificates in a file; with `one_is_enough` (authorities), only of the last to expire."""
     periods = [period for pem in _PEM.findall(path.read_bytes()) if (period := valid_period(base64.b64decode(pem)))]
     if not periods:
         return Check.fail(name, f"{path} has no certificate", "Give a PEM file with BEGIN CERTIFICATE.")
@@ -102,9 +102,9 @@ def _validity(name: str, path: Path, now: datetime, *, one_is_enough: bool = Fal
 
 
 def valid_period(der: bytes) -> tuple[datetime, datetime] | None:
-    """Return from when to when a certificate is valid (RFC 5280, section 4.1); None if it cannot be read.
+    """Return the first and last moment of a certificate's validity (RFC 5280, section 4.1); None if it is unreadable.
 
-    The ssl module tells these times of certificates of authorities only.
+    The ssl module returns these times only for certificates of authorities.
     """
     try:
         _, certificate, _ = _element(der)

@@ -24,7 +24,7 @@ _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def check_database(settings: Settings, clock: Clock = utc_now) -> Iterator[Check]:
-    """Check the database. One that does not exist yet is a warning; one that cannot be used is a failure."""
+    """Check the database. If it does not exist yet, that is a warning; if it cannot be used, that is a failure."""
     try:
         require_database_file(settings)
     except UsageFault as fault:
@@ -81,7 +81,7 @@ def _site_key(settings: Settings, database: Database) -> Iterator[Check]:
 
 
 def _opt_outs(entries: list[OptOut], key_id: str) -> Check:
-    """Check that the entries were made with the site key in use: others would match no image."""
+    """Check that the entries were made with the site key in use; entries of another key match no image."""
     others = sum(entry.key_id != key_id for entry in entries)
     if not others:
         return Check.ok("opt-outs", counted(len(entries), "patient"))
@@ -93,7 +93,7 @@ def _opt_outs(entries: list[OptOut], key_id: str) -> Check:
 
 
 def _backup(settings: Settings, database: Database, now: datetime) -> Check | None:
-    """Check the age of the latest backup, unless the database has nothing to lose yet."""
+    """Check the age of the latest backup; return None if there is no backup, and none is needed yet."""
     latest = latest_backup(database)
     if latest is None:
         if not settings.backup_alarm_days or not queries.has_arrivals(database, since=_EVER, until=now + _DAY):
@@ -103,8 +103,6 @@ def _backup(settings: Settings, database: Database, now: datetime) -> Check | No
     age = now - latest
     found = f"{age / _DAY:.1f} days old" if age >= _DAY else f"{max(age, timedelta()) / _HOUR:.0f} hours old"
     if settings.backup_alarm_days and age > settings.backup_alarm_days * _DAY:
-        remedy = (
-            "See why it was not repeated (timer, disk, `nightread backup`); NIGHTREAD_BACKUP_ALARM_DAYS is the limit."
-        )
+        remedy = "Find out why no newer backup was made (timer, disk); NIGHTREAD_BACKUP_ALARM_DAYS sets the limit."
         return Check.warn("backup", found, remedy)
     return Check.ok("backup", found)

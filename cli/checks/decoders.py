@@ -10,12 +10,12 @@ _PACKAGE = "imagecodecs"
 _INSTALL = "`pip install 'nightread[worker]'`, unless this host only watches folders."
 _REINSTALL = f"Reinstall it: `pip install --force-reinstall {_PACKAGE}`; images of this kind end as bad_pixels."
 _KINDS = {"JPEG": "jpeg8", "JPEG_LS": "jpegls", "JPEG_2000": "jpeg2k", "RLE": "packbits"}
-"""The functions NAME_encode and NAME_decode of imagecodecs, by name of imaging.codecs.Codec."""
+"""By codec name in imaging.codecs: NAME of the functions NAME_encode and NAME_decode in imagecodecs."""
 _SAMPLE = bytes(range(64))
 
 
 def check_decoders(*, works_here: bool) -> Iterator[Check]:
-    """Decode one frame for each codec. If `works_here`, a missing library fails, else it warns."""
+    """Decode one frame for each codec. A missing library is a failure if `works_here`, else a warning."""
     try:
         release = version(_PACKAGE)
     except PackageNotFoundError:
@@ -48,7 +48,7 @@ def _syntaxes() -> dict[str, list[str]]:
 
 
 def _decodes(library: object, function: str) -> bool:
-    """Return whether the library decodes what it encodes. Whatever a broken shared library raises is a failure."""
+    """Return whether the library decodes what it encodes; any exception of the library counts as a failure."""
     import numpy as np  # noqa: PLC0415 - as above
 
     frame = np.frombuffer(_SAMPLE, np.uint8).reshape(8, 8)

@@ -118,7 +118,7 @@ def _nearest_existing(folder: Path) -> Path:
 
 
 def _file_system(folder: Path) -> str:
-    """Return the type of the file system on which the folder is."""
+    """Return the type of the folder's file system."""
     resolved = folder.resolve()
     mounts = [mount for mount in psutil.disk_partitions(all=True) if resolved.is_relative_to(mount.mountpoint)]
     return max(mounts, key=lambda mount: len(mount.mountpoint)).fstype if mounts else "unknown"
@@ -134,7 +134,7 @@ def _open_files() -> Check:
 def _watches() -> Check:
     watches = int(_WATCHES.read_text())
     if watches < _ENOUGH_WATCHES:
-        remedy = "Only scans find new files in other folders: raise it, `sysctl fs.inotify.max_user_watches=65536`."
+        remedy = "In further folders only scans find new files: run `sysctl fs.inotify.max_user_watches=65536`."
         return Check.warn("folder watches", str(watches), remedy)
     return Check.ok("folder watches", str(watches))
 

@@ -33,7 +33,7 @@ def check_models(settings: Settings) -> Iterator[Check]:
 
 
 def _runs_here(bundle: Bundle, settings: Settings) -> Check:
-    """Check that a runtime for the files of the model is installed, unless this host has none, as a producer."""
+    """Check that an installed runtime can run the model; a host without any runtime, such as a producer's, passes."""
     try:
         runtime = choose_runtime(bundle, settings.runtime, on_gpu=bool(gpus(settings)))
     except StopWork as problem:

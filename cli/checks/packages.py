@@ -17,7 +17,7 @@ _INSTALL_WORKER = "`pip install 'nightread[worker]'`, unless this host only watc
 
 
 def check_packages(*, works_here: bool, uses_postgres: bool) -> Iterator[Check]:
-    """Check versions. If `works_here` (a model is configured), a missing package of workers fails, else it warns."""
+    """Check versions. A missing worker package is a failure if `works_here` (a model is configured), else a warning."""
     yield _python()
     yield _installed(
         "packages", _BASE, missing="fail", remedy="Reinstall nightread: `pip install --force-reinstall nightread`."

@@ -1,4 +1,4 @@
-"""Ask the other systems: stores, destinations, mail server, and our own receivers."""
+"""Check connections to other systems: stores, destinations, mail server, and our own receivers."""
 
 import logging
 import smtplib
@@ -22,9 +22,9 @@ _SILENCED = ("pynetdicom", "urllib3")
 
 
 def check_peers(settings: Settings) -> Iterator[Check]:
-    """Ask each one once, by C-ECHO, a search for one study, and a login.
+    """Contact each system once, by C-ECHO, an HTTP request or a login.
 
-    Nothing is stored there, except a test object at destinations that allow it (`test_object`).
+    Nothing is stored, except a test object at destinations with `test_object`.
     """
     with _silenced():
         for source in settings.sources:

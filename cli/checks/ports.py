@@ -28,7 +28,7 @@ class ListeningPort:
 
 
 def listeners(settings: Settings) -> Iterator[ListeningPort]:
-    """Yield the parts of these settings that listen; those with port 0 take any free one, or do not run."""
+    """Yield the parts that listen on a fixed port. A part with port 0 takes any free port, or does not run."""
     for source in settings.sources:
         if isinstance(source, ReceiverSource) and source.port:
             name = f"receiver {source.name}"
@@ -46,7 +46,7 @@ def listeners(settings: Settings) -> Iterator[ListeningPort]:
 
 
 def check_ports(settings: Settings, holder: Callable[[int], psutil.Process | None] | None = None) -> Iterator[Check]:
-    """Check each port. `holder` finds the process that listens on one."""
+    """Check each port. `holder` finds the process that listens on a port."""
     seen: dict[int, str] = {}
     for listener in listeners(settings):
         name = f"port {listener.port}"
@@ -99,7 +99,7 @@ def _taken(name: str, listener: ListeningPort, process: psutil.Process | None) -
 
 
 def _holder(port: int) -> psutil.Process | None:
-    """Return the process that listens on the port, if this user may know it."""
+    """Return the process that listens on the port; None if this user may not see it."""
     try:
         found = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
         pid = next((each.pid for each in found if each.laddr and each.laddr.port == port and each.pid), None)

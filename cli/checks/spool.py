@@ -1,4 +1,4 @@
-"""Check for how many nights of received files the spool's disk has space."""
+"""Check how many nights of received files fit on the disk of the spool."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _REMEDY = "Free disk space, lower NIGHTREAD_SPOOL_KEEP_DAYS, or move NIGHTREAD_S
 
 
 def check_spool(settings: Settings) -> Iterator[Check]:
-    """Check the spool if a receiver or the API ever ran. Errors of the database are reported by check_services."""
+    """Check the spool if a receiver or the API ever ran. Errors of the database are reported by check_database."""
     try:
         with open_existing_database(settings) as database:
             if not any(source.kind in _KINDS for source in queries.sources(database)):
@@ -68,7 +68,7 @@ def _shown(nights: float) -> str:
 
 
 def _days(now: datetime) -> list[datetime]:
-    """Return the ends of the last seven 24-hour periods, each of which contains a night."""
+    """Return the ends of the last seven 24-hour periods; each period contains a night."""
     return [now - days * _DAY for days in range(_NIGHTS)]
 
 

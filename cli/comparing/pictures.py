@@ -21,7 +21,7 @@ from nightread.settings import Settings
 def flip_pictures(
     database: Database, settings: Settings, networks: tuple[NetworkLabels, NetworkLabels], flips: Sequence[Flip]
 ) -> dict[int, FlipPicture]:
-    """Return the pictures of these flips by image id; without an original there is the reason."""
+    """Return the pictures of these flips by image id. If the original is missing, the reason replaces the picture."""
     if not flips:
         return {}
     first, second = (_bundle(network, settings) for network in networks)

@@ -25,15 +25,15 @@ class Compared:
 def compare_stored(database: Database, wanted: ImageFilter, first: str, second: str) -> Compared:
     """Compare the stored results of two models, each `NAME[@VERSION]`, on the images that match the filter.
 
-    Raises UsageFault if no image matches, for a model without results for the images, and if both
-    names mean the same one.
+    Raises UsageFault if no image matches, if a model has no results for the images, or if both names mean the same
+    model.
     """
     image_ids = queries.image_ids(database, wanted)
     if not image_ids:
         raise UsageFault("No image matches the filters: choose another night or fewer conditions.")
     (first_id, before), (second_id, after) = (_registered(database, name, image_ids) for name in (first, second))
     if first_id == second_id:
-        raise UsageFault(f"{first} and {second} are the same model: name two different ones.")
+        raise UsageFault(f"{first} and {second} are the same model: name two different models.")
     found = queries.compared_images(database, image_ids, first_id, second_id)
     truths = _truths(database, wanted, (before, after))
     results = [_paired(image, truths.get(image.image_id, {})) for image in found.images]
@@ -42,7 +42,7 @@ def compare_stored(database: Database, wanted: ImageFilter, first: str, second: 
 
 
 def _registered(database: Database, name: str, image_ids: Sequence[int]) -> tuple[int, BundleLabels]:
-    """Return the bundle with this name; of several, the last registered one that has results for these images."""
+    """Return the bundle with this name and results for these images; if there are several, the last registered one."""
     with database.read() as connection:
         known = bundles_by_id(connection)
     matching = [bundle_id for bundle_id, each in known.items() if name in (each.name, f"{each.name}@{each.version}")]
@@ -52,14 +52,14 @@ def _registered(database: Database, name: str, image_ids: Sequence[int]) -> tupl
         names = ", ".join(sorted(f"{known[each].name}@{known[each].version}" for each in others)) or "none"
         raise UsageFault(
             f"{name} has no results for the chosen images; models with results for them: {names}. "
-            f"`nightread rerun --model {name}` with the same filters makes some."
+            f"`nightread rerun --model {name}` with the same filters analyses these images."
         )
     newest = max(with_results)
     return newest, known[newest]
 
 
 def _truths(database: Database, wanted: ImageFilter, bundles: Sequence[BundleLabels]) -> dict[int, dict[str, bool]]:
-    """Return the truth of each image by label, for the labels that one of the bundles has."""
+    """Return the truth of each image by label, for all labels of the bundles."""
     labels = list(dict.fromkeys(label for bundle in bundles for label in bundle.labels))
     normal = next((bundle.normal_label for bundle in bundles if bundle.normal_label is not None), None)
     found = queries.results_with_truth(database, bundles[0].digest, since=wanted.since, until=wanted.until)

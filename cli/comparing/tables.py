@@ -14,7 +14,7 @@ def show_compared(compared: Compared) -> None:
     """Print the discordant counts and the difference first, then agreement, scores, ground truth and flips."""
     of = compared.comparison
     patients = f" of {counted(of.patients, 'patient')}" if of.patients is not None else ""
-    out.print(f"{counted(of.images, 'image')}{patients} with results of both.")
+    out.print(f"{counted(of.images, 'image')}{patients} with results of both models.")
     if compared.only_first or compared.only_second:
         out.print(
             f"Left out: {compared.only_first:,} with a result of {of.first.reference} only, "
@@ -102,7 +102,7 @@ def _areas(of: NightComparison) -> None:
 
 def _flips(of: NightComparison) -> None:
     if not of.flips:
-        out.print("Both give every image the same label.")
+        out.print("Both models give every image the same label.")
         return
     truth = ("true",) if of.with_truth else ()
     table = make_table(

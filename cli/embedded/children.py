@@ -16,8 +16,8 @@ _PYTHON = (sys.executable, "-P", "-m")
 def worker_arguments(settings: Settings, name: str = "nightread") -> list[str]:
     """Return the command of a prefork worker with one process per GPU or core.
 
-    A crash costs one worker process, and only worker processes load TensorFlow. Each worker of a host needs a name of
-    its own for each database.
+    A crash ends only one worker process, and only worker processes load TensorFlow. Workers of one host that use the
+    same database need different names.
     """
     pool = ["--pool", "prefork", "--concurrency", str(slots(settings)), "-O", "fair"]
     # Workers do not need to know each other: without gossip and mingle they are ready in 0.4 s instead of 1.5 s.

@@ -1,4 +1,4 @@
-"""Keep the history of Flower short: of a batch that was put back and is tried again, only the latest attempt stays."""
+"""Keep the history of Flower short: if images are tried again, show only the latest attempt."""
 
 import ast
 from typing import Any
@@ -13,7 +13,7 @@ class TidyEvents(Events):  # type: ignore[misc]
     """The events of Flower, without the earlier attempts at the same images."""
 
     def on_event(self, event: dict[str, Any]) -> None:
-        """Take an event from the thread that reads Redis to the one that serves the pages."""
+        """Pass an event from the thread that reads Redis to the thread that serves the pages."""
         self.io_loop.add_callback(self._apply, event)
 
     def _apply(self, event: dict[str, Any]) -> None:
@@ -22,9 +22,9 @@ class TidyEvents(Events):  # type: ignore[misc]
 
 
 def remove_earlier_attempts(state: Any, event: dict[str, Any]) -> None:
-    """Remove the tasks that were put back if all their images were tried again since then; this event is the latest.
+    """Remove each task that was put back, if later tasks tried all of its images again; `event` is the latest task.
 
-    `state` is flower.events.EventsState. The event gets the number of attempts before it as `retries`.
+    `state` is flower.events.EventsState. The number of earlier attempts becomes `retries` of the event.
     """
     tried = image_ids(event.get("result"))
     if not tried:
@@ -50,5 +50,5 @@ def image_ids(result: object) -> frozenset[int]:
 
 def _remove(state: Any, uuid: str) -> None:
     state.tasks.pop(uuid, None)
-    if search := getattr(state, "search_engine", None):  # Flower 2.0 has none
+    if search := getattr(state, "search_engine", None):  # Flower 2.0 has no search engine
         search.remove(uuid)

@@ -1,4 +1,4 @@
-"""Keep the login of Flower: the configured one, else one that nightread generates in the state folder."""
+"""Provide the login of Flower: the login in the settings, else a login that nightread generates."""
 
 import os
 import secrets
@@ -13,12 +13,12 @@ _BYTES = 24
 
 
 def login_file(settings: Settings) -> Path | None:
-    """Return the file of the generated login; None if the settings have one."""
+    """Return the file of the generated login; None if the settings have a login."""
     return None if settings.flower_auth is not None else settings.state_dir / _FILE
 
 
 def flower_login(settings: Settings) -> str:
-    """Return `user:password`. A missing file is created, so a deleted password opens nothing."""
+    """Return `user:password`. If the file is missing, make a new login, so that a deleted login is never accepted."""
     if settings.flower_auth is not None:
         return settings.flower_auth.get_secret_value()
     path = settings.state_dir / _FILE

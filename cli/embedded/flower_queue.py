@@ -1,4 +1,4 @@
-"""Say in Flower what waits, whether dispatch is paused and whether the dispatcher is alive: a line and a page."""
+"""Show in Flower, as a line and as a page, what waits, whether dispatch is paused, and if the dispatcher is alive."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from nightread.queue_report import AgedReport, PauseReport, QueueReport, read_qu
 from nightread.wording import counted, duration
 
 _SILENT_SECONDS = 15.0
-"""A report may be this late, beyond three times its interval, before the dispatcher counts as silent."""
+"""The dispatcher counts as silent if its report is older than three times its interval plus these seconds."""
 _CAUSES = {"person": "a person", "breaker": "the circuit breaker", "disk": "a full disk"}
 GOOD, WARNING, BAD = "success", "warning", "danger"
-"""Colours of Bootstrap, with which Flower is built."""
+"""Names of colours in Bootstrap, which Flower uses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueView:
-    """What Flower shows of the queue."""
+    """What Flower shows about the queue."""
 
     level: str
     line: str
@@ -34,7 +34,7 @@ class QueueView:
 
 
 def view_of(aged: AgedReport | None) -> QueueView:
-    """Describe the latest report of the dispatcher; its worst message decides the colour."""
+    """Describe the latest report of the dispatcher; the worst problem decides the line and its colour."""
     if aged is None:
         return QueueView(
             level=BAD,
@@ -57,7 +57,7 @@ def view_of(aged: AgedReport | None) -> QueueView:
         return QueueView(level=level, line=line, facts=facts, next_step="Start nightread worker, and read its log.")
     if report.pauses:
         held = counted(len({pause.source_id for pause in report.pauses}), "source is", "sources are")
-        line = f"{held} PAUSED; all others go on: {numbers}."
+        line = f"{held} PAUSED; all other sources continue: {numbers}."
         return QueueView(level=WARNING, line=line, facts=facts, next_step="Run nightread status: it says why.")
     return QueueView(level=GOOD, line=f"Dispatch is running: {numbers}.", facts=facts)
 
@@ -109,7 +109,7 @@ class QueueHandler(BaseHandler):  # type: ignore[misc]
         self._redis = redis
 
     async def _view(self) -> QueueView:
-        # In a thread: Redis may take seconds to refuse, and the pages must not wait for it.
+        # In a thread: a broken Redis may need seconds until it answers, and the other pages must not wait for it.
         return await IOLoop.current().run_in_executor(None, read_view, self._redis)
 
 

@@ -1,8 +1,8 @@
-"""Run Celery's Flower with a login, for known host names and without control: `python -m cli.embedded.flower_server`.
+"""Run Celery's Flower with a login, for known host names and read-only: `python -m cli.embedded.flower_server`.
 
-The arguments are those of the program `celery`. The login is read from the settings or the state folder, so it is not
-in the arguments; options that the environment of Flower (`FLOWER_...`) sets cannot weaken any of this. Each page also
-says what waits and whether dispatch is paused (cli.embedded.flower_queue).
+The arguments are the same as for the program `celery`. The login is read from the settings or the state folder, so it
+is not in the arguments. Options in Flower's environment variables (`FLOWER_...`) cannot turn this protection off. Each
+page also shows what waits and whether dispatch is paused (cli.embedded.flower_queue).
 """
 
 import socket
@@ -35,7 +35,7 @@ _REFUSAL = "Flower is not known by this host name. Add the name to the setting f
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]
-    """Flower that answers known hosts only, and everyone only with the login."""
+    """Flower that answers only requests to a known host name, and only with the login."""
 
     nightread_settings: Settings
 
@@ -46,7 +46,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         self._renew_login()
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
-        """Choose the handler of a request, after the login was read again: it may have been replaced."""
+        """Choose the handler of a request; read the login again first, because it may have been replaced."""
         settings = self.nightread_settings
         if not is_known_host(request.headers.get_list("Host"), settings.flower_address, settings.flower_hosts):
             return self.get_handler_delegate(request, UnknownHost)
@@ -64,7 +64,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         super().start()
 
     def stop(self) -> None:
-        """Leave the sign of a stop on purpose, and stop."""
+        """Record in Redis that Flower stops on purpose, and stop."""
         if self.started:
             self._signs.leave(stopped=True)
         super().stop()
@@ -82,13 +82,13 @@ class _Signs:
         self._node = f"{socket.gethostname()}-{settings.flower_port}"
 
     def leave(self, *, stopped: bool = False) -> None:
-        """Leave a sign of life; while Redis is unavailable, Flower cannot show anything either."""
+        """Leave a sign of life. Errors of Redis are ignored, because without Redis Flower shows nothing either."""
         with suppress(RedisError, OSError):
             leave_sign(self._redis, node=self._node, boot_id=self._boot_id, stopped=stopped)
 
 
 class UnknownHost(RequestHandler):
-    """Refuses a request with any method, and repeats nothing of the request."""
+    """Refuses a request with any method; the response repeats nothing from the request."""
 
     def check_xsrf_cookie(self) -> None:
         """Accept the request here; `prepare` refuses it."""

@@ -11,7 +11,7 @@ _FLOWERS_OWN = "original/"
 
 
 class FlowerTemplates(Loader):
-    """Takes a template of nightread if there is one, else the template of Flower."""
+    """Loads nightread's template if there is one with this name, else Flower's template."""
 
     def __init__(self) -> None:
         super().__init__(str(Path(flower.__file__).parent / "templates"))

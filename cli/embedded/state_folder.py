@@ -17,7 +17,7 @@ def make_state_folder(folder: Path) -> None:
 
 @contextmanager
 def locked_state_folder(folder: Path) -> Iterator[None]:
-    """Lock the folder for this process; the kernel frees the lock if it dies. Raises UsageFault if it is locked."""
+    """Lock the folder; the kernel frees the lock if this process dies. Raises UsageFault if the folder is locked."""
     make_state_folder(folder)
     try:
         lock = lock_file(folder / "state.lock")

@@ -61,7 +61,7 @@ class Child:
             self.process.terminate()
 
     def kill(self) -> None:
-        """Kill the process group with SIGKILL; for a process that does not react."""
+        """Kill the process group with SIGKILL, if the process does not react."""
         if self.process is not None and self.is_alive:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -92,7 +92,7 @@ class Child:
 def spawn(
     arguments: Sequence[str], log_file: Path, *, folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in its own process group; on Linux it ends with this process. It inherits the environment."""
+    """Start a process in its own process group. It inherits the environment, and on Linux it ends with its parent."""
     with log_file.open("ab") as output:
         return subprocess.Popen(
             arguments,
@@ -107,7 +107,7 @@ def spawn(
 
 
 def end(children: Iterable[Child], *, seconds: float) -> None:
-    """Send SIGTERM to all, and SIGKILL to the process groups of those that still run after `seconds`."""
+    """Send SIGTERM to all children; after `seconds`, send SIGKILL to the groups of processes that still run."""
     processes = [child.process for child in children if child.process is not None]
     alive = [process for process in processes if process.poll() is None]
     for process in alive:

@@ -14,14 +14,14 @@ from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
 ANSWER_SECONDS = 30.0
-"""For commands that tell the present condition: they must not wait for ever for a database that hangs."""
+"""Time limit of statements for commands that show the present condition, if the database hangs."""
 
 
 @contextmanager
 def open_existing_database(settings: Settings, *, answer_seconds: float | None = None) -> Iterator[Database]:
-    """Open the database; `answer_seconds` is as for db.engine.open_database.
+    """Open the database; `answer_seconds` is passed to db.engine.open_database.
 
-    Raises UsageFault if there is none, StopWork if its schema is not that of this release.
+    Raises UsageFault if there is no database, StopWork if its schema is not the schema of this release.
     """
     require_database_file(settings)
     database = open_database(settings.sql_url, answer_seconds=answer_seconds)

@@ -19,5 +19,5 @@ def arrival_bounds(
     if not night:
         return nights.utc(since) if since else None, nights.utc(until) if until else None
     if since or until:
-        raise UsageFault("--night cannot be combined with --since or --until: give one or the others.")
+        raise UsageFault("--night cannot be combined with --since or --until: omit --night, or omit the others.")
     return nights.bounds(evening_named(night, nights))

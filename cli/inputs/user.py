@@ -5,7 +5,7 @@ import os
 
 
 def user_name() -> str:
-    """Return the name for the audit table, or the user id, since a container may run under a user id without a name."""
+    """Return the name for the audit table; or the user id, because a user id in a container may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

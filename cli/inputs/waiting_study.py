@@ -1,4 +1,4 @@
-"""Find the images of a study that wait: until a worker has read them, only their files say of which study they are."""
+"""Find the waiting images of a study. The database does not know the study of an image before a worker reads it."""
 
 import os
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ _HEAD_BYTES = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WaitingStudy:
-    """The images of one study that wait."""
+    """The waiting images of one study."""
 
     image_ids: list[int]
     unknown: list[int]
-    """Images that wait and may be of the study: in a store that does not name it, in an archive, or unreadable."""
+    """Waiting images of unknown study: archives, unreadable files, or images of a store whose URLs name no study."""
 
 
 def waiting_study(
     database: Database, settings: Settings, study: str, sources: Sequence[str], console: Console
 ) -> WaitingStudy:
-    """Read the first 64 KiB of each file that waits, with a progress bar on the console.
+    """Read the first 64 KiB of each waiting file, with a progress bar on the console.
 
-    Of an image in a DICOMweb store the URL names the study.
+    An image in a DICOMweb store is not read, because its URL names the study.
     """
     waiting = queries.image_ids(database, ImageFilter(states=WAITING, sources=tuple(sources)))
     found = WaitingStudy(image_ids=[], unknown=[])

@@ -19,7 +19,7 @@ class _Models(LazyGroup):
         "evaluate": ("cli.models.evaluate", "Measure how good a model is."),
         "drift-reference": (
             "cli.models.drift_reference",
-            "Write the images into a bundle with which `nightread drift` compares the nights.",
+            "Write a drift reference into a bundle: what `nightread drift` compares nights with.",
         ),
         "compare": ("cli.models.compare", "Measure two models on the same labelled images."),
         "import": (
@@ -30,11 +30,14 @@ class _Models(LazyGroup):
         "for-series": ("cli.models.for_series", "Make a new version of a model whose results are about series."),
         "remove": ("cli.models.remove", "Delete a model that is not active."),
         "activate": ("cli.models.activate", "Add a routing rule: which images this model analyses."),
-        "deactivate": ("cli.models.activate", "End routing rules: of a model, or one rule by its number."),
-        "promote": ("cli.models.promote", "Compare two models, and let the new one take the place of the old one."),
+        "deactivate": ("cli.models.activate", "End all routing rules of a model, or one rule by its number."),
+        "promote": (
+            "cli.models.promote",
+            "Compare two models, and replace the old model by the new model in its rules.",
+        ),
         "rollback": (
             "cli.models.promote",
-            "Undo the promotion of a model: the one that it replaced takes its place again.",
+            "Undo the promotion of a model: the model that it replaced is used again.",
         ),
         "route": ("cli.models.route", "Show the routing rules: which images each model analyses."),
     }

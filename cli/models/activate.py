@@ -32,14 +32,14 @@ _WHEN = "Condition, such as modality=CR,DX or rows>=512; repeatable, all must ho
 @click.command("activate")
 @click.argument("name", metavar="NAME[@VERSION]")
 @click.option("--when", "conditions", multiple=True, metavar="CONDITION", help=_WHEN)
-@click.option("--first", is_flag=True, help="Put this rule before all others [after them].")
+@click.option("--first", is_flag=True, help="Put this rule before all other rules [after them].")
 @click.option(
     "--further", "role", flag_value=Role.FURTHER.value, help="Store a result in addition to the image's result."
 )
 @click.option(
     "--shadow", "role", flag_value=Role.SHADOW.value, help="Trial: store the results, but show them only on request."
 )
-@click.option("--replaces", metavar="NAME@VERSION", help="Use this model instead of that one in all its rules.")
+@click.option("--replaces", metavar="NAME@VERSION", help="Replace this model in all its rules; add no rule.")
 @click.option(
     "--dry-run",
     "paths",
@@ -111,9 +111,9 @@ def activate_command(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def deactivate_command(name: str | None, number: int | None, as_json: bool, **options: Any) -> None:
-    """End routing rules: of a model, or one rule by its number.
+    """End all routing rules of a model, or one rule by its number.
 
-    Results that the rules led to are kept.
+    Results stay in the database.
 
     \b
     Examples: nightread models deactivate chest@2.0
@@ -204,7 +204,7 @@ def _is_named(bundle: str, reference: str) -> bool:
 
 
 def _open_or_create_database(settings: Settings) -> Database:
-    """Open the database. The embedded one is created if needed, since rules may be added before the first image."""
+    """Open the database. Without a database URL it is created if needed: people add rules before the first image."""
     if settings.database_url is None:
         make_state_folder(settings.state_dir)
     else:

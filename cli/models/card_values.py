@@ -72,7 +72,7 @@ def _threshold(text: str) -> tuple[str, float | None]:
 
 
 def _domain(text: str) -> tuple[str, Any]:
-    """Return the name and the value of one field of the domain, as in bundle.json; no value allows every value."""
+    """Return name and value of one field of the domain, as in bundle.json; an empty value allows every value."""
     name, equals, value = text.partition("=")
     values = [part.strip() for part in value.split(",") if part.strip()]
     if not equals or name not in FIELDS or (name == "intensities" and values):
@@ -110,8 +110,8 @@ channel_option = click.option(
     type=CHANNEL,
     multiple=True,
     metavar="LOW:HIGH@OFFSET",
-    help="What one channel shows, repeated for each channel: a window in modality units, and with @-1 or @1 that of "
-    "the neighbouring slice; @-1 alone takes the window of --intensity (docs/series.md).",
+    help="What a channel shows; repeat it for each channel. 0:80 is a window in modality units; with @-1 or @1 the "
+    "channel shows the neighbouring slice; @-1 alone takes the window of --intensity (docs/series.md).",
 )
 domain_option = click.option(
     "--domain",
@@ -119,6 +119,6 @@ domain_option = click.option(
     type=DOMAIN,
     multiple=True,
     metavar="FIELD=VALUES",
-    help="Images that the model was made for, such as modalities=CR,DX or rows=256..4096, instead of what the images "
-    "say; no value allows every value; repeatable (docs/bundles.md).",
+    help="Images that the model was made for, such as modalities=CR,DX or rows=256..4096 [derived from the images of "
+    "the data]; an empty value allows every value; repeatable (docs/bundles.md).",
 )

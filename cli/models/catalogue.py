@@ -66,7 +66,7 @@ def list_command(as_json: bool, **options: Any) -> None:
 def show_command(name: str, as_json: bool, **options: Any) -> None:
     """Show the properties of one model.
 
-    These are labels, thresholds, input, intended use, training and evaluation.
+    The properties are labels, thresholds, input, intended use, training and evaluation.
 
     Example: nightread models show phantom
     """
@@ -161,7 +161,7 @@ def _describe_records(records: Records) -> Iterator[tuple[str, str]]:
 
 
 def _describe_export(records: Records) -> list[tuple[str, str]]:
-    """Say why the bundle has no ONNX file, if its record does."""
+    """Return the reason why the bundle has no ONNX file, if one of its records gives the reason."""
     exports = [record.get("onnx") for record in (records["training"], records["import"]) if record is not None]
     return [
         ("no ONNX file", str(export.get("reason")))
@@ -198,7 +198,7 @@ def _input(bundle: Bundle) -> str:
 
 
 def _read_records(bundle: Bundle) -> Records:
-    """Read the records that are in the bundle's folder but not part of its digest; None for each that is missing."""
+    """Read the records in the bundle's folder that are not part of its digest; a missing record is None."""
     return {kind: _read_record(bundle.path / f"{kind}.json") for kind in ("training", "import", "evaluation")}
 
 

@@ -52,7 +52,7 @@ def compare_command(
     Confidence intervals and a test show whether a difference may be chance. Differences are second minus first.
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle. For series (--data dicom-series:FOLDER), a bundle with the unit
-    series gives the results that it gives in use, with its aggregate or sequence head.
+    series uses its aggregate or sequence head, as in production.
 
     Example: nightread models compare phantom@1.1 bundles/phantom-2 --data phantom:1000
     """
@@ -107,7 +107,7 @@ def _show_agreement(console: Console, agreement: Agreement, names: list[str]) ->
 
 
 def _readable_by_both(bundles: tuple[Bundle, Bundle], examples: Examples) -> tuple[Examples, int]:
-    """Return the images that both bundles can prepare, so that both are measured on the same, and how many others."""
+    """Return the images that both bundles can prepare, and how many are left out; both are measured on these images."""
     sound, left_out = readable(examples, bundles[0].spec)
     if bundles[0].spec == bundles[1].spec:
         return sound, left_out

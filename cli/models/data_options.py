@@ -29,7 +29,7 @@ _LABELS = click.option(
 )
 _SEED = click.option(
     "--seed",
-    type=click.IntRange(0, 2**31 - 1),  # what NumPy and every backend of Keras take
+    type=click.IntRange(0, 2**31 - 1),  # the range that NumPy and every backend of Keras accept
     default=0,
     show_default=True,
     help="Random seed. It also decides the split if the data set has no published split.",

@@ -1,4 +1,4 @@
-"""Run `nightread models drift-reference`: write the reference of drift into a bundle that has none."""
+"""Run `nightread models drift-reference`: write a drift reference into a bundle that has none."""
 
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from nightread.errors import UsageFault
 def drift_reference_command(
     reference: str, data: str, labels_file: Path | None, seed: int, part: str, **options: Any
 ) -> None:
-    """Write the images into a bundle with which `nightread drift` compares the nights.
+    """Write a drift reference into a bundle: what `nightread drift` compares nights with.
 
     `models train` does this with the validation part, and `models import` with golden images. This command is for
-    bundles that were made before. Nothing that a result depends on changes, and the digest stays the same. A worker
-    that starts later takes the reference, unless the model has one already.
+    bundles of earlier releases. Results do not change, and the digest stays the same. The next worker that starts
+    stores the reference in the database, unless the model has a reference there already.
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle.
 

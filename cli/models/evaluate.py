@@ -84,17 +84,18 @@ def evaluate_command(
 ) -> None:
     """Measure how good a model is.
 
-    The figures are printed and written to a page. The page shows all
-    figures, confidence intervals, curves, and the worst mistakes as pictures.
+    The main figures are printed. A page is written with all figures, confidence intervals, curves, and the worst
+    mistakes as pictures.
 
-    BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by comparing its
-    results of a night with labels that were imported afterwards (--night). The files that this command writes are not
-    part of the bundle's digest. Of series (--data dicom-series:FOLDER), a bundle with the unit series gives the results
-    that it gives in use, with its aggregate or sequence head.
+    BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or its results of a
+    night are compared with labels that were imported afterwards (--night). The files that this command writes are not
+    part of the bundle's digest. For series (--data dicom-series:FOLDER), a bundle with the unit series uses its
+    aggregate or sequence head, as in production.
 
     A requirement is FIGURE[LABEL]>=NUMBER, also with <=, > or <. Figures are accuracy, auc, recall, precision, f1,
-    average_precision, loss, calibration_error and images, and for one label also specificity. With .low or .high the
-    end of the 95 % interval counts. Exit code 1: a requirement is not met; 2: it is wrong, and nothing was measured.
+    average_precision, loss, calibration_error and images, and for one label also specificity. FIGURE.low and
+    FIGURE.high are the ends of the 95 % interval. Exit code 1: a requirement is not met; 2: a requirement is invalid,
+    and nothing was measured.
 
     \b
     Examples:
@@ -150,7 +151,7 @@ class _Measured:
 
 
 def _create_folder(folder: Path) -> None:
-    """Create the output folder. Raises UsageFault now rather than after hours of scoring."""
+    """Create the output folder before hours of scoring. Raises UsageFault if it cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -177,11 +178,11 @@ def _warn_of_foreign_images(bundle: Bundle, dataset: Dataset) -> None:
     """Say on standard error if a worker would reject some of the images, because the model was not made for them."""
     problem = next((why for kind in dataset.kinds if (why := refusal(bundle.domain, kind))), None)
     if problem is not None:
-        err.print(f"In use some of these images would be rejected: {problem.detail}", style="yellow", markup=False)
+        err.print(f"Workers would reject some of these images: {problem.detail}", style="yellow", markup=False)
 
 
 def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
-    """Load and verify the bundle in the folder `reference`, or the one with this NAME[@VERSION]."""
+    """Load and verify the bundle in the folder `reference`, or the bundle with this NAME[@VERSION]."""
     folder = Path(reference)
     return load_bundle(folder) if (folder / CARD_FILE).is_file() else find_bundle(reference, folders)
 
@@ -237,9 +238,9 @@ def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) 
 
 
 def folder_for(bundle: Bundle) -> Path:
-    """Return the bundle's own folder if it has no evaluation yet, else a folder in the current one.
+    """Return the bundle's own folder if it is writable and has no evaluation yet, else a folder in the current folder.
 
-    An evaluation in the bundle's folder is that of its training, measured once on the test part, and is kept.
+    An evaluation in the bundle's folder was made by its training, once on the test part, and is kept.
     """
     is_free = os.access(bundle.path, os.W_OK) and not (bundle.path / JSON_FILE).exists()
     return bundle.path if is_free else Path(f"{bundle.name}-evaluation")

@@ -14,7 +14,7 @@ from nightread.errors import UsageFault
 
 @click.command("export")
 @click.argument("reference", metavar="BUNDLE")
-@click.option("--version", required=True, help="Version of the model that has both files.")
+@click.option("--version", required=True, help="Version of the new bundle, which has both files.")
 @optional_data_options
 @click.option(
     "--out",

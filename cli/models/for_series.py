@@ -17,17 +17,26 @@ _SHARE = click.FloatRange(0, 1)
 
 @click.command("for-series")
 @click.argument("reference", metavar="BUNDLE")
-@click.option("--version", required=True, help="Version of the model whose results are about series.")
-@click.option("--aggregate", type=click.Choice(SERIES_AGGREGATES), required=True, help="How slices become a series.")
-@click.option("--count", type=click.IntRange(min=1), default=3, show_default=True, help="Slices of top_k and run.")
-@click.option("--above", type=_SHARE, default=0.5, show_default=True, help="Score from which a slice counts.")
+@click.option("--version", required=True, help="Version of the new bundle.")
+@click.option(
+    "--aggregate",
+    type=click.Choice(SERIES_AGGREGATES),
+    required=True,
+    help="How the scores of slices become the scores of a series.",
+)
+@click.option(
+    "--count", type=click.IntRange(min=1), default=3, show_default=True, help="Number of slices for top_k and run."
+)
+@click.option(
+    "--above", type=_SHARE, default=0.5, show_default=True, help="Score from which a slice counts for share and run."
+)
 @click.option(
     "--threshold",
     "thresholds",
     type=(str, _SHARE),
     multiple=True,
     metavar="LABEL SCORE",
-    help="Score of a series from which a finding counts [that of a slice; share and run need one].",
+    help="Score from which a finding counts in a series [the threshold of a slice; required for share and run].",
 )
 @click.option(
     "--head",
@@ -35,11 +44,27 @@ _SHARE = click.FloatRange(0, 1)
     help="Sequence head, .keras or .onnx: a network from (1, slices, labels) to (1, labels).",
 )
 @click.option(
-    "--bad-slice", type=click.Choice(BAD_SLICE_COSTS), default="slice", show_default=True, help="What it costs."
+    "--bad-slice",
+    type=click.Choice(BAD_SLICE_COSTS),
+    default="slice",
+    show_default=True,
+    help="What a slice costs that failed or is defective: only itself, its neighbours too, or the whole series.",
 )
-@click.option("--minimum-slices", type=click.IntRange(min=1), default=1, show_default=True, help="Fewer are refused.")
-@click.option("--spacing", type=(float, float), metavar="LOW HIGH", help="Distance of slices in mm [any].")
-@click.option("--orientation", type=click.Choice(ORIENTATIONS), default="any", show_default=True, help="Of the slices.")
+@click.option(
+    "--minimum-slices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="A series with fewer slices gets no result.",
+)
+@click.option("--spacing", type=(float, float), metavar="LOW HIGH", help="Distance that slices must have, in mm [any].")
+@click.option(
+    "--orientation",
+    type=click.Choice(ORIENTATIONS),
+    default="any",
+    show_default=True,
+    help="Orientation that the slices must have.",
+)
 @click.option(
     "--out",
     "folder",

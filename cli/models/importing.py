@@ -28,7 +28,7 @@ from models.onnx_signature import LAYOUTS
 from models.postprocessing import ACTIVATIONS, AGGREGATES
 from nightread.errors import UsageFault
 
-if TYPE_CHECKING:  # OpenCV is not on every host whose `nightread models --help` names this command
+if TYPE_CHECKING:  # `nightread models --help` also runs on hosts without OpenCV
     from models.importing.import_model import Imported
 
 _FILE = click.Path(exists=True, path_type=Path)
@@ -159,7 +159,7 @@ _OF_SETTINGS = ("config", "state_dir", "database_url", "redis_url")
 
 
 def _card(options: dict[str, Any]) -> dict[str, Any]:
-    """Read the card's fields; those given as options override them."""
+    """Read the card's fields; options override them."""
     given = {name: value for name, value in options.items() if value not in (None, (), False)}
     card = read_card(given.pop("card")) if "card" in given else {}
     card |= {name: given[name] for name in _OF_CARD if name in given}

@@ -19,7 +19,7 @@ _SLICE, _SERIES = "slice", "series"
 @click.option("--slices", type=click.IntRange(16, 1000), default=24, show_default=True, help="Slices per stack.")
 @click.option("--size", type=click.IntRange(32, 512), default=64, show_default=True, help="Rows and columns.")
 @click.option(
-    "--nodules", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of series with one."
+    "--nodules", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of series with a nodule."
 )
 @click.option(
     "--habit",
@@ -46,8 +46,8 @@ def phantom_series_command(
 ) -> None:
     """Write synthetic CT series with known truth.
 
-    A nodule is a ball and a vessel a rod: in one slice both are the same round spot. Only the neighbouring slices show
-    the difference. The series are numbered, tilted, doubled or incomplete as those of real devices.
+    A nodule is a ball and a vessel is a rod: in one slice both look like the same round spot. Only the neighbouring
+    slices show the difference. Like series of real devices, the series may be tilted, doubled or incomplete.
 
     \b
     Examples: nightread models phantom-series series --count 400 --labels slices.csv

@@ -1,4 +1,4 @@
-"""Define `nightread models promote` and `rollback`: replace a model in its rules, with the comparison as evidence."""
+"""Define `nightread models promote` and `rollback`: replace a model in its rules, and undo this."""
 
 from dataclasses import asdict
 from typing import Any
@@ -28,16 +28,16 @@ from nightread.errors import UsageFault
 @with_filters
 @click.command("promote")
 @click.argument("new", metavar="NEW")
-@click.option("--replaces", "old", required=True, metavar="OLD", help="The model whose place NEW takes in all rules.")
+@click.option("--replaces", "old", required=True, metavar="OLD", help="The model that NEW replaces in all rules.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; needs --yes.")
 @state_options
 def promote_command(new: str, old: str, yes: bool, as_json: bool, **options: Any) -> None:
-    """Compare two models, and let the new one take the place of the old one.
+    """Compare two models, and replace the old model by the new model in its rules.
 
-    The results of both for the chosen images are compared as in `nightread compare`. After confirmation NEW is used
-    instead of OLD in all its routing rules, and the figures of the comparison are kept in the audit table. `nightread
-    models rollback NEW` undoes it.
+    The results of both models for the chosen images are compared as in `nightread compare`. After your confirmation,
+    NEW replaces OLD in all routing rules of OLD, and the audit table keeps the figures of the comparison. `nightread
+    models rollback NEW` undoes the replacement.
 
     \b
     Examples: nightread rerun --model chest@2.1 --night last --shadow
@@ -45,7 +45,7 @@ def promote_command(new: str, old: str, yes: bool, as_json: bool, **options: Any
               nightread models rollback chest@2.1
     """  # noqa: D301 - click reads the backspace itself
     if as_json and not yes:
-        raise UsageFault("--json asks no question: add --yes.")
+        raise UsageFault("--json cannot ask for confirmation: add --yes.")
     chosen = chosen_images(options)
     settings = chosen.settings
     warn_of_fixed_model(settings)
@@ -74,9 +74,9 @@ def promote_command(new: str, old: str, yes: bool, as_json: bool, **options: Any
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 def rollback_command(name: str, as_json: bool, **options: Any) -> None:
-    """Undo the promotion of a model: the one that it replaced takes its place again.
+    """Undo the promotion of a model: the model that it replaced is used again.
 
-    Results stay as they are. The folder of the earlier model must still be on this host and on those of the workers.
+    Results stay as they are. The folder of the earlier model must still be on this host and on the hosts of workers.
 
     Example: nightread models rollback chest@2.1
     """
@@ -106,24 +106,24 @@ def rollback_command(name: str, as_json: bool, **options: Any) -> None:
 
 
 def _only_bundle(database: Database, reference: str) -> str:
-    """Return the model that the rules of this name have. Raises UsageFault if there are several or none."""
+    """Return the model that the rules for this name use. Raises UsageFault if they use no model or several models."""
     named = sorted({route.bundle for route in rules_named(database, reference)})
     if len(named) > 1:
-        raise UsageFault(f"Rules name several versions: {', '.join(named)}. Write one of them.")
+        raise UsageFault(f"Rules name several versions: {', '.join(named)}. Give one of these.")
     return named[0]
 
 
 def _require_evidence(compared: Compared, bundle: Bundle) -> None:
-    """Raise UsageFault if the comparison is not about the bundle that would be promoted, or about no image."""
+    """Raise UsageFault if the comparison has no image, or is about another bundle than the one to promote."""
     if compared.comparison.second.digest != bundle.digest:
         raise UsageFault(
-            f"The results of {bundle.reference} are those of another folder of this name: "
+            f"The results of {bundle.reference} come from another bundle with this name and version: "
             f"analyse the images again with `nightread rerun --model {bundle.reference}`."
         )
     if not compared.comparison.images:
         raise UsageFault(
             "No image has results of both models, so there is nothing to compare: "
-            f"`nightread rerun --model {bundle.reference} --night last --shadow` makes results."
+            f"run `nightread rerun --model {bundle.reference} --night last --shadow` first."
         )
 
 

@@ -1,4 +1,4 @@
-"""Register a bundle in the database, for commands that name one."""
+"""Register a bundle in the database, for commands that need its id."""
 
 from db import ledger
 from db.engine import Database

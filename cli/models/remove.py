@@ -41,7 +41,7 @@ def remove_command(reference: str, yes: bool, **options: Any) -> None:
 def _delete(folder: Path) -> None:
     """Delete the card first, so that a worker that starts meanwhile finds a complete bundle or none."""
     try:
-        if folder.is_symlink():  # its target is not in our folders
+        if folder.is_symlink():  # delete only the link, because its target is outside of the bundle folders
             folder.unlink()
             return
         (folder / CARD_FILE).unlink()

@@ -10,7 +10,7 @@ from models.evaluation.requirements import RequirementResult
 
 
 def show_requirements(console: Console, results: Sequence[RequirementResult]) -> None:
-    """Print one line per requirement; nothing if nothing was required."""
+    """Print one line per requirement; print nothing if there is no requirement."""
     if not results:
         return
     table = make_table(console, "requirement", "value", "result", right=["value"])
@@ -25,7 +25,7 @@ def show_requirements(console: Console, results: Sequence[RequirementResult]) ->
 
 
 def _value(value: float | None) -> str:
-    """Format a share with four decimals, and a number of images as such."""
+    """Format a share with four decimals, and a number of images as a whole number."""
     if value is None:
         return "n/a"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

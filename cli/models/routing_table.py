@@ -1,4 +1,4 @@
-"""Print routing rules, and count the images of a folder that they match."""
+"""Print routing rules, and count the images in a folder that match each rule."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class Preview:
     images: int = 0
     by_rule: Counter[Rule] = field(default_factory=Counter)
     out_of_domain: Counter[Rule] = field(default_factory=Counter)
-    """Images that match a rule, but that its model was not made for."""
+    """Images that match a rule although the rule's model was not made for such images."""
     no_model: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """Images that match no answer rule, by modality, body part, view and image type."""
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class Preview:
 
 
 def rules_of(routes: Sequence[Route]) -> list[Rule]:
-    """Convert active routes to rules, in their order."""
+    """Convert active routes to rules, in the same order."""
     return [
         Rule.from_texts(bundle=route.bundle, role=route.role, conditions=route.conditions, route_id=route.id)
         for route in routes
@@ -79,8 +79,8 @@ def rule_json(rule: Rule) -> dict[str, Any]:
 def preview(rules: Sequence[Rule], paths: Sequence[Path], settings: Settings) -> Preview:
     """Read the headers of all files at `paths`, and apply the rules and the domains of the models.
 
-    Only coloured images are decoded, and only if a model takes grey or coloured images alone. Nothing is registered or
-    changed.
+    Images are decoded only if they may be coloured and a model takes only grey or only coloured images. Nothing is
+    registered or changed.
     """
     seen, router = Preview(), Rules(rules)
     domains = _domains(rules, settings)
@@ -139,7 +139,7 @@ def _show_rest(seen: Preview) -> None:
 
 
 def _domains(rules: Sequence[Rule], settings: Settings) -> dict[str, Domain | None]:
-    """Return the domain of each model of the rules that is on this host; none with `any_domain`."""
+    """Return the domain of each model in the rules that is on this host; with `any_domain`, return no domain."""
     domains: dict[str, Domain | None] = {}
     for rule in () if settings.any_domain else rules:
         with suppress(StopWork, UsageFault):
@@ -159,7 +159,7 @@ def _count(seen: Preview, rules: Rules, traits: Traits, kind: ImageKind, domains
 
 
 def _files(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """List (source name, file); the source has the name that `nightread run PATH` would give it."""
+    """List pairs of source name and file; the name is the one that `nightread run PATH` would give the source."""
     found = []
     for path in paths:
         root = path.absolute()

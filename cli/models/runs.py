@@ -26,7 +26,7 @@ _SORTS = {
     "f1": "macro_f1",
     "loss": "loss",
 }
-"""Values of --sort -> figures. The best comes first: the lowest loss, the highest of the others."""
+"""Figure by value of --sort. The best run comes first: with the lowest loss, or with the highest other figure."""
 _STYLES = {FINISHED: "green", RUNNING: "cyan"}
 _COLUMNS = (
     *("model", "state", "problem", "folder", "digest", "started_at", "ended_at", "seconds", "data", "split", "labels"),
@@ -43,7 +43,7 @@ _COLUMNS = (
     type=click.Choice([_NEWEST, *_SORTS]),
     default=_NEWEST,
     show_default=True,
-    help="The newest training first, or the best by a figure of its test part.",
+    help="The newest training first, or the training with the best figure on the test part first.",
 )
 @click.option(
     "--page",
@@ -62,9 +62,9 @@ _COLUMNS = (
 def runs_command(folders: tuple[Path, ...], sort: str, page: Path | None, style: str, **options: Any) -> None:
     """List trainings with their figures, recipes and learning curves.
 
-    A training is found by its folder: that of its bundle, or the --out of one that runs or can be resumed. FOLDER is
-    such a folder, or one that contains several; without it, all folders of models are searched. The figures are those
-    of the test part, measured once at the end of the training.
+    A training is found by its folder: the folder of its bundle, or its --out if it runs or can be resumed. FOLDER is
+    such a folder, or a folder that contains several of these. Without FOLDER, all folders of models are searched. The
+    figures were measured once, on the test part, at the end of the training.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def runs_command(folders: tuple[Path, ...], sort: str, page: Path | None, style:
 
 
 def _sorted(runs: list[TrainingRun], sort: str) -> list[TrainingRun]:
-    """Return the runs in the wanted order; those without the figure come last."""
+    """Return the runs in the wanted order; runs without the figure come last."""
     if sort == _NEWEST:
         return runs
     figure, sign = _SORTS[sort], 1 if sort == "loss" else -1
@@ -157,7 +157,7 @@ def _interval(run: TrainingRun, name: str) -> str:
 
 
 def _as_json(run: TrainingRun) -> dict[str, Any]:
-    """Return all that is known of a training. The names are part of the interface and do not change."""
+    """Return everything that is known about a training. The names are part of the interface and do not change."""
     return {
         "model": run.model,
         "state": run.state,
@@ -187,7 +187,7 @@ def _columns(runs: Sequence[TrainingRun]) -> tuple[str, ...]:
 
 
 def _as_rows(runs: Sequence[TrainingRun]) -> list[dict[str, Any]]:
-    """Return one row per training with all columns; what a training does not have is None."""
+    """Return one row per training with all columns; a value that the training does not have is None."""
     return [dict.fromkeys(_columns(runs)) | _as_row(run) for run in runs]
 
 

@@ -25,7 +25,7 @@ from models.training.out_folder import require_free, require_no_training
 from models.training.request import TrainingRequest
 from nightread.errors import UsageFault
 
-if TYPE_CHECKING:  # importing it loads Matplotlib
+if TYPE_CHECKING:  # the import loads Matplotlib
     from models.training.mlflow_tracker import MlflowTracker
 
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # importing it loads Matplotlib
 @click.option("--intended-use", help="What the model is made for, in one sentence.")
 @click.option("--exclusion", "exclusions", multiple=True, help="What the model must not be used for; repeatable.")
 @domain_option
-@click.option("--normal-label", help="Label of an image in which nothing was found; the others are then findings.")
+@click.option("--normal-label", help="Label of an image in which nothing was found; all other labels are findings.")
 @click.option(
     "--aggregate",
     type=click.Choice(["max", "mean", "vote"]),
@@ -91,7 +91,7 @@ def train_command(
     import_keras()
     from models.training.train import train  # noqa: PLC0415 - Keras takes seconds to import
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM cleans up as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM then cleans up as Ctrl-C does
     try:
         with listening as listener:
             trained = train(replace(request, listener=listener), resume=resume, overwrite=overwrite)
@@ -112,7 +112,10 @@ def train_command(
 
 
 def _listening(tracker: str | None) -> AbstractContextManager[Listener]:
-    """Return what shows the progress, and tracks it if wanted. Raises UsageFault if the tracker cannot be used."""
+    """Return a listener that shows the progress and sends it to the tracker, if one is named.
+
+    Raises UsageFault if the tracker cannot be used.
+    """
     if tracker is None:
         return TrainingProgress()
     from models.training.mlflow_tracker import MlflowTracker  # noqa: PLC0415 - an optional extra, and slow to import

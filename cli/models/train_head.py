@@ -1,4 +1,4 @@
-"""Run `nightread models train-head`: train a sequence head and write the version of a model that has it."""
+"""Run `nightread models train-head`: train a sequence head, and write a new version of the model with this head."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from nightread.errors import UsageFault
 @click.command("train-head")
 @click.argument("reference", metavar="BUNDLE")
 @data_options
-@click.option("--version", required=True, help="Version of the model that has the head.")
+@click.option("--version", required=True, help="Version of the new bundle, which has the head.")
 @click.option("--epochs", type=click.IntRange(min=1), default=60, show_default=True, help="Largest number of epochs.")
 @click.option(
     "--patience",
@@ -76,9 +76,9 @@ def train_head_command(
     """Train a sequence head for a model of slices.
 
     A sequence head is a small second network: it makes the result of a series from the scores of all its slices in
-    their order. The slices are scored by the model, which stays as it is; a new version of it has the head. Both are
-    measured once, on the test part. Use the data, labels and seed with which the model was trained, so that the test
-    part is new for both networks.
+    their order. The model scores the slices and does not change; a new version of the model gets the head. Both
+    versions are measured once, on the test part. Use the same data, labels and seed as in the training of the model, so
+    that the test part is new for both networks.
 
     \b
     Examples:
@@ -132,7 +132,7 @@ def train_head_command(
 
 
 def _require_new(bundle: Bundle, version: str, target: Path) -> None:
-    """Raise UsageFault before the slices are scored if the new version cannot be written."""
+    """Raise UsageFault if the new version cannot be written; this is checked before the slices are scored."""
     if version == bundle.version:
         raise UsageFault(f"{bundle.reference} stays as it is, because results refer to it: give a new --version.")
     if target.exists():
@@ -162,7 +162,9 @@ def _json(
 
 def _show(made: Bundle, record: dict[str, Any], comparison: Comparison, bundle: Bundle) -> None:
     epochs, best = len(record["history"]["loss"]), record["best_epoch"]
-    out.print(Text(f"Trained {epochs} epochs, of which epoch {best} counts; {record['parameters']:,} parameters."))
+    out.print(
+        Text(f"Trained {epochs} epochs; epoch {best} was the best and is kept. {record['parameters']:,} parameters.")
+    )
     out.print(Text(f"Wrote {made.reference} (digest {made.digest[:12]}) to {made.path}"))
     if not record["onnx"]["exported"]:
         out.print(Text(f"The head has no ONNX file: {record['onnx']['reason']}."), style="yellow")

@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _EVEN = 0.5
 _OPTIONS = (
     click.option(
-        "--network", required=True, metavar="NAME", help=f"{', '.join(OWN_NETWORKS)}, or one of keras.applications."
+        "--network", required=True, metavar="NAME", help=f"{', '.join(OWN_NETWORKS)}, or a name in keras.applications."
     ),
     click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True, help="Number of epochs."),
     click.option("--batch-size", type=click.IntRange(min=1), help="Images per training step [depends on the network]."),
@@ -41,7 +41,7 @@ _OPTIONS = (
         "--size",
         metavar="PIXELS",
         type=click.IntRange(min=1),
-        help="Height and width of the input [those of the data, if they are equal and at most 256; else 128].",
+        help="Height and width of the input [as in the data, if they are equal and at most 256; else 128].",
     ),
     click.option(
         "--channels",
@@ -65,7 +65,7 @@ _OPTIONS = (
     click.option(
         "--class-weights",
         is_flag=True,
-        help="Weight rare labels higher, so that each label has the same weight in the loss.",
+        help="Give images with rare labels a higher weight, so that each label has the same weight in the loss.",
     ),
     click.option(
         "--patience",

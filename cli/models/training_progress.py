@@ -12,7 +12,7 @@ from nightread.wording import duration
 
 
 class TrainingProgress(Listener):
-    """A context manager that shows progress bars on a terminal, and a line for each epoch and remark everywhere."""
+    """A context manager that prints a line for each epoch and remark, and on a terminal also progress bars."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -10,7 +10,7 @@ from cli.wording import counted
 from models.training.request import TrainingRequest
 from nightread.wording import duration
 
-if TYPE_CHECKING:  # importing it loads Keras
+if TYPE_CHECKING:  # the import loads Keras
     from models.training.train import TrainingResult
 
 

@@ -11,7 +11,7 @@ from nightread.settings import Settings
 
 
 def why_no_api(settings: Settings, database: Database) -> str | None:
-    """Return why `up` starts no API: a sentence, or an empty text if the settings want none; None: it starts one."""
+    """Return why `up` starts no API: a sentence, or an empty text if the port is 0; None if it starts the API."""
     if not settings.api_port:
         return ""
     if find_spec("uvicorn") is None or find_spec("fastapi") is None:
@@ -19,12 +19,12 @@ def why_no_api(settings: Settings, database: Database) -> str | None:
     if problem := key_problem(settings, database):
         return problem
     if not _is_free(settings.api_address, settings.api_port):
-        return f"port {settings.api_port} is taken: choose another one with --api-port, or 0 for no API"
+        return f"port {settings.api_port} is taken: choose another port with --api-port, or 0 for no API"
     return None
 
 
 def announce_api(settings: Settings, database: Database, problem: str | None) -> None:
-    """Print the address and who may use it, or the problem."""
+    """Print the address of the API and whether it needs a key, or the problem."""
     if problem is None:
         scheme = "https" if settings.api_tls else "http"
         host = f"[{settings.api_address}]" if ":" in settings.api_address else settings.api_address

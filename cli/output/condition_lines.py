@@ -1,4 +1,4 @@
-"""Write the condition as lines for people: the headline, what waits for what, and the expected end."""
+"""Write the condition as lines for people: what images wait for, problems, and the expected end."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ _VERDICTS = {
 
 
 def waiting_line(condition: SystemCondition, nights: Nights) -> str | None:
-    """Return what the unfinished images wait for; None if there are none and no file is on its way."""
+    """Return what the unfinished images wait for; None if no image is unfinished and no file is being received."""
     waiting = condition.waiting
     until = f" (until {nights.local(waiting.rest_of_file_until):%H:%M:%S})" if waiting.rest_of_file_until else ""
     numbers = (
@@ -38,7 +38,7 @@ def waiting_line(condition: SystemCondition, nights: Nights) -> str | None:
 
 
 def forecast_line(condition: SystemCondition, nights: Nights) -> str:
-    """Return whether there is anything to do, and when all will be done."""
+    """Return a sentence that says whether there is work, and when it will be done."""
     tally, left, ends = condition.tally, condition.left, condition.outlook
     if tally.unfinished == 0:
         return "Nothing to do: every image has its outcome." if condition.is_idle else _ALL_DONE
@@ -46,7 +46,7 @@ def forecast_line(condition: SystemCondition, nights: Nights) -> str:
         return f"{counted(tally.unfinished, 'image is', 'images are')} unfinished; dispatch is paused."
     if left.ready == 0 and left.held:
         number = counted(left.held, "image waits", "images wait")
-        return f"{number} for a paused source; all others have an outcome or wait for their next attempt."
+        return f"{number} for a paused source; all other images have an outcome or wait for their next attempt."
     if left.ready == 0:
         return "No image is ready: each image that arrived has an outcome or waits for its next attempt."
     number = counted(left.ready, "image is", "images are")
@@ -69,9 +69,9 @@ def check_line(condition: SystemCondition, first_line: str, nights: Nights) -> s
 
 
 def expected_end(ends: Outlook, nights: Nights, now: datetime) -> str:
-    """Return `by 04:22 (04:10 to 04:35; deadline 07:00: on time)`."""
+    """Return the expected end, such as `by 04:22 (04:10 to 04:35; deadline 07:00: on time)`."""
     bounds = [_clock(moment, nights, now) for moment in (ends.earliest, ends.latest) if moment]
-    # A range within one minute says nothing.
+    # A range within one minute is not shown.
     spread = " to ".join(bounds) if len(set(bounds)) > 1 else (f"{bounds[0]} or later" if len(bounds) == 1 else "")
     verdict = _VERDICTS.get(ends.verdict)
     deadline = f"deadline {nights.local(ends.missed or ends.deadline):%H:%M}" + (f": {verdict}" if verdict else "")

@@ -1,4 +1,4 @@
-"""Describe images whose results or notes came from sources that do not trust each other, for an operator."""
+"""Describe images in conflict: sources that do not trust each other sent different versions or rejected an image."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +11,7 @@ def conflicts_line(number: int) -> str:
     """Return the sentence for `status`: how many images, what happened to them, and what to do."""
     images = counted(number, "image is", "images are")
     return (
-        f"{images} in conflict: a source that may not replace or withdraw the result tried to, and all results stay "
+        f"{images} in conflict: a source tried to replace or withdraw a result and is not allowed to; all results stay "
         "(`nightread query --conflict`). Check the senders; if they belong together, give them the same `trust`."
     )
 

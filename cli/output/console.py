@@ -13,27 +13,27 @@ from nightread.plain_text import visible
 
 
 class PlainConsole(Console):
-    """Prints every text as it is: brackets are no markup, and control characters are shown as escapes.
+    """Prints every text as it is: brackets are not markup, and control characters are shown as escapes.
 
-    A text that is printed is one line. Styles are given by `style` or by a Text.
+    Each printed text is one line. Styles are given by `style` or by a Text.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, emoji=False, markup=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print the objects, of which each text becomes one line."""
+        """Print the objects; each text becomes one line."""
         super().print(*(cell(each) if isinstance(each, str | Text) else each for each in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render anything: what reaches the terminal passes here. Only the segments of Rich itself may control it."""
+        """Render anything. All output passes here; only Rich's own control segments may control the terminal."""
         for segment in super().render(renderable, options):
             is_safe = segment.control or segment.text.isprintable() or segment.text == "\n"
             yield segment if is_safe else Segment("\n".join(map(visible, segment.text.split("\n"))), segment.style)
 
 
 def cell(value: str | Text) -> Text:
-    """Return text for one cell of a table or one printed line: no markup, no line break, no control character."""
+    """Return text for one cell or one printed line, without markup, line breaks and control characters."""
     if isinstance(value, str):
         return Text(visible(value))
     plain = visible(value.plain)

@@ -7,11 +7,11 @@ from cli.output.console import err
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
-_AGAIN = "`nightread flower --new-password` makes a new one"
+_AGAIN = "`nightread flower --new-password` replaces it"
 
 
 def announce_login(settings: Settings) -> None:
-    """Create the login if it is missing, and show it this once, on a terminal only: other output ends in logs."""
+    """Create the login if it is missing. A new password is shown once, and only on a terminal, never in logs."""
     path = login_file(settings)
     if path is None:
         return

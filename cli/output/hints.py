@@ -1,4 +1,4 @@
-"""Say what to do about images and series without a result."""
+"""Write hints on what to do about images and series without a result."""
 
 import shlex
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def has_result(tally: Tally) -> bool:
 
 
 def hints(tally: Tally, reasons: Reasons, pictures: int, failed_series: int, settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each kind of image or series without a result that a setting or command would change.
+    """Yield a sentence for each kind of image or series that would get a result by another setting or command.
 
     `pictures` is the number of images that were rejected because they are PNG or JPEG files.
     """

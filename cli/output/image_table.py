@@ -19,7 +19,7 @@ from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _PAGE = 1000
-"""Rows per table: columns are aligned within one table, and a longer list is several tables."""
+"""Rows per table: a longer list is several tables, and columns are aligned within each table."""
 
 
 def show_images(console: Console, database: Database, wanted: ImageFilter, settings: Settings) -> None:
@@ -43,8 +43,8 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
 
 
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
-    """Make the table. On a terminal no line wraps: the file path is shortened, and _DISPENSABLE columns are left out
-    if they leave too little room for it.
+    """Make the table. On a terminal no line wraps: the path is shortened, and if it has too little room, columns in
+    _DISPENSABLE are left out.
     """
     with_model = bool(wanted.models) or wanted.shadow
     with_remarks = any(row["remarks"] for row in page)
@@ -63,7 +63,7 @@ def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, ni
 
 
 def _fitting(console: Console, headings: list[str], cells: list[dict[str, Text]]) -> list[str]:
-    """Return the headings without those for which a terminal has no room."""
+    """Return the headings for which the terminal has room."""
     for dispensable in _DISPENSABLE if console.is_terminal else ():
         if _width(console, headings, cells) + _GAP + _LEAST > console.width:
             headings = [heading for heading in headings if heading != dispensable]
@@ -71,7 +71,7 @@ def _fitting(console: Console, headings: list[str], cells: list[dict[str, Text]]
 
 
 def _width(console: Console, headings: list[str], cells: list[dict[str, Text]]) -> int:
-    """Return the width of a table with these columns, on a screen without an end."""
+    """Return the width of a table with these columns on a screen of unlimited width."""
     table = make_table(console, *headings, right=_NUMBERS)
     for row in cells:
         table.add_row(*(row[heading] for heading in headings))
@@ -81,7 +81,7 @@ def _width(console: Console, headings: list[str], cells: list[dict[str, Text]]) 
 def _cells(
     row: dict[str, Any], nights: Nights, *, per_frame: bool, model: bool, remarks: bool, conflict: bool
 ) -> Iterator[tuple[str, Text]]:
-    """Yield heading and cell of each column but the file."""
+    """Yield heading and cell of each column except the file."""
     yield "image", Text(str(row["image_id"]))
     if per_frame:
         yield "frame", Text("" if row["frame"] is None else str(row["frame"]))
@@ -100,7 +100,7 @@ def _cells(
 
 
 def _place(row: dict[str, Any]) -> str:
-    """Return the path, for a member of an archive with its own name, because the spool's name says nothing."""
+    """Return the path; for a member of an archive also its name there, which differs from the name in the spool."""
     if row["purged_at"] is not None:
         return "(purged)"
     return row["uri"] if row["member_name"] is None else f"{row['uri']} ({row['member_name']})"
@@ -124,7 +124,7 @@ def _unpacked(row: dict[str, Any]) -> str:
 
 
 def _shortened(uri: str, width: int) -> str:
-    """Cut the beginning of the path: its end identifies the file."""
+    """Cut off the beginning of the path, because its end identifies the file."""
     return uri if len(uri) <= width else f"…{uri[1 - width :]}"
 
 

@@ -17,20 +17,20 @@ def show_preview(preview: PurgePreview) -> None:
         table.add_row(state, f"{images:,}", style=COLOURS.get(state, ""))
     show(out, table)
     out.print(
-        f"In total {counted(preview.images, 'image')} with {counted(preview.predictions, 'result')} of frames; "
-        f"of {counted(preview.studies, 'study', 'studies')} nothing would be left but counts."
+        f"In total {counted(preview.images, 'image')} with {counted(preview.predictions, 'result')} of frames; only "
+        f"counts would remain of {counted(preview.studies, 'study', 'studies')}."
     )
     for (destination, state), reports in sorted(preview.reports.items()):
-        stays = " The destination keeps them: delete them there if they must go." if state == "delivered" else ""
+        stays = " The destination keeps delivered reports: delete them there." if state == "delivered" else ""
         out.print(f"{counted(reports, 'report')} for {destination}: {state}.{stays}")
     for archive_id in preview.mixed_archives:
-        out.print(f"Archive {archive_id} also holds other images: its own row and its file stay.")
+        out.print(f"Archive {archive_id} also contains other images: the row and the file of the archive stay.")
     out.print("Original files outside of nightread's spool are never touched.")
 
 
 def show_purged(purged: Purged, files: FileRemoval, pictures: int) -> None:
-    """Print what a purge removed, and what it did not."""
-    cancelled = f", of which {purged.cancelled:,} had no outcome yet" if purged.cancelled else ""
+    """Print what a purge removed, and which files it could not or must not remove."""
+    cancelled = f" ({purged.cancelled:,} of them had no outcome yet)" if purged.cancelled else ""
     out.print(f"{counted(purged.images, 'image')} purged{cancelled}.")
     if files.removed or pictures:
         removed = f"{counted(files.removed, 'spooled file')} and {counted(pictures, 'picture')}"
@@ -43,7 +43,7 @@ def show_purged(purged: Purged, files: FileRemoval, pictures: int) -> None:
 
 
 def preview_json(preview: PurgePreview) -> dict[str, Any]:
-    """Return the preview by stable names."""
+    """Return the preview with stable names, for programs."""
     return {
         "images": preview.images,
         "states": dict(preview.states),
@@ -58,7 +58,7 @@ def preview_json(preview: PurgePreview) -> dict[str, Any]:
 
 
 def purged_json(purged: Purged, files: FileRemoval, pictures: int) -> dict[str, int]:
-    """Return what was removed by stable names."""
+    """Return what was removed, with stable names, for programs."""
     return {
         "purged": purged.images,
         "cancelled": purged.cancelled,

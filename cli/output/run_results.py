@@ -19,14 +19,14 @@ from db.queries import ImageFilter
 from nightread.settings import Settings
 
 _MOST_SHOWN = 20
-"""Up to this many images are printed as a table; for more, the tally is easier to read, and `query` filters them.
+"""Images are printed as a table if there are at most this many. For more images the tally is easier to read.
 
 At most this many results of series are printed.
 """
 
 
 def show_results(console: Console, summary: Summary, database: Database, settings: Settings) -> None:
-    """Print one line per image, if there are at most _MOST_SHOWN, and as many results of series at most."""
+    """Print one line per image if there are at most _MOST_SHOWN images, and at most _MOST_SHOWN results of series."""
     if 0 < summary.tally.arrived <= _MOST_SHOWN:
         show_images(console, database, ImageFilter(scope=summary.scope), settings)
         console.print()
@@ -38,7 +38,7 @@ def show_results(console: Console, summary: Summary, database: Database, setting
 
 
 def print_results_json(summary: Summary, database: Database) -> None:
-    """Write the summary to standard output, with all `series` and all `images`; they are streamed, one per line."""
+    """Write the summary to standard output, with all `series` and all `images`, streamed as one line each."""
     sys.stdout.write(json.dumps(summary.to_json(), indent=2).removesuffix("\n}"))
     _write_list("series", (series_row(each) for each in queries.series_list(database, scope=summary.scope)))
     _write_list("images", queries.images(database, ImageFilter(scope=summary.scope)))

@@ -14,13 +14,13 @@ from db.tables import State
 from nightread.settings import Settings
 
 _MOST_NAMED = 5
-_LEGEND = "slices: those with a score, of those that arrived. evidence: places of the slices that speak for the label."
+_LEGEND = "slices: slices with a score, of all that arrived. evidence: places of the slices that support the label."
 
 
 def show_series(
     console: Console, found: Iterator[Series], limit: int | None, settings: Settings, *, shows_all: str = "--limit 0"
 ) -> None:
-    """Print a table of series, or a line if there is none.
+    """Print a table of series, or a line if there are no series.
 
     `shows_all` is the option or command that prints all rows.
     """
@@ -63,7 +63,7 @@ def _evidence(each: Series) -> str:
 
 
 def _changes(each: Series) -> list[str]:
-    """Return why a result is that of an earlier revision: its series changes, or could not be formed again."""
+    """Return why a result is of an earlier revision: its series is changing, or could not be formed again."""
     if not each.state or each.series_state == SeriesState.FORMED:
         return []
     is_failed = each.series_state == SeriesState.FAILED

@@ -31,7 +31,7 @@ class Summary:
     failed_series: int
     """Series with images of the run that could not be formed."""
     new: int
-    """Files that were not registered before, or not in this version."""
+    """Number of files that are new, or have changed since they were registered."""
     rate_per_second: float | None
     remarks: Sequence[str]
     """Sentences about skipped files and folders, which have no row."""
@@ -40,9 +40,9 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 if the counts add up, no image and no series failed and at least one image has a result, else 1.
+        """Return 0 if the counts add up, no image and no series failed, and at least one image has a result; else 1.
 
-        A run without any file is no error.
+        A run that finds no file also returns 0.
         """
         without_result = self.tally.arrived > 0 and not has_result(self.tally)
         nothing_failed = self.tally.failed == self.failed_series == 0
@@ -75,7 +75,7 @@ def summarise(
     settings: Settings,
     remarks: Sequence[str] = (),
 ) -> Summary:
-    """Read the summary from the database, so that only committed outcomes are printed."""
+    """Read the summary from the database, so that it shows only committed outcomes."""
     tally, reasons = queries.tally(database, scope), queries.reasons(database, scope)
     failed_series = queries.count_failed_series(database, scope)
     return Summary(

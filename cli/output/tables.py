@@ -29,14 +29,14 @@ SENTENCES = {reason.value: reason.message for reason in Reason}
 _OF_REMARKS = {remark.value: remark.message for remark in Remark}
 
 Reasons = Sequence[tuple[str, str, str, int]]
-"""(state, reason, fault class, images)."""
+"""(state, reason, class, images)."""
 Remarks = Mapping[str, int]
 """Number of done images by remark."""
 NO_REMARKS: Remarks = MappingProxyType({})
 
 
 class _PlainTable(Table):
-    """A table whose cells are text only: no cell is markup, changes the terminal or has a second line."""
+    """A table whose cells are plain text: without markup, control characters and line breaks."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         super().add_row(*(cell(each) if isinstance(each, str | Text) else each for each in cells), **options)
@@ -61,7 +61,7 @@ def make_table(console: Console, *headings: str, right: Iterable[str] = (), **op
 
 
 def show(console: Console, renderable: RenderableType) -> None:
-    """Print a table: folded to the width of a terminal, or with whole lines into a pipe or file."""
+    """Print a table: on a terminal folded to its width, in a pipe or file with long lines."""
     if console.is_terminal:
         console.print(renderable, soft_wrap=False)
         return

@@ -1,4 +1,4 @@
-"""Print warnings about workers that do not use the routing rules, or do not all use the same model."""
+"""Print warnings about workers that ignore the routing rules, or that use different models."""
 
 from collections.abc import Sequence
 

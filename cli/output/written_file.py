@@ -8,7 +8,7 @@ from nightread.errors import UsageFault
 
 
 def write_page(page: str, output: Path) -> None:
-    """Write a page, which appears when it is complete; `-` is standard output. Raises UsageFault."""
+    """Write a page; the file appears when it is complete. `-` is standard output. Raises UsageFault on OSError."""
     if str(output) == "-":
         sys.stdout.write(page)
         return

@@ -1,4 +1,4 @@
-"""Choose the images that can be analysed again, and say of the others why not."""
+"""Choose the images that can be analysed again, and give the reason for each image that cannot."""
 
 import os
 from collections import Counter
@@ -20,11 +20,11 @@ WHY = {
     "purged": "Everything that identifies the image was removed.",
     "opted_out": "The patient opted out.",
     "unfinished": "The first analysis is not finished yet.",
-    "duplicate": "Another image has the same bytes; that one is analysed.",
+    "duplicate": "Another image has the same bytes; that image is analysed.",
     "without_result": "The first analysis had no result for a reason that another model does not change.",
     "outdated": "A newer version or a key object note replaced the image.",
     "missing_file": "The original is no longer in its folder.",
-    "changed_file": "The file at this place is another one than the file that was analysed.",
+    "changed_file": "The file has changed since it was analysed.",
 }
 """Why an image is left out of a re-run."""
 
@@ -51,7 +51,7 @@ class Selection:
 
 
 def select_images(database: Database, settings: Settings, wanted: ImageFilter) -> Selection:
-    """Choose among the images that match the filter; the database and, where this host has them, the files decide."""
+    """Choose among the images that match the filter: by the database, and by the files if they are on this host."""
     selection = Selection()
     opted_out = queries.opted_out_keys(database)
     for image in queries.rerun_candidates(database, queries.image_ids(database, wanted)):
@@ -68,7 +68,7 @@ def select_images(database: Database, settings: Settings, wanted: ImageFilter) -
 
 
 def _why_not(image: RerunCandidate, opted_out: Collection[str]) -> str | None:
-    """Return the reason that the database knows; None if the image can be analysed again."""
+    """Return the reason in the database why the image cannot be analysed again; None if there is no such reason."""
     tests = {
         "purged": image.purged,
         "opted_out": image.patient_key in opted_out,

@@ -1,4 +1,4 @@
-"""Wait until the rows of a re-run have their outcomes, with a pipeline of this command or with running workers."""
+"""Wait until a re-run is finished, by running workers or by a pipeline that this command starts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ Show = Callable[[int], None]
 
 
 def is_served(settings: Settings) -> bool:
-    """Return whether other processes analyse the rows: those of production, or of an `up` or `run` of this state."""
+    """Return whether other processes analyse the rows: services with a Redis URL, or `up` or `run` in this folder."""
     if not settings.embedded_redis:
         return True
     try:
@@ -38,7 +38,7 @@ def is_served(settings: Settings) -> bool:
 
 
 def analyse_here(settings: Settings, bundle_ids: list[int], total: int) -> None:
-    """Run dispatcher, Redis and worker until no row waits for these bundles, and all series are formed.
+    """Run dispatcher, Redis and worker until no row of these bundles is unfinished, and all series are formed.
 
     Raises StopWork and UsageFault.
     """
@@ -55,12 +55,12 @@ def analyse_here(settings: Settings, bundle_ids: list[int], total: int) -> None:
 
 
 def require_no_waiting_arrivals(database: Database, settings: Settings) -> None:
-    """Raise UsageFault if images wait for their first analysis, and no model is named for them."""
+    """Raise UsageFault if images wait for their first analysis, and no setting or rule names a model for them."""
     waiting = queries.unfinished(database)
     if waiting and settings.model is None and not queries.routes_in_force(database):
         raise UsageFault(
-            f"{counted(waiting, 'image')} still waiting for a first analysis, and no routing rule says by which model. "
-            "Finish them first with `nightread run PATH --model NAME`, or start `nightread up`."
+            f"{counted(waiting, 'image is', 'images are')} still waiting for the first analysis, and no routing rule "
+            "names a model. Finish these images first with `nightread run PATH --model NAME`, or start `nightread up`."
         )
 
 
@@ -68,7 +68,7 @@ def wait_for_workers(database: Database, settings: Settings, bundle_ids: list[in
     """Wait until running workers have analysed all rows for these bundles."""
     _notify(settings)
     if not any(worker.alive and not worker.draining for worker in queries.workers(database, now=utc_now())):
-        err.print("No worker is running now: the images wait until one is.", style="yellow")
+        err.print("No worker is running: the images wait until a worker starts.", style="yellow")
     pause = Event()
     with _progress(total) as show:
         while unfinished := queries.unfinished_reruns(database, bundle_ids):
@@ -77,12 +77,12 @@ def wait_for_workers(database: Database, settings: Settings, bundle_ids: list[in
 
 
 def _notify(settings: Settings) -> None:
-    """Wake the dispatcher, which otherwise looks at the database within a second."""
+    """Notify the dispatcher; without a notification, it looks at the database within a second."""
     try:
         with open_redis(redis_url_of(settings)) as redis:
             notify_dispatcher(redis)
     except (RedisError, StopWork, OSError):
-        err.print("Redis does not answer: the dispatcher finds the images by itself when it is back.", style="yellow")
+        err.print("Redis does not answer: the dispatcher finds the images when Redis answers again.", style="yellow")
 
 
 @contextmanager

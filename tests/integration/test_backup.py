@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_before_it_is_full(site: Site, tmp_path: Path, monke
     """A copy of SQLite is not begun if it would leave less than the reserve; any other error of the disk has words."""
     if site.postgres is None:
         monkeypatch.setenv("NIGHTREAD_DISK_RESERVE_BYTES", str(10**15))
-        assert "GiB for a while" in str(site.backup("--to", tmp_path).exception)
+        assert "temporarily needs" in str(site.backup("--to", tmp_path).exception)
         monkeypatch.delenv("NIGHTREAD_DISK_RESERVE_BYTES")
     monkeypatch.setattr(write, "_publish", disk_full)
     refused = site.backup("--to", tmp_path)

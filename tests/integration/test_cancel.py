@@ -106,10 +106,10 @@ def test_the_command_names_what_it_leaves(images: LedgerDriver) -> None:
 
     assert result.exit_code == 0
     assert result.output.splitlines() == [
-        "1 image that waits matches (3).",
+        "1 waiting image matches (3).",
         "1 image not cancelled (2): a worker has begun.",
         "2 images not cancelled (1, 99): has an outcome, does not match, or is not in the database.",
-        "1 image is rejected (cancelled). `nightread retry --reason cancelled` takes all of them up again.",
+        "1 image is rejected (cancelled). `nightread retry --reason cancelled` retries all cancelled images.",
     ]
     assert _states(images)[2] == ("rejected", Reason.CANCELLED.value)
 
@@ -141,8 +141,8 @@ def test_a_study_is_cancelled(database: Database, clock: SettableClock, tmp_path
     assert (again.exit_code, again.stdout.splitlines()) == (
         0,
         [
-            "No image that waits matches.",
-            "3 images not cancelled (4, 5, 7): the study is not known before the image is read; give its id.",
+            "No waiting image matches.",
+            "3 images not cancelled (4, 5, 7): the study is not known before the image is read; give the image id.",
         ],
     )
 

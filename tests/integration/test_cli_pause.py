@@ -159,7 +159,7 @@ def test_status_names_the_source_that_is_paused(ledger_driver: LedgerDriver) -> 
     name = queries.sources(ledger_driver.database)[0].name
     assert f"The source {name} is paused automatically: too many bad images (since " in text
     assert detail in text
-    assert "3 images wait for a paused source; all others have an outcome or wait for their next attempt." in text
+    assert "3 images wait for a paused source; all other images have an outcome or wait for their next attempt." in text
     assert [(pause["cause"], pause["source"]) for pause in status(ledger_driver)["pauses"]] == [("breaker", name)]
 
 

@@ -60,7 +60,7 @@ def test_a_worker_drains_until_a_person_ends_it(driver: LedgerDriver) -> None:
     (worker,) = json.loads(_run(driver, "status", "--json").output)["workers"]
     assert (worker["draining"], worker["batches_left"]) == (True, 1)
     assert "takes batches again" in _run(driver, "drain", "w@host", "--end").output
-    assert "did not drain" in _run(driver, "drain", "w@host", "--end").output
+    assert "was not draining" in _run(driver, "drain", "w@host", "--end").output
     assert ledger.queue_status(driver.database, images=1, now=driver.clock()).slots == 2
     assert _actions(driver) == [("worker.drain", "w@host"), ("worker.drain_end", "w@host")]
 

@@ -110,7 +110,7 @@ def test_the_report_has_a_section(state: Path) -> None:
         (["--reference", "yesterday"], "two dates"),
         (["--reference", "2026-11-14..2026-11-01"], "two dates"),
         (["--reference", "2020-01-01..2020-01-14"], "0 results"),
-        (["--reference", "validation"], "brought no reference along"),
+        (["--reference", "validation"], "has no reference of its own"),
     ],
     ids=["model", "words", "reversed", "empty", "validation"],
 )

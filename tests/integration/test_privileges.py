@@ -80,7 +80,7 @@ def test_a_state_folder_of_root_is_not_given_away(folder: Path) -> None:
         cwd="/",
     )
     assert (ended.returncode, state.stat().st_uid) == (2, 0)
-    assert "belongs to another user" in ended.stderr
+    assert "does not belong to" in ended.stderr
 
 
 def test_only_root_can_change_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

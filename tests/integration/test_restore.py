@@ -23,7 +23,7 @@ def test_what_was_backed_up_comes_back(site: Site, tmp_path: Path) -> None:
     restored = site.restore(file)
 
     assert restored.exit_code == 0, restored.output
-    assert "4 images that were being analysed wait again." in restored.output
+    assert "4 images were queued or being analysed at the time of the backup" in restored.output
     with site.new_database() as database:
         assert before["workers"] == before["heartbeats"] == 1
         assert rows_of(database) == before | {"workers": 0, "heartbeats": 0}  # those processes are lost
@@ -137,7 +137,7 @@ def test_other_rows_than_the_manifest_says_are_an_error(site: Site, tmp_path: Pa
     _change_manifest(file, {"rows": {**rows_of(site.ledger_driver.database), "work": 1}})
     refused = site.restore(file)
     assert isinstance(refused.exception, StopWork)
-    assert "has another number of rows (" in str(refused.exception)
+    assert "has other numbers of rows (" in str(refused.exception)
     assert "work" in str(refused.exception)
 
 

@@ -35,7 +35,7 @@ NUMBERS = "2,498 images wait for a batch, 3 for a later time, 96 in batches"
             BAD,
             f"Dispatch is PAUSED since Sat 22:10 UTC by a person: {NUMBERS}.",
         ),
-        (replace(BUSY, pauses=(OF_SOURCE,)), 2, WARNING, f"1 source is PAUSED; all others go on: {NUMBERS}."),
+        (replace(BUSY, pauses=(OF_SOURCE,)), 2, WARNING, f"1 source is PAUSED; all other sources continue: {NUMBERS}."),
         (replace(BUSY, processes=0), 2, BAD, f"No worker is alive: {NUMBERS}."),
         (
             replace(BUSY, processes=0, waiting=0, postponed=0, in_batches=0),

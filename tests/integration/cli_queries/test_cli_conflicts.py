@@ -29,7 +29,7 @@ def test_images_in_conflict_are_counted_and_listed(nightread: Nightread, ledger_
     contested = arrivals.image("ct", "d", sop="1.2.1.8")
     note = arrivals.note("ward", "1.2.1.8")
 
-    assert "3 images are in conflict: a source that may not replace or withdraw the result" in nightread("status")[1]
+    assert "3 images are in conflict: a source tried to replace or withdraw a result" in nightread("status")[1]
     assert json.loads(nightread("status", "--json")[1])["conflicts"] == 3
     rows = json.loads(nightread("query", "--conflict", "--format", "json")[1])
     assert [(row["image_id"], row["conflict_with"]) for row in rows] == [

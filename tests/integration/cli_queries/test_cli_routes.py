@@ -183,7 +183,7 @@ def test_labels_are_imported_by_accession_number(
 
     ledger.remember_issuers(ledger_driver.database, [("accession", "RIS")], now=ledger_driver.clock())
     text = " ".join(nightread("labels", "import", str(file))[1].split())
-    assert "1 number without images: stored without an issuer, since no known issuer (RIS) has them." in text
+    assert "1 number has no images yet and is stored without an issuer (known issuers: RIS)." in text
 
 
 def test_labels_are_imported_one_per_line(nightread: Nightread, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_labels_are_imported_one_per_line(nightread: Nightread, tmp_path: Path) 
     file = tmp_path / "truth.csv"
     file.write_text("study_instance_uid,label\n1.2,nodule\n1.2,scar\n1.3,clear\n")
     text = nightread("labels", "import", str(file))[1]
-    assert "Labels imported for 2 studies, of which the database has 0." in text
+    assert "Labels imported for 2 studies; 0 of these are in the database." in text
 
 
 @pytest.mark.parametrize(
