@@ -1,4 +1,4 @@
-"""Measure the time from a POST request to its answer: idle, without pauses, during a night, and with 50 clients at once.
+"""Measure the time from a POST request to its answer: idle, without pauses, in a night, and with 50 clients at once.
 
 All processes run as an operator starts them. Each client has one connection, like a program that sends many images.
 """
