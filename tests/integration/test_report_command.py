@@ -1,4 +1,4 @@
-"""`nightread report` writes one file that loads nothing and names nobody, and sends it by a real mail server."""
+"""`nightread report` writes one self-contained file that names nobody, and sends it by a real mail server."""
 
 import re
 import shutil
