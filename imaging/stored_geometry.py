@@ -13,7 +13,7 @@ from imaging import tags
 from imaging.elements import Elements
 from imaging.header import read_header
 from imaging.limits import Limits
-from imaging.series.read_slices import read_slices
+from imaging.series.read_slices import LARGEST, read_slices
 from imaging.series.slice_geometry import SliceGeometry
 from imaging.series_cache import SeriesCache
 from imaging.walk import HeaderError
@@ -35,8 +35,6 @@ _GROUPS = (
     *tags.FRAME_TYPE_SEQUENCES,
 )
 """Sequences of Enhanced objects. An object with none of them has all values at its top level."""
-_LARGEST = 1e7
-"""Numbers from this size on are errors of the writer."""
 _OF_SERIES = (
     tags.IMAGE_ORIENTATION,
     tags.PIXEL_SPACING,
@@ -110,7 +108,7 @@ def _numbers(elements: Elements, tag: int, count: int) -> list[float] | None:
         values = elements.numbers(tag)
     except HeaderError:
         return None
-    return values if len(values) == count and all(abs(value) < _LARGEST for value in values) else None
+    return values if len(values) == count and all(abs(value) < LARGEST for value in values) else None
 
 
 def _of_series(elements: Elements) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _TYPES: _Places = (
 )
 _CONTRAST = (tags.CONTRAST_ADMINISTERED, tags.CONTRAST_PHASE)
 _THREE, _SIX = 3, 6
-_LARGEST = 1e9
+LARGEST = 1e9
 """Larger numbers are errors of the writer."""
 
 
@@ -156,7 +156,7 @@ def _numbers(groups: list[Elements], places: _Places, count: int) -> list[float]
             values = place.numbers(tag)
         except HeaderError:
             continue
-        if len(values) == count and all(abs(value) < _LARGEST for value in values):
+        if len(values) == count and all(abs(value) < LARGEST for value in values):
             return values
     return None
 

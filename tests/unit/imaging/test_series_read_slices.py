@@ -16,6 +16,7 @@ from imaging.limits import DEFAULT_LIMITS
 from imaging.series.arrange import arrange
 from imaging.series.read_slices import read_slices
 from imaging.series.slice_geometry import SliceGeometry, StackAttributes
+from imaging.stored_geometry import geometry_text, stored_slices
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 
@@ -172,6 +173,20 @@ def test_an_invalid_value_is_none(tag: int, vr: str, value: str, field: str) -> 
     """A slice without a place is left out of the series; its reading fails for no value."""
     (piece,) = read_slices(data_set(element(tag, vr, value)))
     assert getattr(piece, field) is None
+
+
+@pytest.mark.parametrize("number", ["20261130", "999999999", "1000000000"])
+def test_the_stored_geometry_has_the_same_numbers(number: str) -> None:
+    """Training reads a slice from its file, serving from its row. Some devices number acquisitions by the date."""
+    elements = data_set(
+        element(tags.IMAGE_POSITION, "DS", f"1\\2\\{number}"),
+        element(tags.INSTANCE_NUMBER, "IS", number),
+        element(tags.ACQUISITION_NUMBER, "IS", number),
+        element(tags.TRIGGER_TIME, "DS", number),
+    )
+    text = geometry_text(elements, 1)
+    assert text is not None
+    assert tuple(stored_slices(text, key=0, sop_instance_uid=None, rows=None, columns=None)) == read_slices(elements)
 
 
 def test_a_damaged_sequence_keeps_what_is_before_the_damage() -> None:
