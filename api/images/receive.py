@@ -42,6 +42,7 @@ class ReceivedFile:
 
     image_id: int
     content: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +118,7 @@ class Receiving:
     async def store(self, upload: Upload) -> ReceivedFile:
         """Make a complete upload durable."""
         image_id = await self.intake.finish(upload)
-        return ReceivedFile(image_id=image_id, content=upload.content)
+        return ReceivedFile(image_id=image_id, content=upload.content, sha256=upload.sha256)
 
 
 def unsupported(detail: str) -> Problem:

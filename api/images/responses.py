@@ -11,14 +11,12 @@ from api.images.prefer import Waiting
 from api.images.receive import ReceivedFile
 from api.json_response import json_list, json_object, json_response, text_response
 from api.problems import Problem, problem_response
-from api.sha256 import SMALL_FILE_BYTES, fill_sha256
 from api.threads import Threads
 from api.waiting import OutcomeWaiters
 from db import ledger
 from db.engine import Database
 from db.tables import FINAL, State
 from nightread.reasons import Reason
-from nightread.settings import Settings
 
 _REASONS = {reason.value: reason for reason in Reason}
 _RETRY_AFTER = {"Retry-After": "1"}
@@ -30,12 +28,9 @@ final."""
 class SubmissionResponses:
     """Makes the responses to requests that send images."""
 
-    def __init__(
-        self, database: Database, settings: Settings, waiters: OutcomeWaiters, threads: Threads, *, may_read: bool
-    ) -> None:
+    def __init__(self, database: Database, waiters: OutcomeWaiters, threads: Threads, *, may_read: bool) -> None:
         """`may_read` says whether the client may read images that other clients sent."""
         self._database = database
-        self._settings = settings
         self._waiters = waiters
         self._threads = threads
         self._may_read = may_read
@@ -48,11 +43,8 @@ class SubmissionResponses:
             return problem_response(_without_result(found, headers))
         described = found.to_json(may_read=self._may_read)
         if found.is_final or found.original is not None:
-            return json_response(await self._threads.run(self._with_sha256, described), headers=headers)
+            return json_response(_with_sha256(described, file), headers=headers)
         return json_response(described, HTTPStatus.ACCEPTED, headers={**headers, **_RETRY_AFTER})
-
-    def _with_sha256(self, described: Row) -> Row:
-        return fill_sha256(self._database, self._settings, described, max_bytes=SMALL_FILE_BYTES)
 
     async def of_several(self, files: Sequence[ReceivedFile], waiting: Waiting) -> Response:
         """Return a list of the images, with 200 if each has its outcome (also a rejection or a failure), else 202."""
@@ -85,6 +77,11 @@ class SubmissionResponses:
             wanted = [row["image_id"] for image in found for row in image.members if row["state"] not in FINAL]
             if not is_finished or not wanted:
                 return found
+
+
+def _with_sha256(described: Row, file: ReceivedFile) -> Row:
+    """Return the object with the SHA-256 of the received bytes, if these bytes were analysed."""
+    return {**described, "sha256": file.sha256} if described["content"] == file.content else described
 
 
 def _without_result(found: Described, headers: dict[str, str]) -> Problem:

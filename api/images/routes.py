@@ -56,7 +56,6 @@ async def submit_images(
     )
     responses = SubmissionResponses(
         context.database,
-        context.settings,
         services.waiters,
         services.submit_threads,
         may_read=Permission.READ in principal.permissions,

@@ -5,6 +5,7 @@ import errno
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
+from hashlib import sha256
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -44,6 +45,7 @@ class Upload:
         self._incoming: Incoming | None = None
         self._buffer = bytearray()
         self._hash = ContentHasher()
+        self._sha256 = sha256()
         self.size = 0
         self.head = bytearray()
         """The first 64 KiB. They show the kind of the file, and contain the UIDs of a DICOM object."""
@@ -52,6 +54,11 @@ class Upload:
     def content(self) -> str:
         """Return the identity of the bytes that have arrived so far."""
         return self._hash.content
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the bytes that have arrived so far."""
+        return self._sha256.hexdigest()
 
     async def write(self, data: bytes) -> None:
         """Append bytes. Raises Problem 507 if the disk is full or the quota of the key is used up, else 503."""
@@ -86,6 +93,7 @@ class Upload:
             self._incoming = self._spool.begin(self._account)
         data, self._buffer = bytes(self._buffer), bytearray()
         self._hash.update(data)
+        self._sha256.update(data)
         self._incoming.write(data)
 
     def _complete(self) -> Arrival:
