@@ -211,14 +211,14 @@ def test_an_image_page_searches_a_bounded_part_of_the_audit_table(
     page = pages.text("/images/5")
 
     assert "eve cancelled it." in page
-    assert "eve let m@1 explain it" in page
+    assert "eve asked for an explanation by m@1" in page
     assert "looked at it" not in page
     assert any("NOT IN" in each and "image.read" in each for each in found if "FROM audit" in each)
     assert "were not searched" not in page
     monkeypatch.setattr(image, "ENTRIES", queries.EntryScope(views=False, latest=2))
     page = pages.text("/images/5")
     assert "eve cancelled it." not in page
-    assert "eve let m@1 explain it" in page
+    assert "eve asked for an explanation by m@1" in page
     assert "were not searched; nightread trace 5 searches all of them" in page
 
 

@@ -38,7 +38,7 @@ def test_equal_samples_are_grey_rgb(make_dicom: MakeDicom) -> None:
     assert colours == [[90, 90, 90]]
     assert remarks.words == "colour_unsure"
     assert remarks.detail is not None
-    assert "taken for RGB" in remarks.detail
+    assert "look like RGB" in remarks.detail
 
 
 def test_two_samples_in_the_middle_are_grey_ybr(make_dicom: MakeDicom) -> None:
@@ -48,7 +48,7 @@ def test_two_samples_in_the_middle_are_grey_ybr(make_dicom: MakeDicom) -> None:
     assert colours == [[90, 90, 90]]
     assert remarks.words == "colour_unsure"
     assert remarks.detail is not None
-    assert "taken for YBR_FULL" in remarks.detail
+    assert "look like YBR_FULL" in remarks.detail
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
