@@ -25,7 +25,8 @@ class ParsedImage(NamedTuple):
     refused: Mapping[str, RejectImage]
     """Why models have no result for this image, by bundle; their matches have no prediction."""
     remarks: Remarks
-    """Remarks on the image. Decoding chunks may add to `refused`, `remarks` and `model_remarks`: read them last."""
+    """Remarks on the image. Read `refused`, `remarks` and `model_remarks` after the last chunk: decoding may add to
+    them."""
     model_remarks: Mapping[str, Remarks] = MappingProxyType({})
     """Remarks on the inputs of single models, by bundle."""
 
