@@ -80,7 +80,7 @@ def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
 def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], results: Results) -> list[PreparedImage]:
     """Return the images whose bytes were not analysed before, and give the others the outcome `duplicate`.
 
-    Copies within one batch are found when the batch is recorded.
+    Images of one batch that have the same bytes are found later, when the batch is recorded.
     """
     hashes = {prepared.parsed.file.content for prepared in part}
     originals = ledger.known_contents(context.database, hashes) if part else {}

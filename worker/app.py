@@ -106,7 +106,9 @@ def analyse_batch(**message: Any) -> dict[str, Any]:
         log.exception("network failed", extra={"batch": batch_id})
         _stop_worker("a network failed after it was loaded; the log entry before this one shows the error")
     except Exception:
-        log.exception("batch not finished: this process exits and its successor requeues it", extra={"batch": batch_id})
+        log.exception(
+            "batch not finished: this process exits and its successor requeues the images", extra={"batch": batch_id}
+        )
         os._exit(1)
     log.info("batch analysed", extra={"batch": batch_id, **result.counts})
     return result.in_words()

@@ -26,7 +26,7 @@ class SlotLayout:
 
     @property
     def total_bytes(self) -> int:
-        """Return the bytes of all pages; the system provides a page when it is first written."""
+        """Return the size of the memory in bytes. The system provides each page only when it is first written."""
         return self.offset(self.slots)
 
     def offset(self, slot: int) -> int:

@@ -103,7 +103,7 @@ class Predictor:
 
 
 def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
-    """Return the largest micro-batch in frames: 64 on CPUs, because a larger one leaves the cache; 256 on GPUs.
+    """Return the largest micro-batch in frames: 256 on GPUs, and 64 on CPUs, whose cache cannot hold a larger one.
 
     On a GPU it is also 64 if 256 prepared frames, which wait in the memory of the host, would take more than 64 MiB.
     """

@@ -130,7 +130,10 @@ class _Former:
         )
 
     def _used(self, keys: Sequence[SliceKey]) -> list[int]:
-        """Return the places of the slices whose scores count. The bundle decides about neighbours of bad slices."""
+        """Return the places of the slices whose scores count.
+
+        The bundle decides whether neighbours of bad slices count.
+        """
         scored = [place for place, key in enumerate(keys) if key in self.counted.scores]
         if self.spec.bad_slice != NEIGHBOURS:
             return scored
