@@ -241,8 +241,8 @@ def _deregister(**_: Any) -> None:
 def _stop_worker(reason: str) -> NoReturn:
     """End this child process and its parent, because the worker cannot work.
 
-    If only the child ended, Celery would replace it endlessly. If it had no context and went on, Celery would still
-    give it batches.
+    If only the child ended, Celery would replace it endlessly. Celery also gives batches to a child that could not open
+    its context.
     """
     log.critical("this worker cannot work: %s", reason)
     os.kill(os.getppid(), signal.SIGTERM)

@@ -32,8 +32,7 @@ MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 8 * 1024**3
 MAX_TOTAL_BYTES = 64 * 1024**3
 MAX_RATIO = 100
-"""Maximum number of unpacked bytes per byte of the archive, against decompression bombs. Archives of images reach 2 to
-5."""
+"""Maximum number of unpacked bytes per byte of the archive, against decompression bombs. Images reach 2 to 5."""
 MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
 """Every archive may unpack to 256 MiB, whatever its ratio: a small archive of blank images may reach a thousand."""
 _NAME_BYTES = 500

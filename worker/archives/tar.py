@@ -1,6 +1,6 @@
 """Read the files of a tar archive from front to back (POSIX.1-2017 pax; long names and large sizes of GNU tar).
 
-The standard module tarfile only parses single headers here, because it would read a name of gigabytes into memory.
+The standard module tarfile only parses single headers here, because it would read a name of any length into memory.
 """
 
 import gzip

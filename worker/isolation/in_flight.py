@@ -80,7 +80,7 @@ class Slot:
         self._cells[_LATEST_DEATH_CELL] = time.monotonic_ns()
 
     def is_cautious(self) -> bool:
-        """Return whether a process of this worker has died within the last 300 s, recorded or not."""
+        """Return whether a process of this worker has died within the last 300 s, even if it is not recorded yet."""
         if self._siblings and self._death_poll.poll(0):
             self.watch_siblings()
         died = self._cells[_LATEST_DEATH_CELL]
