@@ -208,8 +208,8 @@ REMARKS = {
     ),
     "frame_groups_differ": (
         (
-            "PerFrameFunctionalGroupsSequence (5200,9230) describes 2 of the frames, but the pixel data hold 3: the "
-            "window of a frame may be that of another."
+            "PerFrameFunctionalGroupsSequence (5200,9230) describes 2 of the frames, but the pixel data hold 3. A "
+            "frame may have the window of another frame."
         ),
         "Ask the sender which frames are missing. Frames may have been analysed with the windows of other frames.",
     ),

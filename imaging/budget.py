@@ -7,14 +7,15 @@ from nightread.reasons import Reason
 _BLANK_BYTES = 512 * 1024**2
 """Every object may have 512 MiB of decoded frames, even if it stores few bytes: a blank frame takes only 100 bytes."""
 _MOST_RATIO = 5000
-"""Maximum number of decoded bytes per stored byte, for larger objects. Codecs reach it only for blank frames. Typical
-ratios are 2 for scans, 10 for scans with lossy compression, and 300 for slides with much glass."""
+"""Maximum number of decoded bytes per stored byte, for objects with more than 512 MiB of decoded frames. Codecs reach
+it only for blank frames. Usual ratios are 2, with lossy compression 10, and for slides with much glass 300."""
 _FEW_FRAMES = 1000
 _FRAME_BYTES = 32
 """An object with more than 1,000 frames must store at least this many bytes per frame: each frame costs a
 prediction."""
 _BASE_SECONDS, _BASE_SHARE = 10.0, 6
-"""Base of the limit for several frames: 10 s, or a sixth of the limit for one frame if that is longer."""
+"""Base of the time limit of an object with several frames: 10 s, or a sixth of the limit for one frame if that is
+longer. The time for the stored bytes is added to it."""
 _USUAL_SECONDS = 60
 """The default of image_timeout_seconds."""
 _BYTES_PER_SECOND = 256 * 1024

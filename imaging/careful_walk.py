@@ -41,7 +41,7 @@ _FIRST_PRINTABLE, _LAST_PRINTABLE = 0x20, 0x7E
 _NO_VR = b"\x00\x00"
 _PADDING = (b"\x00", b" ")
 _SOME_ZEROS = 64
-"""After an element, 64 zero bytes count as padding. Only `walk` checks that all bytes up to the end are zeros."""
+"""If 64 zero bytes follow an element, the rest counts as padding; `walk` later checks that all of it is zeros."""
 _FIRST_GROUP = 0x00020000
 _ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
 """Big endian and little endian; the index is Encoding.little."""

@@ -34,7 +34,8 @@ from nightread.reasons import Reason
 
 _START_OF_SCAN = b"\xff\xda"
 _MAX_SCANS = 200
-"""Maximum number of scans: a scan of a few bytes makes the decoder process the whole image. Usual are about ten."""
+"""Maximum number of scans of a JPEG frame; about ten are usual. Even for a scan of a few bytes, the decoder processes
+the whole image, so a small frame with many scans would take very long."""
 _COLOURS = 3
 _NUMPY, _IMAGECODECS = f"numpy {np.__version__}", f"imagecodecs {imagecodecs.__version__}"
 
@@ -90,7 +91,7 @@ def codec_for(transfer_syntax: str) -> Codec:
 
 
 def decoder_name(codec: Codec | None) -> str:
-    """Return library and version for the database; `codec` is None for uncompressed pixels."""
+    """Return name and version of the library that decodes the pixels; `codec` is None for uncompressed pixels."""
     return _NUMPY if codec is None else _IMAGECODECS
 
 

@@ -15,7 +15,7 @@ _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL = 32
-"""Number of bytes at the end of a frame that are searched for the marker first."""
+"""Number of bytes at the end of a frame in which the end-of-image marker is searched first."""
 _JFIF, _ADOBE = 0xE0, 0xEE
 _APPLICATION = frozenset((_JFIF, _ADOBE))
 _TRANSFORM = 11

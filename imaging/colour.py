@@ -9,7 +9,8 @@ _FROM_YBR = np.array([[1, 1, 1], [0, -0.114 * 1.772 / 0.587, 1.772], [1.402, -0.
 _PARTIAL_LUMA, _PARTIAL_CHROMA, _PARTIAL_BLACK = 255 / 219, 255 / 224, 16
 """YBR_PARTIAL: luma from 16 to 235, chroma from 16 to 240 (ITU-R BT.601)."""
 _FAR_OUT = 16
-"""A colour component this far (of 256) below black or above white cannot result from rounding a YBR picture."""
+"""If colours really are YBR, rounding cannot bring a component of their RGB this far (of 256) below black or above
+white."""
 _MOST_FAR_OUT = 0.1
 _SAMPLE_STEP = 4
 _NEARLY_GREY = 2
@@ -92,7 +93,10 @@ def _nearly(bits: int) -> int:
 
 
 def _can_be_ybr(pixels: Array, bits: int) -> bool:
-    """Return whether nearly all pixels, read as YBR, exist in RGB. Black and white pixels of an RGB frame do not."""
+    """Return whether nearly all pixels, read as YBR, exist in RGB.
+
+    They do not if the frame really is RGB: read as YBR, its black and white pixels are impossible colours.
+    """
     rgb = _unclipped(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP], bits)
     unit = (1 << bits) / 256
     far_out = (rgb < -_FAR_OUT * unit) | (rgb > (255 + _FAR_OUT) * unit)

@@ -138,9 +138,10 @@ class Elements:
         )
 
     def written(self, tags: tuple[int, ...], longest: int) -> tuple[bytes | None, ...] | None:
-        """Return VR and bytes of several elements: if two results are equal, all methods read equal values.
+        """Return VR and bytes of several elements, one after the other. An absent element is None.
 
-        An absent element is None. The result is None if a value is longer than `longest` or of undefined length.
+        If two data sets have equal results, every method returns equal values of these elements. The whole result is
+        None if a value is longer than `longest` or of undefined length.
         """
         data, get = self.data, self.found.get
         written: list[bytes | None] = []

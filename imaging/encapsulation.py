@@ -1,7 +1,7 @@
 """Find the compressed bytes of each frame in encapsulated pixel data (PS3.5 section A.4).
 
 The number of frames follows from the data: each frame begins with the marker of its codestream. Offset tables and
-NumberOfFrames decide only where the codestreams are not known.
+NumberOfFrames decide only if these markers are not known.
 """
 
 import struct

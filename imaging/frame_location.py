@@ -21,7 +21,8 @@ _WORDS = (2, 4)
 _MOST_BITS = 32
 _SAMPLES_OF_COLOUR = 3
 _LEAST_FRAME_BITS = 16
-"""Smaller frames cannot be counted: up to 15 bits at the end of the pixel data are padding (PS3.5 section 8.1.1)."""
+"""Frames of fewer bits cannot be counted, because up to 15 bits at the end of the pixel data are padding (PS3.5 section
+8.1.1)."""
 _FIRST_ITEM = b"\xfe\xff\x00\xe0"
 _NUMBER_OF_FRAMES = tag_name(tags.NUMBER_OF_FRAMES)
 

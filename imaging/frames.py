@@ -73,7 +73,7 @@ class StoredFrames:
         return self._with_certain_colours() if is_unsure(self._layout) else self._layout
 
     def _with_certain_colours(self) -> PixelLayout:
-        """Return the layout with the colour label that fits the pixels. Up to three frames decide it for all."""
+        """Return the layout with the colour label that fits the pixels. Up to three frames decide for all frames."""
         layout = self._layout
         if self._codec is not None and not needs_guess_of_colours(join(self._elements.data, self._spans[0]), layout):
             return layout

@@ -38,7 +38,8 @@ class Grayscale:
     voi: Mapping | None = None
     """VOI LUT, else window; None if neither is usable."""
     voi_fault: str = ""
-    """Why the VOI LUT or the window of the header cannot be used; empty if nothing is wrong. For intensity `voi`."""
+    """Why the VOI LUT or the window of the header cannot be used; empty if nothing is wrong. It matters only for the
+    intensity `voi`."""
     voi_note: str = ""
     """A fault in the VOI that does not prevent its use."""
     padding: tuple[float, float] | None = None
@@ -60,7 +61,7 @@ _GROUPS_AND_TABLES = (
     *_SEQUENCES,
 )
 _LONGEST_EMPTY = 64
-"""A value of more than 64 bytes is never empty; a shorter value is empty if it consists of padding."""
+"""A value of at most this many bytes is empty if it consists of padding. A longer value is never empty."""
 
 
 def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
@@ -78,7 +79,7 @@ def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -
 
 
 def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
-    """Remove the VOI if the values, which were scaled to fewer bits, can reach less than half of its range."""
+    """Remove the VOI if the values, which were scaled to fewer bits, cannot reach half of its range."""
     if grayscale.voi is None or grayscale.modality_lut is not None:
         return grayscale
     half = 1 << stored.bits - 1
@@ -121,7 +122,7 @@ _top_level_grayscales = SeriesCache(
     tags.WINDOW_WIDTH,
     tags.VOI_LUT_FUNCTION,
 )
-"""The parameters of data sets without functional groups and lookup tables."""
+"""Keeps the grayscale parameters of data sets that have neither functional groups nor lookup tables."""
 
 
 def _of_all_frames(
@@ -137,7 +138,7 @@ def _remark_groups(remarks: Remarks, groups: int, frames: int) -> None:
         return  # The last groups may describe the frames that were left out at the end.
     described = f"{groups:,}" if groups < frames else f"more than {frames:,}"
     name, hold = tag_name(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), f"the pixel data hold {frames:,}"
-    detail = f"{name} describes {described} of the frames, but {hold}: the window of a frame may be that of another."
+    detail = f"{name} describes {described} of the frames, but {hold}. A frame may have the window of another frame."
     remarks.add(Remark.FRAME_GROUPS_DIFFER, detail)
 
 

@@ -12,8 +12,8 @@ _ITEM_HEADER_BYTES = 8
 def items_end(data: bytes, start: int, said_end: int, end: int, *, little: bool) -> int | None:
     """Return the end of the items of a sequence if it lies behind the declared end (`said_end`), else None.
 
-    Returns UNDEFINED if the lengths do not tell the end: at the declared end another item follows, or the content of an
-    item of undefined length begins.
+    Returns UNDEFINED if the items go on behind the declared end, but their lengths do not tell how far. This is so if
+    another item begins at the declared end, or if the content of an item of undefined length begins there.
     """
     unpack = _HEADERS[little].unpack_from
     at: int = start

@@ -17,11 +17,11 @@ STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 MAX_CODESTREAMS = 100_000
 """Maximum number of codestreams of one fragment: each codestream takes memory."""
 _JOINT = re.compile(rb"\xff\xd9[\x00\xff]{0,64}?(?=\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  )")
-"""The end of a codestream, with padding, before the start of another one."""
+"""Matches the end of a codestream with its padding, if another codestream starts directly behind it."""
 _START_OF_IMAGE, _START_OF_TILE = b"\xff\xd8", b"\xff\x90"
 _RLE_HEADER = struct.Struct("<16I")
 _RLE_MARK = re.compile(rb"(?=[\x01-\x0f]\x00\x00\x00\x40\x00\x00\x00)")
-"""The start of an RLE header: the number of segments, and the offset of the first segment."""
+"""Matches the start of an RLE header: the number of segments, and the offset of the first segment."""
 _RLE_MARK_BYTES = 8
 _MOST_RLE_SEGMENTS = 15
 

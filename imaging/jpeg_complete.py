@@ -23,14 +23,15 @@ _BLOCK = 8
 _MOST_ROWS = 65_500
 """libjpeg cannot decode more rows."""
 _NEXT_BLOCKS = 8
-"""Maximum number of groups of blocks behind the last one that the padding bits of the data may decode to."""
+"""The padding bits behind the last block may be decoded as further blocks: at most as this many groups of blocks."""
 _MOST_LEFT_BITS = 24
-"""Up to seven bits pad the last byte (F.1.2.3), and two bytes more are taken for padding."""
+"""Fewer bits than this behind the last pixel are padding: up to seven fill the last byte (F.1.2.3), and up to two bytes
+may follow."""
 _COEFFICIENTS = 64
 _COLOURS = 3
-"""A frame with more components is CMYK or YCCK, where a block without data need not be grey."""
+"""Maximum number of components for which a block without data is grey; frames with more are CMYK or YCCK."""
 _COUNTS = 16
-"""A table begins with the number of codes of each length (B.2.4.2)."""
+"""A table begins with 16 bytes: the number of codes of each length (B.2.4.2)."""
 _FIRST_RESTART = 0xD0
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _FOREIGN = bytes(index * 167 % 251 for index in range(1, 251))

@@ -20,7 +20,8 @@ _MOST_ENTRIES = 1 << 16
 _SIGN = 1 << 15
 _MANY_STEPS = 8
 _FEW = 50
-"""If at most one of this many entries is too large, the declared bits are right, and these entries are errors."""
+"""If at most one in 50 entries needs more than the declared bits, the declaration is right and these entries are
+errors."""
 
 
 class Descriptor(NamedTuple):
@@ -100,7 +101,10 @@ def read_table(elements: Elements, tag: int, descriptor: Descriptor) -> tuple[Ar
 
 
 def _is_half_of_words(values: Array) -> bool:
-    """Return whether bytes are the halves of words: read as bytes the curve has many abrupt steps, as words few."""
+    """Return whether the bytes are really the halves of words.
+
+    If they are, the curve has many abrupt steps when it is read as bytes, and few when it is read as words.
+    """
     if len(values) % 2:
         return False
     words = values[::2] | values[1::2] << BYTE_BITS

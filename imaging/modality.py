@@ -74,7 +74,7 @@ def bounded(place: Elements, tag: int) -> float | None:
 
 
 def read_lut(item: Elements, input_bits: int, inputs: ValueRange) -> Lut | None:
-    """Read a modality or VOI lookup table; None for an empty item, without descriptor and data.
+    """Read a modality or VOI lookup table; None for an empty item, which has neither descriptor nor data.
 
     Raises RejectImage(BAD_HEADER) if the table lacks entries that the `inputs` need.
     """

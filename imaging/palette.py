@@ -26,7 +26,8 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _DARKEST_BITS = 12
-"""If no entry of a 16-bit palette needs more bits than this, it would be nearly black: its entries have fewer bits."""
+"""If no entry of a palette with declared 16 bits needs more bits than this, the declaration is wrong: with 16 bits, the
+palette would be nearly black."""
 _MOST_SURPLUS = 1 << 16
 """Segments of the declared width may yield up to this many entries more than the descriptor declares."""
 _Channel = tuple[Array, bool]
@@ -98,7 +99,10 @@ def _in_bytes(channels: list[_Channel], said: int) -> Array:
 
 
 def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
-    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2), read as bytes or as words to get all entries."""
+    """Expand discrete, linear and indirect segments (PS3.3 C.7.9.2).
+
+    They are read in the declared width (bytes or words), and in the other width if this does not yield all entries.
+    """
     said_bytes = descriptor.bits <= BYTE_BITS
     for in_bytes, most in ((said_bytes, 0), (not said_bytes, 0), (said_bytes, _MOST_SURPLUS)):
         values = _expanded(elements, tag, in_bytes=in_bytes, entries=descriptor.entries)

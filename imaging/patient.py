@@ -10,9 +10,10 @@ from imaging.facts import ISSUER_LENGTH, storable_text
 NumberKind = Literal["patient", "accession"]
 
 ISSUER_LIMIT = 1000
-"""Sites have a handful of issuers; a larger number comes from invented headers."""
+"""Maximum number of issuers that are kept. Sites have a handful of issuers; more come from invented headers."""
 _CACHED_KEYS = 256
-"""Size of the cache. Images of a study arrive together; computing both keys takes as long as ten header elements."""
+"""Number of cached keys. Images of a study arrive together and have the same keys. Computing both keys takes as long as
+reading ten header elements."""
 
 
 class PatientHasher:
@@ -72,7 +73,10 @@ class PatientHasher:
         return hmac.digest(self._site_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _remember(self, kind: NumberKind, issuer: str, number: str) -> None:
-        """Remember an issuer that can be stored. If it equals the number, a program wrote one text into both fields."""
+        """Remember an issuer that can be stored, unless it equals the number.
+
+        If they are equal, a program wrote the number into both fields.
+        """
         if issuer != number and len(self.issuers) < ISSUER_LIMIT and storable_text(issuer, ISSUER_LENGTH) == issuer:
             self.issuers.add((kind, issuer))
 

@@ -28,7 +28,8 @@ _COLOUR_DIMENSIONS = 3
 _HALVINGS = {4: 2, 8: 3}
 """Factors of reductions that are done by repeated halving, with the number of halvings."""
 _EXACT_LIMIT, _EXACT_PARTS = 1 << 16, 4
-"""Sums of 64 values up to 65,536 that are multiples of 1/4 have at most 24 bits, so float32 holds them exactly."""
+"""Values up to 65,536 that are multiples of 1/4 can be added without rounding: the sum of 64 of them has at most 24
+bits, so float32 holds it exactly."""
 
 
 class _Source(NamedTuple):
@@ -245,7 +246,7 @@ def _resize(source: _Source, place: Placement, spec: InputSpec) -> Array:
 
 
 def _halved(values: Array, times: int) -> Array:
-    """Return means of squares of float32 pixels. If all sums are exact, one `cv2.resize` would return the same.
+    """Return the mean of each square block of float32 pixels. If all sums are exact, one `cv2.resize` gives the same.
 
     OpenCV has vector instructions only for halving: 512 x 512 to 128 x 128 pixels take 40 us instead of 95. Integers
     would have to be converted first, which takes as much time as halving saves.

@@ -109,12 +109,16 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
 
 
 def _distinct_bytes(spans: list[list[Span]]) -> int:
-    """Return the number of bytes of all compressed frames, once for bytes that several frames share."""
+    """Return the number of bytes of all compressed frames. Bytes that several frames share are counted once."""
     return sum(end - start for start, end in {span for frame in spans for span in frame})
 
 
 def _codec(header: Header, pixel_tag: int, remarks: Remarks) -> Codec | None:
-    """Return None for uncompressed pixels. The codestream of a compressed frame decides how it is decoded."""
+    """Return the codec of the transfer syntax; None for uncompressed pixels.
+
+    If the transfer syntax is missing or wrong, compressed pixels count as JPEG. Each frame is decoded as its codestream
+    says, whatever the codec is.
+    """
     syntax = header.transfer_syntax
     if syntax is not None and syntax not in _NATIVE:
         return codec_for(syntax)

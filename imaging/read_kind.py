@@ -16,14 +16,14 @@ _CHANNELS = _COLOUR_DIMENSIONS = 3
 _GREY_TOLERANCE = 0.02
 """Share of the full range by which the channels of a grey picture may differ, because lossy compression rounds."""
 _COLOURED_SHARE = 0.001
-"""Share of the pixels of a grey picture whose channels may differ by more."""
+"""Share of the pixels of a grey picture whose channels may differ by more than _GREY_TOLERANCE."""
 
 
 def shown_kind(image: DicomImage, frames: Iterable[Frame] | None = None) -> ImageKind:
     """Return the kind of an image. An image that is stored in colours counts as grey if its channels are equal.
 
-    Images that are stored in grey are not decoded. Of others, `frames` are checked, or all frames up to the first
-    coloured frame. Raises RejectImage like DicomImage.frames().
+    Images that are stored in grey are not decoded. Of other images, the given `frames` are checked, or else all frames;
+    the check ends at the first coloured frame. Raises RejectImage like DicomImage.frames().
     """
     kind = read_kind(image)
     if kind.samples == GREY or not all(map(is_grey, image.frames() if frames is None else frames)):

@@ -16,7 +16,8 @@ _BYTE_BITS = 8
 _COLOUR_DIMENSIONS = 3
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
 _PIXEL_RANGE = Intensity(kind="percentile", low=0.1, high=99.9)
-"""The range without a VOI: nearly all pixel values. The full range of 16 bits would show most images nearly black."""
+"""The displayed range of an image without a VOI: nearly all its pixel values. The full range of 16 bits would show most
+images nearly black."""
 
 
 class OutsideRegionError(ValueError):

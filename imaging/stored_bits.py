@@ -14,7 +14,8 @@ from imaging.tags import tag_name
 
 _BYTE_BITS = 8
 _SMOOTHER = 0.8
-"""If whole words vary by less than this share of the variation of their low bits, the high bits are part of values."""
+"""If the variation of whole words is less than this share of the variation of their low bits, the high bits belong to
+the values."""
 _STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
 
 
@@ -96,10 +97,10 @@ def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Ar
 
 
 def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
-    """Return values with fewer bits than BitsStored.
+    """Return the values of samples that have fewer bits than BitsStored.
 
-    Lossless encoders may write only as many bits as the values need. The pixels of a lossy stream, or of a stream of
-    8 bits, were probably scaled, and the header was not changed.
+    A lossless encoder may write only as many bits as the values need. In a lossy stream, or a stream of 8 bits, the
+    values were probably scaled to fewer bits, and the header was not changed.
     """
     if layout.photometric == PALETTE:
         return StoredValues(mask_decoded_bits(pixels, layout, precision), layout.bits_stored)
@@ -137,7 +138,8 @@ def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | No
 def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
     """Return whether the values are in the low bits, and not at HighBit.
 
-    Then they fit into BitsStored bits, and most values of more than `shift` bits also use the lowest `shift` bits.
+    They are if they fit into BitsStored bits, and if most values of more than `shift` bits also use the lowest `shift`
+    bits.
     """
     top = 1 << layout.bits_stored - layout.signed
     if int(values.max()) >= top or int(values.min()) < -top:
@@ -147,9 +149,10 @@ def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
 
 
 def _smoother_whole(words: Array, stored: int) -> bool:
-    """Return whether the bits above BitsStored belong to the values: without them, neighbours would differ abruptly.
+    """Return whether the bits above BitsStored belong to the values.
 
-    If these bits hold an overlay, neighbours differ abruptly with them, at the edges of the overlay.
+    If they do, neighbouring values differ less with these bits than without them. If these bits hold an overlay,
+    neighbouring values differ more with them, at the edges of the overlay.
     """
     whole, masked = (_variation(each) for each in (words, words & (1 << stored) - 1))
     return whole < _SMOOTHER * masked
@@ -165,7 +168,7 @@ def _fits(pixels: Array, layout: PixelLayout, precision: int) -> bool:
 
 
 def _with_sign(pixels: Array, layout: PixelLayout) -> tuple[Array, int]:
-    """Return the pixels with the sign of PixelRepresentation, and the bits of their type."""
+    """Return the pixels as integers with the sign of PixelRepresentation, and the number of bits of their type."""
     cell = pixels.dtype.itemsize * 8
     return pixels.view(f"{'i' if layout.signed else 'u'}{pixels.dtype.itemsize}"), cell
 

@@ -87,14 +87,14 @@ Mapping = Ramp | Sigmoid | Lut
 
 
 SMALLEST_WIDTH = 1e-20
-"""No real window is narrower. The inverse of a width below 1e-38 exceeds float32."""
+"""Smallest accepted width of a window. No real window is narrower, and the inverse of 1e-39 exceeds float32."""
 
 
 def window(center: float, width: float, function: str | None) -> Mapping | None:
     """Return the mapping of a window; None for an invalid width. An unknown function counts as LINEAR.
 
-    LINEAR counts integers, so its width is at least 1. A writer of a smaller width uses small units, and means the
-    range from center - width / 2 to center + width / 2, which is LINEAR_EXACT.
+    LINEAR counts integers, so its width is at least 1. A smaller width comes from a writer who uses small units, and
+    who means the range from center - width / 2 to center + width / 2. This is LINEAR_EXACT.
     """
     if not width >= SMALLEST_WIDTH:
         return None

@@ -173,7 +173,10 @@ class Reason(StrEnum):
     TIMEOUT = (
         "timeout",
         Fault.FAILED,
-        "Decoding one frame took longer than image_timeout_seconds, or all frames longer than their bytes allow.",
+        (
+            "Decoding one frame took longer than image_timeout_seconds, or decoding all frames took longer than the "
+            "limit for the size of the stored pixel data."
+        ),
     )
     OUT_OF_MEMORY = (
         "out_of_memory",

@@ -1,7 +1,7 @@
 """Run the worker: `python -m worker celery -A worker.app worker OPTIONS` does what Celery's own command does.
 
-This program imports only the command `worker`. `celery` would also import its other commands, Flower and a shell, which
-takes as long as importing all that a worker needs of Celery.
+This program imports only Celery's command `worker`. The program `celery` would also import its other commands, Flower
+and a shell, which would double the time of the import.
 """
 
 import gc

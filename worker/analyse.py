@@ -30,7 +30,7 @@ PHASES = ("claim", "read", "look_up", "predict")
 def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
     """Give every image of the batch its outcome, and return how many images had which outcome.
 
-    The result is empty if this process could not claim the batch. Raises BatchError; then no image has an outcome.
+    The result is empty if this process could not claim the batch. If it raises BatchError, no outcome was recorded.
     """
     timer = PhaseTimer(phases=PHASES)
     try:
@@ -61,8 +61,8 @@ def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
 def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
     """Reload the routing rules and the list of opt-outs, claim the images of the batch, and notify the dispatcher.
 
-    The list is empty if another process has claimed the batch, or if the batch lost its images. If the other process is
-    dead, its images are requeued.
+    The list is empty if another process has claimed the batch, or if its images were taken back. If a process of this
+    worker has claimed it and is dead, the images are requeued.
     """
     context.reload_routes()
     context.reload_opt_outs()
@@ -80,7 +80,7 @@ def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
 def _without_duplicates(context: WorkerContext, part: Sequence[PreparedImage], results: Results) -> list[PreparedImage]:
     """Return the images whose bytes were not analysed before, and give the others the outcome `duplicate`.
 
-    Copies within one batch are found when the batch is recorded.
+    Images of one batch that have the same bytes are found later, when the batch is recorded.
     """
     hashes = {prepared.parsed.file.content for prepared in part}
     originals = ledger.known_contents(context.database, hashes) if part else {}

@@ -106,7 +106,9 @@ def analyse_batch(**message: Any) -> dict[str, Any]:
         log.exception("network failed", extra={"batch": batch_id})
         _stop_worker("a network failed after it was loaded; the log entry before this one shows the error")
     except Exception:
-        log.exception("batch not finished: this process exits and its successor requeues it", extra={"batch": batch_id})
+        log.exception(
+            "batch not finished: this process exits and its successor requeues the images", extra={"batch": batch_id}
+        )
         os._exit(1)
     log.info("batch analysed", extra={"batch": batch_id, **result.counts})
     return result.in_words()
@@ -177,7 +179,7 @@ def _open_context(**_: Any) -> None:
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def _end_process(exitcode: int, **_: Any) -> None:
-    """End this child process at once. It has sent all its results, and Celery would let it sleep for a second."""
+    """End this child process at once. All its results are sent, and Celery would only wait a second before the end."""
     os._exit(exitcode)
 
 
@@ -207,10 +209,10 @@ def _start_heartbeat(sender: Any, **_: Any) -> None:
 
 
 class _NoteShutdown(StartStopStep):  # type: ignore[misc]
-    """Notes in the database that a warm shutdown began. Celery's timers end then, so no heartbeat can report it."""
+    """Notes in the database that a warm shutdown began. A heartbeat cannot report it: Celery's timers have stopped."""
 
     def stop(self, _consumer: Any) -> None:
-        """Note the shutdown, unless the consumer only connects again."""
+        """Note the shutdown. Do nothing if the consumer stops only to connect again."""
         if state.should_stop is None:
             return
         database = open_database(settings.sql_url)
@@ -237,9 +239,10 @@ def _deregister(**_: Any) -> None:
 
 
 def _stop_worker(reason: str) -> NoReturn:
-    """End this child process and the parent.
+    """End this child process and its parent, because the worker cannot work.
 
-    Otherwise Celery would use a child without a context, or replace failing children endlessly.
+    If only the child ended, Celery would replace it endlessly. Celery also gives batches to a child that could not open
+    its context.
     """
     log.critical("this worker cannot work: %s", reason)
     os.kill(os.getppid(), signal.SIGTERM)

@@ -8,10 +8,10 @@ from worker.batch_summary import FAILED, task_event
 
 
 class BatchRequest(Request):  # type: ignore[misc]
-    """The request of Celery for one batch: when its task returns, the result decides which event is sent.
+    """Celery's request for one batch. When its task returns, the result decides which event is sent.
 
-    Celery has no other way to end a task as failed or retried without an exception, which would add lines to the log
-    and, for a retry, a message to the queue. Acknowledgement is not changed.
+    In Celery itself, only an exception ends a task as failed or retried. It would add lines to the log and, for a
+    retry, a message to the queue. How messages are acknowledged is not changed.
     """
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - the name that Celery uses

@@ -19,7 +19,8 @@ from nightread.reasons import Fault, Reason
 PUT_BACK = "put back"
 """The word for images that wait again; the database says `received`."""
 _LISTED_IMAGES = 16
-"""If a batch would list more images, it lists none: Celery truncates a long result, which then cannot be parsed."""
+"""Maximum number of image ids in a result; with more, it lists none. Celery truncates a long result, which then cannot
+be parsed."""
 _WITHOUT_RESULT = (State.FAILED, State.REJECTED, State.RECEIVED)
 _WITH_RESULT = (State.DONE, State.DUPLICATE, State.EXPANDED)
 _DEFECTIVE = [reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE]
@@ -45,9 +46,10 @@ class BatchResult:
     """The outcomes of the images of one batch, as counts, and the ids of images that need attention."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    """The number of images by state, by reason if they have no result, and `with_remark`."""
+    """The number of images by state, of images without a result also by reason, and of images `with_remark`."""
     image_ids: Sequence[int] = ()
-    """Ids of the images that failed, are defective or wait again, or of the only image; empty if more than 16."""
+    """Ids of the images that failed, are defective or wait again; empty if they are more than 16. The id of the only
+    image of a batch is always listed."""
 
     def in_words(self) -> dict[str, Any]:
         """Return the result of the task, with `put back` instead of the state `received`."""

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 START_RETRY = RetryPolicy(give_up_after_seconds=120)
-"""Celery kills a process that has not started within three minutes; giving up earlier leaves an error message."""
+"""A start gives up after two minutes with an error message: after three, Celery would kill the process without one."""
 
 
 @dataclass(kw_only=True)
@@ -54,7 +54,8 @@ class WorkerContext:
     patient: PatientHasher
     model_set: ModelSet
     network_thread: Executor | None = None
-    """One thread that runs the networks while the main thread decodes the next frames. If None, both run in turn."""
+    """One thread that runs the networks while the main thread decodes the next frames. If None, the main thread does
+    both in turn."""
     decode_pool: DecodePool | None = None
     """Processes that read and prepare images for this process. If None, this process does it itself."""
     slot: Slot = field(default_factory=lambda: InFlightTable().slot(0))
@@ -137,7 +138,10 @@ class WorkerContext:
             self.trial_reader.close_if_unused()
 
     def notify_dispatcher(self) -> None:
-        """Tell the dispatcher, after a claim, that another batch may be published. The new lease counts from now."""
+        """Tell the dispatcher, after a claim, that another batch may be published.
+
+        This also notes the time at which the lease of the claimed batch began.
+        """
         self._renewed_at = time.monotonic()
         notify_dispatcher(self.redis)
 

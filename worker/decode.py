@@ -28,7 +28,7 @@ Inputs = NDArray[np.float32]
 _NO_INPUTS = np.empty(0, np.float32)
 _GRACE_SECONDS = 5
 _LEAST_SECONDS = 0.001
-"""A timer of 0 s would never fire."""
+"""Shortest time of a timer; a timer of 0 s would never fire."""
 _MAX_CHUNK_FRAMES = 64
 _MAX_CHUNK_BYTES = 64 * 1024**2
 """A chunk has at most 64 frames and 64 MiB of prepared frames, so that the memory of a cine is bounded."""
@@ -45,10 +45,11 @@ def open_dicom_image(context: WorkerContext, data: bytes, origin: str) -> DicomI
 
 
 def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:
-    """Return the kind of the image by its header or, if a domain depends on colour, by its frames.
+    """Return the kind of the image, by its header alone unless the domain of a model depends on colour.
 
-    Then the first frame of a coloured image is decoded, and later frames if a model takes only coloured images.
-    Otherwise ModelNotes checks the later frames. Raises RejectImage and ImageError(timeout).
+    If it does, the first frame of an image that is stored in colours is decoded. If a model takes only coloured images,
+    frames are decoded up to the first coloured one; otherwise ModelNotes checks the later frames when they are
+    prepared. Raises RejectImage and ImageError(timeout).
     """
     models = context.model_set
     if not models.depends_on_colour:
@@ -86,9 +87,9 @@ def decode_in_chunks(
     """Yield chunks of prepared frames: one array (up to `chunk_frames`, height, width, channels) for each of the specs.
 
     Each frame is decoded once and prepared for every spec. Refusals and remarks for single specs go to `notes`. The
-    array of a spec whose models are refused is empty; decoding ends when all models are refused. Raises RejectImage,
-    and ImageError(timeout) if a single frame takes longer than `image_timeout_seconds`, or all frames longer than
-    imaging.budget allows.
+    array of a spec whose models are refused is empty; decoding ends when all models are refused. Raises RejectImage.
+    Raises ImageError(timeout) if a single frame takes longer than `image_timeout_seconds`, or if all frames together
+    take longer than imaging.budget allows.
     """
     limit = _FrameLimit(dicom_image, context.settings.image_timeout_seconds)
     frames = iter(dicom_image.frames())
@@ -128,8 +129,8 @@ def stop_timers() -> None:
 class _time_limit:  # noqa: N801 - used like a function; contextlib.contextmanager takes three times as long per image
     """Raises ImageError(timeout) if the body of the `with` statement takes longer than `seconds`.
 
-    A decoder that is stuck in C code never returns to Python, so the exception is not raised. After `seconds` plus 5 s
-    of processor time the kernel ends the process (SIGPROF, default action), and its successor requeues the images.
+    While a codec is stuck in C code, Python cannot raise the exception. Therefore the kernel ends the process after
+    `seconds` plus 5 s of processor time (SIGPROF, default action). The process that replaces it requeues the images.
     """
 
     __slots__ = ("_seconds",)
@@ -185,9 +186,8 @@ class _FrameLimit:
 
     def _of_object(self) -> str:
         return (
-            f"Decoding the {self._image.frame_count:,} frames, which have {self._image.stored_bytes:,} bytes, took "
-            f"longer than {self._limit:.0f} s, the limit for this number of bytes; it was stopped at frame "
-            f"{self._number}."
+            f"Decoding was stopped at frame {self._number}: the {self._image.frame_count:,} frames together took "
+            f"longer than {self._limit:.0f} s, the limit for {self._image.stored_bytes:,} bytes of stored pixel data."
         )
 
 

@@ -2,7 +2,7 @@
 
 This process imports the code that reads images, but no network, and forks the decoders; if one dies, the next is
 forked within milliseconds. Standard input is the connection for the setup. The socket of each decoder and the memory
-for the frames are inherited as descriptors. If the worker process dies, the kernel kills all of them.
+for the frames are inherited as descriptors. If the worker process dies, the kernel kills this process and the decoders.
 """
 
 import gc
@@ -67,7 +67,7 @@ class _NoNetwork:
 
 
 class _UnknownFormerContents:
-    """Leaves the identity of a file as it is: the worker process has the database that knows former identities."""
+    """Never changes the identity of a file: only the worker process can ask the database for former identities."""
 
     def identified(self, file: Fetched) -> Fetched:
         """Return the file unchanged."""
@@ -138,7 +138,7 @@ class Decoder:
             self._memory.mark_in_flight(index, 0)  # after the response: a death before this line loses no request
 
     def decode(self, request: DecodeRequest) -> DecodedImage | Undecoded:
-        """Return the image, or the reason for no result. The worker process reads a rejected image itself."""
+        """Return the decoded image, or why there is none. The worker process reads an image with an error again."""
         try:
             return self._decode(request)
         except MemoryError:
@@ -179,8 +179,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
     """Fork the decoders, and replace each decoder that dies, until the worker process ends or closes its sockets.
 
     An image that was in flight when its decoder died is reported as suspicious. The new decoder answers the requests
-    that wait in the socket. Raises DecoderKilledError if no image was in flight: a person or the system killed the
-    decoder, possibly after it received a request and before it marked this request. The worker process then starts all
+    that wait in the socket. Raises DecoderKilledError if no image was in flight, because then a person or the system
+    killed the decoder. A request that it had received and not marked yet is lost, so the worker process starts all
     decoders again.
     """
     die_with_parent()

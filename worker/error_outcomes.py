@@ -75,7 +75,10 @@ def _is_archive_member(image: Claimed) -> bool:
 
 
 def _age(image: Claimed, now: datetime) -> timedelta:
-    """Return the time since the file arrived or was last written. A modification time in the future is ignored."""
+    """Return the time since the file arrived or was last written, whichever is later.
+
+    A modification time in the future is ignored.
+    """
     written = _EPOCH + timedelta(microseconds=image.mtime_ns // 1000) if _is_past(image.mtime_ns, now) else _EPOCH
     return now - max(image.arrived_at, written)
 
@@ -105,19 +108,19 @@ def _waits_for_source(image_error: ImageError, settings: Settings) -> bool:
 
 
 def _waits_for_free_space(image_error: ImageError, settings: Settings) -> bool:
-    """Return True for an archive that the disk cannot hold. Its attempts count, so that the pauses between them grow.
+    """Return True for an archive that the disk cannot hold.
 
-    Each attempt may write gigabytes before it gives up.
+    Its attempts count, so that the pauses between them grow: each attempt may write gigabytes before it gives up.
     """
     return image_error.reason is Reason.NO_ROOM and settings.hold_missing_sources
 
 
 def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
-    """Return the delay: doubled for each attempt, capped, with jitter, so that retries do not reach a store together.
+    """Return the time until the next attempt. It has jitter, so that retries do not reach a store together.
 
-    An image that waits for its source, or is still arriving in a store, is retried after a third of the time since its
-    arrival. An image that is still arriving in a folder is retried after twice this time, because a watcher reports its
-    changes.
+    It doubles with each attempt, up to the setting `retry_cap_seconds`. An image that waits for its source, or is still
+    arriving in a store, is instead retried after a third of the time since its arrival. An image that is still arriving
+    in a folder is retried after twice the time since its arrival, because a watcher reports its changes.
     """
     seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)
     if _waits_for_source(image_error, settings):

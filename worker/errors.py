@@ -2,7 +2,7 @@
 
 
 class BatchError(Exception):
-    """No image caused the error. This process records no outcome of the batch; all its images are analysed again."""
+    """An error of the whole batch. This process records no outcome, and all images of the batch are analysed again."""
 
 
 class BatchTakenError(BatchError):

@@ -1,4 +1,4 @@
-"""Recognise files that an earlier release analysed: it identified files by their SHA-256."""
+"""Recognise files that were analysed by an earlier release, which identified files by their SHA-256."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

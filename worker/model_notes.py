@@ -29,9 +29,9 @@ class ModelNotes:
     ) -> None:
         """Create notes on the bundles of `targets`, each with the index of its spec.
 
-        `refused` are the refusals by the header. Pass `if_coloured` if the image counts as grey, because the channels
-        of its first frame are equal: it returns the refusals that apply if a later frame is coloured. `neighbours`
-        prepares frames whose channels show neighbouring slices.
+        `refused` are the refusals by the header. Some images are stored in colours, but count as grey by their first
+        frame. For such an image, pass `if_coloured`, which returns the refusals that apply if a later frame is
+        coloured. `neighbours` prepares frames whose channels show neighbouring slices.
         """
         self.refused: dict[str, RejectImage] = dict(refused or {})
         """Why models have no result for the image, by bundle. Decoding later frames may add refusals."""
@@ -42,7 +42,7 @@ class ModelNotes:
         self._targets = targets
         self._neighbours = neighbours
         self.if_coloured = if_coloured
-        """None if the image is grey, or if it is known to be coloured."""
+        """Returns the refusals for a coloured image. None if they cannot apply, or as soon as they were applied."""
 
     @property
     def nobody_left(self) -> bool:

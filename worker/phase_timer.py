@@ -19,7 +19,10 @@ class PhaseTimer:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Return the seconds by phase, rounded to microseconds. The running phase is counted up to the last change."""
+        """Return the seconds by phase, rounded to microseconds.
+
+        Of the running phase, the time since any phase last began or ended is not counted yet.
+        """
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 
     def phase(self, name: str) -> "_Phase":
@@ -35,7 +38,7 @@ class PhaseTimer:
         self._running.pop()
 
     def _count(self) -> None:
-        """Add the time since the last change to the innermost running phase."""
+        """Add the time since any phase last began or ended to the innermost running phase."""
         now = self._now()
         if self._running:
             phase = self._running[-1]

@@ -23,9 +23,10 @@ class ParsedImage(NamedTuple):
     matches: tuple[RouteMatch, ...]
     """The matched routing rules; the first gives the answer, unless it is a shadow rule. Empty if no rule matches."""
     refused: Mapping[str, RejectImage]
-    """Why models have no result for this image, by bundle; their matches have no prediction."""
+    """The bundles that have no result for this image, each with the reason. Their matches have no prediction."""
     remarks: Remarks
-    """Remarks on the image. Decoding chunks may add to `refused`, `remarks` and `model_remarks`: read them last."""
+    """Remarks on the image. Read `refused`, `remarks` and `model_remarks` after the last chunk: decoding may add to
+    them."""
     model_remarks: Mapping[str, Remarks] = MappingProxyType({})
     """Remarks on the inputs of single models, by bundle."""
 

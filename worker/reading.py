@@ -168,7 +168,10 @@ class ImageReader:
         specs: Sequence[InputSpec],
         targets: Sequence[tuple[str, int]],
     ) -> WithNeighbours | None:
-        """Return the function that prepares frames with neighbours if a bundle of series needs it. Raises HoldSlice."""
+        """Return the function that prepares frames with their neighbours. Raises HoldSlice.
+
+        Return None if no bundle of unit `series` needs neighbours.
+        """
         models = self._context.model_set.models
         for bundle, index in targets:
             if specs[index].needs_neighbours and models[bundle].bundle.series is not None:
@@ -176,7 +179,7 @@ class ImageReader:
         return None
 
     def _if_coloured(self, image: Claimed, dicom_image: DicomImage, kind: ImageKind) -> Callable[[], Refusals] | None:
-        """Return a function for the refusals of a coloured image, if the image counts as grey by its first frame."""
+        """Return a function that returns the refusals for a coloured image; None if no later frame can change them."""
         models = self._context.model_set
         if kind.samples != GREY or dicom_image.frame_count == 1 or not models.depends_on_colour:
             return None

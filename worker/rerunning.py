@@ -111,7 +111,7 @@ def _with_prediction(outcome: Outcome, prediction: FurtherPrediction) -> Outcome
 
 
 def _with_model(images: Sequence[_Rows], missing: Mapping[int, ImageError]) -> list[_Rows]:
-    """Return the rows of each image that have a model, without the images that have none."""
+    """Return for each image the rows whose model is not missing. Images without such a row are left out."""
     kept = [[row for row in rows if row.rerun_bundle_id not in missing] for rows in images]
     return [rows for rows in kept if rows]
 

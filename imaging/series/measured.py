@@ -14,7 +14,8 @@ from imaging.series.stacks import UnorderedStack
 _GAP = 1.5
 """A distance of more than this many times the usual distance is a gap."""
 _IRREGULAR = 0.1
-"""A distance is irregular if it differs from the nearest multiple of the usual distance by more than 0.1 of that."""
+"""A distance is irregular if it differs from every multiple of the usual distance by more than a tenth of the usual
+distance."""
 _ROUNDING_MM = 0.02
 """Tolerance in millimetres, because positions are written with few decimals."""
 _TILT_DEGREES = 0.5

@@ -24,13 +24,19 @@ _AXES = (SAGITTAL, CORONAL, AXIAL)
 
 
 def has_geometry(piece: SliceGeometry) -> bool:
-    """Return whether a slice has a position and an orientation, with different directions of rows and columns."""
+    """Return whether a slice has a position and a usable orientation.
+
+    In a usable orientation, rows and columns have clearly different directions.
+    """
     return piece.position is not None and piece.orientation is not None and _has_plane(piece.orientation)
 
 
 @lru_cache(maxsize=256)
 def _has_plane(orientation: Orientation) -> bool:
-    """Return whether rows and columns have different directions. Cached: slices of a series have few orientations."""
+    """Return whether rows and columns have clearly different directions.
+
+    The results are cached, because the slices of a series have few different orientations.
+    """
     rows, columns = orientation[:3], orientation[3:]
     lengths = math.hypot(*rows), math.hypot(*columns)
     parallel = abs(math.fsum(row * column for row, column in zip(rows, columns, strict=True)))

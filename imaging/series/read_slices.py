@@ -39,7 +39,7 @@ _TYPES: _Places = (
 _CONTRAST = (tags.CONTRAST_ADMINISTERED, tags.CONTRAST_PHASE)
 _THREE, _SIX = 3, 6
 LARGEST = 1e9
-"""Larger numbers are errors of the writer."""
+"""Largest accepted number of a geometry; larger numbers are errors of the writer."""
 
 
 def read_slices(elements: Elements, *, frames: int = 1, key: int = 0) -> tuple[SliceGeometry, ...]:

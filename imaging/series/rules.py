@@ -49,7 +49,7 @@ class SeriesRules:
     def refusal(self, *, slices: int, spacing_mm: float, orientation: str) -> SeriesRefusal | None:
         """Return why a stack with these properties is refused; None if it is accepted.
 
-        `spacing_mm` is 0 for a single slice; a range of spacings is not applied to it.
+        `spacing_mm` is 0 for a stack of a single slice; the range of accepted spacings is not applied to such a stack.
         """
         if slices < self.minimum_slices:
             return SeriesRefusal.TOO_FEW_SLICES

@@ -39,7 +39,8 @@ class SliceGeometry(NamedTuple):
     """
 
     key: int
-    """The caller's number of the object, such as the id of its row. Of duplicates, the highest key is kept."""
+    """The caller's number of the object, such as the id of its row. Of duplicates, the one with the highest key is
+    kept."""
     frame: int = 0
     """Index of the frame within the object, from 0."""
     position: Position | None = None

@@ -32,8 +32,8 @@ def tell_apart(slices: Sequence[SliceGeometry]) -> list[UnorderedStack]:
     """Return the stacks among slices of one orientation. Stacks that cannot be separated stay one ambiguous stack.
 
     Slices of different contrast (echo, time, b-value, agent, type) are different stacks if their positions overlap.
-    If slices of a stack still share a position, the first attribute that separates all such slices splits the stack,
-    or else all attributes together.
+    If slices of a stack still share positions, the stack is split by the first attribute that separates all of them. If
+    no single attribute does, it is split by all attributes together.
     """
     stacks = [UnorderedStack(slices=list(slices))]
     for name in _CONTRASTS:

@@ -71,8 +71,8 @@ def test_a_single_frame_keeps_its_limit(timers: Timers) -> None:
             3,
             [9.0],
             (
-                "Decoding the 3 frames, which have 262,144 bytes, took longer than 11 s, the limit for this number "
-                "of bytes; it was stopped at frame 2."
+                "Decoding was stopped at frame 2: the 3 frames together took longer than 11 s, the limit for 262,144 "
+                "bytes of stored pixel data."
             ),
         ),
     ],

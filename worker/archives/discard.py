@@ -21,9 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def discard_rejected(context: WorkerContext, images: Iterable[Claimed], outcomes: Iterable[Outcome]) -> None:
-    """Remove spooled files that nobody needs after their outcome is committed. After an error, the purge removes them.
+    """Remove the rejected files of a batch from the spool, after their outcomes were committed.
 
-    The database is asked again, because another process may have taken the batch: then the files are still needed.
+    The database decides which files nobody needs: if another process has taken the batch, it still needs them. Files
+    that cannot be removed now are removed by the purge.
     """
     rejected = {outcome.work_id: outcome.reason for outcome in outcomes if outcome.state is State.REJECTED}
     by_source: defaultdict[str, list[Claimed]] = defaultdict(list)

@@ -32,9 +32,9 @@ MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 8 * 1024**3
 MAX_TOTAL_BYTES = 64 * 1024**3
 MAX_RATIO = 100
-"""Maximum of unpacked bytes per archive byte. Scans reach 2 to 5; a higher ratio is a decompression bomb."""
+"""Maximum number of unpacked bytes per byte of the archive, against decompression bombs. Images reach 2 to 5."""
 MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
-"""Every archive may unpack to 256 MiB: a small archive of blank images may have a ratio of a thousand."""
+"""Every archive may unpack to 256 MiB, whatever its ratio: a small archive of blank images may reach a thousand."""
 _NAME_BYTES = 500
 _STALE_SECONDS = 86400
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -53,10 +53,10 @@ def expand(
     unrecorded: Unrecorded,
     progress: Callable[[], None],
 ) -> Members:
-    """Unpack the archive unless this was done before, and return its members. They are recorded with its outcome.
+    """Unpack the archive unless this was done before. Return its members, which are recorded with its outcome.
 
-    A folder with its final name is complete and synced to the disk. A process that dies earlier leaves only a
-    `.partial-` folder, and the next attempt unpacks again. `progress` is called for each piece and each file.
+    The folder gets its final name when it is complete and synced to the disk. If the process dies before, only a
+    `.partial-` folder is left, and the next attempt unpacks again. `progress` is called for each piece and each file.
     Raises RejectImage like worker.archives.detect.members, and RetryImage for a full disk or a storage error.
     """
     root = context.settings.roots.get(ARCHIVES) or context.settings.spool_folder.absolute() / ARCHIVES
@@ -168,7 +168,7 @@ class _FreeSpaceCheck:
     def reserve(self, count: int) -> None:
         """Count the bytes to write. Raises RetryImage(NO_ROOM) if the disk is nearly full.
 
-        Archives wait long before the disk reserve is reached, so that receivers need not refuse images.
+        Archives must already wait while more than the disk reserve is free, so that receivers need not refuse images.
         """
         self._left -= count
         if self._left < 0:
@@ -186,7 +186,10 @@ def _write(
     *,
     max_bytes: int,
 ) -> None:
-    """Write one file. A file above `max_bytes` becomes a sparse file of its size that begins with OMITTED_MEMBER."""
+    """Write one file. A file above `max_bytes` is replaced by a sparse file of its size.
+
+    The sparse file begins with OMITTED_MEMBER.
+    """
     size = 0
     with open(path, "xb", opener=_open_private) as file:
         for piece in pieces:
@@ -220,5 +223,5 @@ def _arrivals(folder: Path, root: Path, names: Sequence[str]) -> Iterator[Arriva
 
 
 def _readable_name(name: str) -> str:
-    """Return the name as text for people. A very long name is cut to its end, which identifies the file."""
+    """Return the name as text for people. Only the end of a very long name is kept, because it identifies the file."""
     return readable(name.encode("utf-8", "surrogateescape")[-_NAME_BYTES:])

@@ -1,6 +1,6 @@
 """Read the files of a tar archive from front to back (POSIX.1-2017 pax; long names and large sizes of GNU tar).
 
-The module tarfile is used only to parse a header: it would read a long name of gigabytes into memory.
+The standard module tarfile only parses single headers here, because it would read a name of any length into memory.
 """
 
 import gzip
@@ -20,8 +20,8 @@ _BLOCK = 512
 _MAX_EXTENSION_BYTES = 64 * 1024
 """Largest accepted long name or pax header."""
 _MAX_HEADERS = 200_000
-"""Maximum number of headers: folders have headers, but do not count as files. Reading a header takes 20 us, and a few
-megabytes of gzip can hold millions of headers."""
+"""Maximum number of headers. The limit of files is not enough, because folders have headers too. A few megabytes of
+gzip can hold millions of headers, and reading one takes 20 us."""
 _INCOMPLETE = "The archive is incomplete: it ends within a file or a header."
 
 
@@ -126,7 +126,7 @@ class _TarReader:
 
 
 def _parse_pax(records: bytes, name: str | None) -> tuple[str | None, int | None]:
-    """Return name and size from a pax header, which consists of records `length keyword=value` and a line feed."""
+    """Return name and size from a pax header. It consists of records: `length keyword=value` and a line feed."""
     size = None
     while records.strip(b"\0"):
         length, _, _ = records.partition(b" ")

@@ -18,7 +18,7 @@ _DIRECTORY_BYTES = 256
 _END_MAGIC, _END_WITHIN = b"PK\x05\x06", 22 + 0xFFFF
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Other compression methods are rare, and LZMA may need gigabytes of memory for the first byte."""
+"""The accepted compression methods. Others are rare, and LZMA may need gigabytes of memory for the first byte."""
 _DOCUMENTS = frozenset(("META-INF/MANIFEST.MF", "[Content_Types].xml"))
 """Members that mark a zip file as a Java program (.jar) or an office document. Such files are not unpacked."""
 _ZIP_ERRORS = (
@@ -79,7 +79,10 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: Meter) 
 
 
 def _explain_error(data: bytes, error: Exception) -> RejectImage:
-    """Return TRUNCATED if the central directory at the end of the file is missing, because it may still arrive."""
+    """Return TRUNCATED if the central directory at the end of the file is missing, else BAD_ARCHIVE.
+
+    A file without its end may still be arriving.
+    """
     if _END_MAGIC not in data[-_END_WITHIN:]:
         return RejectImage(Reason.TRUNCATED, "The zip file is incomplete: the central directory at its end is missing.")
     return _bad_archive(error)
@@ -90,7 +93,7 @@ def _bad_archive(error: Exception) -> RejectImage:
 
 
 class _BoundedReads(io.BytesIO):
-    """Limits the size of one read, because zipfile reads the whole directory at once, with the declared length."""
+    """Limits the size of one read: zipfile reads the whole central directory at once, however long it claims to be."""
 
     def __init__(self, data: bytes, max_bytes: int) -> None:
         super().__init__(data)

@@ -54,7 +54,8 @@ class Undecoded(Enum):
     """Why a decoder has no result for an image."""
 
     NOT_PLAIN = "not plain"
-    """The worker process must read the image itself: an error, an archive, or more frames than a slot holds."""
+    """The worker process must read the image itself, for example after an error, or because it is an archive or has
+    more frames than a slot holds."""
     SUSPICIOUS = "suspicious"
     """The image killed its decoder, took too long or used too much memory: it needs a trial read first."""
 

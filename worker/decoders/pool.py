@@ -24,15 +24,17 @@ log = logging.getLogger(__name__)
 _MODULE = "worker.decoder_process"
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 10
-"""A decoder ends itself 5 s of processor time after image_timeout_seconds (worker.decode). A decoder that waits for a
-file server cannot end itself, so the pool ends it after 10 s."""
+"""The pool ends a decoder that has not responded for image_timeout_seconds plus 10 s. Usually a decoder ends itself
+earlier (worker.decode), but not while it waits for a file server, because its timer counts processor time."""
 _QUEUED = 4
-"""Maximum of open requests per decoder. With several, it need not wait for the worker process after each image."""
+"""Maximum number of open requests per decoder. With several, a decoder need not wait for the worker process after each
+image."""
 _SLOTS_PER_DECODER = 6
 _SLOT_MEMORY = 256 * 1024**2
 _START_ATTEMPTS = 3
 _START_SECONDS = 60
-"""A start takes 2 s of processor time, and longer if all cores are busy."""
+"""A decoder that has not responded after this time counts as stuck. A start takes 2 s of processor time, and longer if
+all cores are busy."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -143,7 +145,10 @@ class DecodePool:
         self._decoders = []
 
     def _wait_until(self, is_over: Callable[[], bool], number: int, progress: Callable[[], None]) -> None:
-        """Receive responses until `is_over`. After a long silence, the decoder of request `number` counts as stuck."""
+        """Receive responses until `is_over` returns True.
+
+        After a long time without any response, the decoder of request `number` counts as stuck.
+        """
         silent_since = time.monotonic()
         while not is_over():
             if self.receive():
@@ -231,9 +236,10 @@ class DecodePool:
 
 
 def slot_layout(decoders: int, model_set: ModelSet) -> SlotLayout:
-    """Return a layout of at most 256 MiB, or of one slot more than decoders if frames are too large for this.
+    """Return a layout with up to six slots per decoder, in at most 256 MiB.
 
-    A slot holds at least one frame, prepared for all models, and more frames if they are small.
+    Large frames have fewer slots, but at least one slot more than there are decoders, even if this takes more memory. A
+    slot holds at least one frame, prepared for all models, and more frames if they are small.
     """
     frame = max(model_set.frame_bytes, 1)
     slots = max(decoders + 1, min(decoders * _SLOTS_PER_DECODER, _SLOT_MEMORY // frame))

@@ -26,7 +26,7 @@ class SlotLayout:
 
     @property
     def total_bytes(self) -> int:
-        """Return the bytes of all pages; the system provides a page when it is first written."""
+        """Return the size of the memory in bytes. The system provides each page only when it is first written."""
         return self.offset(self.slots)
 
     def offset(self, slot: int) -> int:
@@ -38,8 +38,8 @@ class SharedSlots:
     """Memory without a name: it needs no clean-up, because the kernel frees it when the last process has ended.
 
     There is no lock, because the holder of a lock could die. A slot has one writer at a time: the decoder to which the
-    worker process gave it. The cell of a decoder is written by this decoder and, after its death, by the process that
-    replaces it.
+    worker process gave it. Each decoder also has a cell with the number of the request that it works on. Only this
+    decoder writes its cell. After its death, the process that replaces it with a new decoder sets the cell to 0.
     """
 
     def __init__(self, descriptor: int, layout: SlotLayout) -> None:
@@ -78,7 +78,7 @@ class SharedSlots:
 
 
 def create_memory(layout: SlotLayout) -> int:
-    """Return a descriptor of new memory. A program that this process starts inherits it only if it is passed on.
+    """Return a descriptor of new memory. Programs that this process starts do not inherit it unless they are told to.
 
     Raises OSError if the system has no such memory: only Linux has it.
     """

@@ -19,7 +19,10 @@ _POLL_SECONDS = 1.0
 
 
 class _OverLimitError(Exception):
-    """An image that is not needed yet reached the limit. It is retrieved again when it is needed."""
+    """A retrieval of an image that is not needed yet is stopped, because the images retrieved ahead reached the limit.
+
+    The image is retrieved again when it is needed.
+    """
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Collect the intensities of prepared frames, and return their mean for each image."""
+"""Collect the intensity levels (percentiles) of prepared frames, and return their mean for each image."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from nightread.drift.levels import Levels, pack
 
 
 class InputLevels:
-    """The levels of all frames of a batch, in the order in which the network got them."""
+    """The intensity levels of all frames of a batch, in the order in which the network got the frames."""
 
     def __init__(self) -> None:
         self._frames: list[tuple[int, int]] = []
@@ -20,7 +20,7 @@ class InputLevels:
         self._levels.append(levels)
 
     def by_image(self) -> dict[int, int]:
-        """Return the packed levels of each image by work id: the mean of its frames, which are consecutive."""
+        """Return the packed levels of each image by work id: the mean over its frames, which are consecutive."""
         if not self._levels:
             return {}
         levels = np.concatenate(self._levels)

@@ -38,14 +38,14 @@ class MicroBatcher:
         """Create a batcher.
 
         If `network_thread` (an executor with one thread) is given, the network runs in it while the caller decodes.
-        With `is_shadow`, only shadow rules use the network: if it fails, its images get an error. If any other network
-        fails, the whole batch fails. The phase `predict` of `timer` is the time for which the caller waits for the
-        network. Frames whose intensities are outside of `input_range` are collected in `unusual`.
+        Set `is_shadow` if only shadow rules use the network. If such a network fails, only its own results are lost;
+        if another network fails, the whole batch fails. The phase `predict` of `timer` is the time for which the caller
+        waits for the network. Frames whose intensities are outside of `input_range` are noted in `unusual`.
         """
         self.errors: dict[int, ImageError] = {}
-        """Errors of the images without scores, by work id: too little device memory, or a failed shadow network."""
+        """Errors of images that have no scores, by work id: too little device memory, or a failed shadow network."""
         self.unusual: dict[int, list[float]] = defaultdict(list)
-        """For images with frames outside of the range: the distance of each of these frames (InputRange.distances)."""
+        """The distances of frames outside of the range (InputRange.distances), by the work id of their image."""
         self.levels = InputLevels()
         """The intensities of the prepared frames."""
         self._predictor = predictor
@@ -82,7 +82,10 @@ class MicroBatcher:
         }
 
     def _submit(self) -> None:
-        """Pass all waiting frames to the network. At most one group is in the network, so memory is bounded."""
+        """Pass all waiting frames to the network, after it has finished the frames of the last call.
+
+        So the frames of at most one call are in the network, and memory is bounded.
+        """
         if not self._waiting:
             return
         self._collect_submitted()

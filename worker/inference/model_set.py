@@ -76,7 +76,7 @@ class Assignment(NamedTuple):
     frame_bytes: int
     """Bytes of one frame after it is prepared (float32) for all of the specs."""
     refused: Mapping[str, RejectImage]
-    """Why a matched bundle was not made for such an image, by bundle."""
+    """The matched bundles whose domain excludes the image, each with the reason."""
 
 
 class ModelSet:
@@ -110,9 +110,9 @@ class ModelSet:
         """Whether a bundle has the unit `series`, so that the position of a damaged slice must be known."""
         needing = [model.bundle.spec.needs_neighbours for model in models.values()]
         self.needs_neighbours = any(needing)
-        """Whether a network shows neighbouring slices."""
+        """Whether a network needs neighbouring slices as input."""
         self.only_neighbours = self.needs_neighbours and all(needing)
-        """Whether every network shows neighbouring slices."""
+        """Whether every network needs neighbouring slices as input."""
         self._rules = rules
         self._assigned = lru_cache(_CACHED_ASSIGNMENTS)(self._assign)
 
@@ -251,7 +251,7 @@ def _offer_drift_reference(bundle: Bundle, bundle_id: int, database: Database) -
     try:
         content = read_reference(bundle.path, bundle.labels)
     except StopWork as fault:
-        log.warning("nights are not compared with the validation part: %s", fault)
+        log.warning("the drift reference of a bundle is ignored, so nights are not compared with it: %s", fault)
         return
     if content is not None:
         offer_reference(database, bundle_id, content, now=utc_now())

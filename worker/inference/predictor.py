@@ -17,12 +17,12 @@ from nightread.runtime_names import AUTO
 MICRO_BATCH_SIZES = (1, 4, 16, 64, 256)
 """Sizes in frames. A Predictor uses no size above its `largest`; workers use 256 on GPUs only.
 
-There are few sizes, because each runtime traces, compiles and tunes each of them at its start. They differ by a factor
-of 4: with more sizes the additional calls would cost about as much as the padding that they save."""
+There are few sizes, because each runtime traces, compiles and tunes each of them at its start. More sizes would need
+less padding, but more calls, which would take about as much time."""
 
 _MOST_WAITING_BYTES = 64 * 1024**2
 _OUT_OF_MEMORY_ERRORS = frozenset({"ResourceExhaustedError", "OutOfMemoryError"})
-"""Class names of errors of TensorFlow and PyTorch. The classes are not imported: the libraries may be absent."""
+"""Names of the error classes of TensorFlow and PyTorch. The classes cannot be imported if the libraries are absent."""
 _OUT_OF_MEMORY_TEXTS = (
     "RESOURCE_EXHAUSTED",  # XlaRuntimeError of JAX
     "Failed to allocate memory",  # RuntimeException of ONNX Runtime, from its arena (core/framework/bfc_arena.cc)
@@ -103,7 +103,7 @@ class Predictor:
 
 
 def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
-    """Return the largest micro-batch in frames: 64 on CPUs, because a larger one leaves the cache; 256 on GPUs.
+    """Return the largest micro-batch in frames: 256 on GPUs, and 64 on CPUs, whose cache cannot hold a larger one.
 
     On a GPU it is also 64 if 256 prepared frames, which wait in the memory of the host, would take more than 64 MiB.
     """
@@ -113,7 +113,10 @@ def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
 
 
 def micro_batch_size(waiting: int, largest: int) -> int:
-    """Return the size of the next micro-batch: the next larger size if it is at least half full, else a smaller one."""
+    """Return the size of the next micro-batch for this number of waiting frames.
+
+    It is the smallest size that holds all of them if they fill at least half of it, else the largest that they fill.
+    """
     sizes = [size for size in MICRO_BATCH_SIZES if size < largest] + [largest]
     fitting = max(size for size in sizes if size <= max(waiting, 1))
     padded = min((size for size in sizes if size >= waiting), default=fitting)

@@ -53,8 +53,8 @@ class RerunModels:
     def model_set(self, bundle_ids: Sequence[int], routed: ModelSet) -> RerunModelSet:
         """Return the models of these bundles. If a model cannot be loaded, the others are still returned.
 
-        Models of the `routed` set are used and not loaded twice. All rules are shadow rules, so that a network that
-        fails loses only its own results.
+        Models of the `routed` set are not loaded a second time. All rules of the result are shadow rules, so that a
+        network that fails loses only its own results.
         """
         models: dict[str, LoadedModel] = {}
         missing = {}

@@ -7,9 +7,9 @@ import time
 
 _SLOTS = 1024
 _LATEST_DEATH_CELL, _FIRST_READY_CELL = 0, -1
-"""Layout of the shared memory: one cell at the start, three cells per slot, one cell at the end.
+"""The first cell of the shared memory has the time of the latest death, the last cell that of the first ready process.
 
-The cells of a slot hold the pid, the work id in flight, and the pid again when the process is ready.
+Between these two, each slot has three: the pid, the work id in flight, and the pid again when the process is ready.
 """
 _CELLS_PER_SLOT = 3
 CAUTION_NS = 300 * 10**9
@@ -80,7 +80,7 @@ class Slot:
         self._cells[_LATEST_DEATH_CELL] = time.monotonic_ns()
 
     def is_cautious(self) -> bool:
-        """Return whether a process of this worker has died within the last 300 s, possibly just now."""
+        """Return whether a process of this worker has died within the last 300 s, even if it is not recorded yet."""
         if self._siblings and self._death_poll.poll(0):
             self.watch_siblings()
         died = self._cells[_LATEST_DEATH_CELL]
@@ -89,7 +89,7 @@ class Slot:
     def watch_siblings(self) -> None:
         """Watch all running sibling processes, and record a death if one has ended.
 
-        Call this once per batch, because dead processes are replaced.
+        Call this once per batch, because the processes that replace dead ones must be watched too.
         """
         pids = {pid for pid in self._cells[1:-1:_CELLS_PER_SLOT] if pid and pid != os.getpid()}
         alive = {pid for pid in pids if not _is_dead(pid)}

@@ -32,7 +32,7 @@ from worker.fetching.files import fetch
 READY, PROGRESS, PASSED, NO_MEMORY, TIMED_OUT, DIED = b"ready", b".", b"passed", b"memory", b"timeout", b"died"
 _NUMBER_BYTES = 8
 _LEAST_SECONDS = 0.001
-"""A timer of 0 s would never fire."""
+"""Shortest time of a timer; a timer of 0 s would never fire."""
 _OUT_OF_MEMORY_EXIT_CODE = 3
 
 
@@ -68,7 +68,7 @@ class TrialRequest:
     specs: tuple[InputSpec, ...]
     accept_raster: bool
     sends_bytes: bool = False
-    """Whether the next message holds the bytes. The trial process has no logins, so it cannot ask a store."""
+    """Whether the next message holds the bytes: the trial process has no logins, so it cannot ask a store for them."""
 
 
 def serve(connection: Connection) -> None:
@@ -139,7 +139,10 @@ def _read(
 
 
 def _limit_frame(frame_seconds: float, ends_at: float) -> None:
-    """Let the alarm end the process if the next frame takes too long, or all frames of the object together."""
+    """Set the alarm that ends the process when the next frame has taken too long.
+
+    It also ends the process at `ends_at`, when all frames of the object together have taken too long.
+    """
     left = max(ends_at - time.monotonic(), _LEAST_SECONDS)
     signal.setitimer(signal.ITIMER_REAL, min(frame_seconds, left))
 

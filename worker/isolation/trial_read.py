@@ -31,8 +31,8 @@ ATTEMPTS = 3
 _START_SECONDS = 30
 _KILLED = f"Reading this image killed its trial process in {ATTEMPTS} of {ATTEMPTS} attempts."
 _ENDED_AT = (
-    "Decoding ended at frame {}: it took longer than image_timeout_seconds, or all frames together took longer than "
-    "their bytes allow."
+    "Decoding was stopped at frame {}: this frame took longer than image_timeout_seconds, or all frames together took "
+    "longer than the limit for the size of the stored pixel data."
 )
 _NOT_STARTED = "The process for trial reads did not start, or was ended from outside; see the worker's log."
 _CONNECTION_LOST = b"gone"
@@ -56,7 +56,7 @@ class TrialReader:
     def read(
         self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None], data: bytes | None = None
     ) -> None:
-        """Return if the process survives reading the whole image; an image that is rejected passes as well.
+        """Read the whole image, and return if the process survives this. A rejected image passes as well.
 
         Pass the bytes as `data` if the image is in a store. `progress` is called after each frame; an exception from it
         ends the trial read and is passed on.

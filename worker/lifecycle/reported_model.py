@@ -3,7 +3,7 @@
 import mmap
 
 _BYTES = 256
-"""More than the longest `NAME@VERSION` that the database stores (db.tables.MODEL_LENGTH)."""
+"""Size of the memory: more than the longest `NAME@VERSION` that the database stores (db.tables.MODEL_LENGTH)."""
 
 
 class ReportedModel:

@@ -28,8 +28,10 @@ def requeue_dead_sibling(
 ) -> int:
     """Requeue the images of a batch if the sibling process that claimed it is dead, and return their number.
 
-    Celery delivers a batch again when the process that had it has died. So the images need not wait until the
-    successor of that process has loaded its networks. Returns 0 if the sibling is alive.
+    Celery delivers the batch of a dead process to another process. If both belong to the same worker, this other
+    process requeues the images at once. So the images need not wait for the replacement of the dead process, which must
+    first load its networks. Returns 0 if the sibling is alive, or if its replacement has already taken its slot: then
+    the replacement requeues the images.
     """
     owner = ledger.owner_of(database, batch_id)
     if owner is None or (owner.node, owner.boot_id) != (process.node, process.boot_id):

@@ -23,7 +23,8 @@ from worker.series.results import Completion, series_results
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
-"""Number of series per claim and transaction: a commit takes as long as forming a series of 200 slices."""
+"""Number of series that are claimed and recorded together. A commit takes as long as forming a series of 200 slices, so
+one commit per series would be slow."""
 _MOST_SECONDS = 20.0
 """A process forms series for at most this time, because images wait for it. Then the dispatcher sends a new message."""
 
@@ -59,7 +60,7 @@ class SeriesFormer:
         self._completion = lru_cache(_AT_ONCE)(self._completion_of_study)
 
     def form(self, claimed: ClaimedSeries) -> FormedSeries | None:
-        """Return the series with its results; None if they cannot be computed: then this is recorded and logged."""
+        """Return the series with its results. If they cannot be computed, record and log the error, and return None."""
         try:
             return self._form(claimed)
         except (SQLAlchemyError, StopWork):
@@ -108,9 +109,9 @@ class SeriesFormer:
                 )
 
     def _bundle(self, bundle_id: int, labels: BundleLabels) -> tuple[Bundle | None, Head | None]:
-        """Return the loaded bundle and its sequence head.
+        """Return the loaded bundle and its sequence head. If no rule names the bundle any more, load both.
 
-        If no rule names the bundle any more, both are loaded from the catalogue; None if it is not in the catalogue.
+        The bundle is None if no folder of bundles holds it any more. The head is None if the bundle has none.
         """
         for model in self._context.model_set.models.values():
             if model.bundle_id == bundle_id:
@@ -120,7 +121,7 @@ class SeriesFormer:
         return bundle, load_head(bundle, settings.runtime) if bundle is not None and bundle.has_head else None
 
     def _completion_of_study(self, study_instance_uid: str) -> str | None:
-        """Return a sentence if images of the study did not arrive."""
+        """Return a sentence if images of the study are missing, else None."""
         database, now = self._context.database, self._context.clock()
         if not queries.studies_with_number(database, [study_instance_uid]):
             return None  # counting the images of a study takes 10 ms
@@ -131,5 +132,8 @@ class SeriesFormer:
 
 
 def _without_bundle(bundle_id: int) -> SeriesResult:
-    detail = "The bundle is not on this host any more. Copy its folder back; the next slice forms the series again."
+    detail = (
+        "The bundle is not on this host any more. Copy its folder back; the series is formed again when another of its "
+        "slices arrives."
+    )
     return SeriesResult(bundle_id=bundle_id, stack=0, reason=Reason.INTERNAL_ERROR, detail=detail)

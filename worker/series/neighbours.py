@@ -128,7 +128,7 @@ class NeighbourReader:
     def _load(self, stack: _OrderedStack, shown: _ShownStack, place: int) -> Frame | None:
         """Return the frame at a place of a stack: of the image itself, or of another file.
 
-        None if the other file is damaged, and the slice that is being prepared takes its place.
+        Return None if the other file is damaged and the slice that is being prepared must take its place.
         """
         own, frame = self._own, self._frame
         if own is None or frame is None:

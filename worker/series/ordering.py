@@ -69,7 +69,11 @@ def _pieces(row: AnalysedSlice) -> Iterator[Any]:
 
 
 def _variants(order: SeriesOrder, stacks: Sequence[Stack]) -> Iterator[Stack]:
-    """Yield a stack for each further version of a slice. Both are current if their sources do not trust each other."""
+    """Yield a further stack for each slice that was left out as another version of a slice in a stack.
+
+    In this further stack it takes the place of the other version. Both versions are current if their sources do not
+    trust each other.
+    """
     uids: dict[tuple[str | None, int], tuple[int, int]] = {
         (piece.sop_instance_uid, piece.frame): (number, place)
         for number, stack in enumerate(order.stacks)

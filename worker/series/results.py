@@ -49,9 +49,10 @@ class Completion:
 def series_results(
     slices: SeriesSlices, bundle_id: int, bundle: Bundle, completion: Completion, head: Head | None = None
 ) -> Iterator[SeriesResult]:
-    """Yield one result per stack. If stacks cannot be separated, or no slice has a position, yield one for the series.
+    """Yield one result per stack; a stack without any score has no result.
 
-    A stack without any score has no result. Raises ValueError for a bundle whose unit is not the series.
+    If stacks cannot be separated, or no slice has a position, yield a single result for the whole series. Raises
+    ValueError for a bundle whose unit is not the series.
     """
     if bundle.series is None:
         raise ValueError(f"{bundle.reference} has no table `series`")
@@ -129,7 +130,10 @@ class _Former:
         )
 
     def _used(self, keys: Sequence[SliceKey]) -> list[int]:
-        """Return the places of the slices whose scores count. The bundle decides about neighbours of bad slices."""
+        """Return the places of the slices whose scores count.
+
+        The bundle decides whether neighbours of bad slices count.
+        """
         scored = [place for place, key in enumerate(keys) if key in self.counted.scores]
         if self.spec.bad_slice != NEIGHBOURS:
             return scored
@@ -142,7 +146,10 @@ class _Former:
         return replace(self._empty(number, stack), reason=reason, detail=detail or reason.message)
 
     def _empty(self, number: int, stack: SliceStack | None) -> SeriesResult:
-        """Return a result without a label. Bad or unfinished slices without a place count for the largest stack."""
+        """Return a result without a label.
+
+        Bad or unfinished slices that have no place are counted in `of_slices` of the largest stack.
+        """
         placed = {(piece.key, piece.frame) for each in self.order.stacks for piece in each.slices}
         nowhere = (self.counted.bad | self.counted.unfinished) - {key for key, _ in placed}
         of_stack = len(stack.slices) if stack is not None else len(placed)

@@ -14,7 +14,7 @@ from models.postprocessing import Postprocessing
 from nightread.reasons import Fault, Reason
 
 SliceKey = tuple[int, int]
-"""Image id and frame, from 0."""
+"""The id of an image, and the index of one of its frames, from 0."""
 _DEFECTIVE = frozenset(reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE)
 
 

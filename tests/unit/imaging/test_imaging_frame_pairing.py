@@ -81,8 +81,8 @@ def test_groups_that_do_not_match_the_frames_are_remarked(
     expected = [Ramp(low=0, high=50), Ramp(low=50, high=150), Ramp(low=150, high=250) if groups > 2 else None]
     assert windows(image) == expected
     sentence = (
-        f"PerFrameFunctionalGroupsSequence (5200,9230) describes {said} of the frames, but the pixel data hold 3: "
-        "the window of a frame may be that of another."
+        f"PerFrameFunctionalGroupsSequence (5200,9230) describes {said} of the frames, but the pixel data hold 3. "
+        "A frame may have the window of another frame."
     )
     assert "frame_groups_differ" in (image.remarks.words or "")
     assert sentence in (image.remarks.detail or "")

@@ -130,7 +130,7 @@ def test_another_number_of_groups_than_of_frames_is_remarked(groups: int, left_o
     if described:
         name = "PerFrameFunctionalGroupsSequence (5200,9230)"
         detail = (
-            f"{name} describes {described}, but the pixel data hold 2: the window of a frame may be that of another."
+            f"{name} describes {described}, but the pixel data hold 2. A frame may have the window of another frame."
         )
         expected.append((Remark.FRAME_GROUPS_DIFFER, detail))
     assert list(remarks) == expected
