@@ -69,7 +69,7 @@ def score_output(graph: Any, wanted: str | None) -> Port:
 
 
 def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str:
-    """Return NHWC or NCHW for images of `size` (height, width, channels). Raises RefusedModel if both or none fit."""
+    """Return NHWC or NCHW, whichever fits images of `size` (height, width, channels). Raises RefusedModel."""
     shape = port.shape
     if shape is None or len(shape) not in _RANKS:
         raise RefusedModel(
