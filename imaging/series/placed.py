@@ -24,7 +24,10 @@ _AXES = (SAGITTAL, CORONAL, AXIAL)
 
 
 def has_geometry(piece: SliceGeometry) -> bool:
-    """Return whether a slice has a position and an orientation, with different directions of rows and columns."""
+    """Return whether a slice has a position and a usable orientation.
+
+    Its rows and its columns must have clearly different directions.
+    """
     return piece.position is not None and piece.orientation is not None and _has_plane(piece.orientation)
 
 
