@@ -34,9 +34,9 @@ class Landlocked:
 
     files: bool
     ports: bool
-    """Whether no TCP port can be bound or connected to."""
+    """Whether binding and connecting of TCP ports is refused."""
     scopes: bool
-    """Whether no abstract socket and no signal reaches a process outside."""
+    """Whether signals and abstract sockets to processes outside of the sandbox are refused."""
 
 
 NOTHING = Landlocked(files=False, ports=False, scopes=False)

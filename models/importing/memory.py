@@ -11,14 +11,14 @@ INSPECTION_BYTES = 768 * _MIB
 _LOADING_BYTES = 256 * _MIB
 """How much memory loading a network may take, in addition to its weights."""
 _COPIES_OF_WEIGHTS = 6
-"""How often the size of the weights fits into the limit for loading.
+"""The limit for loading allows this many times the size of the weights.
 
 Keras holds the weights of the file, the initial weights of the network, and temporary arrays of its initializers.
 """
 _COPIES_OF_GRAPH = 4
-"""How often the size of the file fits into the limit: the file, the objects read from it, and a copy of each."""
+"""The limit for parsing allows this many times the size of the file: for its bytes, its objects, and their copies."""
 _BYTES_PER_PROCESSOR = 32 * _MIB
-"""The limit grows by this for each processor, for the stack of a thread that a library starts."""
+"""The limit for loading grows by this for each processor, for the stack of a thread that a library starts."""
 
 
 def limit_memory(count: int | None) -> None:

@@ -223,7 +223,7 @@ def _refuse(number: int, error: int) -> Iterator[bytes]:
 
 
 def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
-    """Refuse the call, unless one of the tests of its first argument succeeds."""
+    """Refuse the call unless its first argument passes one of the tests."""
     yield _step(_EQUAL, number, 0, len(tests) + 3)
     yield _step(_LOAD, _FIRST_ARGUMENT)
     yield from tests
