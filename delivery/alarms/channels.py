@@ -70,7 +70,7 @@ def _send(settings: Settings, channel: Channel, notice: Notice, now: datetime) -
 def signature(secret: str, timestamp: int, body: bytes) -> str:
     """Return the signature of a body, `t=TIME,v1=HEX`. HEX is the HMAC-SHA256 (RFC 2104) of time, a dot and the body.
 
-    The receiver should compute HEX again, compare in constant time, and refuse a time more than 5 minutes ago.
+    The receiver should compute HEX again, compare in constant time, and refuse a TIME that is more than 5 minutes old.
     """
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={timestamp},v1={digest}"

@@ -33,7 +33,7 @@ def apply_result_rules(settings: Settings, database: Database, now: datetime) ->
 
 
 def result_body(settings: Settings, match: RuleMatch, now: datetime) -> Mapping[str, Any]:
-    """Return the body of a notice. Of the image it has only the id: people with permission can look up more."""
+    """Return the body of a notice. It names the image only by its id, which people with permission can look up."""
     return {
         "version": 1,
         "event": "result",

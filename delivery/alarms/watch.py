@@ -65,7 +65,7 @@ class AlarmWatch:
             stop.wait(max(0.1, self._settings.watchdog_seconds - (time.monotonic() - began)))
 
     def check(self) -> None:
-        """Run all checks once. If the database is unavailable, notify the channels of this without using the database.
+        """Run all checks once. If the database is unavailable, notify people of that without using the database.
 
         The outside monitor gets its heartbeat before the channels get their notices, because channels may be slow.
         """

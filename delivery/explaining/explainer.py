@@ -49,7 +49,10 @@ class StudyExplanation:
 
 
 class Explainer:
-    """Starts the explaining process on first use. It ends by `close`, or by `close_if_unused` when unused."""
+    """Starts the explaining process on first use.
+
+    `close` ends the process, and `close_if_unused` ends it after a minute without use.
+    """
 
     def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start no process yet. `clock` returns seconds."""
@@ -173,7 +176,7 @@ class Explainer:
 
 
 def _with_reason(answer: Explained, reason: NoRegions) -> Explained:
-    """Add to an answer with only a key image the reason why it has no region."""
+    """Return the answer with this reason why the finding has no region, unless the answer states a reason itself."""
     return Explained(no_regions=answer.no_regions or reason, objects=answer.objects, left_out=answer.left_out)
 
 
