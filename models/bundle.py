@@ -30,7 +30,7 @@ IMAGE, SERIES = "image", "series"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
-"""Fields of bundle.json that the digest does not cover. Instead of `files`, it covers the keys of `_COVERED_AS`."""
+"""Fields of bundle.json outside of the digest. (The values of `files` are in it, under the keys of `_COVERED_AS`.)"""
 _COVERED_AS = {
     KERAS_FILE: "weights",
     ONNX_FILE: "onnx_weights",
@@ -198,7 +198,7 @@ def _sha256(path: Path) -> str:
 
 
 def _digest(bundle: Bundle, files: Mapping[str, str]) -> str:
-    """Return the digest: the SHA-256 of a JSON text with all fields that a result depends on and each file's SHA-256.
+    """Return the digest: the SHA-256 of the fields that results depend on, as JSON text with the SHA-256 of each file.
 
     A bundle that has only a Keras file has the same digest as in releases that did not support ONNX.
     """

@@ -51,7 +51,7 @@ def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
     """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value.
 
     If a person states modalities but no SOP classes, the domain of pictures is no longer restricted to secondary
-    captures: the person means images that such devices make.
+    captures, because devices of these modalities send images of other SOP classes.
     """
     fields = domain.to_json() | dict(stated)
     if takes_only_pictures(domain) and "modalities" in stated and "sop_classes" not in stated:

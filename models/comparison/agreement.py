@@ -55,7 +55,7 @@ class Clusters:
 
 
 def kappa(first: NDArray[np.intp], second: NDArray[np.intp], weights: Weights) -> Floats:
-    """Return Cohen's kappa, (rounds,), of the labels that two networks give, (images,), as numbers from 0.
+    """Return Cohen's kappa of two networks, (rounds,), from the labels that they give, (images,), as numbers from 0.
 
     Kappa is the agreement beyond chance, divided by the greatest possible agreement beyond chance (Cohen, Educational
     and Psychological Measurement 20, 1960, 37-46). It is NaN in a round in which both networks give one and the

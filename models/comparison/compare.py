@@ -216,4 +216,4 @@ def _own_score(network: NetworkLabels, result: PairedResult, which: int) -> floa
 
 
 _MIRRORED = 2
-"""A normal label and one finding. Their scores are not compared: the suspicion, which is compared, decides both."""
+"""A network with one finding has two labels. Only its suspicion is compared, because both scores follow from it."""

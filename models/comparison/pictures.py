@@ -33,7 +33,7 @@ class FlipPicture:
     heat: tuple[str | None, str | None] = (None, None)
     """The image with the heat map of the first and of the second network; None if a network is not on this host."""
     frame: int = 0
-    """The index of the frame that is shown. The first network that is on this host chooses it if there are several."""
+    """The index of the frame that is shown. If the image has several, the first network on this host chooses."""
     why_none: str | None = None
     """The reason why there is no picture; None if there is a picture."""
 

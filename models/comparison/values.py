@@ -75,7 +75,7 @@ class Discordance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreShift:
-    """How the scores of one label, or the suspicion, correlate and shift."""
+    """How the scores of one label, or the suspicions, of both networks correlate and shift."""
 
     label: str
     images: int

@@ -64,7 +64,7 @@ def array_spec(stored: Array) -> InputSpec:
 
 
 def array_kind(stored: Array) -> ImageKind:
-    """Return the kind of these images: no DICOM, grey or in colour."""
+    """Return the kind of these images: not DICOM, and grey or in colour."""
     return ImageKind(is_dicom=False, samples=COLOUR if stored.ndim > _COLOURS else GREY)
 
 

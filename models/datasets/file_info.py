@@ -25,7 +25,7 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 PATIENTS = PatientHasher(b"nightread data sets")
-"""Makes a key for each patient, which tells patients apart while a data set is opened and is never stored."""
+"""Hashes patient IDs to keys, which distinguish patients while a data set is opened. The keys are never stored."""
 _THREADS = 8
 _NO_HEADER = ImageKind(is_dicom=False)
 

@@ -97,9 +97,9 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
 
 
 def _separator(heading: str) -> str:
-    """Return the separator of the columns: the first that splits this line of names into names with one of KEYS.
+    """Return the character that separates the columns, from the line of column names.
 
-    If no separator does so, return the comma.
+    It is the first separator that gives a column of KEYS. If none does, it is the comma.
     """
     for separator in _SEPARATORS:
         if {name.strip(' "\r\n') for name in heading.split(separator)} & set(KEYS):

@@ -160,7 +160,7 @@ def _plots(evaluation: Evaluation, predictions: Predictions) -> dict[str, Any]:
 
 
 def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[int, float, bool]]]]:
-    """Return per true label: its images, and per assigned label (count, share of the row, whether it is correct)."""
+    """Return a row per true label: its name, its images, and (count, share of the row, correct) per assigned label."""
     confusion = evaluation.confusion
     if confusion is None:
         return []

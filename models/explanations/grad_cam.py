@@ -95,8 +95,8 @@ def _logits(model: Any) -> Iterator[bool]:
 def _evidence(output: int, labels: int, *, bare: bool, softmax: bool) -> Callable[[Any], Any]:
     """Return the function that computes the log odds of one label from the output of the network.
 
-    For sigmoid, the log odds are the logit of the label. For softmax, the log-sum-exp of the other logits is subtracted
-    from this logit.
+    For sigmoid, the log odds are the logit of the label. For softmax, they are this logit minus the
+    log-sum-exp of the other logits.
     """
     import keras  # noqa: PLC0415
 

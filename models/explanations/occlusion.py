@@ -20,7 +20,7 @@ _TINY = 1e-7
 
 
 def occlusion(network: Network, inputs: NDArray[np.float32], output: int) -> NDArray[np.float32]:
-    """Return the evidence for an output, (height, width): how far its log odds fall if each pixel is blurred.
+    """Return the evidence for an output, (height, width): how far its log odds fall if a pixel is blurred.
 
     No value is below 0. `inputs` is one frame, (1, height, width, channels). The value of a pixel is the mean over the
     patches that cover it.

@@ -45,7 +45,8 @@ def load_head(bundle: Bundle, runtime: str = AUTO) -> SequenceHead:
     if chosen is None:
         raise StopWork(
             f"model {bundle.reference}: no runtime for its sequence head is installed. "
-            "Run `pip install 'nightread[worker]'`, or for a Keras file `pip install 'nightread[tensorflow]'`."
+            "Run `pip install 'nightread[worker]'`, or if the head is a Keras file, "
+            "`pip install 'nightread[tensorflow]'`."
         )
     head = SequenceHead(bundle, _onnx(bundle) if chosen == ONNX else _keras(bundle))
     try:

@@ -37,7 +37,7 @@ def stack_result(
 ) -> StackResult:
     """Return the result from the scores of the slices, (slices, labels), in order; there must be at least one.
 
-    `gaps` are the indices of slices after which slices are missing or have no score: a run ends there. Raises
+    `gaps` are the indices of slices after which slices are missing or have no score. A run of slices ends there. Raises
     ValueError if the aggregate is `head` but `head` is None.
     """
     of_series = replace(postprocessing, thresholds={**postprocessing.thresholds, **spec.thresholds})

@@ -38,7 +38,7 @@ from nightread.errors import UsageFault
 
 _GIB = 2**30
 _COPIES = 2
-"""Copies of prepared images in memory: Keras makes one more of each array that it trains on."""
+"""How many copies of the prepared images are in memory: Keras copies each array that it trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
