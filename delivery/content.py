@@ -32,10 +32,10 @@ _UNCOUNTED = ("image_id", "scores", "strongest_frame")
 
 
 def _content(result: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the fields whose changes need no new report.
+    """Return the fields of a result that the digest covers.
 
-    The scores of all labels follow from the image and the bundle. If a bundle gets codes later, the reports that were
-    already sent stay valid.
+    Scores are left out, because they follow from the image and the bundle. Codes are left out, because reports that
+    were already sent stay valid if a bundle gets codes later.
     """
     bundle = {name: value for name, value in result["bundle"].items() if name not in ("labels", "codes")}
     # Without series, the digest must equal that of releases that had no series.

@@ -28,7 +28,7 @@ SOP_CLASS = Comprehensive3DSRStorage
 TRANSFER_SYNTAX = ExplicitVRLittleEndian
 _DESCRIPTION = "AI results"
 _SERIES_NUMBERS = {"series": 9900, "regions": 9901}
-"""Higher than the series numbers of modalities, so that viewers list these series last."""
+"""The numbers of the series of nightread. They are higher than those of modalities, so viewers list them last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

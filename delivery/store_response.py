@@ -13,13 +13,17 @@ from delivery.store_scu import warning_from_status
 from nightread.web import HttpResponse, bounded_integer
 
 _MOST_VALUES = 50_000
-"""Most values in a response, since pydicom needs up to 2 KiB for each. The response for one report has about ten."""
+"""The largest number of values in a response: pydicom needs up to 2 KiB for each. A normal response has about ten."""
 _MOST_STATUS = 0xFFFF
 _NO_REASON = 0xC000
 
 
 def response_dataset(response: HttpResponse) -> Dataset:
-    """Return the Store Instances Response Module, or an empty data set. Raises ValueError if it is invalid."""
+    """Return the Store Instances Response Module of a response.
+
+    Returns an empty data set if the response has no body, or a body that is neither JSON nor XML. Raises ValueError if
+    the body cannot be parsed, or if the response is an HTML page.
+    """
     media_type = response.content_type.partition(";")[0].strip().lower()
     if media_type in ("text/html", "application/xhtml+xml"):  # the page of a proxy, a login or another server
         raise ValueError("invalid response (ValueError)")
@@ -61,7 +65,7 @@ def _status(value: object) -> int | None:
 
 
 def _bounded(body: bytes, signs: bytes) -> bytes:
-    """Return the body. Raises ValueError if it has too many values: each value needs one of the `signs`."""
+    """Return the body. Raises ValueError if it may have too many values. Each value begins with one of the `signs`."""
     if sum(body.count(sign) for sign in signs) > _MOST_VALUES:
         raise ValueError("more values than a response can have")
     return body
@@ -71,12 +75,12 @@ class _NoDoctype(ET.TreeBuilder):
     """Refuses document type declarations, which can define entities that grow without end."""
 
     def doctype(self, *_declaration: Any) -> None:
-        """Implement the interface of TreeBuilder."""
+        """Raise ValueError. The parser calls this for a document type declaration."""
         raise ValueError("a document type declaration")
 
 
 def _from_xml(attributes: Iterable[ET.Element]) -> Dataset:
-    """Convert attributes of the Native DICOM Model (PS3.19, section A.1): sequences, and single values as text.
+    """Convert attributes of the Native DICOM Model (PS3.19, section A.1): sequences, statuses (VR US) and texts.
 
     Keywords that are not in the dictionary are skipped, because they could replace methods of the data set.
     """

@@ -97,7 +97,7 @@ def sop_classes(objects: Sequence[str]) -> list[str]:
 
 
 def _acceptable(instance: Dataset, association: Association) -> Dataset:
-    """Return the object in a SOP class that the destination accepts. Raises NotDelivered(NOT_SUPPORTED) without one.
+    """Return the object in a SOP class that the destination accepts. Raises NotDelivered if there is none.
 
     No content of a report needs Comprehensive 3D SR, so an older PACS gets the report as Comprehensive SR.
     """

@@ -10,7 +10,7 @@ from db.ledger.result_actions import studies_sent_by_rules
 from nightread.settings import Settings
 
 _OVERLAP = timedelta(minutes=1)
-"""Overlap of two successive queries. Clocks differ, and an outcome is committed later than its timestamp."""
+"""How far successive queries overlap, because clocks differ and an outcome is committed later than its timestamp."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,7 @@ class Scope:
 
 
 class StudySelector:
-    """Finds the studies that got outcomes, or that rules send, since the previous call; checks if they are complete."""
+    """Finds studies to report: complete studies that got outcomes, or were sent by a rule, since the previous call."""
 
     def __init__(self, settings: Settings, database: Database, scope: Scope) -> None:
         """Select within `scope`; an empty scope means the last `deliver_days`."""

@@ -23,9 +23,9 @@ from nightread.plain_text import visible
 
 NOT_FOR_DIAGNOSIS = "AI - NOT FOR DIAGNOSIS"
 _MOST_SCORES = 10_000
-"""If a study has more scores, images without a finding list only the score of their label: each score takes 1 ms."""
+"""If a study has more scores than this, images without a finding list only one score each: a score takes 1 ms."""
 _MOST_FRAMES = 1000
-"""If a result refers to more frames, the report refers to the whole image instead of listing the frames."""
+"""If a result refers to more frames than this, the report refers to the whole image and does not list frames."""
 _MOST_COVERAGES = 50
 
 

@@ -26,18 +26,18 @@ NETWORK_FILES = {KERAS: KERAS_FILE, ONNX: ONNX_FILE}
 CARD_FILE = "bundle.json"
 TRAINING_FILE, TRAINING_PAGE_FILE = "training.json", "training.html"
 IMAGE, SERIES = "image", "series"
-"""The units of a bundle: its results are about images or about series."""
+"""What the results of a bundle are about: images or series."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
-"""Fields of bundle.json that the digest leaves out: no result depends on them. `_COVERED_AS` adds the files."""
+"""Fields of bundle.json outside of the digest. (The values of `files` are in it, under the keys of `_COVERED_AS`.)"""
 _COVERED_AS = {
     KERAS_FILE: "weights",
     ONNX_FILE: "onnx_weights",
     HEAD_KERAS_FILE: "head_weights",
     HEAD_ONNX_FILE: "onnx_head_weights",
 }
-"""The key that each file's SHA-256 has in the JSON from which the digest of the bundle is computed."""
+"""For each file, the key under which its SHA-256 is in the JSON object from which the digest is computed."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 SaveFile = Callable[[Path], object]
@@ -176,8 +176,8 @@ def save_bundle(
     """Write a bundle into `folder` and return it with digests and path.
 
     `save_keras` writes the Keras file (for example `model.save` of Keras). `save_onnx` writes the ONNX file, whose
-    signature is `bundle.onnx`. A file that is already in the folder and is not written again stays part of the bundle;
-    an ONNX file does so only if `bundle.onnx` describes it.
+    signature is `bundle.onnx`. Files of the network that are already in the folder stay part of the bundle. An ONNX
+    file stays only if `bundle.onnx` describes it, and the files of a head only if the bundle has a head.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, save in ((KERAS_FILE, save_keras), (ONNX_FILE, save_onnx)):
@@ -198,7 +198,7 @@ def _sha256(path: Path) -> str:
 
 
 def _digest(bundle: Bundle, files: Mapping[str, str]) -> str:
-    """Return the SHA-256 over the canonical JSON of the inference fields and the SHA-256 of each file of the network.
+    """Return the digest: the SHA-256 of the fields that results depend on, as JSON text with the SHA-256 of each file.
 
     A bundle that has only a Keras file has the same digest as in releases that did not support ONNX.
     """
@@ -254,9 +254,9 @@ def _files(card: dict[str, Any]) -> dict[str, str]:
         return {KERAS_FILE: ""}
     files = _table(card, "files")
     if not files or files.keys() - _COVERED_AS.keys():
-        raise ValueError(f"files must name {' or '.join(_COVERED_AS)}, and nothing else")
+        raise ValueError(f"the table `files` must name {' or '.join(_COVERED_AS)}, and nothing else")
     if not all(isinstance(sha256, str) and _SHA256.fullmatch(sha256) for sha256 in files.values()):
-        raise ValueError("files must give the SHA-256 of each file, 64 hex digits")
+        raise ValueError("the table `files` must state the SHA-256 of each file as 64 hex digits")
     if (ONNX_FILE in files) != ("onnx" in card):
         raise ValueError(f"{ONNX_FILE} and the table onnx belong together: one of them is missing")
     return files

@@ -19,7 +19,7 @@ class Entry:
     version: str
     path: Path
     problem: str | None = None
-    """The reason why bundle.json cannot be read; `name` is then the name of the folder and `version` is empty."""
+    """Why bundle.json cannot be read, or None. If set, `name` is the name of the folder and `version` is empty."""
 
     @property
     def reference(self) -> str:
@@ -28,7 +28,7 @@ class Entry:
 
 
 def entries(folders: Sequence[Path] = ()) -> list[Entry]:
-    """List the shipped bundles and the bundles in sub-folders of `folders`, by name, the newest version first."""
+    """List the shipped bundles and those in sub-folders of `folders`, sorted by name, the newest version first."""
     found = [entry for folder in (SHIPPED, *folders) for entry in _entries_in(folder)]
     newest_first = sorted(found, key=lambda entry: _version_key(entry.version), reverse=True)
     return sorted(newest_first, key=lambda entry: entry.name)

@@ -52,7 +52,7 @@ class Domain:
     samples: tuple[int, ...] = ()
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
-    """The lowest and the highest allowed number of columns; `rows` has those of rows."""
+    """The lowest and the highest allowed number of columns. `rows` has the same for rows."""
     accepts: tuple[str, ...] = ()
     """The kinds in ACCEPTABLE that the bundle accepts."""
     dicom_only: bool = False
@@ -72,7 +72,7 @@ class Domain:
             raise ValueError("domain: samples must be 1 (grey) or 3 (colour)")
 
     def refusal(self, kind: ImageKind) -> RejectImage | None:
-        """Return why an image of this kind is outside the domain, or None. The reason has no value of the image."""
+        """Return why an image of this kind is outside the domain, or None. The text quotes no value of the image."""
         if not kind.is_dicom:
             faults = ["it is not DICOM"] if self.dicom_only else list(self._faults(kind, RANGES))
         else:
@@ -84,7 +84,7 @@ class Domain:
         return excluded(kind, self)
 
     def _faults(self, kind: ImageKind, fields: tuple[str, ...]) -> Iterator[str]:
-        """Yield what does not fit. An absent attribute fits, unless both SOPClassUID and Modality are absent."""
+        """Yield what does not fit. A missing attribute fits, unless both SOPClassUID and Modality are missing."""
         if kind.is_dicom and kind.sop_class is None and kind.modality is None and (self.sop_classes or self.modalities):
             yield "it has neither SOPClassUID nor Modality"
         for name in fields:
@@ -147,7 +147,7 @@ class Domain:
 
 
 def refusal(domain: Domain | None, kind: ImageKind) -> RejectImage | None:
-    """Return why a bundle was not made for an image of this kind; None if it was. The bundle may have no domain."""
+    """Return why a bundle with this domain was not made for an image of this kind; None if it was."""
     return excluded(kind, None) if domain is None else domain.refusal(kind)
 
 

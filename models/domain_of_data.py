@@ -9,10 +9,10 @@ from models.domain import SECONDARY_CAPTURE, Domain, excluded
 from models.input_range import InputRange
 
 ONLY_PICTURES = (
-    "The images have no DICOM header, so the model takes only PNG and JPEG files and secondary captures: for images of "
-    "devices give --domain FIELD=VALUES, such as modalities=CR,DX."
+    "The images have no DICOM header, so the model takes only PNG and JPEG files and secondary captures. For images of "
+    "devices, give --domain FIELD=VALUES, such as modalities=CR,DX."
 )
-"""The warning that people get about a bundle if `takes_only_pictures` is true for its domain."""
+"""The warning about a bundle for whose domain `takes_only_pictures` is true."""
 ENOUGH_IMAGES = 20
 """The least number of images from which body parts, views, sizes and intensities are derived."""
 _SIZE_FACTOR = 2
@@ -51,7 +51,7 @@ def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
     """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value.
 
     If a person states modalities but no SOP classes, the domain of pictures is no longer restricted to secondary
-    captures, because the modalities mean images of these devices.
+    captures, because devices of these modalities send images of other SOP classes.
     """
     fields = domain.to_json() | dict(stated)
     if takes_only_pictures(domain) and "modalities" in stated and "sop_classes" not in stated:
@@ -60,7 +60,7 @@ def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
 
 
 def takes_only_pictures(domain: Domain | None) -> bool:
-    """Return whether the domain accepts only pictures and secondary captures, as no training image has a header."""
+    """Return whether the domain accepts only pictures and secondary captures, since no training image had a header."""
     return domain is not None and domain.sop_classes == SECONDARY_CAPTURES and not domain.modalities
 
 

@@ -29,7 +29,7 @@ _SEED = 17
 def reference_of_examples(examples: Examples, predictions: Predictions, spec: InputSpec) -> DriftReference:
     """Return the drift reference of a part of a data set; a part of more than 5,000 images is sampled.
 
-    If the data set has headers, they are read again, because they name device, view, size and spacing.
+    If the images have headers, they are read again for device, view, size and spacing.
     """
     chosen = _chosen(examples)
     names = (*predictions.labels, predictions.postprocessing.normal_label)

@@ -10,7 +10,7 @@ from nightread.drift.levels import PERCENTILES, WHITE, Levels
 
 
 def levels_of(inputs: Inputs, spec: InputSpec) -> Levels:
-    """Return the percentiles (n, percentiles) of inputs (n, height, width, channels), as levels from black to white."""
+    """Return percentiles of inputs (n, height, width, channels) as levels, (n, percentiles): 0 is black, 255 white."""
     return to_levels(percentiles(inputs, PERCENTILES), spec)
 
 

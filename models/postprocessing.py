@@ -115,9 +115,9 @@ class Postprocessing:
         return np.asarray(powers / (powers + complements), np.float32)
 
     def suspicion(self, scores: NDArray[Any]) -> Scores | None:
-        """Return 1 minus the score of `normal_label`, (...) from (..., labels); None without a normal label.
+        """Return 1 minus the score of `normal_label`, from scores (..., labels); None without a normal label.
 
-        If `normal_label` has no output of its own, the highest score is returned.
+        If `normal_label` is not an output of the network, the highest score is returned.
         """
         if self.normal_label is None:
             return None

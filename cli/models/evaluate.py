@@ -182,7 +182,7 @@ def _warn_of_foreign_images(bundle: Bundle, dataset: Dataset) -> None:
 
 
 def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
-    """Load and verify the bundle in the folder `reference`, or the bundle with this NAME[@VERSION]."""
+    """Load and verify a bundle. `reference` is a bundle's folder, or else NAME[@VERSION]."""
     folder = Path(reference)
     return load_bundle(folder) if (folder / CARD_FILE).is_file() else find_bundle(reference, folders)
 

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Nightread-Signature"
 LONGEST_ATTEMPT_SECONDS = 75.0
-"""Limit of one attempt. It is shorter than db.ledger.notices.ATTEMPT: after that time the watchdog counts as dead, and
-the notice is sent again. It is also shorter than the time after which the watchdog counts as hanging. The time limits
-in the settings of channels are even shorter."""
+"""Limit of one attempt. It is shorter than db.ledger.notices.ATTEMPT, after which the notice is sent again because its
+sender counts as dead. It is also shorter than the time after which the watchdog counts as hanging. The time limits in
+the settings of channels are shorter than this limit."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""PATH of a command, which does not get the environment of nightread, because it may hold secrets."""
+"""PATH of a command. A command does not get the environment of nightread, which may hold secrets."""
 
 
 def send(
@@ -42,7 +42,7 @@ def send(
     now: datetime,
     most_seconds: float = LONGEST_ATTEMPT_SECONDS,
 ) -> str | None:
-    """Send the notice once. Return in a few words why it failed, or None if the channel accepted it.
+    """Send the notice once. Return None if the channel accepted it, else the cause of the failure in a few words.
 
     Sending by mail or Apprise has no limit for its total time, so its thread is abandoned after `most_seconds`.
     """
@@ -68,9 +68,9 @@ def _send(settings: Settings, channel: Channel, notice: Notice, now: datetime) -
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
-    """Return the value of the header: `t=TIME,v1=HEX`, an HMAC-SHA256 (RFC 2104) of the time, a dot and the body.
+    """Return the signature of a body, `t=TIME,v1=HEX`. HEX is the HMAC-SHA256 (RFC 2104) of time, a dot and the body.
 
-    The receiver computes it again, compares in constant time, and refuses a time that is more than 5 minutes old.
+    The receiver should compute HEX again, compare in constant time, and refuse a TIME that is more than 5 minutes old.
     """
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={timestamp},v1={digest}"

@@ -32,7 +32,7 @@ class DatabaseOutage:
         self._logged_at: datetime | None = None
 
     def failed(self, what: str, now: datetime) -> None:
-        """Note that the checks could not read the database. After a minute, notify each channel, and repeat this.
+        """Note that the checks could not read the database. After a minute, notify each channel; repeat this later.
 
         If a channel does not accept the notice, the next round tries again. This alarm cannot be acknowledged, because
         acknowledgements are stored in the database.

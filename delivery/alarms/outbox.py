@@ -1,4 +1,4 @@
-"""Send the waiting notices. Each has several attempts, since a channel may be unavailable for hours."""
+"""Send the waiting notices. A notice that fails is tried again, since a channel may be unavailable for hours."""
 
 import logging
 import time

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def apply_result_rules(settings: Settings, database: Database, now: datetime) -> int:
     """Apply all rules of the settings to the results since the previous call. Return the number of actions.
 
-    If a rule gave a study a priority, its images that wait now get this priority, too.
+    If a rule gave a study a priority earlier, images of this study that wait now get the same priority.
     """
     if not settings.result_rules:
         return 0
@@ -33,7 +33,7 @@ def apply_result_rules(settings: Settings, database: Database, now: datetime) ->
 
 
 def result_body(settings: Settings, match: RuleMatch, now: datetime) -> Mapping[str, Any]:
-    """Return the body of a notice. It names the image only by its id, by which people with permission find the rest."""
+    """Return the body of a notice. It names the image only by its id, which people with permission can look up."""
     return {
         "version": 1,
         "event": "result",

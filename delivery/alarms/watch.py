@@ -65,9 +65,9 @@ class AlarmWatch:
             stop.wait(max(0.1, self._settings.watchdog_seconds - (time.monotonic() - began)))
 
     def check(self) -> None:
-        """Run all checks once. If the database is unavailable, send this alarm without using the database.
+        """Run all checks once. If the database is unavailable, notify people of that without using the database.
 
-        After the checks, report to the outside monitor first, and then notify the channels, which may be slow.
+        The outside monitor gets its heartbeat before the channels get their notices, because channels may be slow.
         """
         now = self._clock()
         try:

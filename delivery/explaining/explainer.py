@@ -28,11 +28,11 @@ from nightread.uids import stable_uid
 log = logging.getLogger(__name__)
 
 MOST_FINDINGS = 50
-"""Most findings that are explained for one report, beginning with the highest scores."""
+"""The largest number of findings that are explained for one report. The highest scores come first."""
 MOST_SECONDS = 120.0
 """Time after which the remaining findings of a report are not explained."""
 _START_SECONDS = 60
-"""Additional time for the first request: Keras takes 10 s to import on a slow disk."""
+"""Additional time for the first request, since Keras takes 10 s to import on a slow disk."""
 _UNUSED_SECONDS = 60
 _NO_OPENCV = "No key image: run `pip install 'nightread[worker]'` on the host that sends reports."
 
@@ -49,7 +49,10 @@ class StudyExplanation:
 
 
 class Explainer:
-    """Starts the explaining process on first use. `close` ends it, or `close_if_unused` after an unused minute."""
+    """Starts the explaining process on first use.
+
+    `close` ends the process, and `close_if_unused` ends it after a minute without use.
+    """
 
     def __init__(self, settings: Settings, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start no process yet. `clock` returns seconds."""
@@ -62,7 +65,7 @@ class Explainer:
     def explain(
         self, study: StudyResults, revision: Revision, objects: Iterable[str], *, burned_in: bool
     ) -> StudyExplanation:
-        """Explain the findings of a study. `objects` names the wanted objects: `heat_map`, `key_image`, or neither."""
+        """Explain the findings of a study. `objects` has the wanted pictures: `heat_map`, `key_image`, both or none."""
         findings = sorted((one for one in study.results if one.is_finding), key=lambda one: -one.score)
         explained = list(self._explain_all(study, findings, revision, frozenset(objects), burned_in=burned_in))
         without = Counter(answer.no_regions for _, answer in explained if answer.no_regions is not None)
@@ -173,7 +176,7 @@ class Explainer:
 
 
 def _with_reason(answer: Explained, reason: NoRegions) -> Explained:
-    """Add the reason why there is no region to an answer that only has a key image."""
+    """Return the answer with this reason why the finding has no region, unless the answer states a reason itself."""
     return Explained(no_regions=answer.no_regions or reason, objects=answer.objects, left_out=answer.left_out)
 
 

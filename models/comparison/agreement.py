@@ -1,4 +1,4 @@
-"""Measure the agreement of labels, and how scores correlate and shift, with intervals by patient."""
+"""Measure how far two networks agree, and how their scores correlate and shift, with bootstrap intervals."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ SEED = 0
 _LEVEL = 0.95
 _LEAST_ROUNDS = 100
 _WORK = 20_000_000
-"""The limit of rounds x images for one figure, which then takes about a second."""
+"""The largest product of rounds and images for one figure. A figure of this size takes about a second."""
 _LEAST_OF_MANY = 200
 _CELLS = 2_000_000
-"""The limit of weights (rounds x images) that are in memory at once."""
+"""The largest number of weights in memory at once: one per round and image."""
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float64]
-"""(rounds, images): how often each image was drawn."""
+"""(rounds, images): how often each round drew each image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +37,12 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clusters:
-    """The patients of images: images of one patient resemble each other and are drawn together."""
+    """Groups of images of one patient. A bootstrap draws them together, because they resemble each other."""
 
     of_image: NDArray[np.intp]
-    """(images,): the number of the patient, from 0."""
+    """(images,): the number of the patient of each image, from 0."""
     number: int
+    """How many patients there are."""
     known: bool
     """Whether any patient is known. If none is, each image counts as a patient of its own."""
 
@@ -54,10 +55,10 @@ class Clusters:
 
 
 def kappa(first: NDArray[np.intp], second: NDArray[np.intp], weights: Weights) -> Floats:
-    """Return Cohen's kappa (rounds,) of two codings (images,) with the same numbers for the same labels.
+    """Return Cohen's kappa of two networks, (rounds,), from the labels that they give, (images,), as numbers from 0.
 
     Kappa is the agreement beyond chance, divided by the greatest possible agreement beyond chance (Cohen, Educational
-    and Psychological Measurement 20, 1960, 37-46). It is undefined, and NaN, in a round in which both codings give the
+    and Psychological Measurement 20, 1960, 37-46). It is NaN in a round in which both networks give one and the
     same label to all images.
     """
     labels = np.arange(max(int(first.max()), int(second.max())) + 1)
@@ -70,7 +71,7 @@ def kappa(first: NDArray[np.intp], second: NDArray[np.intp], weights: Weights) -
 
 
 def correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
-    """Return Pearson's coefficient (rounds,) of two scores (images,); NaN where one of them is constant."""
+    """Return Pearson's coefficient, (rounds,), of two scores, (images,); NaN in rounds in which a score is constant."""
     total = weights.sum(axis=1)
     means = [weights @ scores / total for scores in (first, second)]
     squares = [weights @ scores**2 / total - mean**2 for scores, mean in zip((first, second), means, strict=True)]
@@ -80,15 +81,15 @@ def correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
 
 
 def rank_correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
-    """Return Spearman's coefficient (rounds,): Pearson's of the ranks, with equal scores at their mean rank.
+    """Return Spearman's coefficient, (rounds,): Pearson's coefficient of the ranks. Equal scores get their mean rank.
 
-    Each round uses the ranks among all images, so rounds differ only in their weights.
+    An image has the same rank in each round, its rank among all images. Only the weights differ between rounds.
     """
     return correlation(rankdata(first), rankdata(second), weights)
 
 
 def mean_shift(first: Floats, second: Floats, weights: Weights) -> Floats:
-    """Return the mean (rounds,) of the second score minus the first."""
+    """Return the mean of the second score minus the first, (rounds,)."""
     shifts: Floats = weights @ (second - first) / weights.sum(axis=1)
     return shifts
 

@@ -1,4 +1,4 @@
-"""Compare the results of two networks on the same images: flips, difference, agreement, correlation, areas."""
+"""Compare the results of two networks on the same images: flips, agreement, scores, areas under ROC curves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -216,4 +216,4 @@ def _own_score(network: NetworkLabels, result: PairedResult, which: int) -> floa
 
 
 _MIRRORED = 2
-"""The number of labels of a network with one finding. Its scores follow from the suspicion, so they are left out."""
+"""A network with one finding has two labels. Only its suspicion is compared, because both scores follow from it."""

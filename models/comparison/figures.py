@@ -6,7 +6,7 @@ _SMALL_P = 0.0001
 
 
 def figure(value: float | None) -> str:
-    """Return a figure with three decimals, or n/a."""
+    """Return a figure with three decimals; `n/a` for None."""
     return "n/a" if value is None else f"{value:.3f}"
 
 

@@ -46,5 +46,5 @@ def comparison_page(
 
 
 def _plain(value: object) -> object:
-    """Return a value for the page: in a string, control characters are made visible; markup is not changed."""
+    """Return a value for the page: a string with its control characters made visible, or any other value unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -33,7 +33,7 @@ class FlipPicture:
     heat: tuple[str | None, str | None] = (None, None)
     """The image with the heat map of the first and of the second network; None if a network is not on this host."""
     frame: int = 0
-    """The index of the frame that is shown; the first network that is on this host chooses it from several frames."""
+    """The index of the frame that is shown. If the image has several, the first network on this host chooses."""
     why_none: str | None = None
     """The reason why there is no picture; None if there is a picture."""
 
@@ -70,7 +70,10 @@ class FlipPainter:
 
 
 def _labels(flip: Flip, networks: Sequence[Network | None]) -> Iterator[str | None]:
-    """Yield the label to explain for each network: a finding about which they differ, or None if it has none."""
+    """Yield, for each network, the label to explain: its own label if it is a finding, else that of the other network.
+
+    The label is None if the network knows no such finding or is not on this host.
+    """
     normal = {network.bundle.postprocessing.normal_label for network in networks if network}
     findings = [label for label in (flip.first_label, flip.second_label) if label and label not in normal]
     for network, own in zip(networks, (flip.first_label, flip.second_label), strict=True):

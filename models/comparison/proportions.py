@@ -12,7 +12,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedCounts:
-    """Numbers of images by the answers of two networks to a yes-or-no question."""
+    """How many images both networks answer with yes, only the first, only the second, and neither."""
 
     both: int
     only_first: int
@@ -21,7 +21,7 @@ class PairedCounts:
 
     @classmethod
     def of(cls, first: NDArray[np.bool_], second: NDArray[np.bool_]) -> "PairedCounts":
-        """Count two arrays (images,) of answers to the same question."""
+        """Count the answers of two networks to the same yes-or-no question, both (images,)."""
         return cls(
             both=int((first & second).sum()),
             only_first=int((first & ~second).sum()),
@@ -75,10 +75,10 @@ def wilson(hits: int, images: int, *, level: float = LEVEL) -> tuple[float, floa
 
 
 def mcnemar_p(counts: PairedCounts) -> float:
-    """Return the p-value of the exact test that both discordant counts come from equal shares.
+    """Return the p-value of McNemar's exact test of whether both networks say yes equally often.
 
-    This is the binomial test of the discordant images (McNemar, Psychometrika 12, 1947). The result is 1 if there are
-    no discordant images.
+    It is a binomial test on the images for which the networks differ (McNemar, Psychometrika 12, 1947). The result is
+    1 if there are no such images.
     """
     apart = counts.only_first + counts.only_second
     return float(binomtest(counts.only_first, apart).pvalue) if apart else 1.0

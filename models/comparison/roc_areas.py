@@ -41,8 +41,8 @@ def compare_areas(
     """Compare two scores (images,) by the truth (images,) of a finding; None if all images have it, or none has it.
 
     The variance is that of DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), 837-845, extended to several images
-    of a patient by Obuchowski, Biometrics 53 (1997), 567-578; both are the same if each patient has one image. The
-    placements come from ranks (Sun and Xu, IEEE Signal Processing Letters 21, 2014).
+    of a patient by Obuchowski, Biometrics 53 (1997), 567-578. The extension changes nothing if each patient has one
+    image. The placements come from ranks (Sun and Xu, IEEE Signal Processing Letters 21, 2014).
     """
     if truth.all() or not truth.any():
         return None
@@ -83,9 +83,10 @@ def _placements(truth: NDArray[np.bool_], scores: Floats) -> tuple[float, Floats
 def _variance(
     areas: Floats, v10: Floats, v01: Floats, truth: NDArray[np.bool_], of_image: NDArray[np.intp]
 ) -> float | None:
-    """Return the variance of the difference; None with fewer than two patients with, or without, the finding.
+    """Return the variance of the difference of the areas.
 
-    `v10` is (2, images with the finding), `v01` (2, images without it).
+    It is None if fewer than two patients have images with the finding, or fewer than two have images without it. `v10`
+    and `v01` are the placements of the images with and without the finding: (networks, images).
     """
     number = int(of_image.max()) + 1
     m_of, n_of = (np.bincount(of_image[side], minlength=number) for side in (truth, ~truth))

@@ -10,7 +10,7 @@ from models.comparison.roc_areas import AreaDifference
 
 ANY_FINDING = "any finding"
 RIGHT = "right label"
-"""The question whether the network's label is true, over the images for which the answer is known for both networks."""
+"""A yes-or-no question: is the label that the network gave true? Images without a known answer are left out."""
 STRATA = ("modality", "device", "view")
 
 
@@ -30,7 +30,7 @@ class PairedResult(NamedTuple):
     patient: str | None
     """A key that is the same for all images of a patient."""
     strata: Mapping[str, str | None]
-    """The value of each of STRATA."""
+    """The modality, device and view of the image, by the names in STRATA."""
     labels: tuple[str | None, str | None]
     scores: tuple[tuple[float, ...], tuple[float, ...]]
     """The scores of each network, in the order of its labels."""
@@ -75,7 +75,7 @@ class Discordance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreShift:
-    """How the scores of one label, or the suspicion, correlate and shift."""
+    """How the scores of one label, or the suspicions, of both networks correlate and shift."""
 
     label: str
     images: int

@@ -53,18 +53,18 @@ def array_examples(stored: Array, truth: NDArray[np.float32], *, name: str) -> A
 
 
 def array_frame(pixels: Array) -> Frame:
-    """Return a frame of these unsigned pixels, as from a DICOM file with all bits stored, no rescale and no window."""
+    """Return a frame of these unsigned pixels. All bits are used, and there is neither a rescale nor a window."""
     return Frame(index=0, stored=pixels, bits_stored=8 * pixels.dtype.itemsize)
 
 
 def array_spec(stored: Array) -> InputSpec:
-    """Return the input spec of the stored size, with the full range of the stored bits as 0..1."""
+    """Return an input spec with the size of the images, which maps the full range of the stored bits to 0..1."""
     channels = _COLOURS if stored.ndim > _COLOURS else 1
     return InputSpec(height=stored.shape[1], width=stored.shape[2], channels=channels, intensity=Intensity(kind="full"))
 
 
 def array_kind(stored: Array) -> ImageKind:
-    """Return the kind of these images: an array has no header."""
+    """Return the kind of these images: not DICOM, and grey or in colour."""
     return ImageKind(is_dicom=False, samples=COLOUR if stored.ndim > _COLOURS else GREY)
 
 

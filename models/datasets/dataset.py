@@ -32,21 +32,21 @@ class Examples:
     names: Sequence[str]
     """One name per image, for people: a position in an array, or a path relative to the folder of the data set."""
     load: Callable[[int], Frame]
-    """Returns the stored values of a frame by its number. Raises RejectImage for pixels that cannot be decoded."""
+    """A function that returns the stored values of a frame by its number. Raises RejectImage for undecodable pixels."""
     facts: Callable[[int], Facts] | None = None
-    """Returns the header facts of an image by its number; None if the images have no headers."""
+    """A function that returns the header facts of an image by its number; None if the images have no headers."""
     slice_truth: NDArray[np.float32] | None = None
     """(frames, labels): the labels of each slice of a series; None if only images or series are labelled."""
     gap_behind: NDArray[np.bool_] | None = None
     """(frames,): whether a slice is missing after this one; None if the images are not stacks of slices."""
 
     def __len__(self) -> int:
-        """Return the number of frames; a network takes frames."""
+        """Return the number of frames. (`images` is the number of images.)"""
         return len(self.image_of)
 
     @property
     def images(self) -> int:
-        """Return the number of images; labels belong to images."""
+        """Return the number of images. (`len` is the number of frames.)"""
         return len(self.truth)
 
     @property
@@ -64,7 +64,10 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Training, validation and test part. They share no patient; if patients are not known, they share no image."""
+    """A data set in three parts: training, validation and test.
+
+    If nightread makes the split, no patient is in two parts; if patients are not known, no image is in two parts.
+    """
 
     reference: str
     """`KIND:PATH` as the user wrote it."""
@@ -79,7 +82,7 @@ class Dataset:
     native_spec: InputSpec
     """The default input spec of a network for these images."""
     kinds: frozenset[ImageKind] = frozenset()
-    """The kinds of all images, each once; empty if they are unknown."""
+    """The kinds of the images, each kind once; empty if they are unknown."""
     unreadable: Mapping[Reason, int] = field(default_factory=dict)
     """The number of files that cannot be read, by reason."""
     of_series: bool = False
@@ -87,7 +90,7 @@ class Dataset:
     refused_series: Mapping[SeriesRefusal, int] = field(default_factory=dict)
     """The number of series without a usable stack, by reason."""
     leaks: tuple[Leak, ...] = ()
-    """Images or patients that parts share although they should not; a published split is used as it is."""
+    """Images or patients that two parts share although they should not, as in some published splits."""
 
 
 def portable(reference: str) -> str:

@@ -25,7 +25,7 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 PATIENTS = PatientHasher(b"nightread data sets")
-"""Distinguishes patients while a data set is opened; the keys are not stored."""
+"""Hashes patient IDs to keys, which distinguish patients while a data set is opened. The keys are never stored."""
 _THREADS = 8
 _NO_HEADER = ImageKind(is_dicom=False)
 
@@ -114,7 +114,7 @@ def _slices(dicom_image: DicomImage) -> tuple[SliceGeometry, ...]:
 
 
 def _samples(content: bytes) -> int:
-    """Return the number of samples per pixel that a picture in colour needs; many such pictures show only grey."""
+    """Return 1 if a picture that is stored in colour shows only grey, else 3. Many such pictures show only grey."""
     try:
         return likely_kind(read(content, accept_raster=True)).samples
     except RejectImage:

@@ -27,11 +27,11 @@ class LabelledFile:
     patient: str | None
     """The key of the patient: from the CSV file if it names the patient, otherwise from the header."""
     study: str | None = None
-    """The Study Instance UID, if files of one study must be in the same part when the patient is unknown."""
+    """The Study Instance UID. If it is set and the patient is unknown, all files of the study are in the same part."""
 
     @property
     def group(self) -> str:
-        """Return a key that files share if they must be in one part: by patient, else by study, else by content."""
+        """Return the key of the files that must be in the same part: the patient, else the study, else the content."""
         if self.patient:
             return f"patient {self.patient}"
         return f"study {self.study}" if self.study else f"content {self.info.digest}"

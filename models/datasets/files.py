@@ -67,7 +67,7 @@ class FileExamples(Examples):
     def _prepare_file(
         self, rows: NDArray[np.int64], numbers: NDArray[np.int64], spec: InputSpec, prepared: NDArray[np.float32]
     ) -> None:
-        """Fill the rows that belong to frames of one file; `rows` are in the order of its frames."""
+        """Fill the rows of `prepared` that belong to frames of one file. `rows` are in the order of these frames."""
         image = int(self.image_of[numbers[rows[0]]])
         first = int(np.searchsorted(self.image_of, image))
         decoded, position = iter(read_dicom_image(self.folder, self.names[image]).frames()), 0

@@ -26,7 +26,7 @@ def open_dicom(request: DatasetRequest) -> Dataset:
 
 
 def open_images(request: DatasetRequest) -> Dataset:
-    """Open `images:FOLDER`: labels from class folders or --labels, equal files in one part. Raises UsageFault."""
+    """Open `images:FOLDER`: labels from class folders or --labels, identical files in one part. Raises UsageFault."""
     return _open(request, read_image_info, image_spec)
 
 
@@ -145,7 +145,7 @@ def _check_labels(
 
 
 def leaks_of_files(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
-    """Compare the parts by content and by the patients in the headers, to whom a CSV file may give other names."""
+    """Return the images and patients that two parts share. Patients are those of the headers, not of a CSV file."""
     infos = [
         [file.info for file, of in zip(files, parts, strict=True) if of == part] for part in (TRAIN, VALIDATION, TEST)
     ]

@@ -19,7 +19,7 @@ _MIN_COLUMNS = 3
 _PICTURE, _SPACE, _GAP, _MARGIN, _HEADING, _TITLE = 1.10, 0.05, 0.35, 0.15, 0.42, 0.50
 """Lengths in inches."""
 _TITLE_CHARACTERS_PER_INCH = 8.0
-"""The number of characters of the title that fit on one inch."""
+"""How many characters of the title fit into one inch."""
 _INK, _FAINT = "#222222", "#777777"
 
 
@@ -37,7 +37,7 @@ class Samples:
 
 
 def draw_samples(dataset: Dataset, part: Examples, *, count: int, seed: int) -> tuple[Samples, ...]:
-    """Draw `count` random images or a few more, equally many of each label, and show the middle frame of each.
+    """Choose about `count` random images, the same number for each label, and return the middle frame of each image.
 
     Images that cannot be decoded are left out. Raises RetryImage if a file no longer exists.
     """
@@ -70,7 +70,7 @@ class _Page:
     blocks_per_row: int
     """The number of blocks side by side."""
     block_rows: int
-    """The number of blocks on top of each other."""
+    """The number of rows of blocks."""
 
     @classmethod
     def for_samples(cls, samples: Sequence[Samples]) -> Self:

@@ -13,7 +13,7 @@ PATH, UID, SERIES = KEYS = ("path", "sop_instance_uid", "series_instance_uid")
 _LABEL, _PATIENT = "label", "patient"
 _YES_NO = {"0": 0.0, "0.0": 0.0, "0,0": 0.0, "1": 1.0, "1.0": 1.0, "1,0": 1.0}
 _SEPARATORS = (",", ";", "\t", "|")
-"""Spreadsheets also write tabs, or semicolons where the comma is the decimal separator."""
+"""The characters that may separate columns. Spreadsheets write semicolons where the comma is the decimal separator."""
 
 
 class LabelRow(NamedTuple):
@@ -29,13 +29,13 @@ class LabelRow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable:
-    """Labels in rows, which are found by relative path, by SOP Instance UID or by Series Instance UID."""
+    """The labels of images. A row is found by relative path, SOP Instance UID or Series Instance UID, as `key` says."""
 
     labels: tuple[str, ...]
     exclusive: bool
     """True if each image has exactly one label, False if it may have any number of labels."""
     key: str
-    """The key of `rows`: PATH, UID or SERIES."""
+    """What the keys of `rows` are: PATH, UID or SERIES."""
     rows: Mapping[str, LabelRow]
 
 
@@ -97,7 +97,10 @@ def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]
 
 
 def _separator(heading: str) -> str:
-    """Return the separator that gives a column of KEYS in this line of column names; the comma if none does."""
+    """Return the character that separates the columns, from the line of column names.
+
+    It is the first separator that gives a column of KEYS. If none does, it is the comma.
+    """
     for separator in _SEPARATORS:
         if {name.strip(' "\r\n') for name in heading.split(separator)} & set(KEYS):
             return separator

@@ -57,8 +57,8 @@ def labelled_stacks(
     """Return the stacks of all series that have a label, and the number of series that were refused, by reason.
 
     In a series whose slices are labelled, a slice without a row has none of the labels. Raises UsageFault for rows that
-    match no file, for slices with exactly one label each, for a series whose files have different labels, and for a
-    series in several parts.
+    match no file, for a column `label` that gives each slice one label, for a series whose files have different labels,
+    and for a series whose files are in several parts.
     """
     if table.key != PATH:
         check_rows(request, table, {uid_of(table, info) for info in infos})

@@ -44,7 +44,7 @@ class Leak:
 
 
 def leaks_between(what: str, keys: Sequence[Sequence[str | bytes | None]]) -> tuple[Leak, ...]:
-    """Compare training, validation and test part by one key per image; None if the key is unknown."""
+    """Return the images that two parts share. `keys` has one key per image of each part; None if the key is unknown."""
     return tuple(_leaks(what, dict(zip(_PARTS, keys, strict=True))))
 
 

@@ -16,7 +16,7 @@ from models.phantoms.phantom import CLEAR, NODULE, draw
 LABELS = (CLEAR, NODULE)
 SPEC = InputSpec(height=128, width=128, channels=1, intensity=Intensity(kind="voi"), aspect="pad")
 FIRST_SERIES = 20_261_120
-"""The training series for seed 0, on which the shipped bundle was trained."""
+"""The number of the series of phantoms for training with seed 0. The shipped bundle was trained on this series."""
 SMALLEST = 20
 """The smallest number of training films."""
 _LABEL_SIZE = 4

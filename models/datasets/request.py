@@ -18,7 +18,7 @@ class DatasetRequest:
     labels_file: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], object] | None = None
-    """A function that is called with (done, total) files; None if there is none to call."""
+    """A function that is called with (done, total) files; None to report no progress."""
 
     @property
     def path(self) -> Path:

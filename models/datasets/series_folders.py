@@ -24,7 +24,7 @@ from models.datasets.series_examples import SeriesExamples
 from models.datasets.splitting import TEST, TRAIN, VALIDATION
 
 _FILES_KEPT = 2
-"""The number of files that stay in memory: an Enhanced object has all slices in one file, which is then read once."""
+"""How many files stay in memory. An Enhanced object has all slices in one file, which is thus read only once."""
 
 
 def open_dicom_series(request: DatasetRequest) -> Dataset:

@@ -67,8 +67,8 @@ def _salt(seed: int) -> bytes:
 def _movable(label: int, groups: Groups, parts: Mapping[str, int], *, allow_last: bool) -> list[str]:
     """Return the groups with this label that can be moved without removing a label from their part.
 
-    With `allow_last`, their part may lose `label`, because a label without training images is worse than a label
-    without test images.
+    With `allow_last`, their part may lose `label`, but no other label: a label without training images is worse than
+    a label without test images.
     """
     held = Counter((parts[key], each) for key, labels in groups.items() for each in labels)
     return [

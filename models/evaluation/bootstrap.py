@@ -13,10 +13,10 @@ Rounds = dict[str, NDArray[np.float64]]
 
 LEVEL = 0.95
 _WORK = 300_000_000
-"""The limit of rounds x images x labels, which takes some seconds on one core."""
+"""The largest product of rounds, images and labels. A bootstrap of this size takes some seconds on one core."""
 _MIN_ROUNDS = 200
 _CHUNK = 2_000_000
-"""The limit of weights (rounds x images) that are in memory at once."""
+"""The largest number of weights in memory at once: one per round and image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """Counts of images by which network is right: both, only the first, only the second, or neither."""
+    """How many images both networks predict correctly, only the first, only the second, and neither."""
 
     both_right: int
     only_first_right: int

@@ -34,15 +34,16 @@ class Confusion:
 class Evaluation:
     """All figures. A figure that is undefined for these data is None, and `notes` explains why.
 
-    Macro averages are over the labels that occur; a label that occurs and was never assigned counts with precision 0.
+    Macro averages are means over the labels that at least one image has. If such a label was never assigned, its
+    precision counts as 0.
     """
 
     images: int
     labels: tuple[str, ...]
     loss: float | None
-    """Negative log-likelihood per image of calibrated scores; for sigmoid the mean over labels."""
+    """The mean negative log-likelihood of the calibrated scores: per image, or for sigmoid per image and label."""
     accuracy: float
-    """The share of images with the correct label; for sigmoid, with exactly the correct findings."""
+    """The share of images that got the correct label, or for sigmoid exactly the correct findings."""
     label_accuracy: float | None
     """The share of correct decisions over all images and labels, for sigmoid; None for softmax."""
     macro_precision: float | None

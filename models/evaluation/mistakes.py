@@ -29,7 +29,7 @@ class Mistake:
     true: str
     given: str
     label: str
-    """The assigned label. If several findings or none were assigned: the finding with the largest error."""
+    """The assigned label; if no finding or several were assigned, the finding with the largest error."""
     score: float
     """The score of `label`."""
     picture: str

@@ -71,7 +71,7 @@ def operating_points(truth: NDArray[np.bool_], scores: NDArray[Any]) -> tuple[Op
 
 
 def threshold(truth: NDArray[np.bool_], scores: NDArray[Any], policy: Policy) -> float | None:
-    """Return the score from which the finding counts, halfway to the next lower score.
+    """Return the threshold of the finding, halfway between two scores of images.
 
     Returns None if all images have the finding, or none has it, unless the policy is `fixed`.
     """

@@ -140,7 +140,7 @@ def page_templates(*folders: Path) -> Environment:
 
 
 def _plain(value: object) -> object:
-    """Return a value for the page: in a string, control characters are made visible; markup is not changed."""
+    """Return a value for the page: a string with its control characters made visible, or any other value unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -160,7 +160,7 @@ def _plots(evaluation: Evaluation, predictions: Predictions) -> dict[str, Any]:
 
 
 def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[int, float, bool]]]]:
-    """Return per true label: its images, and per assigned label (count, share of the row, whether it is correct)."""
+    """Return a row per true label: its name, its images, and (count, share of the row, correct) per assigned label."""
     confusion = evaluation.confusion
     if confusion is None:
         return []

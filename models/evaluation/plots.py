@@ -92,7 +92,7 @@ def histogram_plot(predictions: Predictions) -> tuple[str, int]:
 
 
 def line_plot(lines: Mapping[str, Sequence[float]], up: str, *, marked: int = 0) -> str:
-    """Draw figures by epoch, counted from 1: one line per name; a dotted line at the epoch `marked`, if it is not 0."""
+    """Draw one line per name: its figures by epoch, from 1. A dotted line marks the epoch `marked`, unless it is 0."""
     with mpl.rc_context(_style()):
         figure = Figure(figsize=_LINES_SIZE, layout="constrained")
         axes = figure.add_subplot()
@@ -149,7 +149,7 @@ def _drawing(across: str, up: str) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _style() -> Any:
-    """Return settings of Matplotlib. They must be active while objects are created: colours are set then."""
+    """Return settings of Matplotlib. Plots must be created while they are active, because a plot keeps its colours."""
     ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
     return dict.fromkeys(ink, _INK) | {
         "svg.fonttype": "none",

@@ -37,7 +37,7 @@ class Predictions:
 
     @property
     def exclusive(self) -> bool:
-        """Return whether each image has exactly one label (softmax) and not any number of findings (sigmoid)."""
+        """Return True if each image has exactly one label (softmax), False if any number of findings (sigmoid)."""
         return self.postprocessing.activation == SOFTMAX
 
     @property

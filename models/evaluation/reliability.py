@@ -30,7 +30,7 @@ class Reliability:
 
     ece: float
     of: str
-    """The predictions that are counted: `highest label` of each image, or `every finding`, that is, each score."""
+    """What counts as a prediction: the `highest label` of an image, or `every finding`, that is, every score."""
     bins: tuple[Bin, ...]
 
 

@@ -26,9 +26,10 @@ _TINY = 1e-7
 
 
 def grad_cam(network: KerasNetwork, inputs: NDArray[np.float32], output: int) -> tuple[NDArray[np.float32], str]:
-    """Return the evidence for an output, (height, width) and not below 0, and the name of the layer that it comes from.
+    """Return the evidence for an output, (height, width), and the name of the layer from which it was computed.
 
-    `inputs` is one frame, (1, height, width, channels). Raises UsageFault for a network without convolutions.
+    No value is below 0. `inputs` is one frame, (1, height, width, channels). Raises UsageFault for a network without
+    convolutions.
     """
     bundle = network.bundle
     layer, shape = _last_convolution(network, inputs)
@@ -94,7 +95,8 @@ def _logits(model: Any) -> Iterator[bool]:
 def _evidence(output: int, labels: int, *, bare: bool, softmax: bool) -> Callable[[Any], Any]:
     """Return the function that computes the log odds of one label from the output of the network.
 
-    For sigmoid, the log odds are the logit of the label; for softmax, minus the log-sum-exp of the other logits.
+    For sigmoid, the log odds are the logit of the label. For softmax, they are this logit minus the
+    log-sum-exp of the other logits.
     """
     import keras  # noqa: PLC0415
 

@@ -11,9 +11,10 @@ _OPAQUE = 255
 
 
 def heat_layer(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the layer, RGBA of shape (height, width, 4): transparent without heat, a contour at the threshold.
+    """Return the layer, RGBA of shape (height, width, 4), with a contour at the threshold.
 
-    Over the grey picture, the layer looks like the overlay of `nightread explain`.
+    The layer is transparent where there is no heat. Over the grey picture, it looks like the overlay of
+    `nightread explain`.
     """
     contour = _contour(heat)
     covered = opacity_of(heat) * (1 - contour)

@@ -12,7 +12,7 @@ from models.runtimes.network import Network
 
 METHOD = "occlusion"
 _PARTS = 8
-"""A patch has 1/8 of the side of the frame, and neighbouring patches overlap by half: 225 patches."""
+"""Each side of a patch is 1/8 of that of the frame. Neighbouring patches overlap by half, so there are 225 patches."""
 _SMALLEST_PATCH = 2
 _BATCH = 16
 _TINY = 1e-7
@@ -20,10 +20,10 @@ _TINY = 1e-7
 
 
 def occlusion(network: Network, inputs: NDArray[np.float32], output: int) -> NDArray[np.float32]:
-    """Return the evidence for an output, (height, width) and not below 0: how far its log odds fall without each pixel.
+    """Return the evidence for an output, (height, width): how far its log odds fall if a pixel is blurred.
 
-    `inputs` is one frame, (1, height, width, channels). The value of a pixel is the mean over the patches that cover
-    it.
+    No value is below 0. `inputs` is one frame, (1, height, width, channels). The value of a pixel is the mean over the
+    patches that cover it.
     """
     frame = inputs[0]
     height, width = frame.shape[:2]

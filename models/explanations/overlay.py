@@ -75,7 +75,7 @@ def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
 
 
 def colours_of(heat: NDArray[np.float32]) -> Picture:
-    """Return the colours of a heat of 0..1, the same for all images: BGR of shape (height, width, 3)."""
+    """Return the colours of heat from 0 to 1, as BGR (height, width, 3). Equal heat has one colour in all images."""
     return cv2.applyColorMap(np.rint(heat * _TOP_COLOUR).astype(np.uint8), cv2.COLORMAP_TURBO).astype(np.uint8)
 
 
@@ -85,7 +85,7 @@ def opacity_of(heat: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _scale_text(explanation: Explanation) -> str:
-    """Return what the colours mean: they are the same for all images."""
+    """Return the legend of the colours, which mean the same in all images."""
     if explanation.reaches_threshold:
         return (
             f"{explanation.method}, one scale for all images: contour = threshold {explanation.threshold:.3f}, "

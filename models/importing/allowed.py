@@ -51,7 +51,7 @@ OPERATIONS = _names(
 """Layers that a functional network contains for expressions such as `x + 1`; none of them takes a function."""
 
 PLAIN = frozenset({"__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__", "__tuple__"})
-"""Names that stand for values without a JSON type, such as tuples and slices."""
+"""Names that a description uses for values that JSON cannot express, such as tuples and slices."""
 
 BY_MODULE = {
     "keras": MODELS | POLICIES,
@@ -73,7 +73,7 @@ BY_MODULE = {
     "keras.activations": frozenset({"function"}),
     "keras.src.activations.activations": frozenset({"function"}),
 }
-"""The allowed names for each module, as the file names the module."""
+"""The allowed names by module. The modules are spelled as in the files."""
 
 WITHOUT_MODULE = frozenset(MODELS | LAYERS | INITIALIZERS | REGULARIZERS | CONSTRAINTS | POLICIES | PLAIN)
 """Names that are allowed without a module: older files name no modules, and Keras then searches its own names."""

@@ -22,7 +22,7 @@ _FILES = (
     *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm", "/proc/filesystems"),
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm", "/dev/urandom", "/dev/random"),
 )
-"""The system files that Python and its libraries read; none shows passwords, host names, other processes or disks."""
+"""System files that Python and its libraries read. None of them shows passwords, host names, processes or disks."""
 _WRITABLE = ("/dev/null", "/dev/zero")
 _OWN = ("models", "imaging", "nightread")
 _INHERITED = 3, 65536

@@ -15,7 +15,7 @@ from models.importing.onnx_copy import export_copy
 _BATCH = 16
 _TENSORFLOW_MEMORY_ERROR = "ResourceExhaustedError"
 _PROBES = 4
-"""The number of frames of noise. The output for noise must be scores, too."""
+"""How many frames of noise are scored, to check that all outputs are scores."""
 
 
 def convert(folder: Path, file: Path, input_shape: tuple[int, int, int], *, with_onnx: bool = False) -> dict[str, Any]:

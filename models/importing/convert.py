@@ -270,7 +270,7 @@ def _conversion(folder: Path, values: dict[str, Any], original: Copied, file: st
 
 @contextmanager
 def _invalid_results_refused() -> Iterator[None]:
-    """Raise RefusedModel for any other error while a result is read: the result is not trusted."""
+    """Raise RefusedModel if reading a result raises another error, because the result is not trusted."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

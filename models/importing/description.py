@@ -1,4 +1,4 @@
-"""Read the description of a network, JSON of a foreign file, with a limit for the memory that it takes."""
+"""Read the description of a network, which a foreign file holds as JSON, without using more memory than a limit."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from models.importing.errors import RefusedModel
 MAX_TEXT_BYTES = 64 * 1024**2
 MAX_NODES = 2_000_000
 _MARKS = 2 * MAX_NODES
-"""The largest number of `[`, `{` and `,`. Each value follows one of them, and texts may contain them, too."""
+"""The largest accepted number of `[`, `{` and `,`. Each value follows one of them; texts may contain more of them."""
 
 
 def description(text: bytes | str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def description(text: bytes | str) -> dict[str, Any]:
 
 
 def read_json(text: bytes | str) -> Any:
-    """Parse JSON. Raises RefusedModel before it allocates memory for too many values, and what json.loads raises."""
+    """Parse JSON. Raises RefusedModel for too many values, before they take memory, and what json.loads raises."""
     if isinstance(text, bytes):
         count = text.count(b"[") + text.count(b"{") + text.count(b",")
     else:

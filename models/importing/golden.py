@@ -1,6 +1,6 @@
 """Read golden files: example images of the author with the scores of the author's own program.
 
-Only such scores reveal wrong preprocessing, because it passes all checks of shapes and raises no error.
+Only such scores reveal wrong preprocessing: images that are prepared wrongly have the right shape and raise no error.
 """
 
 import csv

@@ -1,11 +1,14 @@
-"""Hold what a card states about an ONNX file: which input and output, the order of its axes, and logits."""
+"""Hold what a card states about an ONNX file.
+
+A card states which input and output to use, the order of the input's axes, and whether the outputs are logits.
+"""
 
 from dataclasses import dataclass
 
 OF_CARD = ("layout", "input_name", "output_name", "logits")
 """The fields of a card that only ONNX files need; bundle.json does not have them."""
 FREE, ONE_BY_ONE = "any number of images", "one image after the other"
-"""How a graph takes a batch, as import.json states it."""
+"""The two ways in which a graph takes a batch, in the words of import.json."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +16,7 @@ class GraphOptions:
     """What a card states about the graph of an ONNX file. A field that is None is derived from the file."""
 
     activation: str
-    """`softmax` if the labels exclude each other, else `sigmoid`. It is also the function that is applied to logits."""
+    """`softmax` if the labels exclude each other, else `sigmoid`. This function is also applied to logits."""
     layout: str | None = None
     input_name: str | None = None
     output_name: str | None = None

@@ -125,7 +125,7 @@ def _runtime(found: Conversion) -> dict[str, Any]:
 def _reference(
     bundle: Bundle, golden: Golden, inputs: NDArray[np.float32], scores: NDArray[np.float64]
 ) -> DriftReference | None:
-    """Return the golden images as a reference of drift; None if there are too few, or a score is not finite."""
+    """Return the drift reference of the golden images; None if there are too few, or a score is not finite."""
     results = bundle.postprocessing.image_results(scores)
     found = [result for result in results if result is not None]
     if len(found) < max(FEWEST_IMAGES, len(results)):

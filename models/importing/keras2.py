@@ -12,7 +12,7 @@ from models.importing.architecture import printable
 from models.importing.errors import RefusedModel
 
 _ONLY_FOR_TRAINING = ("_initializer", "_regularizer", "_constraint")
-"""Ends of the names of arguments without effect on scores: all weights are in the file."""
+"""Arguments whose names end like this matter only in training. Scores do not depend on them, only on the weights."""
 _WITHOUT_GROUPS = (
     *("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
     *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
@@ -26,12 +26,12 @@ _EFFECTLESS: dict[str, tuple[str, object]] = {
     **dict.fromkeys(_RECURRENT, ("time_major", False)),
     **dict.fromkeys(("Attention", "AdditiveAttention"), ("causal", False)),
 }
-"""For each class of layers, the argument that Keras 3 does not know, and the value with which it has no effect."""
+"""For some classes of layers, an argument that Keras 3 does not know, and the value with which it has no effect."""
 _UNUSED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_RANDOM, *_RANDOM_MOVES), ("rng_type",)),
     **dict.fromkeys(_SPATIAL_DROPOUT, ("noise_shape", "trainable")),
 }
-"""For each class of layers, arguments that Keras 3 does not know and whose values never change a score."""
+"""For some classes of layers, arguments that Keras 3 does not know and whose values never change a score."""
 
 _NEW_FUNCTIONAL = "keras.src.models.functional"
 _INNER_MODULES = {"Sequential": "keras", "Functional": _NEW_FUNCTIONAL, "Model": _NEW_FUNCTIONAL}

@@ -1,7 +1,8 @@
 """Restrict the access of a process to files, ports, sockets and processes, irrevocably, with Landlock (man 7 landlock).
 
-The kernel offers more with each version of its interface: files (ABI 1, Linux 5.13), moves between folders (2), cutting
-files short (3), TCP ports (4, Linux 6.7), device control (5), abstract sockets and signals (6, Linux 6.12).
+Each version of the kernel's interface (ABI) can restrict more. Version 1 (Linux 5.13) restricts access to files, 2
+moves between folders, 3 the truncation of files, 4 (Linux 6.7) TCP ports, 5 device control, and 6 (Linux 6.12) abstract
+sockets and signals.
 """
 
 import ctypes
@@ -33,9 +34,9 @@ class Landlocked:
 
     files: bool
     ports: bool
-    """Whether no TCP port can be bound or connected to."""
+    """Whether binding and connecting of TCP ports is refused."""
     scopes: bool
-    """Whether no abstract socket and no signal reaches a process outside."""
+    """Whether signals and abstract sockets to processes outside of the sandbox are refused."""
 
 
 NOTHING = Landlocked(files=False, ports=False, scopes=False)

@@ -9,13 +9,16 @@ _MIB = 1024**2
 INSPECTION_BYTES = 768 * _MIB
 """The limit for the inspection, before Keras is imported: Python, NumPy and h5py, and a description of 64 MiB."""
 _LOADING_BYTES = 256 * _MIB
-"""The memory for loading a network, in addition to its weights."""
+"""How much memory loading a network may take, in addition to its weights."""
 _COPIES_OF_WEIGHTS = 6
-"""Keras holds the weights of the file, the initial values of the network, and what its initializers need for these."""
+"""The limit for loading allows this many times the size of the weights.
+
+Keras holds the weights of the file, the initial weights of the network, and temporary arrays of its initializers.
+"""
 _COPIES_OF_GRAPH = 4
-"""The bytes of the file, the objects that are read from them, and a copy of each while the graph is rewritten."""
+"""The limit for parsing allows this many times the size of the file: for its bytes, its objects, and their copies."""
 _BYTES_PER_PROCESSOR = 32 * _MIB
-"""The stacks of the threads that a library starts at its first operation; only a part of them becomes memory."""
+"""The limit for loading grows by this for each processor, for the stack of a thread that a library starts."""
 
 
 def limit_memory(count: int | None) -> None:

@@ -168,9 +168,9 @@ _ONLY_THIS_PROCESS = {
     "prlimit64": (302, 261),
     "sched_setaffinity": (203, 122),
 }
-"""Calls whose first argument must be this process; glibc needs them for abort and for its own limits."""
+"""Calls that are accepted if their first argument is this process. glibc needs them for abort and for limits."""
 _ZERO_IS_THIS_PROCESS = ("prlimit64", "sched_setaffinity")
-"""For kill, 0 is the process group."""
+"""Calls for which the process number 0 means this process. (For kill, it means the process group.)"""
 _SIGNAL_OWNERS = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
 """Calls, and values of their second argument that are refused: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
 With these values, a process chooses which process gets which signal when a pipe becomes readable. Landlock can refuse
@@ -223,7 +223,7 @@ def _refuse(number: int, error: int) -> Iterator[bytes]:
 
 
 def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
-    """Refuse the call unless a test of its first argument jumps over the refusal."""
+    """Refuse the call unless its first argument passes one of the tests."""
     yield _step(_EQUAL, number, 0, len(tests) + 3)
     yield _step(_LOAD, _FIRST_ARGUMENT)
     yield from tests

@@ -13,9 +13,9 @@ from nightread.errors import UsageFault
 _DETECTOR_WIDTHS = (8, 16, 24, 32, 32)
 _RESIDUAL_WIDTHS = (16, 32, 64)
 _SMALLEST_CLASSIC = 10
-"""Smallest side in pixels: after two unpadded convolutions and two poolings one pixel is left."""
+"""The smallest side in pixels of which two unpadded convolutions and two poolings leave one pixel."""
 _LARGE = 64
-"""Pixels per side: from this size on, the residual network halves its input first."""
+"""If the input has at least this many pixels per side, the residual network halves it first."""
 
 
 def build_network(

@@ -50,7 +50,10 @@ def score(network: Network, examples: Examples, *, progress: Callable[[int], obj
 def scored_batches(
     examples: Examples, scored: Scored, spec: InputSpec, progress: Callable[[int], object]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield the inputs of scored examples with their scores in batches; `progress` is called as in score."""
+    """Yield the inputs of scored examples and their scores, in batches.
+
+    `progress` is called with the number of frames of each finished batch.
+    """
     for begin in range(0, len(examples), _BATCH):
         rows = np.arange(begin, min(begin + _BATCH, len(examples)))
         yield examples.inputs(rows, spec), scored.scores[rows]

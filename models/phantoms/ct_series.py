@@ -115,7 +115,7 @@ def ct_series(*, seed: int, index: int, style: CtStyle = MIXED_SERIES) -> CtSeri
 
 
 def _described(seed: int, index: int, habit: SeriesHabit, style: CtStyle) -> Dataset:
-    """Return what all slices of a series have in common."""
+    """Return a data set with the elements that all slices of a series have in common."""
     patient = index // 2
     dataset = Dataset()
     dataset.SOPClassUID, dataset.Modality, dataset.BodyPartExamined = CTImageStorage, "CT", "CHEST"

@@ -22,7 +22,7 @@ _LUNG_RADII_MM = (33.0, 56.0)
 _SPOT_MM = (3.5, 7.5)
 """Smallest and largest radius of a vessel, and of a visible nodule in one slice."""
 _NODULE_MM = (5.5, 7.5)
-"""Smallest and largest radius of a nodule. Two slices (10 mm) from its centre, a nodule has ended."""
+"""Smallest and largest radius of a nodule. It does not reach slices that are 10 mm (two slices) from its centre."""
 _VISIBLE_MM = 3.5
 """A nodule counts as visible in a slice where it has at least this radius."""
 _SHORTEST_VESSEL_MM = 45.0

@@ -135,7 +135,7 @@ def _spine(rng: np.random.Generator, across: Image, down: Image) -> Image:
 
 
 def _add_vessels(rng: np.random.Generator, film: Image, across: Image, down: Image, centre: float) -> None:
-    """Add straight streaks from the hilum outwards; half of them are bright enough to end like a small nodule."""
+    """Add straight streaks from the hilum outwards; the end of a bright streak looks like a small nodule."""
     root_across, root_down = np.float32(centre * 0.45), np.float32(rng.uniform(-0.1, 0.1))
     outward = 0.0 if centre > 0 else np.pi
     for _ in range(4):

@@ -9,11 +9,11 @@ from models.bundle import Bundle
 from nightread.errors import StopWork
 
 ROUNDING = 1e-4
-"""The most by which rounding may move a score out of 0..1. For example, the float32 shares of a thousand trees of a
-forest can add up to 1.000014.
+"""How far outside of 0..1 a score may be, because of rounding. For example, the float32 shares of a thousand trees of
+a forest can add up to 1.000014.
 """
 Shape = tuple[int | None, ...]
-"""A shape without the number of images; None for a size that is free."""
+"""The shape of the data for one image. None stands for a size that is free."""
 
 
 class Network(Protocol):
@@ -25,7 +25,7 @@ class Network(Protocol):
 
     @property
     def runtime(self) -> str:
-        """Return what runs the network, with its version, as results state it: `onnxruntime 1.32.0`."""
+        """Return the runtime and its version as results state them, for example `onnxruntime 1.32.0`."""
 
     def batch_scores(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores (n, labels) float32 of prepared frames (n, height, width, channels), in one device call."""
@@ -47,13 +47,19 @@ def check_shapes(bundle: Bundle, input_shape: Shape, output_shape: Shape) -> Non
 
 
 def check_scores(network: Network) -> None:
-    """Score one frame of zeros: a network that returns logits would pass every other check. Raises StopWork."""
+    """Score one frame of zeros, because a network that returns logits passes all other checks. Raises StopWork."""
     bundle = network.bundle
     scores = network.batch_scores(np.zeros((1, *bundle.spec.shape), np.float32))
     if scores.shape != (1, len(bundle.labels)):
         check_shapes(bundle, bundle.spec.shape, scores.shape[1:])
-    if not (np.isfinite(scores).all() and scores.min() >= -ROUNDING and scores.max() <= 1 + ROUNDING):
+    if not np.isfinite(scores).all():
         raise StopWork(
-            f"model {bundle.reference}: the network returns scores outside of 0..1 for an image of zeros. "
-            f"Add the {bundle.postprocessing.activation} activation that bundle.json names, and save it again."
+            f"model {bundle.reference}: the network returns NaN or infinity for an image of zeros. "
+            "Use another version of the model, or train it again."
+        )
+    if scores.min() < -ROUNDING or scores.max() > 1 + ROUNDING:
+        raise StopWork(
+            f"model {bundle.reference}: the network returns scores outside of 0..1 for an image of zeros. Add the "
+            f"{bundle.postprocessing.activation} activation, which bundle.json names, as the last layer of the "
+            "network, and save the bundle again."
         )

@@ -22,7 +22,7 @@ def import_keras() -> Any:
 
 @contextmanager
 def captured_stderr() -> Iterator[None]:
-    """Redirect file descriptor 2: native code writes to it directly, not through sys.stderr of Python."""
+    """Redirect file descriptor 2, because native code writes to it directly and not through sys.stderr of Python."""
     sys.stderr.flush()
     before = os.dup(2)
     with TemporaryFile() as written:

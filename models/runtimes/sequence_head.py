@@ -34,7 +34,7 @@ class SequenceHead:
         if found.shape != (1, len(self._bundle.labels)):
             raise ValueError(f"the sequence head returns the shape {found.shape}, not (1, {len(self._bundle.labels)})")
         if not (np.isfinite(found).all() and found.min() >= -ROUNDING and found.max() <= 1 + ROUNDING):
-            raise ValueError("the sequence head returns scores outside of 0..1")
+            raise ValueError("the sequence head returns NaN, infinity or scores outside of 0..1")
         return np.asarray(np.clip(found[0], 0, 1))
 
 
@@ -45,7 +45,8 @@ def load_head(bundle: Bundle, runtime: str = AUTO) -> SequenceHead:
     if chosen is None:
         raise StopWork(
             f"model {bundle.reference}: no runtime for its sequence head is installed. "
-            "Run `pip install 'nightread[worker]'`, or with a Keras file `pip install 'nightread[tensorflow]'`."
+            "Run `pip install 'nightread[worker]'`, or if the head is a Keras file, "
+            "`pip install 'nightread[tensorflow]'`."
         )
     head = SequenceHead(bundle, _onnx(bundle) if chosen == ONNX else _keras(bundle))
     try:

@@ -25,7 +25,7 @@ class StackResult(NamedTuple):
     evidence: tuple[int, ...]
     """Indices of the slices that speak for the label, the strongest first; at least one."""
     by_slice: list[float]
-    """How strongly each slice speaks for the label; if the label is not a finding, the suspicion of each slice."""
+    """One value per slice: its score of the label; if the label is not a finding, the suspicion of the slice."""
 
 
 def stack_result(
@@ -37,7 +37,7 @@ def stack_result(
 ) -> StackResult:
     """Return the result from the scores of the slices, (slices, labels), in order; there must be at least one.
 
-    `gaps` are the indices of slices after which slices are missing or have no score: a run ends there. Raises
+    `gaps` are the indices of slices after which slices are missing or have no score. A run of slices ends there. Raises
     ValueError if the aggregate is `head` but `head` is None.
     """
     of_series = replace(postprocessing, thresholds={**postprocessing.thresholds, **spec.thresholds})
@@ -54,7 +54,7 @@ def stack_result(
 
 
 def longest_run(above: NDArray[np.bool_], gaps: Sequence[int] = ()) -> tuple[int, int]:
-    """Return begin and end (excluded) of the longest run of True, the first of equal runs; (0, 0) without a run."""
+    """Return begin and end (excluded) of the longest run of True; of equal runs, the first. (0, 0) means no run."""
     best, begin = (0, 0), 0
     breaks = frozenset(gaps)
     for index, is_above in enumerate(above.tolist()):
@@ -101,7 +101,7 @@ def _counted(spec: SeriesSpec, postprocessing: Postprocessing, scores: Scores, g
 
 
 def _ranking(postprocessing: Postprocessing, scores: Scores, label: str | None = None) -> Scores:
-    """Return how strongly each slice speaks for the label; if the label is not a finding, how suspicious it is."""
+    """Return one value per slice: its score of the label; if the label is not a finding, the suspicion of the slice."""
     if label is not None and label != postprocessing.normal_label:
         return np.asarray(scores[:, postprocessing.labels.index(label)])
     suspicion = postprocessing.suspicion(scores)

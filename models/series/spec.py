@@ -41,7 +41,7 @@ class SeriesSpec:
 
     @property
     def counts_slices(self) -> bool:
-        """Return whether the score of a label is a share or a length, so that labels do not compete."""
+        """Return whether the score of a label is a share or a length of a run, not a probability."""
         return self.aggregate in _COUNTING
 
     def check(self, findings: frozenset[str]) -> None:

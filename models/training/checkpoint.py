@@ -10,7 +10,7 @@ from nightread.errors import StopWork, UsageFault
 
 FOLDER = "checkpoint"
 History = dict[str, list[float]]
-"""One value per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+"""The values of all epochs, by name: loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
 
 _STATE = "state.json"
 _PLAN = "plan.json"

@@ -95,7 +95,9 @@ class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]
         seconds = time.monotonic() - self._begun
         figures = {**(logs or {}), "learning_rate": rate, "seconds": seconds}
         if not math.isfinite(figures["loss"]):
-            raise StopWork(f"the loss of epoch {epoch + 1} is not a number: lower the learning rate and start again.")
+            raise StopWork(
+                f"the loss of epoch {epoch + 1} is NaN or infinite: lower the learning rate and start again."
+            )
         history = self._progress.history
         for name, value in figures.items():
             history.setdefault(name, []).append(float(value))

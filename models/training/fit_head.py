@@ -26,7 +26,7 @@ class HeadRecipe:
 
     epochs: int = 60
     patience: int = 15
-    """Epochs without a smaller loss of the validation part after which the training ends; the best epoch counts."""
+    """After this many epochs without a lower validation loss, the training ends and keeps the best epoch."""
     width: int = 16
     """The number of features of each convolution."""
     batch_size: int = 32

@@ -24,7 +24,7 @@ class TrainingRequest:
     pretrained: Path | None = None
     """The file of initial weights, for keras.applications only."""
     memory_gib: float = 2.0
-    """The limit for prepared images in memory, with Keras' copy of them; above it, each epoch decodes images again."""
+    """The limit in GiB for prepared images and Keras' copy of them. Above it, each epoch decodes images again."""
     also_h5: bool = False
     """Also save the network as a legacy HDF5 file."""
     stated_domain: Mapping[str, Any] = field(default_factory=dict)

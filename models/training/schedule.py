@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 PLATEAU_FACTOR = 0.3
 PLATEAU_PATIENCE = 3
-"""Epochs without a lower validation loss after which the rate is multiplied by PLATEAU_FACTOR."""
+"""After this many epochs without a lower validation loss, the learning rate is multiplied by PLATEAU_FACTOR."""
 
 
 def best_epoch(losses: Sequence[float]) -> int:

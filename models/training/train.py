@@ -38,7 +38,7 @@ from nightread.errors import UsageFault
 
 _GIB = 2**30
 _COPIES = 2
-"""Copies of prepared images in memory: Keras makes one more of each array that it trains on."""
+"""How many copies of the prepared images are in memory: Keras copies each array that it trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +228,8 @@ def _describe_data(dataset: Dataset, test: Examples, left_out: int) -> Material:
 def _move_into_place(staging: Path, folder: Path, checkpoint: Checkpoint) -> Bundle:
     """Move the finished files into the folder of the bundle.
 
-    An older bundle.json is deleted first and the new one is moved last: a folder without it is not a bundle, so that
-    an interruption never leaves a mixture.
+    An older bundle.json is deleted first and the new one is moved last. A folder without bundle.json is not a bundle,
+    so an interruption never leaves a bundle of old and new files.
     """
     (folder / CARD_FILE).unlink(missing_ok=True)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == CARD_FILE):

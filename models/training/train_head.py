@@ -81,7 +81,7 @@ def train_head(request: HeadRequest) -> tuple[Bundle, dict[str, Any]]:
 
 
 def head_of(model: Any) -> Head:
-    """Return a head that a Keras network computes, from (slices, labels) to (labels,)."""
+    """Return a function that computes the head with a Keras network: from (slices, labels) to (labels,)."""
 
     def head(scores: Scores) -> Scores:
         return np.asarray(keras.ops.convert_to_numpy(model(scores[None], training=False))[0], np.float32)

@@ -79,7 +79,8 @@ def test_the_activation_of_the_bundle_is_applied_to_logits(tmp_path: Path) -> No
         ({"names": {"input": "pictures"}}, "must have the input 'pictures'"),
         ({"names": {"output": "labels"}}, "must have the output 'labels'"),
         ({"batch": 2}, "exactly 2 image.*free batch size"),
-        ({"activation": "Log"}, "outside of 0..1.*softmax activation"),
+        ({"activation": "Acos"}, r"outside of 0\.\.1.*softmax activation.*last layer"),
+        ({"activation": "Log"}, "returns NaN or infinity .*train it again"),
         ({"activation": "Own", "domain": "com.example"}, "cannot open .*without custom operators"),
     ],
 )
@@ -98,6 +99,16 @@ def test_a_forest_whose_shares_add_up_to_a_little_more_than_one_is_served() -> N
     scores[0, 0] = 1.001
     with pytest.raises(StopWork, match=r"outside of 0\.\.1"):
         check_scores(network)
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_have_a_message_of_their_own(score: float) -> None:
+    """An activation would not help: the weights are damaged, or the training diverged."""
+    scores = np.float32([[0.5, score]])
+    network: Any = SimpleNamespace(bundle=make_bundle(), batch_scores=lambda _: scores)
+    with pytest.raises(StopWork, match=r"returns NaN or infinity .*train it again") as stopped:
+        check_scores(network)
+    assert "activation" not in str(stopped.value)
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:

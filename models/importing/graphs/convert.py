@@ -130,7 +130,7 @@ def _labels(shape: tuple[int, ...], target: Port) -> int:
 
 
 def _in_batches(rewriter: Rewriter, size: Size, labels: int) -> tuple[Any, str]:
-    """Return a session in which an image has the same scores in a batch as alone, and how the graph takes a batch."""
+    """Return a session and the way in which it takes a batch. An image has the same scores in a batch as alone."""
     from models.importing.graphs.session import GraphSession  # noqa: PLC0415
 
     session = GraphSession(rewriter.model)

@@ -14,12 +14,12 @@ from models.importing.graphs.operators import DEFAULT_DOMAINS, why_refused
 from models.importing.graphs.walk import constants_of, graphs_of, nodes_of, tensors_of, texts_of
 
 OLDEST_OPSET = 7
-"""ONNX Runtime promises support from this operator set on."""
+"""The oldest operator set for which ONNX Runtime promises support."""
 _USUAL_OPSET = 17
 _LARGEST_FILE = 2**31 - 1
-"""The largest file in bytes; no file in this format can be larger."""
+"""The largest accepted file in bytes. No file in this format can be larger."""
 _LARGEST_TENSOR = 2**31
-"""The largest tensor in elements; a file of 2 GiB holds fewer elements."""
+"""The largest accepted number of elements of a tensor. A file of 2 GiB cannot hold as many."""
 FREE_SIZE = -1
 """The number that some exporters, such as paddle2onnx, write for a free size."""
 _MOST_AXES = 16
@@ -36,8 +36,8 @@ _AGAIN = "Ask its author to export the network again"
 def read_model(path: Path) -> Any:
     """Return the ModelProto of a file that holds a plain graph and nothing else. Raises RefusedModel.
 
-    Fields that the ONNX standard does not define are removed. `check_graph` checks operators and weights, after the
-    parts that nightread does not need were removed.
+    Fields that the ONNX standard does not define are removed. Operators and weights are not checked here:
+    `check_graph` does this after the parts that nightread does not need were removed.
     """
     model = _parsed(path)
     _check_whole(model)
@@ -68,7 +68,7 @@ def check_graph(graph: Any) -> None:
 
 
 def bad_weights(graph: Any) -> list[str]:
-    """Return the names of at most three weights with NaN or infinity; one infinite number is allowed as a limit."""
+    """Return the names of at most three weights with NaN or infinity. A weight of one number may be infinite."""
     bad: list[str] = []
     for name, tensor in tensors_of(graph):
         if tensor.data_type in _FLOATS:

@@ -3,7 +3,7 @@
 import onnx
 
 DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
-"""Both names stand for the operators of the ONNX standard."""
+"""The names of the domain of the standard operators. The empty name and `ai.onnx` mean the same."""
 MACHINE_LEARNING = "ai.onnx.ml"
 
 CLASSICAL = frozenset(

@@ -69,7 +69,10 @@ def score_output(graph: Any, wanted: str | None) -> Port:
 
 
 def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str:
-    """Return NHWC or NCHW for images of `size` (height, width, channels). Raises RefusedModel if both or none fit."""
+    """Return the layout, NHWC or NCHW, that fits images of `size` (height, width, channels).
+
+    Raises RefusedModel if neither fits, if `stated` does not fit, or if both fit and `stated` chooses none.
+    """
     shape = port.shape
     if shape is None or len(shape) not in _RANKS:
         raise RefusedModel(
@@ -100,7 +103,7 @@ def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str
 
 
 def axes(size: tuple[int, int, int], layout: str, rank: int) -> tuple[int, ...]:
-    """Return the shape of one image of `size` for an input with `rank` axes; the batch is one of these axes."""
+    """Return the shape in which an input with `rank` axes takes one image of `size`. The batch axis is left out."""
     height, width, channels = size
     if rank == 2:  # noqa: PLR2004 - batch and pixels
         return (height * width * channels,)

@@ -126,7 +126,7 @@ class Rewriter:
         self.added.append("Scan")
 
     def _chain(self, first: str, last: str, steps: Sequence[tuple[str, Sequence[str], dict[str, Any]]]) -> list[Any]:
-        """Return the nodes of all steps, from the value `first` to the value `last`."""
+        """Return nodes that apply all steps, one after the other, to the value `first` and give the value `last`."""
         self.added += [name for name, _, _ in steps]
         nodes, before = [], first
         for index, (name, inputs, attributes) in enumerate(steps or [("Identity", (), {})]):
