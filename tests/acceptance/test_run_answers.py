@@ -32,6 +32,7 @@ def test_one_file_is_answered_with_its_result(tmp_path: Path, inbox: Path) -> No
     assert (document["arrived"], document["done"], document["hints"]) == (1, 1, [])
 
 
+@pytest.mark.slow
 def test_without_a_model_the_run_ends_with_1_and_says_what_to_do(tmp_path: Path, inbox: Path) -> None:
     """Scans need a model, pictures a setting."""
     ended = run("run", inbox, "--workers", "1", "--state", tmp_path / "state")

@@ -236,6 +236,7 @@ def test_ctrl_c_stops_everything_within_ten_seconds(up: UpProcess) -> None:
     assert not (up.state / "redis.url").exists()
 
 
+@pytest.mark.slow
 def test_a_later_run_finishes_the_unfinished_work(up: UpProcess) -> None:
     """Each file has exactly one outcome, and the audit finds no violation."""
     up.drop_phantoms(3)

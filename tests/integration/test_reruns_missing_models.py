@@ -93,12 +93,16 @@ def forbid(driver: WorkerDriver) -> None:
 @pytest.mark.parametrize(
     ("break_bundle", "why"),
     [
-        (remove, "The worker's host does not have the model phantom@9.1."),
-        (replace_by_another, "The folder of phantom@9.1 on the worker's host does not hold the model of this re-run"),
-        (damage, "The worker cannot load the model phantom@9.1."),
-        (forbid, "The worker cannot load the model phantom@9.1."),
+        pytest.param(remove, "The worker's host does not have the model phantom@9.1.", id="removed"),
+        pytest.param(
+            replace_by_another,
+            "The folder of phantom@9.1 on the worker's host does not hold the model of this re-run",
+            id="replaced",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(damage, "The worker cannot load the model phantom@9.1.", id="damaged", marks=pytest.mark.slow),
+        pytest.param(forbid, "The worker cannot load the model phantom@9.1.", id="unreadable", marks=pytest.mark.slow),
     ],
-    ids=["removed", "replaced", "damaged", "unreadable"],
 )
 def test_a_missing_model_fails_its_own_rows_only(
     worker_driver: WorkerDriver, break_bundle: Callable[[WorkerDriver], None], why: str
@@ -126,6 +130,7 @@ def test_a_missing_model_fails_its_own_rows_only(
     assert not list(queries.violations(worker_driver.ledger_driver.database))
 
 
+@pytest.mark.slow
 def test_a_model_that_the_device_cannot_run_fails_its_own_rows_only(
     worker_driver: WorkerDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +150,7 @@ def test_a_model_that_the_device_cannot_run_fails_its_own_rows_only(
     assert outcomes(worker_driver)[:2] == [(1, 1, "failed", "model_missing"), (1, 2, "done", None)]
 
 
+@pytest.mark.slow
 def test_two_models_of_one_name_are_not_mixed_up(worker_driver: WorkerDriver) -> None:
     """The worker still has the earlier model loaded, and the folder holds another one of the same name."""
     context = worker_driver.context()

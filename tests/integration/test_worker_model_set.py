@@ -125,6 +125,7 @@ def test_the_memory_of_a_dropped_network_is_freed(
     assert network() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("devices", "largest"), [("0", 256), ("", 64)])
 def test_a_worker_with_a_gpu_loads_its_networks_for_large_micro_batches(
     ledger_driver: LedgerDriver, settings: Settings, monkeypatch: pytest.MonkeyPatch, devices: str, largest: int

@@ -86,6 +86,7 @@ def test_a_recent_batch_is_no_reason(ledger_driver: LedgerDriver, make_arrivals:
     assert _count_exits(ledger_driver, redis) == 0
 
 
+@pytest.mark.slow
 def test_an_unavailable_redis_is_no_reason(stalled: LedgerDriver) -> None:
     """The worker reconnects by itself."""
     with closing(Redis(port=1)) as unavailable:
