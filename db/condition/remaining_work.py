@@ -20,7 +20,7 @@ class RemainingWork:
     held: int
     """Number of images that wait because their source is paused."""
     held_for_hours: int
-    """Number of images that wait only because it is outside of the daily hours of their source."""
+    """Number of images that wait only because the present time is outside of the daily hours of their source."""
     pauses: Sequence[queries.Pause]
     pace: queries.Pace
 

@@ -21,11 +21,13 @@ from nightread.drift.measures import Codes, DriftMeasures, HeaderValues, ResultV
 from nightread.drift.reference import Stratum
 
 _PART = 20_000
-"""Number of results that are sorted at once; results that were recorded together stay together."""
+"""Number of results that are sorted into bins at once. Results that were recorded together are not separated."""
 _GROUPS = 20
-"""Number of groups that are fetched at once; results that were recorded together (mostly up to 1,024) are a group."""
+"""Number of groups that are fetched at once. A group has the results that were recorded together, mostly up to
+1,024."""
 _FIELD, _SUBFIELD = "\x1f", "\x1e"
-"""No header value and no label contains these characters: imaging.facts and models.postprocessing ensure this."""
+"""Separators of joined texts. imaging.facts and models.postprocessing ensure that no header value and no label contains
+them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
