@@ -82,7 +82,7 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 
 
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
-    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again.
+    """Copy the header facts of originals to their duplicates, which have the same bytes and were not parsed.
 
     If the original was purged meanwhile, the duplicate becomes `received`, so that it is analysed itself.
     """

@@ -32,11 +32,11 @@ class Purged:
 
     images: int = 0
     cancelled: int = 0
-    """Images without an outcome: they are `rejected(cancelled)` now."""
+    """Images that had no outcome; they are `rejected(cancelled)` now."""
     predictions: int = 0
     """Results of frames."""
     reports: int = 0
-    """Rows of `deliveries`; reports that a destination has stay there."""
+    """Number of removed rows of `deliveries`; reports that a destination has stay there."""
     places: tuple[tuple[int, str], ...] = ()
     """Where the files of the images are or were: (source id, uri)."""
 

@@ -92,7 +92,7 @@ def collect_failed_series(connection: Connection, image_ids: Sequence[int], now:
 
 
 def collect_series_of(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
-    """Mark the series of these images as collecting, as when a slice gets its outcome."""
+    """Mark the series of these images as collecting, as the outcome of a slice does."""
     _change_series_of(connection, image_ids, COLLECT, now)
 
 

@@ -70,7 +70,10 @@ class PeriodCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSample:
-    """How often each label occurs in a sample of a period's images, evenly spread; in all images if there are few."""
+    """How often each label occurs in a sample of a period's images.
+
+    The images are evenly spread over the period. If there are few images, all are in the sample.
+    """
 
     results: int
     labels: Mapping[tuple[str, str | None], int]
@@ -228,7 +231,7 @@ def _outcomes(connection: Connection, since: datetime, until: datetime, *, arriv
 
 
 def _others_in_range(connection: Connection, since: datetime, until: datetime, first: int, last: int) -> Sequence[int]:
-    """Return ids from `first` to `last` that arrived within an hour before or after the period, up to 101."""
+    """Return up to 101 ids from `first` to `last` that arrived at most an hour before or after the period."""
     near = [
         select(instances.c.id).where(*_arrived(begin, end), (instances.c.id + 0).between(first, last))
         for begin, end in ((since - _NEAR, since), (until, until + _NEAR))

@@ -23,7 +23,7 @@ class Tally:
     """The number of arrivals, in all and by the state of their first row of work."""
 
     arrived: int
-    """Counted in `instances`; all other numbers are counted in `work`."""
+    """The number of all arrivals. It is counted in `instances`; all other numbers are counted in `work`."""
     done: int = 0
     duplicate: int = 0
     rejected: int = 0
