@@ -23,7 +23,7 @@ def statement_timeout(seconds: float | None) -> str:
 
 
 def limit_answers(engine: Engine, seconds: float) -> None:
-    """Make each wait for the server on this engine fail after `seconds` plus _GRACE_SECONDS.
+    """Make a statement on this engine fail if the server does not answer for `seconds` plus _GRACE_SECONDS.
 
     The error is an sqlalchemy.exc.OperationalError. The connection is closed and leaves the pool.
     """

@@ -19,8 +19,8 @@ def silent_senders(
 ) -> Iterator[Finding]:
     """Yield a finding for each source or sender that is silent at a time when it usually sends.
 
-    After the time of `alarm_arrivals_by`, also yield one for each source of the settings that has sent nothing in this
-    night.
+    After the time of `alarm_arrivals_by`, also yield a finding for each source of the settings that has sent nothing in
+    this night.
     """
     late = dict.fromkeys(_late_sources(database, settings, nights, habits, now), "by the time of alarm_arrivals_by")
     silent = list(habits.silent(database, now))

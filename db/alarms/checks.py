@@ -96,7 +96,7 @@ class AlarmChecks:
     def _checked(self, rules: Collection[AlarmRule], check: Callable[[], Iterable[Finding]]) -> list[Finding]:
         """Run a check and return its findings; if it fails, return one finding that says so.
 
-        So the other checks still run.
+        The other checks run even if this one fails.
         """
         try:
             found = list(check())

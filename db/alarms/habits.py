@@ -39,8 +39,8 @@ class Habits:
     def silent(self, database: Database, now: datetime) -> Iterator[tuple[SenderKey, datetime, timedelta | None]]:
         """Yield each source or sender that is silent for longer than on any comparable day.
 
-        With it come the start of its silence, and the limit that this silence exceeds. The limit is None if nothing has
-        arrived since the start of the night.
+        Yield it with the start of its silence, and with the limit that this silence exceeds. The limit is None if
+        nothing has arrived since the start of the night.
         """
         evening = self._nights.latest(now)
         self._learn(database, evening)

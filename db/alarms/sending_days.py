@@ -24,7 +24,7 @@ SenderKey = tuple[str, str]
 class SendingDay:
     """When a source or sender sent on one day.
 
-    `first` and `last` are its first and last arrival, in local time since the start of the night.
+    `first` and `last` are the times of the first and the last arrival, in local time since the start of the night.
     """
 
     first: timedelta
@@ -85,14 +85,14 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the local time from `start` to `moment`: senders follow local time even when the clocks change."""
+    """Return the time from `start` to `moment` by the local clock, which senders follow even when it changes."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 
 def _read(
     database: Database, before: Mapping[SenderKey, _Seen], start: datetime, end: datetime
 ) -> dict[SenderKey, _Seen]:
-    """Add the arrivals from `start` to before `end` to what was seen `before`, and return the sum."""
+    """Return what was seen `before`, extended by the arrivals from `start` (included) to `end` (excluded)."""
     found = {key: copy(seen) for key, seen in before.items()}
     with database.read() as connection:
         names = {row.id: row.name for row in connection.execute(select(sources)) if row.kind not in (API, ARCHIVES)}

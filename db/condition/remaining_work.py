@@ -31,7 +31,7 @@ class RemainingWork:
 
 
 def remaining_work(database: Database, settings: Settings, *, unfinished: int, now: datetime) -> RemainingWork:
-    """Read what is left of the `unfinished` images of all periods.
+    """Read what is left to do; `unfinished` is the number of unfinished images of all periods.
 
     The pace predicts no end if all dispatch is paused, or if every image that is left waits for something else.
     """

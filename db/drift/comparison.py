@@ -16,7 +16,8 @@ from nightread.drift.judgement import DriftComparison, alarming, compare_night
 from nightread.nights import Nights
 
 _RUNNING = timedelta(days=7)
-"""The previous night is the last night with results within this time, because some sites send nothing at weekends."""
+"""The previous night is the last earlier night with results. It is searched within this time, because some sites send
+nothing at weekends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +42,8 @@ class NightDrift:
     def largest(self) -> DriftComparison:
         """Return the comparison with the largest distance in proportion to its limit.
 
-        A comparison that exceeds its limit comes before all others, and one that may raise an alarm before one that may
-        not. Raises ValueError if there are no comparisons.
+        It prefers comparisons that exceed their limit, and then those for which the reference has enough studies for an
+        alarm. Raises ValueError if there are no comparisons.
         """
         return max(self.comparisons, key=lambda each: (each.exceeds, each.is_judged, each.distance / each.limit))
 
@@ -60,9 +61,9 @@ class NightDrift:
 def refresh_night(database: Database, nights: Nights, evening: date, *, again: bool = False) -> None:
     """Count the results of a night if it was not counted or has more results now; then compare it with the references.
 
-    The night before is compared too. With `again` the results are counted in any case. If there are fewer results than
-    at the earlier count, some were purged, and the earlier count stays. A night whose reference was replaced is
-    compared again from its stored counts.
+    The previous night with results is compared too. With `again` the results are counted in any case. If there are
+    fewer results than at the earlier count, some were purged, and the earlier count stays. A night whose reference was
+    replaced is compared again from its stored counts.
     """
     since, until = period(nights, evening)
     counted = _counted(database, evening)

@@ -122,7 +122,7 @@ def offer_reference(database: Database, bundle_id: int, content: Mapping[str, An
 
 
 def take_offered(database: Database, bundle_id: int, *, actor: str, now: datetime) -> bool:
-    """Return to the reference that the bundle contained: it is in force again. Returns False if there was none."""
+    """Put a bundle's own reference in force again. Returns False if the bundle contained none."""
     statement = (
         select(drift_references.c.content)
         .where(drift_references.c.bundle_id == bundle_id, drift_references.c.kind == ReferenceKind.VALIDATION.value)

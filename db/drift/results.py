@@ -179,8 +179,8 @@ _OTHERS = (work.c.label, cast(work.c.scores, Text), work.c.intensities)
 def _results(*, with_studies: bool) -> tuple[int, Select[int, str]]:
     """Return the number of fields of a result, and a query with one row per group of results recorded together.
 
-    A row has the number of results and their joined fields. Fetching a row per result would take longer than all other
-    steps; and an index has the order of these groups.
+    A row has the number of results in the group and their joined fields. One row per result would take longer to fetch
+    than all other steps. The groups need no sort, because an index has their order.
     """
     others = (*_OTHERS, instances.c.study_instance_uid) if with_studies else _OTHERS
     fields = ("%s", _SUBFIELD.join(["%s"] * len(_HEADER)), *["%s"] * len(others))

@@ -128,9 +128,9 @@ def silence(database: Database, ids: Sequence[int], *, until: datetime, actor: s
 
 
 def remove_old_alarms(database: Database, *, before: datetime) -> int:
-    """Remove alarms that closed before a time, with their notices, and older notices of rules on results.
+    """Remove alarms that closed before a time, with their notices. Returns the number of removed alarms.
 
-    Returns the number of removed alarms.
+    Notices of rules on results that were created before this time are removed too.
     """
 
     def transaction(connection: Connection) -> int:

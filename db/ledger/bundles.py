@@ -28,7 +28,7 @@ def register_bundle(  # noqa: PLR0913 - one per column
 ) -> int:
     """Return the id of the bundle with this digest; insert the bundle if it is new.
 
-    The digest does not cover the codes of labels: `codes` replaces the stored codes of a known bundle, and None keeps
+    The digest does not cover the codes of labels, so `codes` replaces the stored codes of a known bundle; None keeps
     them. `of_series` marks a new or known bundle as a bundle of unit `series`.
     """
     named = None if codes is None else label_codes_to_json(codes)

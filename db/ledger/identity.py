@@ -42,7 +42,7 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Mark the images that the table `contents` does not name, so that a search by hash finds them too.
 
-    The mark stays if the image gets a result later: then the search only reads one more row.
+    The mark stays if the image gets a result later, because it costs a search only one more row.
     """
     unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
     write_rows(connection, _MARK_UNOWNED, ("instance",), unowned)

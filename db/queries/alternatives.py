@@ -21,7 +21,7 @@ _MOST = 64
 
 
 def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
-    """Return filters that together match the rows of `wanted`, each a part of them.
+    """Return filters that each match a part of the rows of `wanted`, and together all of them.
 
     Return only `wanted` itself if a split is not faster. Without a limit it never is, because all rows must be read and
     sorted.

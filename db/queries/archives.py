@@ -1,4 +1,4 @@
-"""Read the states of archives, and count everything that was unpacked from the outermost archive around an archive."""
+"""Read the states of archives. Find the outermost archive around an archive, and count what was unpacked from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -62,9 +62,9 @@ def searched_since(database: Database, scope: EntryScope) -> datetime | None:
 
 
 def _last_left_out(latest: int) -> ColumnElement[int]:
-    """Return the id of the last entry before the latest `latest` entries.
+    """Return the highest id of the entries that a search of the latest entries leaves out.
 
-    It is computed from the highest id, which is nearly exact, because ids have few gaps.
+    It is computed from the highest id of all, which is nearly exact, because ids have few gaps.
     """
     return select(func.max(audit.c.id) - latest).scalar_subquery()
 

@@ -249,7 +249,7 @@ def _narrow(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """Translate the time range into a range of ids. Results are ordered by id, so no sort is needed.
+    """Translate the time range into a range of ids, so that an index returns the results in order.
 
     Ids do not follow times if a clock was set back, so the time of each arrival is checked too.
     """

@@ -113,7 +113,7 @@ def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) 
 def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
     """Select the work ids of the first rows of one part of the search.
 
-    The limit of the whole search is used for each part, because the part alone may have all of its rows.
+    The limit of the whole search is used for each part, because all of its rows may be in this one part.
     """
     joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
     joined = joined.where(*conditions(part)).limit(part.limit)

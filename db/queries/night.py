@@ -112,7 +112,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
 
 
 def most_suspicious(database: Database, *, since: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
-    """Return the current images of a period with the highest suspicion, as from `images`.
+    """Return the current images of a period with the highest suspicion, as the dicts of `images`.
 
     On PostgreSQL their ids are found first, because it sorts narrow rows of a large night in half of the time.
     """

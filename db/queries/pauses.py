@@ -38,7 +38,7 @@ class Pause:
     id: int
     cause: Cause
     source_id: int | None
-    """The source whose images are held; None if all images are."""
+    """The source whose images are held; None if the images of all sources are held."""
     source: str | None
     """The name of this source."""
     detail: str
@@ -126,8 +126,8 @@ def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: d
     """Summarise the latest outcomes after `since`: up to `at_most` of all sources together, and as many of each source.
 
     After a pause by the circuit breaker, only outcomes after the end of the pause count. This holds for the paused
-    source, or for all sources if all dispatch was paused. The outcomes of each source are searched among the latest `10
-    * at_most` of all sources.
+    source, or for all sources if all dispatch was paused. The outcomes of each source are searched among the latest
+    outcomes of all sources, ten times as many.
     """
     with database.read() as connection:
         ended = {row.source_id: row.ended_at for row in connection.execute(_PAUSES_ENDED)}

@@ -1,4 +1,4 @@
-"""Count before a search what decides which index leads it, because SQLite has no statistics for this."""
+"""Before a search, count the rows that decide which index leads it, because SQLite has no statistics."""
 
 from dataclasses import replace
 from datetime import datetime

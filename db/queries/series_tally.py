@@ -30,9 +30,9 @@ class SeriesOutcome(StrEnum):
     """The bundle does not accept such series, or the series has a bad slice."""
     FAILED = "failed"
     EMPTY = "empty"
-    """It was formed without a result, because none of its slices has a score."""
+    """The series was formed without a result, because none of its slices has a score."""
     WAITING = "waiting"
-    """It waits for slices, or is being formed."""
+    """The series waits for slices, or is being formed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,9 +31,9 @@ class Spooled:
     bad: bool
     """True if the image failed or is defective, so that a person may want to inspect it."""
     is_useless: bool
-    """True if the file may be removed at once: it was unpacked from an archive (which still has it) and rejected as
-    defective or as no image, or its image was purged, or its patient opted out. A small archive may hold gigabytes of
-    rejected files."""
+    """True if the file may be removed at once: its image was purged, its patient opted out, or it came out of an
+    archive and was rejected as defective or as no image. The archive still has such a file, and a small archive may
+    hold gigabytes of them."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
         """Return whether the file may be removed.
