@@ -69,7 +69,7 @@ class Part:
     kind: PartKind
     state: PartState
     node: str | None = None
-    """None if it was never seen."""
+    """Name of the part in its heartbeats, which includes its host; None if the part was never seen."""
     seen_at: datetime | None = None
     """Time of the latest heartbeat, by the clock of the database. For a part that was stopped this is the time of the
     stop; for one that was restarted, the time of the crash; for one that hangs, the time of the latest round of its

@@ -28,7 +28,7 @@ class NightDrift:
     bundle: BundleLabels
     images: int
     reference: StoredReference | None
-    """None if the bundle has no reference; then there are no comparisons either."""
+    """The reference in force. None if the bundle has none; then there are no comparisons either."""
     comparisons: Sequence[DriftComparison] = ()
     before: Sequence[DriftComparison] = ()
     """The comparisons of the previous night with results."""

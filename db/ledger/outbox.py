@@ -92,7 +92,7 @@ class SourceFilter:
     held: frozenset[int] = frozenset()
     """Ids of sources to leave out."""
     only: int | None = None
-    """If set, only images of this source."""
+    """Id of the only source whose images a batch may contain; None for all sources."""
 
     def applied(self, statement: _Statement) -> _Statement:
         """Add the conditions to a statement that selects from `work` joined with `instances`."""

@@ -33,7 +33,7 @@ class BatchRecord:
     seconds: Mapping[str, float]
     """Seconds by phase of worker.analyse."""
     outcomes: Mapping[str, int]
-    """Images by state; `received` are those that are retried."""
+    """Number of images by state; those in the state `received` are retried."""
 
     @property
     def requeued(self) -> int:

@@ -50,11 +50,11 @@ class ImageFilter:
     sha256: str | None = None
     """SHA-256 of the bytes, for files that an earlier release analysed."""
     since: datetime | None = None
-    """Arrived at this time or later."""
+    """Match arrivals of this time or later."""
     until: datetime | None = None
     """Arrived before this time."""
     parent_ids: tuple[int, ...] = ()
-    """Unpacked from one of these archives."""
+    """Match images that were unpacked from one of these archives."""
     scope: ArrivalScope | None = None
     """Arrivals of one command."""
     withdrawn: bool | None = None

@@ -40,7 +40,7 @@ class Pause:
     source_id: int | None
     """The source whose images are held; None if the images of all sources are held."""
     source: str | None
-    """The name of this source."""
+    """The name of the source whose images are held; None if the images of all sources are held."""
     detail: str
     actor: str
     since: datetime
@@ -56,7 +56,7 @@ class Outcomes:
 
     total: int
     bad: int
-    """Failed, or rejected because the image is defective."""
+    """Number of images that failed, or were rejected because they are defective."""
     worst: str | None
     """The most frequent reason of the bad outcomes."""
 

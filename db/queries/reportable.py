@@ -72,7 +72,7 @@ class StudyResults:
 
     study_instance_uid: str
     results: tuple[ReportableResult, ...]
-    """In the order of arrival, with one entry per image and bundle."""
+    """The results in the order of arrival, with one entry per image and bundle."""
     images: int
     """Number of images with a result; several bundles may have results for one image."""
     without_result: int

@@ -21,7 +21,7 @@ class SpeakingSlice(NamedTuple):
     """A slice that is evidence for the label of its stack."""
 
     place: int
-    """Its number in the stack, from 1."""
+    """Number of the slice in the stack, from 1."""
     image_id: int
     frame: int
     score: float | None

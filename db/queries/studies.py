@@ -75,7 +75,7 @@ class IncompleteStudy:
     expected: int
     reported_by: str
     arrived: int
-    """Different instances, as in `Study.images`."""
+    """Number of different instances that arrived, as in `Study.images`."""
 
     @property
     def missing(self) -> int:
