@@ -11,19 +11,19 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 _GRACE_SECONDS = 5.0
-"""The client waits this much longer than the server, so that a working server ends the statement first.
+"""The client waits this much longer than the server.
 
-Then the connection stays open.
+So a server that works ends the statement first, and the connection stays open.
 """
 
 
 def statement_timeout(seconds: float | None) -> str:
-    """Return the option of libpq that makes the server end statements after `seconds`; an empty text if it is None."""
+    """Return the option of libpq that makes the server end statements after `seconds`; an empty text for None."""
     return "" if seconds is None else f" -c statement_timeout={round(seconds * 1000)}"
 
 
 def limit_answers(engine: Engine, seconds: float) -> None:
-    """Make each wait for the server on this engine fail after `seconds` plus _GRACE_SECONDS.
+    """Make a statement on this engine fail if the server does not answer for `seconds` plus _GRACE_SECONDS.
 
     The error is an sqlalchemy.exc.OperationalError. The connection is closed and leaves the pool.
     """
@@ -49,11 +49,14 @@ def _connect_function(seconds: float) -> Callable[..., Any]:
         """A connection that waits for each answer for a limited time."""
 
         def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-            """Run a generator of psycopg to its end. Raises NoAnswerError."""
+            """Run a generator of psycopg to its end. Raises NoAnswerError if the server does not answer in time."""
             return super().wait(self._limited(gen), *arguments, **options)
 
         def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
-            """Pass on what the generator yields and receives; psycopg sends 0 every 0.1 s while no data arrives."""
+            """Run the generator, and raise NoAnswerError when the time is over.
+
+            It passes on what the generator yields and receives. While no data arrives, psycopg sends 0 every 0.1 s.
+            """
             deadline = time.monotonic() + seconds
             try:
                 wanted = next(gen)

@@ -97,14 +97,17 @@ def _element_of(type_: TypeEngine[Any]) -> _Element:
 
 
 def _by_object(element: _Element, values: _Values) -> bytes:
-    """Encode each object once. Objects are compared by identity: in the repeated hour two different times are equal."""
+    """Encode each object once.
+
+    Objects are compared by identity, because two different times in the repeated hour of autumn are equal.
+    """
     distinct = {id(value): value for value in values}
     encoded = {key: _NULL if value is None else element.encode(value) for key, value in distinct.items()}
     return b"".join([encoded[id(value)] for value in values])
 
 
 def _by_value(element: _Element, values: _Values) -> bytes:
-    """Encode equal values once: most columns have few values, but each header has its own string objects."""
+    """Encode equal values once. Most columns have few different values, but each header has its own string objects."""
     encoded = {value: _NULL if value is None else element.encode(value) for value in set(values)}
     return b"".join(map(encoded.__getitem__, values))
 
@@ -142,4 +145,4 @@ _ELEMENTS: tuple[tuple[type[TypeEngine[Any]], _Element], ...] = (
     (Boolean, _Element("BOOLEAN", 16, _boolean, _by_value)),
     (String, _Element("VARCHAR", 1043, _text, _by_value)),
 )
-"""The first match counts: BigInteger is before Integer, because it is a subclass of Integer."""
+"""The element type for each column type. The first match counts, so BigInteger is before Integer, its base class."""

@@ -185,7 +185,10 @@ def _prepared_for_arrays(statement: Any, dialect: Dialect, names: tuple[str, ...
 
 
 def _types(statement: Any, names: tuple[str, ...]) -> dict[str, TypeEngine[Any]]:
-    """Return the type of each name: the type of the column that an INSERT fills, or that an UPDATE compares or sets."""
+    """Return the type of the column to which each name belongs.
+
+    This is the column that an INSERT fills, or that an UPDATE compares or sets.
+    """
     columns = statement.table.c
     if statement.is_insert:
         return {name: columns[name].type for name in names}
@@ -197,7 +200,7 @@ def _types(statement: Any, names: tuple[str, ...]) -> dict[str, TypeEngine[Any]]
 
 
 def _column_for(columns: Any, element: Any, **_: object) -> ColumnElement[Any] | None:
-    """Return the column of `given` that replaces a parameter; None leaves any other element as it is."""
+    """Return the column of `given` that replaces a parameter. Return None for any other element, which then stays."""
     return columns.get(element.key) if isinstance(element, BindParameter) else None
 
 

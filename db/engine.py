@@ -44,7 +44,7 @@ class DatabaseFile:
     _identity: tuple[int, int] | None = field(default=None, init=False)
 
     def remember(self) -> None:
-        """Store device and inode of the file at the first connection. If it was missing, SQLite has just created it."""
+        """Store device and inode of the file at the first connection, for which SQLite creates a missing file."""
         if self._identity is None:
             self._identity = self._read_identity()
 
@@ -68,7 +68,7 @@ class DatabaseFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Database:
-    """The two engines of the database. On PostgreSQL both are the same; on SQLite only the writer locks at BEGIN."""
+    """The two engines of the database; on PostgreSQL both are the same. On SQLite only `writer` locks at BEGIN."""
 
     writer: Engine
     reader: Engine
@@ -98,7 +98,7 @@ class Database:
         return self._write(transaction, None)
 
     def write_bulk(self, transaction: Callable[[Connection], T], *, wait_for_disk: bool = True) -> T:
-        """Run a transaction as `write` does, with query plans for many rows that its statements name by their keys.
+        """Run a transaction as `write` does, with query plans that suit statements with many keys.
 
         With `wait_for_disk` False, PostgreSQL confirms the commit before it is on disk. If its server crashes within
         the next 0.6 s (three times `wal_writer_delay`), this commit may be lost, unless a later commit has waited for
@@ -153,8 +153,9 @@ def open_database(
 ) -> Database:
     """Create the engines for this URL without connecting. Error messages do not contain values of rows.
 
-    With `durable`, every commit survives a loss of power. Without it SQLite may lose its latest commits. A folder
-    watcher finds its files again, but a C-STORE sender may delete an image after nightread has confirmed it.
+    With `durable`, every commit survives a loss of power. Without it SQLite may lose its latest commits. This is
+    harmless for a folder watcher, which finds its files again. But a C-STORE sender may delete an image after nightread
+    has confirmed it.
 
     `connections` limits the connections of this process; processes with many threads set it. On PostgreSQL the default
     is four, because a site has many processes. On SQLite the limit holds for reading and for writing separately.
@@ -203,7 +204,7 @@ def open_database(
 
 
 def _pool(connections: int | None) -> dict[str, Any]:
-    """Return the options of a pool that keeps its connections and reuses the latest one first; empty for None."""
+    """Return the options of a pool of this size that reuses the latest connection first; no options for None."""
     return {} if connections is None else {"pool_size": connections, "max_overflow": 0, "pool_use_lifo": True}
 
 

@@ -80,7 +80,10 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 
 
 def describe(error: SQLAlchemyError) -> str:
-    """Return what is wrong and what to do, in one sentence; for an unknown error, it has the name of the class."""
+    """Return what is wrong and what to do, in one sentence.
+
+    For an unknown error, the sentence has the name of its class.
+    """
     if isinstance(error, PoolTimeoutError):
         return _TOO_MANY_CONNECTIONS
     cause = error.orig if isinstance(error, DBAPIError) else None

@@ -64,7 +64,10 @@ class HeartbeatTimer:
         self._worked_at = self._clock()
 
     def send_if_due(self) -> None:
-        """Send a heartbeat if the last one was ten seconds ago. A process without a thread calls this in its loop."""
+        """Send a heartbeat if ten seconds have passed since the last one.
+
+        A process without a thread for heartbeats calls this in its loop.
+        """
         if time.monotonic() >= self._due:
             self.send()
 

@@ -17,9 +17,10 @@ from nightread.wording import duration
 def silent_senders(
     database: Database, settings: Settings, nights: Nights, habits: Habits, now: datetime
 ) -> Iterator[Finding]:
-    """Yield a finding for each source or sender that is silent when it usually sends.
+    """Yield a finding for each source or sender that is silent at a time when it usually sends.
 
-    Also yield a finding for each source without any arrival in this night until the time of `alarm_arrivals_by`.
+    After the time of `alarm_arrivals_by`, also yield a finding for each source of the settings that has sent nothing in
+    this night.
     """
     late = dict.fromkeys(_late_sources(database, settings, nights, habits, now), "by the time of alarm_arrivals_by")
     silent = list(habits.silent(database, now))

@@ -16,9 +16,9 @@ _REMEMBERED = timedelta(days=1)
 
 
 def channels_away(database: Database, now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each channel that did not accept a message of the last day in three attempts.
+    """Yield a finding for each channel with a message of the last day that it did not accept in three attempts.
 
-    A channel that has accepted a message since then has no finding.
+    A channel has no finding if it accepted any message after that message was created.
     """
     since = now - _REMEMBERED
     newest = func.max(notices.c.sent_at).label("newest")

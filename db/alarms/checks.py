@@ -72,7 +72,10 @@ class AlarmChecks:
         ]
 
     def _of_the_day(self, database: Database, now: datetime) -> Sequence[Finding]:
-        """Return the findings of the slow checks. Run them if _SLOW_CHECKS has passed, or the clock was set back."""
+        """Return the findings of the slow checks.
+
+        They run again only if _SLOW_CHECKS has passed since the last time, or if the clock was set back.
+        """
         if self._slow_at is None or not timedelta(0) <= now - self._slow_at < _SLOW_CHECKS:
             self._slow = list(self._run_slow(database, now))
             self._slow_at = now
@@ -91,7 +94,10 @@ class AlarmChecks:
             yield from self._checked({rule}, check)
 
     def _checked(self, rules: Collection[AlarmRule], check: Callable[[], Iterable[Finding]]) -> list[Finding]:
-        """Return the findings of a check, or one finding if the check fails, so that the other checks still run."""
+        """Run a check and return its findings; if it fails, return one finding that says so.
+
+        The other checks run even if this one fails.
+        """
         try:
             found = list(check())
         except (SQLAlchemyError, StopWork):

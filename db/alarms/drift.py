@@ -14,7 +14,11 @@ _DAY = timedelta(days=1)
 
 
 class DriftAlarms:
-    """Counts a night when it has ended, and again when the next night begins if results were added meanwhile."""
+    """Finds models that have drifted.
+
+    It counts the results of a night when the night has ended. It counts them again at the start of the next night if
+    results were added meanwhile.
+    """
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
@@ -39,7 +43,10 @@ def last_ended(nights: Nights, now: datetime) -> date:
 
 
 def _text(drift: NightDrift) -> str:
-    """Describe the largest differences by measure, without names of devices, because these come from headers."""
+    """Describe the largest difference of each measure.
+
+    Devices are not named, because their names come from headers.
+    """
     largest = {each.measure: each for each in reversed(drift.alarming)}
     named = sorted(largest.values(), key=lambda each: each.distance, reverse=True)[:_NAMED]
     found = "; ".join(f"{each.measure} (distance {each.distance:.2f}, limit {each.limit:.2f})" for each in named)

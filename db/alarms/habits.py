@@ -18,14 +18,14 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingLimit:
-    """When the silence of a source or sender is unusual on a day like today."""
+    """Says when the silence of a source or sender is unusual on a day like today."""
 
     first_by: timedelta
-    """The first image should have arrived by this time after the start of the night."""
+    """If no image has arrived by this time after the start of the night, the silence is unusual."""
     longest_gap: timedelta
     until: timedelta
-    """Only before this time, silence is unusual if it is longer than `longest_gap`: on every comparable day, images
-    arrived until this time."""
+    """On every comparable day, images arrived until this time or later. So a silence is unusual only if it reached
+    `longest_gap` by this time; it stays unusual afterwards."""
 
 
 class Habits:
@@ -39,7 +39,7 @@ class Habits:
     def silent(self, database: Database, now: datetime) -> Iterator[tuple[SenderKey, datetime, timedelta | None]]:
         """Yield each source or sender that is silent for longer than on any comparable day.
 
-        Each comes with the start of its silence, and with the limit that this silence exceeds. The limit is None if
+        Yield it with the start of its silence, and with the limit that this silence exceeds. The limit is None if
         nothing has arrived since the start of the night.
         """
         evening = self._nights.latest(now)
@@ -73,10 +73,11 @@ class Habits:
                 yield key, self._limit(compared, evening)
 
     def _comparable(self, key: SenderKey, evening: date) -> dict[date, SendingDay]:
-        """Return past days that are comparable with this day: those on which the source or sender always sent.
+        """Return the past days with which this day is compared; an empty result if there are none.
 
-        These are the same weekdays of the last four weeks (at least three, none before its first image), or else the
-        last seven days. If it did not send on all days of either group, the result is empty.
+        These are the same weekdays of the last four weeks, if the source or sender sent on all of them. Weekdays before
+        its first image are left out, and at least three must remain. Otherwise they are the last seven days, if it sent
+        on all of them.
         """
         first = min(day for day, sent in self._days.items() if key in sent)
         weeks = [evening - timedelta(days=days) for days in _WEEKS if evening - timedelta(days=days) >= first]

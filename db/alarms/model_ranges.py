@@ -26,7 +26,10 @@ _INPUTS = "inputs"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NightShares:
-    """The number of images of one model in one night, and their shares by name; one name is `mean score`."""
+    """The number of images of one model in one night, and the share of each label by name.
+
+    `shares` also has the mean score, and the share of images near the edge of the domain or outside of it.
+    """
 
     images: int
     shares: Mapping[str, float]

@@ -44,14 +44,17 @@ def findings_of_condition(condition: SystemCondition) -> Iterator[Finding]:
 
 
 def _subject(problem: ConditionProblem) -> str:
-    """Return the subject. It is empty for `deadline`, so that "may be late" and "will be late" are one alarm."""
+    """Return the subject of the finding.
+
+    It is empty for `deadline`, so that "may be late" and "will be late" are one alarm.
+    """
     return "" if problem.kind == "deadline" else problem.subject
 
 
 def _parts(condition: SystemCondition) -> Iterator[Finding]:
     """Yield a finding for each part that restarts or does not work.
 
-    Parts that a `nightread up` starts have no finding of their own if this `nightread up` does not work itself.
+    If a `nightread up` does not work, only it has a finding, and the parts that it starts have none.
     """
     ups = [part for part in condition.parts if part.kind is PartKind.SUPERVISOR and part.state in _OUT]
     for part in condition.parts:
@@ -66,7 +69,7 @@ def _parts(condition: SystemCondition) -> Iterator[Finding]:
 
 
 def _is_started_by(up: Part, part: Part) -> bool:
-    """Return whether this `nightread up` starts such parts, and the part runs on its host or was never seen."""
+    """Return whether this `nightread up` starts parts of this kind, and this part ran on its host or was never seen."""
     if part.kind.value not in up.detail.get("parts", ()):
         return False
     host = re.escape(up.node or "")

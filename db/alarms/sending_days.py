@@ -17,12 +17,15 @@ from nightread.sources import API, ARCHIVES
 _LATEST_COMMIT = timedelta(minutes=10)
 """An arrival is committed at most this long after its `arrived_at`."""
 SenderKey = tuple[str, str]
-"""Name of the source, and AE title of the sender; the latter is empty for the source as a whole."""
+"""Name of the source, and AE title of the sender. The title is empty for the source as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingDay:
-    """When a source or sender sent on one day; `first` and `last` are in local time since the start of the night."""
+    """When a source or sender sent on one day.
+
+    `first` and `last` are the times of the first and the last arrival, in local time since the start of the night.
+    """
 
     first: timedelta
     last: timedelta
@@ -37,13 +40,13 @@ class _Seen:
     longest_gap: timedelta = timedelta(0)
 
     def add(self, moment: datetime) -> None:
-        """Note an arrival, which must not be earlier than the arrival before."""
+        """Note an arrival, which must not be earlier than the previous one."""
         self.longest_gap = max(self.longest_gap, moment - self.last)
         self.last = moment
 
 
 class SendingDays:
-    """Reads the days of one database. Of the present day, later calls read only what is new."""
+    """Reads when each source and sender sent on a day. For the present day, a later call reads only what is new."""
 
     def __init__(self, nights: Nights) -> None:
         self._nights = nights
@@ -82,14 +85,14 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the difference in local time, because senders follow local time even when the clocks change."""
+    """Return the time from `start` to `moment` by the local clock, which senders follow even when it changes."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 
 def _read(
     database: Database, before: Mapping[SenderKey, _Seen], start: datetime, end: datetime
 ) -> dict[SenderKey, _Seen]:
-    """Return what was seen `before`, with the arrivals from `start` to before `end`."""
+    """Return what was seen `before`, extended by the arrivals from `start` (included) to `end` (excluded)."""
     found = {key: copy(seen) for key, seen in before.items()}
     with database.read() as connection:
         names = {row.id: row.name for row in connection.execute(select(sources)) if row.kind not in (API, ARCHIVES)}

@@ -1,4 +1,4 @@
-"""Describe the contents of a copy of the database, so that a restored database can be compared with them."""
+"""Describe the contents of a copy of the database, so that a restored database can be compared with the copy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ class DatabaseContents:
     rows: Mapping[str, int]
     """Number of rows by table."""
     site_keys: tuple[str, ...]
-    """Ids of the site keys with which the latest image and the opt-outs were hashed."""
+    """Ids of the site keys with which the numbers of patients were hashed: those of the latest image and of the
+    opt-outs."""
 
 
 def read_contents(connection: Connection) -> DatabaseContents:
@@ -38,7 +39,10 @@ def count_rows(connection: Connection) -> dict[str, int]:
 
 
 def site_keys(connection: Connection) -> tuple[str, ...]:
-    """Return the ids of the site keys with which the latest image and the opt-outs were hashed."""
+    """Return the ids of the site keys with which the numbers of patients were hashed.
+
+    These are the keys of the latest image and of the opt-outs.
+    """
     found: set[str] = set()
     if inspect(connection).has_table(opt_outs.name):  # older schemas lack this table
         found.update(connection.execute(select(opt_outs.c.key_id).distinct()).scalars())

@@ -60,7 +60,7 @@ def _find(program: str) -> str:
 
 
 def _require_version(program: str, connection: Connection) -> None:
-    """Raise StopWork if pg_dump is older than the server, which it would refuse to dump."""
+    """Raise StopWork if pg_dump is older than the server, because such a pg_dump refuses to dump it."""
     server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // _VERSION_NUMBER
     shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     words = [word for word in shown.split() if word[0].isdigit()]

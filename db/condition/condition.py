@@ -92,7 +92,8 @@ def read_condition(
 ) -> SystemCondition:
     """Read the present condition from the database.
 
-    `further` are problems that the caller found elsewhere; `tally` saves a count if the caller has it.
+    `further` are problems that the caller found elsewhere. A caller that has counted the images already passes its
+    `tally`, so that they are not counted again.
     """
     ahead = seconds_ahead(database, lambda: now)  # measured first, because `now` is older after a slow count
     tally = tally or queries.tally(database)

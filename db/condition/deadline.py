@@ -37,12 +37,14 @@ class Outlook:
     deadline: datetime
     verdict: Verdict
     done_by: datetime | None
-    """None if it is unknown, or if no image is ready."""
+    """The expected end; None if it is unknown, or if no image is ready."""
     earliest: datetime | None
     latest: datetime | None
-    """None if `done_by` is None, or if the throughput was 0 for a while, so that no latest end is certain."""
+    """The latest expected end. It is None if `done_by` is None, or if the throughput was 0 for a while, so that no
+    latest end is certain."""
     missed: datetime | None
-    """End of the last night, if images of that night are unfinished. Images that were retried later do not count."""
+    """The end of the last night, if images of that night are unfinished; images that were retried later do not
+    count."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object for `status --json`; its names are stable."""
@@ -76,7 +78,10 @@ def outlook(database: Database, left: RemainingWork, tally: queries.Tally, night
 
 
 def _missed(database: Database, nights: Nights, now: datetime) -> datetime | None:
-    """Return the end of the last night if one of its images is unfinished. Images retried after it do not count."""
+    """Return the end of the last night if one of its images is unfinished.
+
+    Images that a person retried after the end of the night do not count.
+    """
     since, until = nights.bounds(nights.latest(now))
     if now < until:
         return None
@@ -91,7 +96,10 @@ def _missed(database: Database, nights: Nights, now: datetime) -> datetime | Non
 
 
 def _count_unfinished(database: Database, since: datetime, until: datetime, *, most: int) -> int:
-    """Count the unfinished images that arrived in this time range, up to `most` of each kind."""
+    """Count the unfinished images that arrived in this time range.
+
+    Waiting images and images in batches are each counted up to `most`.
+    """
     found = 0
     for condition in _UNFINISHED:
         statement = (

@@ -25,7 +25,7 @@ _COMMANDS = {
 
 
 def headline(condition: SystemCondition) -> str:
-    """Return the first line of `status`: the level with the problems, or that all parts work."""
+    """Return the first line of `status`: the level and its problems, or the statement that all parts work."""
     if condition.level is Level.OK:
         return f"Running: {_listed([NAMES[part.kind] for part in condition.parts])} work."
     return f"{condition.level.name}: {_summary(condition)}."

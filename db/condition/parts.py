@@ -69,10 +69,11 @@ class Part:
     kind: PartKind
     state: PartState
     node: str | None = None
-    """None if it was never seen."""
+    """Name of the part in its heartbeats, which includes its host; None if the part was never seen."""
     seen_at: datetime | None = None
-    """Time of its latest heartbeat, by the clock of the database. If it was stopped: time of the stop; if it was
-    restarted: of the crash; if it hangs: of the latest round of its main loop."""
+    """Time of the latest heartbeat, by the clock of the database. For a part that was stopped this is the time of the
+    stop; for one that was restarted, the time of the crash; for one that hangs, the time of the latest round of its
+    main loop."""
     seconds: float | None = None
     """Seconds since `seen_at`."""
     ahead_seconds: float = 0.0
@@ -94,8 +95,8 @@ def read_parts(
 ) -> list[Part]:
     """Return all parts that run, ran lately or are expected, in the order of PartKind.
 
-    `now` is the time of this host. Its clock is `ahead_seconds` ahead of the clock of the database, by which the
-    heartbeats are judged. If `ahead_seconds` is None, the difference is measured.
+    `now` is the time of this host, whose clock is `ahead_seconds` ahead of the clock of the database. If
+    `ahead_seconds` is None, the difference is measured. Heartbeats are compared with the time of the database.
     """
     ahead = seconds_ahead(database, lambda: now) if ahead_seconds is None else ahead_seconds
     at = now - timedelta(seconds=ahead)
@@ -125,8 +126,8 @@ def expected_parts(settings: Settings) -> frozenset[PartKind]:
 def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[Part]:
     """Yield the parts of a kind, without those that ended and have a successor.
 
-    A container gets a new host name at each start, so a successor may have another name; it serves at least the same
-    sources. It was first started after the other part ended: a part that only restarted is not a successor.
+    A successor serves at least the same sources, and was first started after the other part had ended. Its name may
+    differ, because a container gets a new host name at each start. A part that only restarted is not a successor.
     """
     parts = [(row, _judge(kind, row, at)) for row in rows]
     alive = (row for row, part in parts if part.state.works or part.state in _PRESENT)
@@ -147,7 +148,7 @@ def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[
 
 
 def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Iterator[Part]:
-    """Yield the parts, the first living part with the state RESTARTED and the time of this death."""
+    """Yield the parts. The first part that is alive gets the state RESTARTED and the time of this death."""
     noted = False
     for part in parts:
         if part.state is PartState.ALIVE and not noted:
@@ -190,9 +191,10 @@ def _round_seconds(row: PartRow) -> float:
 
 
 def _started_by(row: PartRow, at: datetime) -> Iterator[tuple[PartKind, float]]:
-    """Yield the parts that this `nightread up` started, each with the seconds since it started itself.
+    """Yield the parts that this `nightread up` started, each with the seconds since `nightread up` was started.
 
-    After a stop it expects no parts. If it is silent, it starts nothing any more, so the seconds are infinite.
+    Yield none if this `nightread up` was stopped. If it is silent, it starts nothing any more, so the seconds are
+    infinite.
     """
     if row.kind is PartKind.SUPERVISOR and row.stopped_at is None:
         for part in row.detail.get("parts", ()):
@@ -202,7 +204,10 @@ def _started_by(row: PartRow, at: datetime) -> Iterator[tuple[PartKind, float]]:
 
 
 def _unless_starting(part: Part, age: float | None) -> Part:
-    """Return the part; it is starting if it ended before `nightread up` started, which was `age` seconds ago."""
+    """Return the part; its state becomes STARTING if it ended before `nightread up` started.
+
+    `age` is the time in seconds since that start.
+    """
     if age is None or age > STARTING_SECONDS or part.state not in (PartState.SILENT, PartState.STOPPED):
         return part
     return part if (part.seconds or 0.0) <= age else Part(kind=part.kind, state=PartState.STARTING)
@@ -213,7 +218,7 @@ def _is_missed(part: Part, expected: Mapping[PartKind, float | None]) -> bool:
 
 
 def _missing(expected: Mapping[PartKind, float | None], parts: Sequence[Part]) -> Iterator[Part]:
-    """Yield each expected kind that is not among the parts: as starting, or as missing."""
+    """Yield a part for each expected kind that is not among the parts; its state is STARTING or MISSING."""
     present = {part.kind for part in parts}
     for kind, age in expected.items():
         if kind not in present:
@@ -232,9 +237,9 @@ def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
 
 
 def _unless_unseen(part: Part, looking_since: datetime, at: datetime) -> Part:
-    """Return the part; it is alive, not restarted, if it ended before the dispatcher started to check it.
+    """Return the part; its state becomes ALIVE if it was restarted before the dispatcher began to check it.
 
-    Such a part was perhaps stopped on purpose, together with the dispatcher.
+    Perhaps it was stopped on purpose before, together with the dispatcher.
     """
     if part.kind not in _SEEN_BY_DISPATCHER or part.state is not PartState.RESTARTED:
         return part

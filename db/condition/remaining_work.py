@@ -20,7 +20,7 @@ class RemainingWork:
     held: int
     """Number of images that wait because their source is paused."""
     held_for_hours: int
-    """Number of images that wait only because it is outside of the daily hours of their source."""
+    """Number of images that wait only because the present time is outside of the daily hours of their source."""
     pauses: Sequence[queries.Pause]
     pace: queries.Pace
 
@@ -31,7 +31,7 @@ class RemainingWork:
 
 
 def remaining_work(database: Database, settings: Settings, *, unfinished: int, now: datetime) -> RemainingWork:
-    """Read what is left of the `unfinished` images of all periods.
+    """Read what is left to do; `unfinished` is the number of unfinished images of all periods.
 
     The pace predicts no end if all dispatch is paused, or if every image that is left waits for something else.
     """

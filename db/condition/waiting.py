@@ -25,7 +25,7 @@ class WaitingWork:
     rest_of_file: int
     """Images whose file is not complete yet."""
     rest_of_file_until: datetime | None
-    """When nightread stops waiting for the last of these files."""
+    """When nightread stops waiting for the last of the images whose file is not complete yet."""
     source: int
     """Images whose folder or store is unavailable."""
     disk_space: int

@@ -16,7 +16,8 @@ from nightread.drift.judgement import DriftComparison, alarming, compare_night
 from nightread.nights import Nights
 
 _RUNNING = timedelta(days=7)
-"""The night before is the last night with results within this time: some sites send nothing at weekends."""
+"""The previous night is the last earlier night with results. It is searched within this time, because some sites send
+nothing at weekends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +28,10 @@ class NightDrift:
     bundle: BundleLabels
     images: int
     reference: StoredReference | None
-    """None if the bundle has no reference; then there are no comparisons."""
+    """The reference in force. None if the bundle has none; then there are no comparisons either."""
     comparisons: Sequence[DriftComparison] = ()
     before: Sequence[DriftComparison] = ()
-    """The comparisons of the night before."""
+    """The comparisons of the previous night with results."""
 
     @property
     def model(self) -> str:
@@ -41,7 +42,8 @@ class NightDrift:
     def largest(self) -> DriftComparison:
         """Return the comparison with the largest distance in proportion to its limit.
 
-        Comparisons that exceed their limit are preferred, then judged comparisons. Raises ValueError if there are none.
+        It prefers comparisons that exceed their limit, and then those for which the reference has enough studies for an
+        alarm. Raises ValueError if there are no comparisons.
         """
         return max(self.comparisons, key=lambda each: (each.exceeds, each.is_judged, each.distance / each.limit))
 
@@ -52,15 +54,16 @@ class NightDrift:
 
     @property
     def alarming(self) -> list[DriftComparison]:
-        """Return the comparisons that give alarm, the largest difference first."""
+        """Return the comparisons that cause an alarm, the largest difference first."""
         return alarming(self.comparisons, self.before)
 
 
 def refresh_night(database: Database, nights: Nights, evening: date, *, again: bool = False) -> None:
-    """Count the results of a night if it was not counted or has more results now; compare it and the night before.
+    """Count the results of a night if it was not counted or has more results now; then compare it with the references.
 
-    With `again` the results are counted in any case. If there are fewer results now, some were purged, and the earlier
-    counts stay. A night whose reference was replaced is compared again from its counts.
+    The previous night with results is compared too. With `again` the results are counted in any case. If there are
+    fewer results than at the earlier count, some were purged, and the earlier count stays. A night whose reference was
+    replaced is compared again from its stored counts.
     """
     since, until = period(nights, evening)
     counted = _counted(database, evening)
@@ -100,7 +103,10 @@ def _compare(database: Database, evening: date) -> None:
 
 
 def _keep_comparison(database: Database, result: Row[Any], night: BundleNight, reference: StoredReference) -> None:
-    """Compare a night. If another process has counted it again meanwhile, leave the comparison to that process."""
+    """Compare a night with the reference, and store the comparisons.
+
+    If another process has counted the night again meanwhile, nothing is stored: that process compares the night.
+    """
     content = reference_content(database, reference.id)
     comparisons = compare_night(content, of_fields(night, content.fields))
     changed = (
@@ -138,7 +144,7 @@ def _counted(database: Database, evening: date) -> int:
 
 
 def _before(database: Database, evening: date) -> date | None:
-    """Return the last night with results before this night, if it lies within _RUNNING."""
+    """Return the last night before this night that has results, if it is at most _RUNNING earlier."""
     statement = select(func.max(drift_results.c.evening)).where(
         drift_results.c.evening < evening.isoformat(), drift_results.c.evening >= (evening - _RUNNING).isoformat()
     )

@@ -7,6 +7,9 @@ _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 def lock_drift(connection: Connection) -> None:
-    """Wait for other holders of the lock: two inserts of the same night or reference would violate a unique key."""
+    """Lock the tables of drift until the transaction ends; wait while another transaction holds the lock.
+
+    Without it, two transactions could insert the same night or reference, which violates a unique key.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"key": _KEY})

@@ -23,7 +23,10 @@ BundleNight = dict[Stratum, Counts]
 
 
 def period(nights: Nights, evening: date) -> tuple[datetime, datetime]:
-    """Return the start of a night and the start of the next night; results of the day between belong to the night."""
+    """Return the start of a night and the start of the next night.
+
+    Results of the day between both nights belong to the first.
+    """
     return nights.bounds(evening)[0], nights.bounds(evening + timedelta(days=1))[0]
 
 
@@ -39,7 +42,10 @@ def results_in(database: Database, since: datetime, until: datetime) -> int:
 
 
 def keep_night(database: Database, nights: Nights, evening: date) -> None:
-    """Count the results of a night and replace its stored counts. Nights more than 400 days older are removed."""
+    """Count the results of a night, and replace its stored counts.
+
+    Counts of nights more than 400 days earlier are removed.
+    """
     since, until = period(nights, evening)
     found: dict[int, BundleNight] = {}
     for binned in binned_results(database, since=since, until=until):
@@ -88,7 +94,7 @@ def kept_night(database: Database, evening: date) -> dict[int, BundleNight]:
 
 
 def of_fields(night: Mapping[Stratum, Counts], fields: tuple[str, ...]) -> BundleNight:
-    """Return the night with strata of these fields only; strata that differ only in other fields are added up."""
+    """Return the counts of the night by these fields only: strata that differ only in other fields are added up."""
     merged: BundleNight = {}
     for stratum, counts in night.items():
         _merge(merged, stratum.of_fields(fields), counts)

@@ -65,7 +65,7 @@ def reference_content(database: Database, reference_id: int) -> DriftReference:
 def reference_of_nights(
     database: Database, nights: Nights, bundle_id: int, first: date, last: date
 ) -> DriftReference | None:
-    """Return the results of a bundle in a span of nights as a reference; None if the database has no such results.
+    """Return the results of a bundle in a span of nights as a reference; None if there are no results.
 
     Results of purged images are no longer in the database.
     """
@@ -108,7 +108,7 @@ def set_reference(
 def offer_reference(database: Database, bundle_id: int, content: Mapping[str, Any], *, now: datetime) -> None:
     """Store the reference that a bundle contains, unless the bundle has ever had a reference in this database.
 
-    Raises ValueError, KeyError or TypeError for content that is no reference.
+    Raises ValueError, KeyError or TypeError if the content is not a reference.
     """
     reference = DriftReference.from_json(content)
 
@@ -122,7 +122,7 @@ def offer_reference(database: Database, bundle_id: int, content: Mapping[str, An
 
 
 def take_offered(database: Database, bundle_id: int, *, actor: str, now: datetime) -> bool:
-    """Put the reference that the bundle contained in force again. Returns False if the bundle contained none."""
+    """Put a bundle's own reference in force again. Returns False if the bundle contained none."""
     statement = (
         select(drift_references.c.content)
         .where(drift_references.c.bundle_id == bundle_id, drift_references.c.kind == ReferenceKind.VALIDATION.value)

@@ -21,11 +21,13 @@ from nightread.drift.measures import Codes, DriftMeasures, HeaderValues, ResultV
 from nightread.drift.reference import Stratum
 
 _PART = 20_000
-"""Number of results that are sorted at once; results that were recorded together stay together."""
+"""Number of results that are sorted into bins at once. Results that were recorded together are not separated."""
 _GROUPS = 20
-"""Number of groups that are fetched at once; results that were recorded together (mostly up to 1,024) are a group."""
+"""Number of groups that are fetched at once. A group has the results that were recorded together, mostly up to
+1,024."""
 _FIELD, _SUBFIELD = "\x1f", "\x1e"
-"""No header value and no label contains these characters: imaging.facts and models.postprocessing ensure this."""
+"""Separators of joined texts. imaging.facts and models.postprocessing ensure that no header value and no label contains
+them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,8 +179,8 @@ _OTHERS = (work.c.label, cast(work.c.scores, Text), work.c.intensities)
 def _results(*, with_studies: bool) -> tuple[int, Select[int, str]]:
     """Return the number of fields of a result, and a query with one row per group of results recorded together.
 
-    A row has the number of results and their joined fields. Fetching a row per result would take longer than all other
-    steps; and an index has the order of these groups.
+    A row has the number of results in the group and their joined fields. One row per result would take longer to fetch
+    than all other steps. The groups need no sort, because an index has their order.
     """
     others = (*_OTHERS, instances.c.study_instance_uid) if with_studies else _OTHERS
     fields = ("%s", _SUBFIELD.join(["%s"] * len(_HEADER)), *["%s"] * len(others))

@@ -18,8 +18,10 @@ from nightread.plain_text import visible
 FORGET_PENDING_AFTER = timedelta(minutes=10)
 """If the watchdog did not run for this long, a condition whose alarm is not open yet counts as new."""
 PENDING_GAP = timedelta(minutes=1)
-"""A condition whose alarm is not open yet may disappear for less than this time and still count as continuous: a worker
-that cannot load its model is alive for a second at each start."""
+"""A condition may disappear for less than this time and still count as continuous while its alarm is not open yet.
+
+For example, a worker that cannot load its model is alive for a second at each start.
+"""
 LONGEST_SILENCE = timedelta(days=31)
 
 
@@ -126,9 +128,9 @@ def silence(database: Database, ids: Sequence[int], *, until: datetime, actor: s
 
 
 def remove_old_alarms(database: Database, *, before: datetime) -> int:
-    """Remove alarms that closed before a time, with their notices, and older notices of rules on results.
+    """Remove alarms that closed before a time, with their notices. Returns the number of removed alarms.
 
-    Returns the number of removed alarms.
+    Notices of rules on results that were created before this time are removed too.
     """
 
     def transaction(connection: Connection) -> int:
@@ -154,7 +156,10 @@ def write_notices(
 
 
 def _open_alarms(connection: Connection, now: datetime) -> list[Alarm]:
-    """Return all alarms that are not closed. Times after `now`, from before the clock was set back, become `now`."""
+    """Return all alarms that are not closed.
+
+    Times after `now`, which were stored before the clock was set back, become `now`.
+    """
     return [_not_after(Alarm.from_row(row), now) for row in connection.execute(_OPEN)]
 
 
@@ -215,7 +220,7 @@ def _keep(
 
 
 def _is_due(alarm: Alarm, now: datetime, repeat_after: timedelta | None) -> bool:
-    """Return whether an open alarm needs a notice; if it opened while silenced, it needs one after the silence."""
+    """Return whether an open alarm needs a notice. An alarm that opened while silenced needs one after the silence."""
     if alarm.acknowledged_at is not None or alarm.is_silent(now):
         return False
     if alarm.notified_at is None:
@@ -224,7 +229,7 @@ def _is_due(alarm: Alarm, now: datetime, repeat_after: timedelta | None) -> bool
 
 
 def _end(connection: Connection, alarm: Alarm, now: datetime) -> list[tuple[AlarmEvent, Alarm]]:
-    """Close an alarm whose condition is gone for long enough; remove the alarm if it never opened."""
+    """Close an alarm whose condition has been gone for long enough; remove the alarm if it never opened."""
     timing = TIMINGS.get(AlarmRule(alarm.rule)) if alarm.rule in _RULES else None
     if timing is None:
         return []

@@ -18,7 +18,8 @@ def apply_annotations(
 ) -> list[Conflict]:
     """Apply the annotations of final outcomes: register members, store expected numbers, withdraw images.
 
-    `copied` are images whose bytes arrived again from another origin. Returns the new conflicts about withdrawals.
+    `copied` are images whose bytes arrived again from another source, sender or archive. Returns the new conflicts
+    about withdrawals.
     """
     final = [outcome for outcome in outcomes if outcome.state in FINAL]
     annotated = [(outcome, outcome.annotations) for outcome in final if outcome.annotations]
@@ -34,7 +35,10 @@ def apply_annotations(
 
 
 def _expect(connection: Connection, annotated: Sequence[tuple[Outcome, Annotations]], now: datetime) -> None:
-    """Store the highest number of each study: a header may have been written before images were added to the study."""
+    """Store the highest expected number of each study.
+
+    A header may have a lower number, because it was written before images were added to the study.
+    """
     ids = [outcome.instance_id for outcome, _ in annotated]
     sources = {row.id: row.source_id for row in connection.execute(_SOURCES, {"instances": ids})}
     highest: dict[tuple[str, int, ReportedBy], int] = {}

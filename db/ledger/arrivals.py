@@ -24,9 +24,9 @@ def register(
 ) -> Registered:
     """Insert each new arrival with its first row of work, in one transaction.
 
-    An arrival with the same source, place, size and time is known and is ignored. If a file changed while its image
-    was unfinished, its row becomes `received` again and describes the newer file, and its attempts become 0. If a file
-    changed after its outcome, it is a new arrival, and the earlier arrival is marked as replaced.
+    An arrival is ignored if one with the same source, place, size and time is registered already. If a file changed
+    while its image was unfinished, its row becomes `received` again and describes the newer file, and its attempts
+    become 0. If a file changed after its outcome, it is a new arrival, and the earlier arrival is marked as replaced.
     """
     return database.write_bulk(
         lambda connection: register_within(
@@ -67,16 +67,20 @@ class _Present:
     """The rows that the database has at the places of some arrivals, by `uri_key`."""
 
     known: set[str] = field(default_factory=set)
-    """Keys of arrivals that are in the database already."""
+    """Keys of the arrivals that are registered already."""
     unfinished: dict[str, int] = field(default_factory=dict)
-    """Unfinished instance of each arrival that changed; if a place has several, the newest that was not replaced."""
+    """The unfinished instance whose file each arrival changes. If a place has several, it is the newest that was not
+    replaced."""
     final: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """Instances with an outcome, but with another size or time than the arrival."""
+    """The instances at the place of each arrival that have an outcome, but another size or time than the arrival."""
     returned: list[int] = field(default_factory=list)
-    """Known instances that were replaced, and whose file is there again."""
+    """Registered instances that were marked as replaced, and whose file is there again."""
 
     def replaced(self, key: str) -> list[int]:
-        """Return the instances that a new arrival replaces. An instance in `unfinished` got its outcome meanwhile."""
+        """Return the instances that a new arrival replaces.
+
+        An instance in `unfinished` is among them if it got its outcome meanwhile.
+        """
         return [*self.final.get(key, ()), *([self.unfinished[key]] if key in self.unfinished else [])]
 
 

@@ -28,7 +28,7 @@ def register_bundle(  # noqa: PLR0913 - one per column
 ) -> int:
     """Return the id of the bundle with this digest; insert the bundle if it is new.
 
-    The digest does not cover the codes of labels: `codes` replaces the stored codes of a known bundle, and None keeps
+    The digest does not cover the codes of labels, so `codes` replaces the stored codes of a known bundle; None keeps
     them. `of_series` marks a new or known bundle as a bundle of unit `series`.
     """
     named = None if codes is None else label_codes_to_json(codes)
@@ -56,7 +56,7 @@ def register_bundle(  # noqa: PLR0913 - one per column
 
 
 class RegisteredBundle(NamedTuple):
-    """What the ledger needs to know of a bundle to rank its results."""
+    """What the ledger must know of a bundle to compute the suspicion of its results."""
 
     has_normal_label: bool
     normal_position: int | None
@@ -65,7 +65,10 @@ class RegisteredBundle(NamedTuple):
     """True for a bundle of unit `series`."""
 
     def suspicion(self, scores: Sequence[float] | None) -> float | None:
-        """Return what models.postprocessing.Postprocessing.suspicion returns; None without scores or normal label."""
+        """Return the suspicion as models.postprocessing.Postprocessing does.
+
+        Return None if there are no scores, or if the bundle has no normal label.
+        """
         if not scores or not self.has_normal_label:
             return None
         if self.normal_position is None:

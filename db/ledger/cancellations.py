@@ -17,8 +17,9 @@ _IMAGES_AT_ONCE = 1000
 def cancel(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> list[int]:
     """Reject the images that no worker has claimed yet, with the reason `cancelled`; rows of `audit` name the actor.
 
-    Each 1,000 images are one transaction. Returns the ids of the cancelled images in ascending order. Images that a
-    worker has claimed, and images with an outcome, stay as they are. `retry` makes a cancelled image `received` again.
+    Returns the ids of the cancelled images in ascending order. Images that a worker has claimed, and images with an
+    outcome, stay as they are. `retry` makes a cancelled image `received` again. A transaction cancels up to 1,000
+    images.
     """
     cancelled: list[int] = []
     for start in range(0, len(image_ids), _IMAGES_AT_ONCE):

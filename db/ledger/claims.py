@@ -20,8 +20,8 @@ def claim(
 ) -> list[Claimed]:
     """Take over a batch: its `queued` images become `running`, each with one more attempt and a lease.
 
-    Returns the claimed images. A second delivery of the message claims none. If the batch has lost its images, it is
-    closed and none are claimed either.
+    Returns the claimed images. None are claimed if the message was delivered before, or if the batch has lost its
+    images. A batch without images is closed.
     """
 
     def transaction(connection: Connection) -> list[Claimed]:

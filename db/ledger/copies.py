@@ -1,4 +1,7 @@
-"""Store which other sources and senders sent the bytes of an image or archive: its results count for all of them."""
+"""Store which other sources and senders sent the same image or archive again, byte for byte.
+
+The results of the original count for all of these sources and senders.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +18,9 @@ from db.tables import State, instances, work
 def add_copies(connection: Connection, outcomes: Sequence[Outcome], held: Mapping[int, Row[Any]]) -> list[int]:
     """Store the origin of each duplicate that came from another source, sender or archive than its original.
 
-    `held` are the rows of `work` of the batch, by id. Returns the originals that got a new origin; for an archive, the
-    images that were unpacked from it. If no duplicate has a new origin, this costs one query for the whole batch.
+    `held` are the rows of `work` of the batch, by id. Returns the originals that got a new origin. If such an original
+    is an archive, it returns the images that were unpacked from it instead. If no duplicate has a new origin, this
+    costs one query for the whole batch.
     """
     duplicates = [(o, o.duplicate_of) for o in outcomes if o.state is State.DUPLICATE and o.duplicate_of is not None]
     if not duplicates:

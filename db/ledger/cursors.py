@@ -12,7 +12,8 @@ from db.ledger.values import Arrival, Registered
 from db.tables import sources
 
 Cursor = Mapping[str, Any]
-"""JSON that only the poller of the store interprets (producer.stores.orthanc, producer.stores.dicomweb)."""
+"""How far a store was read, as JSON that only its poller interprets (producer.stores.orthanc,
+producer.stores.dicomweb)."""
 
 
 def cursor_of(database: Database, source_id: int) -> Cursor | None:
@@ -33,8 +34,8 @@ def register_and_move(
 ) -> Registered:
     """Register arrivals and move the source's cursor behind them, in one transaction.
 
-    If the process dies, either both are stored or neither is. A backup of the database contains the cursor of its
-    time: after a restore, the store is read again from there.
+    If the process dies, either both are stored or neither is. A backup of the database also contains the cursor: after
+    a restore, the store is read again from where it was read at the time of the backup.
     """
 
     def transaction(connection: Connection) -> Registered:

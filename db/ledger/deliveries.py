@@ -111,7 +111,7 @@ def hold_deliveries(database: Database, destination: str, *, reason: str, detail
 def end_delivery(
     database: Database, delivery_id: int, state: DeliveryState, *, reason: str | None, detail: str | None, now: datetime
 ) -> None:
-    """End a delivery as delivered or failed. A failed delivery can still become delivered, but not the reverse."""
+    """End a delivery as delivered or failed. A failed delivery can still become delivered; a delivered one stays so."""
     values = {"state": state, "reason": reason, "detail": detail and detail[:_DETAIL_LENGTH], "finished_at": now}
     statement = update(deliveries).where(deliveries.c.id == delivery_id).values(**values, not_before=None)
     if state is not DeliveryState.DELIVERED:

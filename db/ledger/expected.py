@@ -13,10 +13,10 @@ from db.store_tables import expected
 
 
 def expect(database: Database, rows: Sequence[Expected], *, now: datetime) -> None:
-    """Store the latest number by study, source and kind of reporter; of numbers from headers, store the highest.
+    """Store the latest number of images by study, source and kind of reporter; from headers, store the highest.
 
-    A header may have been written before images were added to its study, and images arrive in any order.
-    `reported_at` changes only when the number changes, because a store reports the same number many times.
+    A header may have a lower number, because it was written before images were added to its study. `reported_at`
+    changes only when the number changes, because a store reports the same number many times.
     """
     if rows:
         database.write(lambda connection: expect_within(connection, rows, now=now))

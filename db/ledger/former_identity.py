@@ -24,13 +24,13 @@ def has_former_contents(database: Database) -> bool:
 
 
 def former_uids(database: Database, uids: Iterable[str]) -> set[str]:
-    """Return those of these SOP Instance UIDs that belong to images identified by a SHA-256."""
+    """Return the given SOP Instance UIDs that belong to images identified by a SHA-256."""
     with database.read() as connection:
         return {row.sop_instance_uid for row in execute_in_chunks(connection, _UIDS, "uids", uids)}
 
 
 def former_contents(database: Database, hashes: Iterable[str]) -> set[str]:
-    """Return those of these SHA-256 that identify an image, with or without a result."""
+    """Return the given SHA-256 that identify an image, with or without a result."""
     with database.read() as connection:
         return {row.content for row in execute_in_chunks(connection, _KNOWN, "hashes", hashes)}
 

@@ -19,7 +19,7 @@ class GroundTruth:
     """One known label: present or absent, for the image, study or order that `key` identifies."""
 
     subject: Subject
-    """The kind of key: of one image, one study, or one order."""
+    """What the key identifies: one image, one study, or one order."""
     key: str
     """SOP or Study Instance UID, or the hash of an accession number."""
     label: str

@@ -49,7 +49,7 @@ class Heartbeat:
     worked_at: datetime | None = None
     """When its main loop last began a round; None if this is not measured."""
     stopped: bool = False
-    """True if the part was stopped on purpose; another part reports this."""
+    """True if the part was stopped on purpose; another part reports the stop."""
 
 
 def record_heartbeats(
@@ -58,7 +58,8 @@ def record_heartbeats(
     """Store that these parts are alive.
 
     `now` is the time of this host, whose clock is `ahead_seconds` ahead of the clock of the database. If the stored row
-    has another `boot_id` and no stop on purpose, the earlier start crashed: its last heartbeat becomes `crashed_at`.
+    has another `boot_id` and was not stopped on purpose, the earlier start crashed: its last heartbeat becomes
+    `crashed_at`.
     """
 
     def transaction(connection: Connection) -> None:

@@ -42,7 +42,7 @@ def settle_duplicates(connection: Connection, outcomes: Sequence[Outcome]) -> li
 def mark_unowned(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     """Mark the images that the table `contents` does not name, so that a search by hash finds them too.
 
-    The mark stays if the image gets a result later: then the search only reads one more row.
+    The mark stays if the image gets a result later, because it costs a search only one more row.
     """
     unowned = [(outcome.instance_id,) for outcome in outcomes if outcome.state not in _OWNING]
     write_rows(connection, _MARK_UNOWNED, ("instance",), unowned)
@@ -82,7 +82,7 @@ def _as_duplicate(outcome: Outcome, original: int) -> Outcome:
 
 
 def _with_facts_of_originals(connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
-    """Copy the header facts of originals to their duplicates, whose bytes are the same and were not parsed again.
+    """Copy the header facts of originals to their duplicates, which have the same bytes and were not parsed.
 
     If the original was purged meanwhile, the duplicate becomes `received`, so that it is analysed itself.
     """

@@ -13,7 +13,10 @@ _OTHER_IMAGES = 0x6E696768  # "nigh"; before schema 0021 it was held during the 
 
 
 def begin_recording(connection: Connection) -> None:
-    """Wait while another transaction has stopped recording; then `stop_recording` waits until this transaction ends."""
+    """Begin a transaction that records outcomes; wait while another transaction has stopped recording.
+
+    `stop_recording` in other transactions then waits until this transaction ends.
+    """
     _execute(connection, _SHARE, _RECORDING)
 
 

@@ -51,7 +51,10 @@ def claim_notice(database: Database, notice: Notice, *, now: datetime) -> bool:
 
 
 def end_attempt(database: Database, notice: Notice, problem: str | None, *, now: datetime) -> None:
-    """Store that the notice was sent, or after a `problem` the time of the next attempt; give up after one day."""
+    """Store that the notice was sent.
+
+    If there was a `problem`, store the time of the next attempt instead; give up after one day.
+    """
     values: dict[str, Any] = {"sent_at": now, "not_before": None, "detail": None}
     if problem is not None:
         pause = RETRY_SECONDS[min(notice.attempts, len(RETRY_SECONDS) - 1)]

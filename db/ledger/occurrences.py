@@ -1,4 +1,4 @@
-"""Store in which blocks of arrivals a model, device or view occurs.
+"""Store in which blocks of arrivals (256 consecutive ids each) a model, device or view position occurs.
 
 A search for a rare value then reads a few blocks instead of all arrivals. An index would do the same, but costs 1 us
 per image; this table gets one row per block and value.
@@ -18,7 +18,7 @@ Kind = Literal["model", "manufacturer", "station", "view"]
 
 
 def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Insert the blocks in which the values of these outcomes occur."""
+    """Insert the blocks (256 consecutive ids each) in which the values of these outcomes occur."""
     devices = {
         (o.facts.manufacturer, o.facts.station_name, o.facts.view_position, o.instance_id // BLOCK)
         for o in outcomes
@@ -38,7 +38,7 @@ def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> Non
 
 
 def forget_occurrences(connection: Connection, image_ids: Sequence[int]) -> None:
-    """Remove devices and views from the blocks of these images if no image of the block has them any more."""
+    """Remove devices and view positions from the blocks of these images if no image of the block has them any more."""
     blocks = sorted({image_id // BLOCK for image_id in image_ids})
     for statement in _FORGET:
         connection.execute(statement, {"blocks": blocks})

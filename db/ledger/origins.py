@@ -1,4 +1,4 @@
-"""Build statements that find where an arrival came from: a member of an archive comes from the outermost archive."""
+"""Build statements that find where an arrival came from; a member of an archive came with the outermost archive."""
 
 from typing import Any
 

@@ -43,7 +43,7 @@ class QueueStatus:
 
     @property
     def window(self) -> int:
-        """Return the number of batches that may wait in Redis: two per process, so that no process waits for one."""
+        """Return the number of batches that may wait in Redis: two per process, so that none waits for a batch."""
         return _window(self.slots)
 
     @property
@@ -69,7 +69,8 @@ class BatchFilter(Enum):
     UNSUSPECTED = "unsuspected"
     """Leave out images that are marked `alone`."""
     UNTRIED = "untried"
-    """Leave out images that are marked `alone`, and images that are retried: their source may be unavailable."""
+    """Leave out images that are marked `alone`, and images that are retried, because their source may be
+    unavailable."""
     URGENT = "urgent"
     """Only urgent images."""
     NOT_URGENT = "not urgent"
@@ -91,7 +92,7 @@ class SourceFilter:
     held: frozenset[int] = frozenset()
     """Ids of sources to leave out."""
     only: int | None = None
-    """If set, only images of this source."""
+    """Id of the only source whose images a batch may contain; None for all sources."""
 
     def applied(self, statement: _Statement) -> _Statement:
         """Add the conditions to a statement that selects from `work` joined with `instances`."""
@@ -106,9 +107,9 @@ ALL_SOURCES = SourceFilter()
 def queue_status(
     database: Database, *, images: int, now: datetime, source_filter: SourceFilter = ALL_SOURCES
 ) -> QueueStatus:
-    """Read the state of the queue, for batches of `images` images.
+    """Read the state of the queue. `images` is the size of a batch, which decides how far `ready` is counted.
 
-    The statements read at slightly different times; the next call sees what this call misses.
+    The SQL statements do not share a snapshot: the next call sees a change that this call misses.
     """
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:

@@ -118,8 +118,9 @@ def _series_of_opted_out(outcomes: Sequence[Outcome], held: Mapping[int, Row[Any
 def _must_last(outcome: Outcome) -> bool:
     """Return whether the committed outcome must survive a crash of the database's server.
 
-    If a result is lost, the lease expires, and the image is analysed again with the same result. A rejected image may
-    be gone: after the commit the worker removes its file from the spool (worker.archives.discard).
+    If a result is lost, the lease expires, and the image is analysed again with the same result. But a rejected image
+    cannot always be analysed again: after the commit the worker removes its file from the spool
+    (worker.archives.discard).
     """
     return outcome.state not in (State.DONE, State.DUPLICATE, State.RECEIVED)
 
@@ -155,7 +156,7 @@ def _write(
 
 
 def work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: datetime) -> tuple[object, ...]:
-    """Return the values in the order of FINISH_NAMES."""
+    """Return the values of an outcome in the order of FINISH_NAMES."""
     return (
         outcome.work_id,
         outcome.state.value,
@@ -181,7 +182,10 @@ def work_row(outcome: Outcome, bundles: dict[int, RegisteredBundle], now: dateti
 def _storable(
     connection: Connection, batch_id: str, outcome: Outcome, now: datetime, policy: OverwritePolicy
 ) -> Outcome:
-    """Return the outcome if the database accepts it, else without further predictions, else as a failure."""
+    """Return the outcome if the database accepts it.
+
+    Otherwise return it without further predictions; if the database refuses this too, return a failure.
+    """
     without_further = outcome._replace(further=())
     for attempt in (outcome, without_further) if outcome.further else (outcome,):
         if _can_store(connection, batch_id, attempt, now, policy):

@@ -16,7 +16,7 @@ AUTOMATIC = "nightread"
 
 
 class Cause(StrEnum):
-    """The cause of a pause. Of each cause, at most one pause for all sources and one for each source are active."""
+    """The cause of a pause. Each cause has at most one active pause for all sources, and one for each source."""
 
     BREAKER = "breaker"
     DISK = "disk"
@@ -99,7 +99,7 @@ def set_probe(database: Database, pause_id: int, batch_id: str, *, now: datetime
 
 
 def clear_probe(database: Database, pause_id: int) -> None:
-    """Clear a probe without enough good outcomes: the pause continues, and another probe follows."""
+    """Clear a probe that has not enough good outcomes: the pause continues, and another probe follows."""
     statement = update(pauses).where(_of(pause_id)).values(probe_batch=None)
     database.write(lambda connection: connection.execute(statement))
 

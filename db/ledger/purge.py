@@ -22,7 +22,7 @@ from imaging.facts import FACT_NAMES
 from nightread.reasons import Reason
 
 IMAGES_AT_ONCE = 200
-"""Images per transaction: it takes about 20 ms on SQLite, where other writers wait meanwhile."""
+"""Images per transaction. A transaction takes about 20 ms on SQLite, where other writers wait meanwhile."""
 _RETENTION = "nightread"
 
 
@@ -32,11 +32,11 @@ class Purged:
 
     images: int = 0
     cancelled: int = 0
-    """Images without an outcome: they are `rejected(cancelled)` now."""
+    """Images that had no outcome; they are `rejected(cancelled)` now."""
     predictions: int = 0
     """Results of frames."""
     reports: int = 0
-    """Rows of `deliveries`; reports that a destination has stay there."""
+    """Number of removed rows of `deliveries`; reports that a destination has stay there."""
     places: tuple[tuple[int, str], ...] = ()
     """Where the files of the images are or were: (source id, uri)."""
 
@@ -55,8 +55,8 @@ def purge(database: Database, image_ids: Sequence[int], *, cause: str, actor: st
     """Purge these images, in audited transactions of 200 images, so that other writers do not wait long.
 
     `cause` is a word for the audit table, which otherwise gets only ids and numbers. Images that were purged before
-    stay as they are. List duplicates before their originals (`queries.with_copies`), so that no duplicate loses its
-    original first.
+    stay as they are. The caller must list duplicates before their originals (`queries.with_copies`), so that no
+    duplicate loses its original first.
     """
     purged = Purged()
     for start in range(0, len(image_ids), IMAGES_AT_ONCE):

@@ -34,11 +34,11 @@ class Receipt:
     refused: int
     """Images with the response out of resources (A7xx): the sender should try again."""
     failed: int
-    """Images with another failure as response."""
+    """Images for which the response was another failure."""
     statuses: Mapping[str, int]
     """Number of responses by DIMSE status (four hex digits); successes are left out.
 
-    Keys such as `aborted` count associations that ended in this way (producer.cstore.association_end).
+    A key such as `aborted` counts the associations that ended in this way (producer.cstore.association_end).
     """
 
 
@@ -53,7 +53,7 @@ def receive(
 ) -> Registered:
     """Register arrivals and update the receipts of their associations, in one transaction.
 
-    Only a commit of a durable database (db.engine.open_database) allows a success response to the sender.
+    The sender may get a success response only if the database is durable (db.engine.open_database).
     """
 
     def transaction(connection: Connection) -> Registered:
@@ -68,7 +68,7 @@ def receive(
 
 
 def end_receipts(database: Database, source_id: int, *, now: datetime) -> int:
-    """End the open receipts of an earlier receiver of this source that died. Returns their number."""
+    """End the open receipts of a receiver of this source that died earlier. Returns their number."""
     return database.write(lambda connection: connection.execute(_END, {"source": source_id, "now": now}).rowcount)
 
 

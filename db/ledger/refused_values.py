@@ -7,7 +7,8 @@ from db.tables import State
 from nightread.reasons import Reason
 
 REFUSALS = (StatementError, OverflowError, UnicodeError)
-"""Errors of a statement with a value that driver or database refuse; `is_refused_value` excludes other causes."""
+"""Errors that the driver or the database raises if it refuses a value. They also have other causes, which
+`is_refused_value` excludes."""
 
 
 def is_refused_value(error: Exception) -> bool:

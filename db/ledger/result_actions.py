@@ -17,7 +17,8 @@ from nightread.result_rules import ResultRule
 ACTOR = "nightread"
 _MARK = "result_rules"
 _OVERLAP = timedelta(minutes=5)
-"""Results up to this long before the mark are examined again, because the clock of a worker's host may be behind."""
+"""Results that are up to this much older than the latest examined time are examined again, because the clock of a
+worker's host may be behind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,8 @@ from db.store_tables import senders
 from nightread.hosts import host_name
 
 MOST_TITLES = 256
-"""Number of AE titles of one host that are stored as separate senders. A program that uses a new title each time must
-not slow down the ledger: with 2,000 current versions of one image, each new version costs 40 ms."""
+"""Largest number of AE titles of one host that are stored as separate senders. A program that uses a new title each
+time must not slow down the ledger: with 2,000 current versions of one image, each new version costs 40 ms."""
 _FURTHER = "further titles of "
 
 

@@ -18,7 +18,8 @@ from imaging.facts import Facts
 from nightread.reasons import Reason
 
 SeriesKey = tuple[str, str]
-"""Study and Series Instance UID, because some devices give series of different studies the same UID."""
+"""Identifies a series: Study and Series Instance UID, because some devices give series of different studies the same
+UID."""
 _KEYS_AT_ONCE = 2000
 
 
@@ -32,8 +33,9 @@ def note_slices(
     """Mark the series of these outcomes as collecting, as part of the transaction that records them.
 
     A slice of a bundle of unit `series` inserts its series if it is new. Images without a result, duplicates and notes
-    that withdraw images also mark a known series, because they change its result. A slice in `read_before` (instance
-    ids) that still waits for its series counts as no change; otherwise the series would never become quiet.
+    that withdraw images also mark a series that exists, because they change its result. `read_before` has the ids of
+    images. If one of them still waits for its series, it does not change a series that is not formed yet; otherwise
+    such a series would never become quiet.
     """
     slices = [outcome for outcome in outcomes if _is_slice(outcome, bundles)]
     if slices:
@@ -128,9 +130,9 @@ def _series_of(facts: Iterable[Facts]) -> list[SeriesKey]:
 
 
 def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool:
-    """Return whether the image is a slice of a known study and series, for a bundle of unit `series`.
+    """Return whether the image is a slice of a known study and series, and belongs to a bundle of unit `series`.
 
-    Such a bundle has analysed the image, or the image waits for the order of its series.
+    This is so if such a bundle has analysed the image, or if the image waits for the order of its series.
     """
     if not outcome.facts.series_instance_uid or not outcome.facts.study_instance_uid:
         return False

@@ -20,7 +20,7 @@ _IDS_AT_ONCE = 1000
 
 
 def fail_series(database: Database, claimed: ClaimedSeries, *, error: str, now: datetime) -> bool:
-    """End an attempt to form a series without results; `error` is the name of the exception.
+    """End an attempt to form a series that gave no results; `error` is the name of the exception.
 
     The series is collecting again, as if a slice had arrived now. After the third attempt it is
     `failed(series_not_formed)`, and so are its slices that wait for the order of the series. Returns False if the claim
@@ -92,7 +92,7 @@ def collect_failed_series(connection: Connection, image_ids: Sequence[int], now:
 
 
 def collect_series_of(connection: Connection, image_ids: Sequence[int], now: datetime) -> None:
-    """Mark the series of these images as collecting, as when a slice gets its outcome."""
+    """Mark the series of these images as collecting, as the outcome of a slice does."""
     _change_series_of(connection, image_ids, COLLECT, now)
 
 

@@ -81,14 +81,14 @@ def _write_results(
 
 
 def _release(connection: Connection, formed: FormedSeries) -> None:
-    """Store the order of the slices, and let the slices that waited for it be dispatched."""
+    """Store the order of the slices, so that the slices that waited for it can be dispatched."""
     connection.execute(_STORE_ORDER, {"which": formed.claimed.id, "order": formed.stored_order})
     for start in range(0, len(formed.released), _AT_ONCE):
         connection.execute(_RELEASE, {"images": formed.released[start : start + _AT_ONCE]})
 
 
 def _values(result: SeriesResult) -> tuple[str, list[Any]]:
-    """Return the digest of the content, and its values in the order of _CONTENT_NAMES."""
+    """Return the digest of the content, and the content as values in the order of _CONTENT_NAMES."""
     content = {
         "state": _state(result).value,
         "reason": result.reason.value if result.reason else None,

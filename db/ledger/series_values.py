@@ -71,10 +71,10 @@ class SeriesResult:
 
     bundle_id: int
     stack: int
-    """From 1; 0 if the series as a whole has no result."""
+    """Number of the stack, from 1; 0 if the series as a whole has no result."""
     stack_name: str | None = None
     reason: Reason | None = None
-    """None if the stack has a result."""
+    """Why the stack has no result; None if it has one."""
     detail: str | None = None
     label: str | None = None
     score: float | None = None
@@ -98,10 +98,11 @@ class FormedSeries:
 
     claimed: ClaimedSeries
     results: Sequence[SeriesResult] | None
-    """None if the stored results stay, because the images in `released` will change them later."""
+    """The results to store. None if the stored results stay, because the images in `released` will change them
+    later."""
     patient_keys: frozenset[str]
     """Keys of the patients of its slices; if a patient has opted out, no result is stored."""
     released: Sequence[int] = ()
     """Images that waited for the order of their series, and may be dispatched again now."""
     stored_order: Mapping[str, Any] | None = None
-    """What db.queries.series_order reads; set if images are released."""
+    """The order of the slices, which db.queries.series_order reads. It is set if images are released."""

@@ -17,8 +17,8 @@ def submit(
 ) -> dict[str, int]:
     """Register arrivals in one transaction, and return the id of each image by its URI.
 
-    An arrival that is registered already keeps its row. Only a commit of a durable database
-    (db.engine.open_database) allows a success response to the client.
+    An arrival that is registered already keeps its row. The client may get a success response only if the database is
+    durable (db.engine.open_database).
     """
 
     def transaction(connection: Connection) -> dict[str, int]:

@@ -1,4 +1,7 @@
-"""Take back lost work; only the dispatcher does this. If a batch was not lost, its message causes an empty claim."""
+"""Take back lost work; only the dispatcher does this.
+
+If the message of a batch was not lost after all, it is delivered later and claims no image.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

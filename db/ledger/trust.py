@@ -12,7 +12,8 @@ from db.tables import sources
 from nightread.sources import OverwritePolicy
 
 Domain = tuple[object, ...]
-"""Arrivals with equal domains replace and withdraw each other's results; arrivals of different domains never do."""
+"""The trust domain of an arrival. Arrivals of the same domain replace and withdraw each other's results; arrivals of
+different domains never do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +27,8 @@ class Trust:
     def domain(self, image_id: int, source_id: int, sender_id: int | None) -> Domain:
         """Return the domain of an arrival: the group of its sender, or else the group of its source.
 
-        Without a group, a receiver has one domain per sender, and any other source is one domain. An unknown sender has
-        the empty group: it counts as no group, even if the source has a group.
+        Without a group, each sender of a receiver is a domain, and any other source is one domain. An unknown sender
+        has the empty group, which counts as no group even if the source has a group.
         """
         if self.policy == "any":
             return ()
@@ -39,7 +40,7 @@ class Trust:
         return ("group", group) if group else ("source", source_id, sender_id or 0)
 
     def domains(self, row: Row[Any], copied: Iterable[Row[Any]]) -> dict[Domain, int]:
-        """Return the domains from which the bytes of an image arrived, each with the id of the first arrival.
+        """Return the domains from which the bytes of an image arrived, each with the id of its first arrival.
 
         `row` has the columns of `origin_columns`. Copies of the archive of an image count as arrivals of the image.
         """
@@ -54,18 +55,21 @@ class Trust:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """The domains from which the bytes of some arrivals came, by id of the arrival."""
+    """The domains from which the bytes of each arrival came, by its id."""
 
     trust: Trust
     domains: Mapping[int, dict[Domain, int]]
 
     def own(self, row: Row[Any]) -> Domain:
-        """Return the domain from which the row itself arrived."""
+        """Return the domain from which this row arrived, without those from which the same bytes arrived again."""
         return self.trust.domain(row.id, row.origin_source, row.origin_sender)
 
 
 def held_by(connection: Connection, policy: OverwritePolicy, rows: Iterable[Row[Any]]) -> Held:
-    """Find the domains of `rows`, which need the column `id` and the columns of `origin_columns`."""
+    """Find the trust domains from which the bytes of each row arrived.
+
+    Each row must have the column `id` and the columns of `origin_columns`.
+    """
     rows = list(rows)
     places = {row.id: {row.id, row.parent_id, row.grandparent_id} - {None} for row in rows}
     by_original: dict[int, list[Row[Any]]] = {}

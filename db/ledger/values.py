@@ -41,9 +41,9 @@ class Arrival:
     size: int
     mtime_ns: int
     member_name: str | None = None
-    """Its name inside the archive from which it was unpacked, as readable text."""
+    """Name of the file inside the archive from which it was unpacked, as readable text."""
     sender: CallingEntity | None = None
-    """None except for images of a receiver or of the HTTP API."""
+    """Who sent the image to a receiver or to the HTTP API; None for images of other sources."""
     priority: int | None = None
     """The priority of this image; None if it has the priority of all images that are registered together."""
 
@@ -148,7 +148,7 @@ class FramePrediction(NamedTuple):
     label: str | None
     score: float
     scores: list[float]
-    """In the order of the bundle's labels."""
+    """Scores in the order of the bundle's labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,7 +195,8 @@ class Outcome(NamedTuple):
     content: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
-    """Size and modification time of the bytes that were read. For state `received`: of the file as it is now."""
+    """Size and modification time of the bytes that were read. If the state is `received`, they are those of the present
+    file."""
     facts: Facts = NO_FACTS
     duplicate_of: int | None = None
     bundle_id: int | None = None

@@ -19,7 +19,7 @@ class Version(NamedTuple):
 
     image_id: int
     own: Domain
-    """The trust domain from which it arrived."""
+    """The trust domain from which this version arrived."""
     first: dict[Domain, int]
     """Each domain that sent these bytes, with the id of the first arrival from it."""
     superseded_by: int | None
@@ -32,8 +32,8 @@ def supersede(
 ) -> list[Conflict]:
     """Mark the newest version of each trust domain as current, and return the new conflicts between domains.
 
-    `copied` are images whose bytes arrived again from another origin. Within a domain, every older image points to a
-    newer image, which need not be the newest: so the cost stays low even for 10,000 versions.
+    `copied` are images whose bytes arrived again from another source, sender or archive. Within a domain, every older
+    image points to a newer image, which need not be the newest: so the cost stays low even for 10,000 versions.
     """
     uids = {o.facts.sop_instance_uid for o in outcomes if o.state is State.DONE and o.facts.series_instance_uid}
     uids.discard(None)
@@ -98,7 +98,10 @@ def _with_superseder(version: Version, newest: dict[Domain, tuple[int, int]]) ->
 
 
 def _with_conflict(version: Version, several: set[int], latest: Sequence[int], ids: set[int]) -> Version:
-    """Set `conflict_with` if there are several current versions. If it names a note and no version, it stays."""
+    """Set `conflict_with` if there are several current versions, and clear it otherwise.
+
+    If it names a note instead of a version, it stays.
+    """
     known = version.conflict_with
     if known is not None and known not in ids:
         return version

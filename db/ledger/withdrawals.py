@@ -47,10 +47,10 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, polic
 def apply_pending_withdrawals(
     connection: Connection, image_ids: Sequence[int], policy: OverwritePolicy
 ) -> list[Conflict]:
-    """Apply notes that arrived before these images, or before the bytes of the images arrived from another origin.
+    """Apply to these images the notes that arrived earlier.
 
-    If a domain has several notes, the last note counts. Most databases have no note at all; checking that first saves
-    1 us per image.
+    The images are new, or their bytes have arrived again from another source, sender or archive. If a domain has
+    several notes, the last note counts. Most databases have no note at all; checking that first saves 1 us per image.
     """
     if connection.execute(_ANY).first() is None:
         return []

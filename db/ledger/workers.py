@@ -25,7 +25,7 @@ class WorkerFacts(TypedDict):
 
 
 def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **facts: Unpack[WorkerFacts]) -> None:
-    """Store that a worker is alive, and its facts.
+    """Store that a worker is alive, with its facts.
 
     A new `boot_id` replaces the row of an earlier start, which crashed: a worker that ends removes its own row.
     """

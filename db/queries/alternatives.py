@@ -14,15 +14,17 @@ _SPLIT = (
     *("states", "reasons", "labels", "modalities"),
     *("bundle_ids", "view_positions", "manufacturers", "station_names"),
 )
-"""Conditions with an index that returns the rows of one value in the order of ids, or of blocks of ids."""
+"""Conditions for which an index returns the rows of one value in the order of ids, or of blocks of 256 consecutive
+ids."""
 _MOST = 64
 """This many searches together are still cheaper than one sort."""
 
 
 def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
-    """Return filters that each match a part of the rows of `wanted`; only `wanted` itself if a split is not faster.
+    """Return filters that each match a part of the rows of `wanted`, and together all of them.
 
-    Without a limit a split is not faster, because all rows must be read and sorted.
+    Return only `wanted` itself if a split is not faster. Without a limit it never is, because all rows must be read and
+    sorted.
     """
     names = [name for name in _SPLIT if len(getattr(wanted, name)) > 1]
     by_id = wanted.sort in ("id", "newest")

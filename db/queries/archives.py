@@ -1,4 +1,4 @@
-"""Read the states of archives, and count what was unpacked from an archive and from the archives around it."""
+"""Read the states of archives. Find the outermost archive around an archive, and count what was unpacked from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

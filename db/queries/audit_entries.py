@@ -14,7 +14,8 @@ from db.queries.trace_events import Event, What
 from db.tables import audit
 
 _FILTERED_BY_DATABASE = 20
-"""Up to this number of images, the database itself searches the entries for their ids, so that few are parsed."""
+"""Up to this number of images, the database itself searches the entries for their ids, so that few entries are
+parsed."""
 
 _CLOCKS = timedelta(days=1)
 """By how much an entry may seem older than an image that it names, because a clock was set back."""
@@ -52,7 +53,7 @@ def entries_about(
 
 
 def searched_since(database: Database, scope: EntryScope) -> datetime | None:
-    """Return the time of the oldest entry that a search with `latest` reads; None if it reads all entries."""
+    """Return the time of the latest entry that a search with `latest` leaves out; None if it reads all entries."""
     if scope.latest is None:
         return None
     oldest = select(audit.c.at).where(audit.c.id <= _last_left_out(scope.latest)).order_by(audit.c.id.desc()).limit(1)
@@ -61,7 +62,10 @@ def searched_since(database: Database, scope: EntryScope) -> datetime | None:
 
 
 def _last_left_out(latest: int) -> ColumnElement[int]:
-    """Return the id before the latest entries. It is computed from the highest id, because ids have few gaps."""
+    """Return the highest id of the entries that a search of the latest entries leaves out.
+
+    It is computed from the highest id of all, which is nearly exact, because ids have few gaps.
+    """
     return select(func.max(audit.c.id) - latest).scalar_subquery()
 
 

@@ -14,7 +14,7 @@ BACKUP, RESTORE = "database.backup", "database.restore"
 def latest_backup(database: Database) -> datetime | None:
     """Return the time of the data in the latest backup; None if there is none.
 
-    A restored database has the backup from which it was restored.
+    A restored database counts as backed up by the backup from which it was restored.
     """
     latest = select(audit).where(audit.c.action.in_((BACKUP, RESTORE))).order_by(audit.c.id.desc()).limit(1)
     with database.read() as connection:

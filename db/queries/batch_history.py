@@ -33,7 +33,7 @@ class BatchRecord:
     seconds: Mapping[str, float]
     """Seconds by phase of worker.analyse."""
     outcomes: Mapping[str, int]
-    """Images by state; `received` are those that are retried."""
+    """Number of images by state; those in the state `received` are retried."""
 
     @property
     def requeued(self) -> int:
@@ -71,13 +71,17 @@ class WorkerTotals:
 
     by_node: Sequence[NodeTotals]
     left_out_before: datetime | None
-    """When the oldest counted batch was formed, if the period has more batches than were counted; else None."""
+    """When the oldest counted batch was formed, if the period has further batches that were not counted; otherwise
+    None."""
 
 
 def batch_records(
     database: Database, *, limit: int, before: tuple[datetime, str] | None = None, batch_id: str | None = None
 ) -> list[BatchRecord]:
-    """List the latest batches; with `before`, the next ones after the batch with this creation time and id."""
+    """List batches, the latest first.
+
+    `before` is the creation time and the id of a batch: the list then starts with the batch that was formed before it.
+    """
     statement: Select[Any] = select(batches).order_by(batches.c.created_at.desc(), batches.c.id.desc()).limit(limit)
     if batch_id is not None:
         statement = statement.where(batches.c.id == batch_id)

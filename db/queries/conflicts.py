@@ -1,4 +1,4 @@
-"""Find images in conflict: sources that do not trust each other sent versions or key object notes of them."""
+"""Find images in conflict, whose versions or key object notes came from sources that do not trust each other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

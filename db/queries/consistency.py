@@ -227,9 +227,10 @@ def _models_not_noted() -> Select[Any]:
 
 
 def _noted_without_image() -> Select[Any]:
-    """Select the first image of each block that notes a device, view or model of none of its images.
+    """Select an image of each block of arrivals with a stored device, view or model that none of its images has.
 
-    A registered model counts as found, because another model may have replaced its results in the block.
+    The image is the first one of the block. A registered model counts as found, because another model may have replaced
+    its results in the block.
     """
     of_block = _block_of_occurrence()
     named = [
@@ -287,9 +288,9 @@ _RULES: dict[str, Select[Any]] = {
         work.c.state.in_(_STATES_WITH_REASON),
         or_(work.c.reason.is_(None), work.c.reason.not_in([reason.value for reason in Reason])),
     ),
-    "the devices and views of each image are noted for its block": _devices_not_noted(),
-    "the model of each result is noted for the block of its image": _models_not_noted(),
-    "each device, view and model that is noted for a block belongs to an image of that block": _noted_without_image(),
+    "the devices and views of each image are stored for its block of arrivals": _devices_not_noted(),
+    "the model of each result is stored for the image's block of arrivals": _models_not_noted(),
+    "a device, view or model stored for a block of arrivals belongs to an arrival of the block": _noted_without_image(),
     "a series has an image": series_without_image(),
     "a series is claimed exactly while it is being formed": series_with_a_wrong_claim(),
 }

@@ -50,11 +50,11 @@ class ImageFilter:
     sha256: str | None = None
     """SHA-256 of the bytes, for files that an earlier release analysed."""
     since: datetime | None = None
-    """Arrived at this time or later."""
+    """Match arrivals of this time or later."""
     until: datetime | None = None
     """Arrived before this time."""
     parent_ids: tuple[int, ...] = ()
-    """Unpacked from one of these archives."""
+    """Match images that were unpacked from one of these archives."""
     scope: ArrivalScope | None = None
     """Arrivals of one command."""
     withdrawn: bool | None = None
@@ -67,29 +67,31 @@ class ImageFilter:
     """Leave out withdrawn images and old versions of images."""
     per_frame: bool = False
     sort: Sort = "id"
-    """`id` puts the oldest arrival first, `newest` the newest. `score`, `suspicion` and `finished` put the highest or
-    latest first, of equal ones the newest result, and leave out arrivals without a value."""
+    """`id` puts the oldest arrival first, `newest` the newest one. `score`, `suspicion` and `finished` put the highest
+    or latest value first, and leave out arrivals without a value; of equal values, the newest result comes first."""
     limit: int | None = None
     """Maximum number of rows: of arrivals, or with `per_frame` of frames."""
     id_range: tuple[int, int] | None = None
     """First and last id of the arrivals in the time range. db.queries.planning sets this and the next fields."""
     many_scores: bool = False
-    """Many results match the limits of the score, so that another index leads the search."""
+    """True if many results match the limits of the score; then another index leads the search."""
     many_labels: bool = False
-    """Many results have these labels, so that the index of the value that is sorted by leads the search."""
+    """True if many results have these labels; then the index of the value by which results are sorted leads the
+    search."""
     many_modalities: bool = False
-    """Many arrivals have these modalities; the effect is the same as with `many_labels`."""
+    """True if many arrivals have these modalities; the effect is the same as that of `many_labels`."""
     few_of_sources: bool = False
-    """Few arrivals are of these sources, so that the index of sources leads the search."""
+    """True if few arrivals are of these sources; then the index of sources leads the search."""
     has_statistics: bool = False
-    """The database knows how many arrivals lie in a range of ids, as PostgreSQL does and SQLite does not."""
+    """Whether the database can estimate how many arrivals lie in a range of ids: True for PostgreSQL, False for
+    SQLite."""
 
 
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     """Yield the filter as SQL conditions on `instances` and `work`.
 
-    SQLite has no statistics here and may use the index of any column that is compared with a constant. Columns that
-    must not lead the search are therefore written as expressions, for which there is no index.
+    SQLite has no statistics and may use the index of any column that is compared with a constant. A column that must
+    not lead the search is therefore written as an expression, for which there is no index.
     """
     yield from _which_row(wanted)
     yield from _of_work(wanted, leading=not matches_few(wanted))
@@ -114,8 +116,8 @@ def in_conflict() -> ColumnElement[bool]:
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
     """Return the id expression that is cheapest to sort by.
 
-    The id of the table that leads the search comes in order from its index. If only a few arrivals match, they are
-    sorted: otherwise PostgreSQL reads arrivals by id until it has found as many as the limit.
+    An index returns rows in the order of the id of the table that leads the search. If only a few arrivals match, they
+    are sorted instead: PostgreSQL would read arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
     few = matches_few(wanted) or sorts_waiting(wanted) or wanted.remarks
@@ -126,12 +128,12 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 
 def sorts_waiting(wanted: ImageFilter) -> bool:
-    """Return whether waiting images are sorted by id; else PostgreSQL searches for them among all images in order."""
+    """Return whether waiting images are sorted by id; otherwise PostgreSQL reads all images in order to find them."""
     return wanted.has_statistics and wanted.states == (State.RECEIVED,) and wanted.sort in ("id", "newest")
 
 
 def matches_few(wanted: ImageFilter) -> bool:
-    """Return whether conditions on arrivals alone leave only a few of them."""
+    """Return whether the conditions on arrivals alone leave only a few arrivals."""
     named = (
         wanted.image_ids or wanted.parent_ids or wanted.contents or wanted.sha256 is not None or wanted.few_of_sources
     )
@@ -189,7 +191,7 @@ def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElem
 
 
 def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """Add the condition of the partial index of these states; for `received`, `in_state` alone is enough."""
+    """Add the condition of the partial index of these states. For `received`, `in_state` is that condition."""
     yield in_state(*(State(state) for state in states))
     if set(states) <= set(FINAL):
         yield work.c.finished_at.is_not(None)
@@ -247,7 +249,7 @@ def _narrow(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _arrived(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
-    """Translate the time range into a range of ids. Results are ordered by id, so no sort is needed.
+    """Translate the time range into a range of ids, so that an index returns the results in order.
 
     Ids do not follow times if a clock was set back, so the time of each arrival is checked too.
     """
@@ -281,7 +283,7 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 _then = instances.alias("then")
 _WIDE = 5_000
-"""A time range with more arrivals is wide. Up to this many results are sorted within 15 ms."""
+"""A time range with more arrivals than this is wide. Up to this many results are sorted within 15 ms."""
 
 _NARROW: dict[str, Column[Any]] = {
     "patient_keys": instances.c.patient_key,

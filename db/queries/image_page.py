@@ -22,7 +22,7 @@ class ImageFacts:
     """One arrival with its answer, and with the results of other models."""
 
     image: Mapping[str, Any]
-    """The answer, as from `images`."""
+    """The image with its answer, as `images` yields it."""
     further: Sequence[Mapping[str, Any]]
     """Results of further models, also of shadow models."""
     stored: Mapping[str, Any]
@@ -33,7 +33,8 @@ class ImageFacts:
     digests: Mapping[str, str]
     """`NAME@VERSION` -> digest of the registered bundles."""
     frames: Sequence[Mapping[str, Any]]
-    """Results of the first thousand frames, if there are several: frame (from 0), label, score, scores."""
+    """Results of the first thousand frames: frame (from 0), label, score, scores. Empty if the image has only one
+    frame."""
     analysed_frames: int
 
 

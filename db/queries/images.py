@@ -80,8 +80,8 @@ def images(database: Database, wanted: ImageFilter | None = None) -> Generator[d
     `uri` is the full path or URL, `scores` is a dict from label to score, `remarks` is a list of words, and times are
     aware and in UTC. `sender` is AE title and address of a receiver's caller. For an image in conflict, `contested_by`
     is the source, and sender if any, of `conflict_with`. `content` identifies the bytes, and `sha256` is None unless an
-    earlier release analysed them. An absent value is None; a purged image has only the values
-    that count it. With `per_frame`, an arrival without predictions is one row with `frame` None.
+    earlier release analysed them. An absent value is None. Of a purged image only the values that count it are left.
+    With `per_frame`, an arrival without predictions is one row with `frame` None.
     """
     # Without `closing`, the inner generator would stay open on Python 3.12 when this one ends.
     with closing(positioned_images(database, wanted or ImageFilter(), None)) as positioned:
@@ -111,7 +111,10 @@ def _statement(wanted: ImageFilter, after: Position | None, *, is_sqlite: bool) 
 
 
 def _first_ids(part: ImageFilter, after: Position | None, *, is_sqlite: bool) -> Select[Any]:
-    """Select the work ids of the first rows of one part. The limit of the whole search is enough for each part."""
+    """Select the work ids of the first rows of one part of the search.
+
+    The limit of the whole search is used for each part, because all of its rows may be in this one part.
+    """
     joined = select(work.c.id).select_from(instances).join(work, work.c.instance_id == instances.c.id)
     joined = joined.where(*conditions(part)).limit(part.limit)
     if occurrence := occurrence_of(part):

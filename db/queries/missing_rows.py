@@ -13,11 +13,12 @@ _NAMED = (
     (_NO_IMAGE, contents.c.work_id, work),
     (_NO_IMAGE, predictions.c.work_id, work),
 )
-"""(image to report, column that names another row, table that should have the other row)"""
+"""For each column that names another row: the image to report, the column, and the table that should have the other
+row."""
 
 
 def rows_that_name_a_missing_row() -> Select[Any]:
-    """Return a query for the images of these rows; the image is null if only the missing row named it."""
+    """Return a query for the images of these rows. For a row of `contents` or `predictions` it returns NULL."""
     found = [
         select(image).select_from(name.table).where(~select(table.c.id).where(table.c.id == name).exists())
         for image, name, table in _NAMED

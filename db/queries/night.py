@@ -70,7 +70,10 @@ class PeriodCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSample:
-    """How often each label occurs in a sample of a period's images, evenly spread; in all images if there are few."""
+    """How often each label occurs in a sample of a period's images.
+
+    The images are evenly spread over the period. If there are few images, all are in the sample.
+    """
 
     results: int
     labels: Mapping[tuple[str, str | None], int]
@@ -109,7 +112,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
 
 
 def most_suspicious(database: Database, *, since: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
-    """Return the current images of a period with the highest suspicion, as from `images`.
+    """Return the current images of a period with the highest suspicion, as the dicts of `images`.
 
     On PostgreSQL their ids are found first, because it sorts narrow rows of a large night in half of the time.
     """
@@ -228,7 +231,7 @@ def _outcomes(connection: Connection, since: datetime, until: datetime, *, arriv
 
 
 def _others_in_range(connection: Connection, since: datetime, until: datetime, first: int, last: int) -> Sequence[int]:
-    """Return ids from `first` to `last` that arrived within an hour before or after the period, up to 101."""
+    """Return up to 101 ids from `first` to `last` that arrived at most an hour before or after the period."""
     near = [
         select(instances.c.id).where(*_arrived(begin, end), (instances.c.id + 0).between(first, last))
         for begin, end in ((since - _NEAR, since), (until, until + _NEAR))

@@ -1,4 +1,4 @@
-"""Find the blocks of arrivals in which a model or a device occurs."""
+"""Search only the blocks of arrivals (256 consecutive ids each) in which a model, device or view position occurs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,11 +17,12 @@ _KINDS: dict[str, Kind] = {
     "bundle_ids": "model",
     "view_positions": "view",
 }
-"""The kind of value by the field of the filter; the one that is likely to be in the fewest blocks comes first."""
+"""The kind of value for each field of the filter. The kind whose values are likely to be in the fewest blocks is
+first."""
 
 
 def occurrence_of(wanted: ImageFilter) -> tuple[Kind, str] | None:
-    """Return the value whose blocks should lead this search; None if another condition leaves fewer rows."""
+    """Return the kind and value whose blocks should lead this search; None if another condition leaves fewer rows."""
     without_result = wanted.states and State.DONE not in wanted.states
     if wanted.sort not in ("id", "newest") or wanted.reasons or wanted.remarks or without_result:
         return None
@@ -42,7 +43,10 @@ def in_blocks_of(
     *,
     is_sqlite: bool,
 ) -> Subquery:
-    """Return the first rows of the statement, in order, from the blocks of this value; `sort_image` is the image id."""
+    """Return the first rows of the statement, in order, from the blocks in which this value occurs.
+
+    The column `sort_image` of the rows is the id of the image.
+    """
     kind, value = occurrence
     its_blocks = and_(occurrences.c.kind == kind, occurrences.c.value == value, *_bounds(wanted, after))
     first = occurrences.c.block * BLOCK

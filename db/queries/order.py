@@ -21,10 +21,10 @@ _VALUES: dict[Sort, ColumnElement[Any]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
-    """The place of one row in the order of its filter."""
+    """The place of one row in the order of a search."""
 
     value: float | datetime | None
-    """What the rows are sorted by; None if they are sorted by the id of the image."""
+    """The value by which the rows are sorted; None if they are sorted by the id of the image."""
     image_id: int
     ordinal: int
     """Distinguishes the results of several bundles for one image."""
@@ -65,8 +65,8 @@ def in_order(
 ) -> Select[Any]:
     """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`.
 
-    With `few`, another condition leaves only a few rows: they are sorted, and no index is read in its order. `block` is
-    the column of the blocks of ids to which the statement is joined.
+    `few` says that another condition leaves only a few rows: then they are sorted, and no index is read in its order.
+    `block` is the column of the blocks (256 consecutive ids each) to which the statement is joined.
     """
     keys = list(_keys(wanted, after, few=few))
     if block is not None:

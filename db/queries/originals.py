@@ -30,7 +30,7 @@ class Original:
     """NAME@VERSION; None if no bundle analysed the image."""
     digest: str | None
     normal_label: str | None
-    """The label of the bundle that means no finding."""
+    """The label of the bundle for images in which nothing was found."""
     sop_class_uid: str | None
     modality: str | None
     purged: bool

@@ -31,7 +31,7 @@ def finished_among(database: Database, image_ids: Collection[int]) -> dict[int, 
 
 
 def outcomes_of(database: Database, batch_id: str) -> list[ImageOutcome]:
-    """Return the outcomes that were recorded with this batch; none while it is open."""
+    """Return the outcomes that were recorded with this batch; none while the batch is open."""
     with database.read() as connection:
         finished_at = connection.execute(_FINISHED_AT, {"batch": batch_id}).scalar()
         rows = connection.execute(_OF_BATCH, {"batch": batch_id, "at": finished_at}) if finished_at else ()

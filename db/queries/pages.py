@@ -36,9 +36,10 @@ class Page:
 def page(database: Database, wanted: ImageFilter, *, cursor: str | None, limit: int) -> Page:
     """Return the first `limit` rows, or those after the page that returned `cursor`; `wanted.limit` has no effect.
 
-    A page costs the same at any depth: it continues at a place in the order and counts no rows. No row that stays
-    the same is repeated or left out, whatever is inserted between two pages. A cursor holds ids, scores or times and a
-    digest of the filter. Raises InvalidCursorError if it was changed or belongs to another filter or order.
+    A page costs the same at any depth: it continues at a place in the order and counts no rows. Whatever is inserted
+    between two pages, a row that does not change is neither repeated nor left out. A cursor holds ids, scores or times
+    and a digest of the filter. Raises InvalidCursorError if the cursor was changed or belongs to another filter or
+    order.
     """
     if limit < 1:
         raise ValueError("a page has at least one row")

@@ -38,9 +38,9 @@ class Pause:
     id: int
     cause: Cause
     source_id: int | None
-    """The source whose images are held; None if all images are."""
+    """The source whose images are held; None if the images of all sources are held."""
     source: str | None
-    """The name of this source."""
+    """The name of the source whose images are held; None if the images of all sources are held."""
     detail: str
     actor: str
     since: datetime
@@ -56,7 +56,7 @@ class Outcomes:
 
     total: int
     bad: int
-    """Failed, or rejected because the image is defective."""
+    """Number of images that failed, or were rejected because they are defective."""
     worst: str | None
     """The most frequent reason of the bad outcomes."""
 
@@ -71,9 +71,10 @@ class LatestOutcomes:
     """The latest outcomes, in all and by source."""
 
     faults: Outcomes
-    """Outcomes of all sources. Only failures that no source causes are bad: of the machine, the model and nightread."""
+    """Outcomes of all sources. Only failures of the machine, the model or nightread count as bad, not those that a
+    source causes."""
     faulty_sources: int
-    """The number of sources with a failure that no source causes."""
+    """The number of sources whose images have a failure of the machine, the model or nightread."""
     by_source: dict[int, Outcomes]
     """Outcomes of each source, by its id."""
 
@@ -124,8 +125,9 @@ def held_images(database: Database, source_ids: Collection[int], *, now: datetim
 def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> LatestOutcomes:
     """Summarise the latest outcomes after `since`: up to `at_most` of all sources together, and as many of each source.
 
-    After a pause by the circuit breaker, only outcomes after its end count: those of the paused source, or all if all
-    dispatch was paused. The outcomes of each source are searched among the latest `10 * at_most` of all sources.
+    After a pause by the circuit breaker, only outcomes after the end of the pause count. This holds for the paused
+    source, or for all sources if all dispatch was paused. The outcomes of each source are searched among the latest
+    outcomes of all sources, ten times as many.
     """
     with database.read() as connection:
         ended = {row.source_id: row.ended_at for row in connection.execute(_PAUSES_ENDED)}
@@ -148,7 +150,7 @@ def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: d
 
 
 def probe_outcomes(database: Database, pause: Pause) -> Outcomes | None:
-    """Summarise the outcomes of the pause's probe; None while its batch is open. Only final outcomes count."""
+    """Summarise the final outcomes of the probe of this pause; None while the batch of the probe is open."""
     with database.read() as connection:
         still_open = select(batches.c.id).where(batches.c.id == pause.probe_batch, batches.c.finished_at.is_(None))
         if pause.probed_at is None or connection.execute(still_open).first():

@@ -1,4 +1,4 @@
-"""Look up, before a search, the numbers that decide which index leads it: SQLite has no statistics for this."""
+"""Before a search, count the rows that decide which index leads it, because SQLite has no statistics."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -16,7 +16,7 @@ from db.tables import UNFINISHED, State, in_state, instances, predictions, work
 
 
 class Outdated(NamedTuple):
-    """An image with an outcome that is older than the limit; its fields are the key by which the search continues."""
+    """An image whose outcome is older than a limit. With these fields a further search continues after the image."""
 
     finished_at: datetime
     image_id: int
@@ -46,7 +46,7 @@ class PurgePreview:
 def with_copies(database: Database, image_ids: Iterable[int]) -> list[int]:
     """Return these images, all arrivals with the same bytes, and the members of the archives among them.
 
-    An archive is added if all images that came out of it are purged. Images that were purged before are left out.
+    An archive is added if all images that came out of it are returned. Images that were purged before are left out.
     Duplicates come before their originals, and archives last. Finding equal bytes reads the whole table of arrivals,
     0.5 s for a million.
     """
@@ -83,7 +83,10 @@ def purge_preview(database: Database, image_ids: Sequence[int]) -> PurgePreview:
 
 
 def outdated(database: Database, *, before: datetime, after: Outdated | None = None, limit: int) -> list[Outdated]:
-    """List images with an outcome before this time that are not purged, the oldest first, beginning behind `after`."""
+    """List unpurged images whose outcome is older than `before`, the oldest first.
+
+    If `after` is given, the list starts with the image that follows it.
+    """
     statement = _OUTDATED.where(work.c.finished_at < before).limit(limit)
     if after is not None:
         later = or_(work.c.finished_at > after.finished_at, work.c.instance_id > after.image_id)
@@ -93,7 +96,10 @@ def outdated(database: Database, *, before: datetime, after: Outdated | None = N
 
 
 def originals_in_use(database: Database, *, since: datetime) -> frozenset[int]:
-    """Return the images that have a duplicate with an outcome at this time or later, which shows their results."""
+    """Return the originals of duplicates that got their outcome at this time or later.
+
+    Such a duplicate still shows the results of its original.
+    """
     statement = (
         select(work.c.duplicate_of)
         .where(work.c.finished_at >= since, in_state(State.DUPLICATE), work.c.duplicate_of.is_not(None))
@@ -114,7 +120,10 @@ def _not_purged(connection: Connection, image_ids: Iterable[int]) -> set[int]:
 
 
 def _same_bytes(connection: Connection, image_ids: set[int], known: set[str]) -> set[int]:
-    """Return all images with the bytes of these images. Their hashes are added to `known` and not searched again."""
+    """Return all images with the same bytes as these images.
+
+    Their hashes are added to `known`, so that a later call does not search for them again.
+    """
     hashes = {row.content for row in execute_in_chunks(connection, _HASHES, "images", sorted(image_ids))} - known
     known |= hashes
     return {row.id for row in execute_in_chunks(connection, _WITH_HASHES, "hashes", sorted(hashes))}
@@ -125,7 +134,7 @@ def _members(connection: Connection, image_ids: set[int]) -> set[int]:
 
 
 def _emptied_archives(connection: Connection, chosen: set[int]) -> set[int]:
-    """Return the archives of these images that hold no other image, whether analysed or waiting."""
+    """Return the archives of these images that have no other images, whether with an outcome or not."""
     parents = {row.parent_id for row in execute_in_chunks(connection, _PARENTS, "images", sorted(chosen))} - chosen
     others = {
         row.parent_id

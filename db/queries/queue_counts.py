@@ -13,7 +13,7 @@ from db.tables import workers as workers_table
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueCounts:
-    """Numbers of images, batches and processes. An image that several models analyse counts once for each."""
+    """Numbers of images, batches and processes. An image that several models analyse counts once for each model."""
 
     waiting: int
     """Images that wait for a batch, including those that are `postponed`."""

@@ -22,7 +22,7 @@ class Association:
     address: str
     began_at: datetime
     ended_at: datetime | None
-    """None if the association is open, or if its receiver died and was not started again."""
+    """When it ended. None if the association is open, or if its receiver died and was not started again."""
     received: int
     refused: int
     failed: int

@@ -72,7 +72,7 @@ class StudyResults:
 
     study_instance_uid: str
     results: tuple[ReportableResult, ...]
-    """In the order of arrival, with one entry per image and bundle."""
+    """The results in the order of arrival, with one entry per image and bundle."""
     images: int
     """Number of images with a result; several bundles may have results for one image."""
     without_result: int
@@ -98,7 +98,7 @@ class Pending:
 
 
 def studies_with_outcomes(database: Database, *, since: datetime, until: datetime | None = None) -> list[str]:
-    """List studies with an outcome in this time range, by the time of the first one; `until` is excluded."""
+    """List studies with an outcome in this time range, in the order of their first outcome; `until` is excluded."""
     statement = (
         select(instances.c.study_instance_uid, func.min(work.c.finished_at))
         .join(work, work.c.instance_id == instances.c.id)
@@ -141,7 +141,10 @@ def study_results(database: Database, study_instance_uid: str) -> StudyResults:
 
 
 def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
-    """Return whether more results may follow; images within `around` of the study's arrivals may belong to it."""
+    """Return whether more results may follow.
+
+    Unread images of the same source that arrived within `around` of the study's arrivals may belong to the study.
+    """
     named = {"study": study.study_instance_uid}
     first, last = study.first_arrival, study.last_arrival
     with snapshot(database) as connection:
@@ -152,7 +155,7 @@ def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
 
 
 def _is_named(row: Row[Any]) -> bool:
-    """Return whether the report can refer to the image: other text than a UID would make the report invalid."""
+    """Return whether all UIDs of the image are valid; any other text would make the report invalid."""
     return all(uid and is_uid(uid) for uid in (row.sop_instance_uid, row.sop_class_uid, row.series_instance_uid))
 
 

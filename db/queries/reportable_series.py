@@ -43,7 +43,7 @@ class SeriesRow(NamedTuple):
     strongest: Row[Any]
     """A row of _IMAGES."""
     strongest_frame: int | None
-    """Its number, from 1; None if the image has only one frame."""
+    """The number of the frame that is the strongest evidence, from 1; None if the image has only one frame."""
     reported: ReportedSeries
 
 

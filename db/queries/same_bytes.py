@@ -9,7 +9,10 @@ from nightread.content_digest import stored_forms
 
 
 def has_bytes(names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions that search `contents` and a partial index: an index of all hashes would slow down recording."""
+    """Yield conditions that search for these bytes in `contents` and in a partial index.
+
+    An index of all hashes would slow down recording.
+    """
     stored = sorted({content for name in names for content in stored_forms(name)})
     owner = (
         select(work.c.instance_id).join(contents, contents.c.work_id == work.c.id).where(contents.c.content.in_(stored))

@@ -18,7 +18,10 @@ def sender_name(calling_ae: str | None, address: str | None, trust: str | None) 
 
 
 class Origins:
-    """Names the source of an arrival, with its sender if a receiver got it; for a member, those of its archive."""
+    """Names the source of an arrival, and its sender if a receiver got it.
+
+    A member of an archive has the source and the sender of the archive.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

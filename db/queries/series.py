@@ -21,7 +21,7 @@ class SpeakingSlice(NamedTuple):
     """A slice that is evidence for the label of its stack."""
 
     place: int
-    """Its number in the stack, from 1."""
+    """Number of the slice in the stack, from 1."""
     image_id: int
     frame: int
     score: float | None
@@ -34,11 +34,11 @@ class Series:
     series_instance_uid: str
     study_instance_uid: str
     series_state: str
-    """collecting, due, forming, formed or failed."""
+    """The state of the series: collecting, due, forming, formed or failed."""
     stack: int | None
     stack_name: str | None
     state: str | None
-    """done, rejected or failed; None if the series has no result yet."""
+    """The state of the result: done, rejected or failed; None if the series has no result yet."""
     reason: str | None
     detail: str | None
     model: str | None
@@ -78,7 +78,7 @@ def series_list(
 ) -> Iterator[Series]:
     """Stream series whose latest change (`Series.changed_at`) is in this time range, the latest first.
 
-    With `scope`, only series with at least one image in it.
+    If `scope` is given, only series that have at least one image in it are streamed.
     """
     statement = _LIST.limit(limit)
     if study_instance_uid is not None:
@@ -95,7 +95,7 @@ def series_list(
 
 
 def count_failed_series(database: Database, scope: ArrivalScope) -> int:
-    """Count the series with an image in the scope that could not be formed."""
+    """Count the series that could not be formed and have at least one image in the scope."""
     with snapshot(database) as connection:
         return int(connection.execute(_within(_FAILED, connection, scope)).scalar_one())
 
@@ -144,7 +144,10 @@ class FailedSeries(NamedTuple):
 def failed_series(
     database: Database, *, since: datetime | None, until: datetime | None, reasons: Collection[str] = ()
 ) -> list[FailedSeries]:
-    """List failed series whose latest change is in this time range, with one of these reasons; with any if empty."""
+    """List failed series whose latest change is in this time range.
+
+    If `reasons` is not empty, only series that failed for one of these reasons are listed.
+    """
     statement = _LIST_FAILED
     if since is not None:
         statement = statement.where(series.c.changed_at >= since)
@@ -169,7 +172,7 @@ def studies_with_number(database: Database, studies: Collection[str]) -> frozens
 
 
 def _within(statement: Select[Any], connection: Connection, scope: ArrivalScope | None) -> Select[Any]:
-    """Restrict a statement about series to series with an image in the scope."""
+    """Restrict a statement about series to the series that have at least one image in the scope."""
     chosen = None if scope is None else unless_all(connection, scope)
     if chosen is None:
         return statement

@@ -30,7 +30,7 @@ class StoredOrder:
 
 
 class SlicePlace(NamedTuple):
-    """Where an image lies in its series. Sorted by it, the images of a stack follow each other in their order."""
+    """Where an image lies in its series. Images that are sorted by it are in order within each stack."""
 
     series: int
     stack: int
@@ -38,7 +38,10 @@ class SlicePlace(NamedTuple):
 
 
 def stack_places(database: Database, image_ids: Sequence[int]) -> Mapping[int, SlicePlace]:
-    """Return the places of images, by id, if their series was put in order. Of several frames the first counts."""
+    """Return the places of images, by id, if their series was put in order.
+
+    An image of several frames has the place of its first frame.
+    """
     with database.read() as connection:
         rows = list(execute_in_chunks(connection, _SERIES_OF_IMAGES, "images", image_ids))
         wanted = {row.series for row in rows}

@@ -1,4 +1,4 @@
-"""Find series that contradict the images of the database, for `nightread audit`."""
+"""Find series that contradict what the database has of their images, for `nightread audit`."""
 
 from typing import Any
 

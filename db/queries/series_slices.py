@@ -42,7 +42,8 @@ class SeriesSlices:
     """All that is recorded of the slices of one series."""
 
     rows: Sequence[AnalysedSlice]
-    """In the order of arrival; several for an image that several bundles analysed. Duplicates are left out."""
+    """The rows in the order of arrival. An image that several bundles analysed has several rows; duplicates are left
+    out."""
     frame_scores: Mapping[int, Mapping[int, list[float]]]
     """For images of several frames: scores by work id and frame."""
     bundles: Mapping[int, BundleLabels]

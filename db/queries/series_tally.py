@@ -23,16 +23,16 @@ class SeriesOutcome(StrEnum):
 
     FORMED = "formed"
     PARTIAL = "partial"
-    """It has a result, but slices are unfinished, or images of the study are missing."""
+    """The stack has a result, but slices are unfinished, or images of the study are missing."""
     AMBIGUOUS = "ambiguous"
-    """Nothing tells its stacks apart."""
+    """The series has no result, because nothing tells its stacks apart."""
     REJECTED = "rejected"
     """The bundle does not accept such series, or the series has a bad slice."""
     FAILED = "failed"
     EMPTY = "empty"
-    """It was formed without a result, because none of its slices has a score."""
+    """The series was formed without a result, because none of its slices has a score."""
     WAITING = "waiting"
-    """It waits for slices, or is being formed."""
+    """The series waits for slices, or is being formed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +113,7 @@ def series_tally(database: Database, *, since: datetime, until: datetime | None 
 
 
 def unformed_by_state(database: Database) -> UnformedSeries:
-    """Count the series that are not formed, by state; formed ones, which may be many, are not read."""
+    """Count the series that are not formed, by state. Formed series are not read, because they may be many."""
     with snapshot(database) as connection:
         rows = connection.execute(_BY_STATE).all()
         failed = connection.execute(_FAILED).scalar_one()
@@ -128,7 +128,7 @@ def unformed_by_state(database: Database) -> UnformedSeries:
 
 
 def _outcome(row: Row[Any]) -> SeriesOutcome:
-    """Return the outcome of a group. The earlier result of a series that failed or changes now does not count."""
+    """Return the outcome of a group. If a series failed or is changing now, its earlier result does not count."""
     if row.series_state == SeriesState.FAILED or row.state == State.FAILED:
         return SeriesOutcome.FAILED
     if row.series_state != SeriesState.FORMED:

@@ -31,19 +31,22 @@ class Spooled:
     bad: bool
     """True if the image failed or is defective, so that a person may want to inspect it."""
     is_useless: bool
-    """True if the file may be removed at once: it was unpacked from an archive (which still has it) and rejected as
-    defective or as no image, or its image was purged, or its patient opted out. A small archive may hold gigabytes of
-    rejected files."""
+    """True if the file may be removed at once: its image was purged, its patient opted out, or it came out of an
+    archive and was rejected as defective or as no image. The archive still has such a file, and a small archive may
+    hold gigabytes of them."""
 
     def is_due(self, *, good_before: datetime, bad_before: datetime) -> bool:
-        """Return whether the file may be removed: useless, or with an outcome older than the limit for its kind."""
+        """Return whether the file may be removed.
+
+        A useless file may be removed at once, any other when its outcome is older than the limit for its kind.
+        """
         if self.is_useless:
             return True
         return self.finished_at is not None and self.finished_at < (bad_before if self.bad else good_before)
 
 
 def spooled_at(database: Database, source_id: int, uris: Sequence[str]) -> list[Spooled]:
-    """Return the arrivals at these places, each found by an index; the files of purged images are marked as useless."""
+    """Return the arrivals at these places, which an index finds. The files of purged images are marked as useless."""
     uri_of = {uri_key(uri): uri for uri in uris}
     with database.read() as connection:
         rows = connection.execute(_AT, {"source": source_id, "keys": list(uri_of)})

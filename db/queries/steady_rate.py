@@ -10,23 +10,24 @@ from db.engine import Database
 from db.tables import State, batches
 
 WINDOW = timedelta(minutes=10)
-"""The window is long enough to average over batches of a minute, but follows a worker that joins or leaves."""
+"""The time over which the throughput is measured. It is long enough to average over batches of a minute, but short
+enough to follow a worker that joins or leaves."""
 _LONGEST_BATCH = timedelta(minutes=15)
 _IDLE_SECONDS = 15.0
 """An idle time longer than this separates two stretches of work. Only the latest stretch is measured."""
 _SLICES = 5
 _FEW_SECONDS = 5.0
-"""A shorter stretch is not divided into slices, because single batches would decide the result."""
+"""A stretch of work that is shorter is not divided into slices, because single batches would decide the result."""
 _MARGIN = 0.1
 _MARGIN_OF_A_START = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SteadyRate:
-    """Images per second: the weighted mean, and the bounds within which it varied."""
+    """Images per second: the weighted mean, and the bounds within which the throughput varied."""
 
     mean: float
-    """The latest minutes have the greatest weight."""
+    """The mean, in which the latest minutes have the greatest weight."""
     slowest: float
     fastest: float
 
@@ -48,9 +49,9 @@ class _Stretch:
 
 
 def steady_rate(database: Database, *, now: datetime) -> SteadyRate | None:
-    """Return the throughput of the last ten minutes, or since the latest idle time; None if no batch had an outcome.
+    """Return the throughput of the last ten minutes, or of the time since the last idle time if that is shorter.
 
-    An open batch counts with the images that it should have finished by now.
+    Return None if no batch had an outcome. An open batch counts with the images that it should have finished by now.
     """
     with database.read() as connection:
         ended = connection.execute(

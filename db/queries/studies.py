@@ -75,7 +75,7 @@ class IncompleteStudy:
     expected: int
     reported_by: str
     arrived: int
-    """Different instances, as in `Study.images`."""
+    """Number of different instances that arrived, as in `Study.images`."""
 
     @property
     def missing(self) -> int:
@@ -95,7 +95,7 @@ def studies(
 ) -> Iterator[Study]:
     """Stream studies that got an image or an expected number in this time range, the latest first.
 
-    With `reported`, only studies that got an expected number in this time range.
+    If `reported` is set, only studies that got an expected number in this time range are streamed.
     """
     named = _named(since, until, study_instance_uid, reported=reported)
     with snapshot(database) as connection:

@@ -23,7 +23,7 @@ class Tally:
     """The number of arrivals, in all and by the state of their first row of work."""
 
     arrived: int
-    """Counted in `instances`; all other numbers are counted in `work`."""
+    """The number of all arrivals. It is counted in `instances`; all other numbers are counted in `work`."""
     done: int = 0
     duplicate: int = 0
     rejected: int = 0
@@ -120,8 +120,9 @@ def unfinished(database: Database, counted: Counted = None) -> int:
 def _count_states(connection: Connection, chosen: ArrivalScope | None) -> Counter[str]:
     """Count by state with statements that each read one partial index, and no row of a done image.
 
-    Done rows are all finished rows minus those of the rarer states, which takes a fifth of the time of a count by
-    state. No index of all finished rows has `ordinal`, so further rows of images are counted first and then subtracted.
+    The number of done rows is that of all finished rows minus that of the rarer states, which takes a fifth of the time
+    of a count by state. No index of all finished rows has `ordinal`, so further rows of images are counted first and
+    then subtracted.
     """
     states: Counter[str] = Counter()
 

@@ -13,7 +13,7 @@ from db.tables import IN_BATCH, State, batches, in_state, instances, work
 
 RECENT = timedelta(seconds=60)
 _LONGEST_BATCH = timedelta(minutes=15)
-"""The first claim is searched among batches formed up to this long before the period; images of all batches count."""
+"""The first claim of a period is searched among the batches that were formed up to this long before the period."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Pace:
 
     per_second: float
     eta_seconds: float | None
-    """0 if no image is left, None if no image was finished in the last 60 s."""
+    """The remaining time. It is 0 if no image is left, and None if no image was finished in the last 60 s."""
     soonest_seconds: float | None = None
     """The remaining time at the highest throughput of the last ten minutes; None if `eta_seconds` is None."""
     latest_seconds: float | None = None
@@ -71,9 +71,9 @@ def pace(database: Database, *, unfinished: int, now: datetime) -> Pace:
 
 
 def rate(database: Database, *, since: datetime) -> float | None:
-    """Return the images per second of a whole run, from the first claim since `since` to the last outcome.
+    """Return the images per second of a whole run; None if there is no outcome.
 
-    None if there is no outcome.
+    The run lasts from the first claim since `since` to the last outcome.
     """
     return _per_second(_finished_since(database, since, timedelta(), None), earliest=since, latest=None) or None
 
@@ -81,7 +81,7 @@ def rate(database: Database, *, since: datetime) -> float | None:
 def oldest_waiting(database: Database, *, leave_out: Collection[int] = ()) -> datetime | None:
     """Return the arrival time of the waiting image with the lowest id; None if no image waits for a batch.
 
-    The images of the sources `leave_out` do not count.
+    The images of the sources in `leave_out` do not count.
     """
     condition = _WAITING
     if leave_out:

@@ -51,7 +51,7 @@ class ImageTrace:
     sha256: str | None
     """SHA-256 of the bytes, if an earlier release analysed them."""
     events: tuple[Event, ...]
-    """In chronological order. Events without a time come last."""
+    """The events in chronological order. Events without a time come last."""
     not_kept: tuple[str, ...]
     """Sentences that say which events the database does not keep."""
 

@@ -111,7 +111,7 @@ def outcome_event(row: Row[Any]) -> Event:
 
 
 def delivery_events(row: Row[Any], revision: int) -> Iterator[Event]:
-    """Yield how a report of the image's study was created, and how its delivery ended or that it waits."""
+    """Yield that a report of the image's study was created, and how its delivery ended, or that it still waits."""
     to = {"destination": row.destination, "revision": revision}
     report = f"report of its study for {row.destination} (revision {revision})"
     yield Event(at=row.created_at, what=What.REPORT_CREATED, detail=f"A {report} was created.", values=to)

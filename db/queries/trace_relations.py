@@ -73,7 +73,7 @@ def _event(what: What, at: datetime | None, detail: str, image_id: int, **values
 
 
 def _both_done(image_id: int, other_id: int, times: _Times) -> datetime | None:
-    """Return the time of the later outcome of both images, with which the mark was written; None if it is unknown."""
+    """Return the later time of the outcomes of both images, at which the mark was written; None if it is unknown."""
     finished = [times[each][1] for each in (image_id, other_id) if each in times]
     known = [time for time in finished if time is not None]
     return max(known) if len(known) == len(finished) == 2 else None  # noqa: PLR2004 - both

@@ -27,7 +27,7 @@ class WaitingRerun:
     waiting: int
     """Images that wait for this model, or are in batches for it."""
     images: int | None
-    """All images of the re-run that this model analyses or has analysed; None without a number."""
+    """All images of the re-run that this model analyses or has analysed; None if `number` is None."""
     ordered_at: datetime | None
 
 

@@ -112,7 +112,8 @@ def unanswered_since(database: Database) -> datetime | None:
 
 
 _LATEST_BATCHES = 100
-"""The batch that ended last is searched among this number: most sites have fewer worker processes."""
+"""The batch that ended last is searched among this number of batches, because most sites have fewer worker
+processes."""
 _LEFT = (
     select(batches.c.node, func.count().label("batches"))
     .where(batches.c.finished_at.is_(None), batches.c.claimed_at.is_not(None))

@@ -9,7 +9,8 @@ from nightread.drift.measures import Counts
 from nightread.drift.reference import DriftReference, Stratum
 
 _MOST_IMAGES = 5000
-"""Larger nights are drawn with this number of images. Their limit is then a little too high, but still below FLOOR."""
+"""For a larger night, only about this number of images is drawn. The limit of a distance is at least FLOOR in any case
+(nightread.drift.judgement)."""
 _MOST_AT_ONCE = 4_000_000
 """Draws in one array: 16 MB."""
 

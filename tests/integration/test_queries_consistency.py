@@ -22,8 +22,8 @@ MakeArrivals = Callable[..., list[Arrival]]
 _NAMED_ROWS = "every row names rows that exist"
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
-_DEVICES_NOTED = "the devices and views of each image are noted for its block"
-_NOTED_OF_IMAGE = "each device, view and model that is noted for a block belongs to an image of that block"
+_DEVICES_NOTED = "the devices and views of each image are stored for its block of arrivals"
+_NOTED_OF_IMAGE = "a device, view or model stored for a block of arrivals belongs to an arrival of the block"
 _FACTS = Facts(manufacturer="GE", station_name="CT1", view_position="PA")
 _EVENING = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 _PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
@@ -75,7 +75,7 @@ _DAMAGE = [
     ("rejected and failed images have a reason from the list", _work(3, reason="bad luck"), 3),
     (_DEVICES_NOTED, delete(occurrences).where(occurrences.c.kind == "station"), 1),
     (_DEVICES_NOTED, _instance(4, view_position="AP"), 4),
-    ("the model of each result is noted for the block of its image", update(occurrences).values(block=1), 1),
+    ("the model of each result is stored for the image's block of arrivals", update(occurrences).values(block=1), 1),
     (_NOTED_OF_IMAGE, update(instances).values(station_name=None), 1),
     (_NOTED_OF_IMAGE, _noted("manufacturer", "Nobody", 0), 1),
     (_NOTED_OF_IMAGE, _noted("view", "PA", 9), None),
