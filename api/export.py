@@ -43,7 +43,7 @@ def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> N
 
 
 def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | None) -> None:
-    """Write rows like `export`, with the columns `names`. Raises UsageFault if `style` is parquet without `output`."""
+    """Write rows as `export` does, in the columns `names`. Raises UsageFault for parquet without `output`."""
     if style == "parquet":
         if output is None:
             raise UsageFault("Parquet is a binary format: name a file with -o.")

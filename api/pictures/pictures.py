@@ -26,9 +26,9 @@ from nightread.settings import Settings
 _RELEASE = 1
 """Increase this number when the same request gives another picture, so that caches do not return old pictures."""
 _PROCESSES, _WAITING = 2, 64
-"""Processes, and requests that may wait for them. With two processes, one large image does not block the others."""
+"""Numbers of processes, and of requests that may wait for them. Two processes: one large image does not block all."""
 _HEAT_WAITING = 8
-"""Requests that may wait for the one process that makes heat maps; each takes from 0.1 s to some seconds."""
+"""Number of requests that may wait for the one process that makes heat maps. A heat map takes 0.1 s to some seconds."""
 _STORE_THREADS = 4
 _MOST_SECONDS = 20.0
 """The limit for a picture is image_timeout_seconds, but at most this time, because a person waits for it."""
@@ -161,7 +161,10 @@ class Underway:
 
 
 def key_of(request: AnyRequest) -> str:
-    """Return 32 hex digits that are the same, in all processes, for equal requests for the same image and bytes."""
+    """Return 32 hex digits that identify the picture: its image, the bytes of the original, and the parameters.
+
+    They are the same in all processes.
+    """
     values = asdict(request) | {"kind": type(request).__name__, "release": _RELEASE}
     place = values.pop("place")
     content = dumps(values | {"content": place["content"], "image": place["image_id"]}, sort_keys=True)

@@ -268,5 +268,5 @@ class SpoolingDimse(DIMSEServiceProvider):
 
 
 def status_of(error: OSError) -> CStoreStatus:
-    """Return the status of the response if the spool cannot be written."""
+    """Return the status of the C-STORE response for this error of the spool."""
     return CStoreStatus.OUT_OF_RESOURCES if error.errno in _FULL else CStoreStatus.PROCESSING_FAILURE

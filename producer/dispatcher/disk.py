@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024**2
 _HYSTERESIS = 1.1
-"""Factor for the free space at which work continues. It avoids flapping at the threshold."""
+"""Free space that fell below a threshold must exceed this many times the threshold, so that the state does not flap."""
 
 
 class DiskReserve:

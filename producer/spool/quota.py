@@ -89,7 +89,7 @@ class SpoolQuota:
             return self._held[sender]
 
     def file_cost(self, size: int) -> int:
-        """Return as how many bytes a file of this size counts."""
+        """Return the number of bytes that are counted for a file of this size."""
         return max(self._space.file_bytes, size + _BLOCK_BYTES)
 
     def charge(self, sender: str, count: int) -> None:

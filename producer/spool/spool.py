@@ -70,7 +70,7 @@ class Spool:
             yield
 
     def begin(self, account: SenderAccount | None = None) -> "Incoming":
-        """Create an empty file, which counts for the quota of its sender. Raises OSError; OverQuotaError beyond it."""
+        """Create an empty file, which counts for its sender's quota. Raises OSError, OverQuotaError beyond the quota."""
         charge = account.begin() if account else None
         try:
             name = f"{account.sender}{_SENDER_END}{uuid4().hex}" if account else uuid4().hex

@@ -179,7 +179,7 @@ class _PollResult:
             self.troubles.add(listing.trouble)
 
     def note_short_lists(self, before: Mapping[str, tuple[int, int]]) -> None:
-        """Note the studies whose lists were equally short in the previous poll. The store had time to index them."""
+        """Note the studies whose lists are as short as in the previous poll: the store had time to index them."""
         studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
         if studies:
             of = f"in {studies} {_STUDIES[studies > 1]}"
