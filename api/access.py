@@ -38,7 +38,7 @@ class Principal:
     """The name of the key; the audit table stores it as the actor."""
     permissions: frozenset[Permission]
     key_id: int | None = None
-    """The id of the key in the database. It identifies the key; the name does not, as a later key may have the same."""
+    """The id of the key in the database. Unlike the name, it is never given to a later key."""
 
     @property
     def reference(self) -> str:

@@ -48,7 +48,7 @@ class NumberSearch:
 
     keys: tuple[str, ...]
     note: str | None = None
-    """A sentence about issuers: those that the images name. If no image has the number, those that were searched.
+    """A sentence that lists the issuers of the images or, if no image has the number, the issuers that were searched.
 
     None if the images name no issuer, or if an issuer was given.
     """

@@ -26,7 +26,8 @@ from nightread.settings import Settings
 _RELEASE = 1
 """Increase this number when the same request gives another picture, so that caches do not return old pictures."""
 _PROCESSES, _WAITING = 2, 64
-"""Numbers of processes, and of requests that may wait for them. Two processes: one large image does not block all."""
+"""Number of processes, and of requests that may wait for them. There are two processes, so that a large image does not
+block all others."""
 _HEAT_WAITING = 8
 """Number of requests that may wait for the one process that makes heat maps. A heat map takes 0.1 s to some seconds."""
 _STORE_THREADS = 4

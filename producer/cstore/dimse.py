@@ -41,7 +41,7 @@ its first fragment is also its last."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Gate = Callable[[], CStoreStatus]
-"""Returns SUCCESS if images may be received now, else the status of the response."""
+"""A function that returns SUCCESS if images may be received now, else the status of the response."""
 
 
 class SpooledDataset(BytesIO):

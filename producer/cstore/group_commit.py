@@ -42,7 +42,9 @@ class GroupCommitter:
         on_registered: Callable[[int], None],
         clock: Clock = utc_now,
     ) -> None:
-        """`database` must be durable. `on_registered` is called with the number of new images after each commit.
+        """`database` must be opened with `durable=True`.
+
+        `on_registered` is called with the number of new images after each commit.
 
         `on_registered` must return quickly and must not raise.
         """
@@ -93,7 +95,7 @@ class GroupCommitter:
     def _gather(self, again: int) -> tuple[list["_Waiting"], bool]:
         """Return the waiting images and receipts, and whether `run` goes on: False if `close` was called.
 
-        There are at most 1,000 of them together with the `again` images that are committed once more.
+        Together with the `again` images of a failed commit, which are committed once more, they are at most 1,000.
         """
         group: list[_Waiting] = []
         try:

@@ -47,7 +47,7 @@ def receive(
     *,
     on_listening: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run a receiver for each source until `stop` is set; `database` must be durable.
+    """Run a receiver for each source until `stop` is set. `database` must be opened with `durable=True`.
 
     `on_registered` is called with the number of new images after each commit, from several threads; it must return
     quickly and must not raise. Each receiver calls `on_listening` once. Raises UsageFault for an address on which a

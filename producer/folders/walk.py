@@ -22,7 +22,7 @@ _SORTED_NAMES = 5000
 """Number of names that are sorted together; it limits the memory for large folders. File systems list names in any
 order. Names usually number the slices of a series, so sorting brings neighbouring slices into the same batch."""
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""ELOOP: a link replaced the folder, or a folder above it, after it was listed."""
+"""Errors of a file or folder that vanished after it was listed. ELOOP: a link replaced it or a folder above it."""
 
 
 class RootMissing(StopWork):

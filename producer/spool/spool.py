@@ -70,7 +70,10 @@ class Spool:
             yield
 
     def begin(self, account: SenderAccount | None = None) -> "Incoming":
-        """Create an empty file, which counts for its sender's quota. Raises OSError, OverQuotaError beyond the quota."""
+        """Create an empty file, which counts for the quota of its sender.
+
+        Raises OSError, and OverQuotaError if the quota is used up.
+        """
         charge = account.begin() if account else None
         try:
             name = f"{account.sender}{_SENDER_END}{uuid4().hex}" if account else uuid4().hex

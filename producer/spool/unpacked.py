@@ -44,7 +44,10 @@ def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc
 
 
 def keep_purging(database: Database, settings: Settings, stop: threading.Event) -> None:
-    """Purge every ten minutes until `stop` is set. First, remove folders that a dead process left set aside."""
+    """Purge every ten minutes until `stop` is set.
+
+    First, remove the folders that a dead process had set aside and had not removed yet.
+    """
     with _later_after_an_error():
         for _, root in _spools(database, settings):
             remove_leftovers(root)

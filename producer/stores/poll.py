@@ -36,7 +36,7 @@ _REPORT_SECONDS = 60.0
 _DOUBLINGS = 10
 _MOST_TROUBLES = 10
 _UID_LENGTH, _MOST_INSTANCES = 64, 2**31 - 1
-"""Limits of the database. The expected number of images is not stored for a study that exceeds one of these limits."""
+"""Limits of the database. If the UID of a study is longer, or its number of images larger, the number is not stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
