@@ -188,7 +188,7 @@ async def heat_map(
     label: Annotated[str | None, Query(max_length=100, description="Label to explain [the finding].")] = None,
     overlay: Annotated[Literal["0", "1"], Query(description="1: heat over the picture; 0: a transparent layer.")] = "0",
 ) -> Response:
-    """Return a map of the pixels that are evidence for a label. Without `frame`: the frame with the highest score.
+    """Return a map of the pixels that are evidence for a label. By default, the frame has the highest score.
 
     The header `Nightread-Method` names the method: Grad-CAM or occlusion.
     """

@@ -44,9 +44,8 @@ class GroupCommitter:
     ) -> None:
         """`database` must be opened with `durable=True`.
 
-        `on_registered` is called with the number of new images after each commit.
-
-        `on_registered` must return quickly and must not raise.
+        `on_registered` is called with the number of new images after each commit. It must return quickly and must not
+        raise.
         """
         self._database = database
         self._spool = spool
