@@ -23,7 +23,7 @@ class BusyError(Exception):
 
 
 class PicturePool:
-    """Makes each picture in a free process. A thread waits for it; threads and processes start when they are needed."""
+    """Makes pictures in processes, with a thread per process that waits for it. Both start when they are needed."""
 
     def __init__(self, processes: Sequence[Answering], *, waiting: int) -> None:
         """`waiting` is the number of requests that may wait while all processes are busy."""

@@ -203,7 +203,10 @@ class Dispatcher:
         batch_filter: BatchFilter = BatchFilter.ANY,
         first: bool = False,
     ) -> "Sent":
-        """Form and publish batches. With `first`, they overtake waiting ones. Form none while Redis is unavailable."""
+        """Form and publish batches. While Redis is unavailable, form none.
+
+        With `first`, workers take these batches before batches that wait in Redis already.
+        """
         self._partial_since = None
         if not self._is_redis_available():
             return Sent.NOT_ALL

@@ -56,7 +56,7 @@ class Spool:
     def locked(self) -> Iterator[None]:
         """Lock the spool for this process.
 
-        Without the lock, the files of a running receiver would look like the leftovers of a dead one.
+        Without the lock, the files of a running receiver would look like those that a dead receiver left.
         Raises UsageFault if another process holds the lock.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

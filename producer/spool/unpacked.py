@@ -91,8 +91,8 @@ def _remove_unneeded(database: Database, root: Path, source_id: int, *, stale_be
 def _remove_unless_wanted(database: Database, root: Path, source_id: int, first_file: Mapping[Path, str]) -> None:
     """Remove a complete folder, unless a worker has begun to analyse its archive again, or has registered its files.
 
-    Such a worker had listed the folder before this function set it aside, so the folder is put back. A later worker
-    finds no folder and unpacks the archive again.
+    The folder is first set aside, then checked. It is put back if there is such a worker, which may have found it
+    before. A worker that comes later finds no folder and unpacks the archive again.
     """
     (folder,) = first_file
     renamed = set_aside(folder, root)

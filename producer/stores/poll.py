@@ -232,7 +232,7 @@ class StorePoller:
 
 
 def _few(troubles: Collection[str]) -> tuple[str, ...]:
-    """Return the first ten troubles in alphabetical order, and the number of further ones, to keep `status` short."""
+    """Return the first ten troubles in alphabetical order, and the number of the others, to keep `status` short."""
     listed = sorted(troubles)
     if len(listed) > _MOST_TROUBLES:
         listed[_MOST_TROUBLES:] = [f"has {len(listed) - _MOST_TROUBLES:,} further problems"]
