@@ -77,7 +77,7 @@ def write_parquet(rows: Rows, names: Sequence[str], output: Path | IO[bytes]) ->
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """Return the value as JSON on one line. Characters that can control a terminal are escaped; all letters are kept."""
+    """Return the value as JSON on one line. Characters that can control a terminal are escaped, letters are kept."""
     return safe_json(json.dumps(value, default=datetime.isoformat, ensure_ascii=False))
 
 
