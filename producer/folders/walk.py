@@ -124,7 +124,7 @@ def _list(
 
 
 def _by_name(entries: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
-    """Yield the entries of a folder, sorted 5,000 at a time. Entries that were listed before an error are yielded too."""
+    """Yield the entries of a folder, sorted 5,000 at a time. Entries listed before an error are yielded too."""
     error: OSError | None = None
     while error is None:
         some: list[os.DirEntry[str]] = []
