@@ -1,4 +1,4 @@
-"""Read request bodies in chunks, so that no body is held in memory as a whole, with limits of size and time."""
+"""Read request bodies in chunks, with limits of size and time. No body is held in memory as a whole."""
 
 import asyncio
 import time

@@ -32,7 +32,7 @@ _HEAT_WAITING = 8
 """Number of requests that may wait for the one process that makes heat maps. A heat map takes 0.1 s to some seconds."""
 _STORE_THREADS = 4
 _MOST_SECONDS = 20.0
-"""The limit for a picture is image_timeout_seconds, but at most this time, because a person waits for it."""
+"""Longest time limit for a picture, because a person waits. It is image_timeout_seconds if that is shorter."""
 _HEAT_TIMES = 3
 """A heat map may take this many times as long as a picture, because the frame with the highest score is found first."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000

@@ -113,7 +113,7 @@ class Receiver:
                     self._report_and_purge(scp)
 
     def _recover(self) -> None:
-        """Clean up after a receiver that died: register complete files, remove incomplete files, and end receipts."""
+        """Clean up after a receiver that died: register complete files, remove incomplete ones, end open receipts."""
         now, root = self._clock(), root_text(self._spool.root)
         self._source_id = ensure_source(
             self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now
