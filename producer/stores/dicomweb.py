@@ -159,7 +159,7 @@ class _PollResult:
     counts: list[Count] = field(default_factory=list)
     troubles: set[str] = field(default_factory=set)
     short: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Short lists, by key of the study: the number of instances that the store counts, and the smaller number listed."""
+    """Short lists, by key of the study: the number of instances by the store's count, and the smaller number listed."""
     failed_in_a_row: int = 0
     images: int = 0
     """Number of images that were listed in this poll."""
