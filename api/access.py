@@ -1,7 +1,7 @@
 """Define the principal of a request, and check its permissions.
 
-Dependencies of routes are coroutines, here and elsewhere. FastAPI would run plain functions in threads, and the request
-would wait for a free thread.
+The dependencies of all routes are coroutines. FastAPI would run plain functions in threads, and a request would wait
+for a free thread.
 """
 
 from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ class Principal:
     """The name of the key; the audit table stores it as the actor."""
     permissions: frozenset[Permission]
     key_id: int | None = None
-    """The id of the key in the database; a later key may have the same name."""
+    """The id of the key in the database. Unlike the name, it is never given to a later key."""
 
     @property
     def reference(self) -> str:

@@ -26,7 +26,7 @@ from nightread import __version__
 
 
 def make_app(context: ApiContext) -> FastAPI:
-    """Return the ASGI application. The caller opens and closes the context; its database must be durable."""
+    """Return the ASGI application. The caller opens the context's database with `durable=True`, and closes it."""
     app = FastAPI(
         title="nightread",
         version=__version__,

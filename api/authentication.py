@@ -49,7 +49,7 @@ class Authentication:
         return found
 
     async def of_reference(self, reference: str) -> Principal | None:
-        """Return the principal with this reference; None if its key is not active. Raises database errors."""
+        """Return the principal with this Principal.reference; None if its key is not active. Raises database errors."""
         return await self._keys.referred(reference)
 
     async def is_in_force(self, principal: Principal) -> bool:

@@ -1,4 +1,4 @@
-"""Read request bodies in chunks, so that no body is held in memory as a whole, with limits of size and time."""
+"""Read request bodies in chunks, with limits of size and time. No body is held in memory as a whole."""
 
 import asyncio
 import time
@@ -13,7 +13,8 @@ _IDLE_SECONDS = 30.0
 """A request fails with status 408 if no byte of its body arrives for this long."""
 _FIRST_SECONDS = 60.0
 _LEAST_BYTES_PER_SECOND = 4096
-"""After its first minute, a request with a slower body fails with 408: it could occupy a connection for hours."""
+"""Lowest accepted speed of a body after its first minute. A slower request fails with status 408, because it could
+occupy a connection for hours."""
 CLOSE = {"Connection": "close"}
 
 

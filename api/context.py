@@ -21,8 +21,8 @@ class ApiContext:
     database: Database
     nights: Nights
     redis_url: str | None = None
-    """The URL contains a password: never log it. None if there is no Redis; the dispatcher then finds new images by
-    itself, within a second."""
+    """The URL of Redis contains a password: never log it. It is None if there is no Redis; the dispatcher then finds
+    new images by itself, within a second."""
     clock: Clock = utc_now
     on_round: Callable[[], None] = lambda: None
     """The event loop calls this function once a second. If the calls stop, the heartbeat reports that the API hangs."""

@@ -15,9 +15,10 @@ REFUSED_CONNECTIONS = 64
 class DeadlineProtocol(H11Protocol):
     """HTTP/1.1 with deadlines and a limit of connections, against clients that are slow on purpose (slow loris).
 
-    The headers of each request have a deadline. Between requests uvicorn's keep-alive time counts. If the application
-    responds before it has read the whole body, the client has the same time, from the end of the response, to send the
-    rest. The rest is dropped. Closing the connection at once could make the client lose the response.
+    A client must send the headers of each request within `header_seconds`. Between requests, uvicorn's keep-alive time
+    applies. If the application responds before it has read the whole body, the client has `header_seconds` from the end
+    of the response to send the rest of the body, which is dropped. If the connection were closed at once, the client
+    could lose the response.
     """
 
     header_seconds = HEADER_SECONDS

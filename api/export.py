@@ -43,7 +43,7 @@ def export(rows: Rows, style: str, output: Path | None, *, per_frame: bool) -> N
 
 
 def export_rows(rows: Rows, names: Sequence[str], style: str, output: Path | None) -> None:
-    """Write rows like `export`, with the columns `names`. Raises UsageFault if `style` is parquet without `output`."""
+    """Write rows as `export` does, in the columns `names`. Raises UsageFault for parquet without `output`."""
     if style == "parquet":
         if output is None:
             raise UsageFault("Parquet is a binary format: name a file with -o.")
@@ -77,7 +77,7 @@ def write_parquet(rows: Rows, names: Sequence[str], output: Path | IO[bytes]) ->
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """Return the value as JSON on one line. Characters that can control a terminal are escaped; letters are not."""
+    """Return the value as JSON on one line. Characters that can control a terminal are escaped, letters are kept."""
     return safe_json(json.dumps(value, default=datetime.isoformat, ensure_ascii=False))
 
 

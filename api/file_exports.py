@@ -46,7 +46,7 @@ class FileExports:
     async def response(
         self, style: str, wanted: ImageFilter, columns: Sequence[str], context: ApiContext, *, note: str | None = None
     ) -> Response:
-        """Return the response that sends images as `jsonl`, `csv` or `parquet`, with the note in a header."""
+        """Return the response with images as `jsonl`, `csv` or `parquet`, and `note` in the header Nightread-Note."""
         headers = {} if note is None else {"Nightread-Note": quote(note[:_LONGEST_NOTE], safe=" ,.:;()='")}
         rows = partial(queries.images, context.database, wanted)
         return await self.rows_response(style, "results", rows, columns, headers)

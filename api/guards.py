@@ -65,7 +65,7 @@ class Guards:
             _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
 
     async def _pass_on(self, scope: Scope, body: "_Body", response: "_Response") -> Problem | None:
-        """Run the application. Return the problem of the body; None if it was read, or if a response was sent."""
+        """Run the application. Return the problem if the body could not be read and no response was sent, else None."""
         try:
             await self._app(scope, body.receive, response.send)
         except Exception:
@@ -103,7 +103,7 @@ class Guards:
 
 
 class _Response:
-    """Sends the response of the application with _HEADERS. If the body could not be read, it drops the response."""
+    """Sends the application's response with _HEADERS, or drops it if the body of the request could not be read."""
 
     def __init__(self, send: Send, body: "_Body") -> None:
         self._send = send
@@ -131,7 +131,10 @@ async def _principal(scope: Scope) -> Principal:
 
 
 async def _signed_in(scope: Scope) -> Principal | None:
-    """Return the principal of a signed-in browser, since pages contain pictures of the API and links to its tables."""
+    """Return the principal of a signed-in browser, else None.
+
+    Pages show pictures of the API and link to its tables, and the browser requests them with the cookie of its session.
+    """
     app = scope["app"]
     cookie = cookie_parser(Headers(scope=scope).get("cookie", "")).get(COOKIE)
     session = app.state.pages.signer.read(cookie, app.state.context.clock()) if cookie else None
@@ -145,7 +148,7 @@ def _is_forged(headers: Headers, *, is_safe: bool) -> bool:
     """Return whether a browser says that a page of another site made the request (Fetch Metadata; RFC 6454).
 
     A request that changes nothing is permitted if it follows a link on another site. Other requests from other sites
-    are refused: they would cost time, although their page cannot read the responses.
+    are refused. Their page could not read the responses, but the requests would cost time.
     """
     if is_safe:
         return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
@@ -169,7 +172,8 @@ def _declared_bytes(headers: Headers) -> int:
 class _Body:
     """Reads the body of a request.
 
-    The framework reads bodies that are not files as a whole. Such a body fails if it is too large or too slow.
+    If the route does not take files, the framework reads the whole body at once. Such a body fails if it is too large
+    or too slow.
     """
 
     def __init__(self, scope: Scope, receive: Receive) -> None:

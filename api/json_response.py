@@ -16,8 +16,8 @@ def json_text(value: object) -> str:
 def json_list(values: Iterable[object]) -> str:
     """Return a list as JSON. Call this function in a thread.
 
-    Each value is encoded by its own call, because no other thread can run during a call, and a call for a page of a
-    thousand images takes 20 ms.
+    Each value is encoded by a call of its own, because no other thread can run during such a call. One call for a page
+    of a thousand images would take 20 ms.
     """
     return f"[{', '.join(map(json_text, values))}]"
 

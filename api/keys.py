@@ -64,7 +64,7 @@ class KeyRing:
         return self._principal(found)
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the principal with this reference; None if its key is not active. Raises database errors."""
+        """Return the principal with this Principal.reference; None if its key is not active. Raises database errors."""
         if self._own_hash is not None and reference == FROM_SETTINGS.reference:
             return FROM_SETTINGS
         await self._refresh()

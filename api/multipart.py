@@ -13,7 +13,8 @@ _MOST_PARTS = 5000
 _MOST_HEADERS = 20
 _HEADER_BYTES = 8192
 _LONGEST_BOUNDARY = 200
-"""In characters. RFC 2046, section 5.1.1, allows 70, but Orthanc's DICOMweb plugin 1.7 sends boundaries of 73."""
+"""Longest accepted boundary, in characters. RFC 2046, section 5.1.1, allows 70, but Orthanc's DICOMweb plugin 1.7 sends
+73."""
 
 
 @dataclass(frozen=True, slots=True)

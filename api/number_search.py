@@ -48,9 +48,9 @@ class NumberSearch:
 
     keys: tuple[str, ...]
     note: str | None = None
-    """A sentence about the issuers of the images, or about the issuers that were searched if no image has the number.
+    """A sentence that lists the issuers of the images or, if no image has the number, the issuers that were searched.
 
-    None if no image names an issuer, or if an issuer was given.
+    None if the images name no issuer, or if an issuer was given.
     """
     issuers: tuple[IssuerImages, ...] = ()
     """The issuers whose images have the number, sorted by name; empty if an issuer was given."""

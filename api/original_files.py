@@ -1,4 +1,4 @@
-"""Read the file of an image, unchanged since it was analysed."""
+"""Read the file of an image, and verify that it is unchanged since its analysis."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -32,7 +32,7 @@ class OriginalPlace:
     size: int = 0
     mtime_ns: int = 0
     marked: bool = False
-    """The API does not know `size`, `mtime_ns` and `marked`; they exist because worker.fetching reads these fields."""
+    """`size`, `mtime_ns` and `marked` exist because worker.fetching reads them. The API does not know their values."""
 
     def require_unchanged(self, data: bytes) -> bytes:
         """Return `data`. Raises NoOriginalError if other bytes were analysed."""

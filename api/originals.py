@@ -46,7 +46,7 @@ def place_of(image: Original, settings: Settings) -> OriginalPlace:
 
 
 class OriginalReader:
-    """Reads originals from folders and from stores. It connects to a store when it first needs one of its images."""
+    """Reads originals from folders and from stores. It connects to a store at the first image of this store."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

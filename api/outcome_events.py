@@ -105,7 +105,7 @@ class OutcomeEvents:
 
 
 async def _next(queue: asyncio.Queue[str], until: float) -> str:
-    """Return the next event. From the time `until` on, return a comment instead, which keeps the connection open."""
+    """Wait for the next event. At the time `until`, return a comment instead, which keeps the connection open."""
     if _now() >= until:  # needed if events come so fast that the queue is never empty
         return _KEEP_ALIVE
     try:

@@ -19,7 +19,7 @@ class RecentReads:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, caller: str, kind: Kind, name: int | str, now: datetime) -> bool:
-        """Remember a read. Return whether the caller had not read this object in the last minute."""
+        """Remember a read. Return False if a read of this object by this caller was remembered in the last minute."""
         with self._lock:
             last = self._seen.get((caller, kind, name))
             if last is not None and last <= now < last + _WINDOW:

@@ -26,7 +26,10 @@ class SearchFilter:
 
 
 def conditions_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of ImageFilter. The keys of `values` are names of SEARCH_FILTERS; several values are a sequence."""
+    """Return the fields of ImageFilter for these values, which are given by their names in SEARCH_FILTERS.
+
+    The value of a filter that can have several values is a sequence.
+    """
     return {
         found.field: tuple(values[name]) if found.several else values[name]
         for name, found in SEARCH_FILTERS.items()

@@ -20,7 +20,7 @@ _HEADER_BYTES = 64 * 1024
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 15
 _GRACEFUL_SECONDS = 5
-"""Shorter than the 7 s after which `nightread up` kills its processes."""
+"""Time that requests get to complete when the API stops. After 7 s, `nightread up` would kill the process."""
 _BACKLOG = 2048
 
 

@@ -50,7 +50,7 @@ class ApiServices:
             self.loop.call_soon_threadsafe(self.messages.notify_dispatcher)
 
     def wake_waiters(self) -> None:
-        """Make requests that wait look for outcomes, because the API itself recorded one; any thread may call this."""
+        """Let waiting requests look for outcomes, after the API itself recorded one. Any thread may call this."""
         self.loop.call_soon_threadsafe(self.waiters.wake)
 
     def end_waits(self) -> None:

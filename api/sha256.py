@@ -17,7 +17,8 @@ SMALL_FILE_BYTES = 64 * 1024**2
 """The API adds the SHA-256 to the object of one image up to this file size; this takes less than 50 ms."""
 MOST_IMAGES = 1000
 MOST_BYTES = 1024**3
-"""Without --with-sha256, `nightread query` reads files only up to this many images and bytes: a few seconds."""
+"""Without --with-sha256, `nightread query` reads no files if it finds more than MOST_IMAGES rows, or files of more than
+MOST_BYTES. So it takes at most a few seconds longer."""
 
 
 def fill_sha256(database: Database, settings: Settings, row: Row, *, max_bytes: int = MOST_BYTES) -> Row:
@@ -46,7 +47,11 @@ def with_sha256(database: Database, settings: Settings, rows: Iterator[Row]) -> 
 
 
 def with_sha256_of_few(database: Database, settings: Settings, rows: Iterator[Row]) -> tuple[Iterator[Row], bool]:
-    """Return the rows, and whether they are filled as by `with_sha256`. If they exceed a limit, none is filled."""
+    """Return the rows and True, with each SHA-256 filled in as by `with_sha256`.
+
+    If there are more than MOST_IMAGES rows, or if more than MOST_BYTES would have to be read, return the rows unchanged
+    and False.
+    """
     first = list(islice(rows, MOST_IMAGES + 1))
     unknown = {row["image_id"] for row in first if row["content"] is not None and row["sha256"] is None}
     if len(first) > MOST_IMAGES or total_bytes(database, sorted(unknown)) > MOST_BYTES:

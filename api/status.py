@@ -44,7 +44,7 @@ class Status:
     sources: Sequence[queries.Source]
     pauses: Sequence[queries.Pause]
     studies: queries.StudyCounts
-    """Studies whose expected number was reported since the current or last night began."""
+    """Studies whose expected number of images was reported since the current or last night began."""
     series: queries.SeriesCounts
     reruns: Sequence[queries.WaitingRerun]
     """Re-runs with waiting images; counts, pace and expected end do not include these images."""

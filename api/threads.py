@@ -17,8 +17,8 @@ SUBMIT_THREADS = 4
 EXPORT_THREADS = 2
 _BACKGROUND_THREADS = 6
 _KEPT_CONNECTIONS = SUBMIT_THREADS + EXPORT_THREADS + 5
-"""Connections for requests that send images, for downloads, and one each for commits, outcomes, events, keys and
-upkeep."""
+"""Number of connections that are reserved: for requests that send images, for downloads, and one each for commits,
+outcomes, events, keys and upkeep. Requests that read get the others."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +45,10 @@ class Threads:
 
 
 def divide_threads(connections: int) -> None:
-    """Set the threads of this event loop: one per connection left for requests that read, and six for other work."""
+    """Set the numbers of threads of this event loop.
+
+    Requests that read get one thread for each connection that is not reserved (_KEPT_CONNECTIONS). Work without
+    `Threads` of its own gets six threads.
+    """
     current_default_thread_limiter().total_tokens = connections - _KEPT_CONNECTIONS
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_BACKGROUND_THREADS, "background"))

@@ -14,14 +14,15 @@ MEMBERS_SHOWN = 100
 """The response for an archive lists at most this many members; its link `members` returns all of them."""
 
 _RESULT = ("image_id", "state", "label", "score", "scores")
-"""What a client without the permission `read` sees of an original, which another client may have sent."""
+"""What a client without the permission `read` sees of the original of a duplicate, because another client may have sent
+the original."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Described:
-    """An image with the related images in its response: its original, or the members of an archive."""
+    """An image with its related images in the response: the original of a duplicate, or the members of an archive."""
 
     row: Row
     original: Row | None = None
@@ -44,7 +45,7 @@ class Described:
         return all(row["state"] in FINAL for row in (self.row, *self.members))
 
     def to_json(self, *, may_read: bool) -> dict[str, Any]:
-        """Return the object for clients. Without `may_read` it contains only the result of the original."""
+        """Return the object for clients. Without `may_read`, its member `original` has only the fields in _RESULT."""
         described = with_links(self.row)
         if self.original is not None:
             original = self.original
@@ -71,7 +72,7 @@ def with_links(row: Row) -> Row:
 
 
 def describe(database: Database, image_ids: Sequence[int], *, same_bytes_as: dict[int, int]) -> list[Described]:
-    """Describe images in this order; ids that are not in the database are left out.
+    """Describe images in the order of `image_ids`. Ids that are not in the database are left out.
 
     `same_bytes_as` maps unfinished images to the images whose bytes are the same.
     """

@@ -27,8 +27,8 @@ class Waiting:
 def waiting(headers: Sequence[str], parameter: float | None, default_seconds: float) -> Waiting:
     """Return the time to wait, at most LONGEST_WAIT_SECONDS.
 
-    The parameter `wait` overrides `Prefer: wait=`. Without both, the time is 0 for `Prefer: respond-async`, else the
-    default. Unknown and invalid preferences are ignored, as RFC 7240, section 2, demands.
+    The parameter `wait` overrides `Prefer: wait=`. If neither is given, the time is 0 for `Prefer: respond-async`,
+    else the default. Unknown and invalid preferences are ignored, as RFC 7240, section 2, demands.
     """
     if parameter is not None:
         return Waiting(seconds=min(parameter, LONGEST_WAIT_SECONDS))

@@ -25,7 +25,8 @@ MEDIA_TYPES = (
 )
 """Media types that clients may declare. The worker recognises a file by its bytes, not by this type."""
 _TYPES_WITHOUT_MEANING = ("", "application/x-www-form-urlencoded")
-"""Media types of clients that chose none, such as curl. The file is accepted if its first bytes are known (_MAGIC)."""
+"""Media types that clients such as curl send if the user chooses none. A file is then accepted if it begins like a
+known type (_MAGIC)."""
 _MAGIC = (
     (128, b"DICM"),
     (0, b"\x89PNG\r\n\x1a\n"),

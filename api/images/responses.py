@@ -21,8 +21,8 @@ from nightread.reasons import Reason
 _REASONS = {reason.value: reason for reason in Reason}
 _RETRY_AFTER = {"Retry-After": "1"}
 _KNOWN_BYTES_SECONDS = 1.0
-"""Longest wait if all bytes were analysed before: their results are known, and only the rows of the copies are not
-final."""
+"""Longest wait if the bytes of all files were analysed before. Their results are known; only the rows of the new copies
+have no outcome yet."""
 
 
 class SubmissionResponses:

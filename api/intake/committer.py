@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 GROUP_IMAGES = 1000
 REGISTER_TIMEOUT_SECONDS = 40.0
-"""Longer than a commit waits for SQLite's lock or for a broken connection to PostgreSQL."""
+"""A request fails if its image is not committed after this time. This is longer than a commit waits: 20 s
+for SQLite's lock, or 30 s until a broken connection to PostgreSQL counts as lost."""
 _RETRY_SECONDS = 1.0
 
 Commit = Callable[[Sequence[Arrival]], dict[str, int]]
@@ -27,7 +28,7 @@ class NotCommittedError(Exception):
 
 
 class SubmissionCommitter:
-    """Commits the images that wait, up to 1,000 per transaction, and then the next images. Commits run in a thread."""
+    """Commits waiting images in a thread, up to 1,000 in one transaction. Images that come meanwhile are next."""
 
     def __init__(self, commit: Commit, present: Present, executor: Executor, on_committed: Callable[[], None]) -> None:
         """`commit` makes arrivals durable and returns {URI: image id}. `on_committed` is called after each commit.

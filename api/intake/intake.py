@@ -1,4 +1,4 @@
-"""Write received files into the spool of the API and register them, durably before the client gets a response."""
+"""Write received files into the spool of the API and register them, both durably before the client gets a response."""
 
 import asyncio
 import logging
@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 _FILE_THREADS = 4
 _STOW_PARTS_AT_ONCE = 64
-"""Limit for all STOW-RS requests together, because each part holds up to 1 MiB of memory."""
+"""Limit for the parts of all STOW-RS requests together, because each part holds up to 1 MiB of memory."""
 _KEY_TITLE = "API"
-"""Stored as the AE title of a client. The id of its key is stored as its address; the name of the key is not used,
-because a later key may have the same name."""
+"""Stored as the AE title of each client. The id of the client's key is stored as the address of the client. The name of
+the key is not used, because a later key may have the same name."""
 
 
 class SubmissionIntake:
@@ -44,7 +44,7 @@ class SubmissionIntake:
     def __init__(
         self, settings: Settings, database: Database, *, clock: Clock, on_registered: Callable[[], None]
     ) -> None:
-        """`database` must be durable."""
+        """`database` must be opened with `durable=True`."""
         self._database = database
         self._clock = clock
         self._on_registered = on_registered
@@ -64,7 +64,7 @@ class SubmissionIntake:
     def opened(self) -> Iterator[None]:
         """Hold the locks of the API and its spool, and register the files that an earlier API left there when it died.
 
-        Raises UsageFault if another API holds a lock, OSError, and database errors.
+        Raises OSError, database errors, and UsageFault if another API holds a lock.
         """
         with self.only_api.held(), self.spool.locked():
             now = self._clock()

@@ -49,7 +49,10 @@ class OnlyApi:
             return False
 
     def _acquire(self) -> bool:
-        """Try to take the lock. Return whether this process holds it, maybe in a session whose connection was lost."""
+        """Try to take the lock. Return whether this process holds it.
+
+        Its earlier session may still hold it, if PostgreSQL has not noticed yet that the connection was lost.
+        """
         connection = self._database.writer.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # the connection stays open, and would occupy a place in the small pool
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar_one():

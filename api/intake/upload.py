@@ -52,7 +52,7 @@ class Upload:
 
     @property
     def content(self) -> str:
-        """Return the identity of the bytes that have arrived so far."""
+        """Return the content (`blake3:...`) of the bytes written so far; after `complete`, that of the whole file."""
         return self._hash.content
 
     @property
@@ -61,7 +61,7 @@ class Upload:
         return self._sha256.hexdigest()
 
     async def write(self, data: bytes) -> None:
-        """Append bytes. Raises Problem 507 if the disk is full or the quota of the key is used up, else 503."""
+        """Append bytes. Raises Problem 507 if the disk or the quota of the key is full, 503 for other errors."""
         self.size += len(data)
         if len(self.head) < _HEAD_BYTES:
             self.head += data[: _HEAD_BYTES - len(self.head)]

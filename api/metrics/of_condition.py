@@ -44,7 +44,7 @@ def _end(status: Status) -> Iterator[Metric]:
     yield gauge("eta_seconds", eta, known, labels=("bound",))
     yield gauge("deadline_timestamp_seconds", "The next end of a night.", timestamp(ends.deadline))
     verdicts = {(verdict.value,): float(verdict is ends.verdict) for verdict in Verdict}
-    verdict = "1 for the present verdict on the expected end and the deadline, 0 for the other verdicts."
+    verdict = "1 for the present verdict on whether the work ends before the deadline, 0 for the other verdicts."
     yield gauge("deadline_verdict", verdict, verdicts, labels=("verdict",))
 
 
@@ -54,7 +54,7 @@ def _until(moment: datetime, at: datetime) -> float:
 
 def _disk(status: Status) -> Iterator[Metric]:
     disk = status.disk
-    free = "Free space on the fullest disk among those of state folder, database and spool, on the computing host."
+    free = "Smallest free space of the disks of state folder, database and spool, on the host that computed this."
     yield gauge("disk_free_bytes", free, disk.free_bytes)
     yield gauge("disk_alarm_bytes", "Free space below which `status` warns.", disk.alarm_bytes)
     yield gauge("disk_reserve_bytes", "Free space below which all work is paused.", disk.reserve_bytes)

@@ -15,7 +15,7 @@ def part_metrics(status: Status) -> Iterator[Metric]:
     """Yield the metrics of the parts that run, ran recently or are expected to run."""
     parts = status.condition.parts
     known = [part for part in parts if part.state is not PartState.UNKNOWN]
-    up = "1 if each part of this kind works, 0 if one does not; absent if its state is unknown or it is not needed."
+    up = "1 if all parts of this kind work, 0 if one does not; absent if their state is unknown or none is needed."
     yield gauge("part_up", up, {(kind,): float(_all_work(kind, known)) for kind in _kinds(known)}, labels=("part",))
     counts = Counter((part.kind.value, part.state.value) for part in parts)
     states = {(kind, state.value): counts[kind, state.value] for kind in _kinds(parts) for state in PartState}

@@ -62,7 +62,7 @@ def present_state(database: Database, settings: Settings, nights: Nights, now: d
 
 
 def _parts(database: Database, settings: Settings, now: datetime) -> Iterator[tuple[Kind, str]]:
-    """Yield a sentence for each part, except workers, that sent heartbeats before and does not work now."""
+    """Yield a sentence for each part that sent heartbeats before and does not work now. Workers are left out."""
     parts = read_parts(database, settings, now=now)
     for problem in part_problems([part for part in parts if part.node is not None]):
         if problem.subject != PartKind.WORKER:

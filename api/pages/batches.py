@@ -67,7 +67,10 @@ def batch(batch_id: str, request: Request, context: Context, user: Reader) -> Re
 
 
 def _phases(records: Sequence[BatchRecord | NodeTotals]) -> dict[str, Any]:
-    """Return the names of all phases of these batches and totals, and a function that returns the parts of a bar."""
+    """Return two variables for the template: the names of all phases, and a function that returns the parts of a bar.
+
+    The bar of a batch shows how its seconds are divided among the phases.
+    """
     named = {phase for record in records for phase in record.seconds}
     phases = [*(phase for phase in PHASES if phase in named), *sorted(named - set(PHASES))]
 

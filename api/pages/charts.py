@@ -16,13 +16,13 @@ _PLOT_TOP, _PLOT_HEIGHT, _LABELS_HEIGHT = 18, 150, 22
 _STEPS = (1, 2, 5)
 _HOURS = (1, 2, 3, 4, 6, 12, 24)
 _MOST_HOURS = 7
-"""Largest number of hours on the axis: they fit beside each other on a phone."""
+"""Largest number of hours with a label on the axis. More labels would overlap on a phone."""
 _EDGE = 4.0
-"""Percent of the width at each end. Text there is not centred, because a part of it would be cut off."""
+"""Text that is nearer than this to an end of the axis, in percent of the width, is not centred: it would be cut off."""
 _NEAR = 26.0
-"""Percent of the width. Words of markers that are nearer to each other would overlap on a phone."""
+"""If two markers are nearer than this, in percent of the width, their words would overlap on a phone."""
 _WORD_HEIGHTS = (12, 27)
-"""Heights of the word of a marker: beside the label of the highest line, or below it if the words would overlap."""
+"""Two heights for the word of a marker: the usual one, and a lower one if the word would overlap another text."""
 STACK = ("done", "expanded", "duplicate", "rejected", "failed")
 """Final states from the bottom of a column to its top."""
 

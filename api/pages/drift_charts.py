@@ -58,7 +58,10 @@ def history_line(history: Sequence[NightDistance]) -> Markup:
 
 
 def shown_bins(plot: MeasurePlot) -> tuple[int, int]:
-    """Return the range of bins that have images: (first, last + 1). It has at least six bins, if there are so many."""
+    """Return the range of the bins to show: (first, last + 1).
+
+    It contains all bins that have images. It has at least six bins, or all bins if there are fewer.
+    """
     used = [place for place in range(len(plot.bins)) if plot.night[place] or plot.reference[place]]
     first, last = (used[0], used[-1] + 1) if used else (0, 1)
     while last - first < min(_FEWEST_BINS, len(plot.bins)):

@@ -161,7 +161,8 @@ def _choices(context: ApiContext) -> dict[str, list[str]]:
 def _further(search: ImageSearch) -> list[tuple[str, Any]]:
     """Return (name, value) for each hidden field of the form.
 
-    Hidden fields keep the filters that have no visible field, and all values but the first of a filter that has one.
+    A visible field shows only the first value of its filter. Hidden fields keep its other values, and the filters that
+    have no visible field.
     """
     return [
         (name, value)

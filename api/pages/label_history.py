@@ -23,7 +23,8 @@ class LabelHistory:
     low: float | None
     high: float | None
     middle: float | None
-    """`low`, `high` and `middle` are the lowest, highest and median share in earlier nights; None if there are none."""
+    """`low`, `high` and `middle` are the lowest, highest and median share in earlier nights. They are None if there
+    were no earlier nights."""
     word: str
     """`as before`, `more than before`, `fewer than before` or `no earlier night`."""
 

@@ -19,7 +19,7 @@ def path_link(path: str, query: Mapping[str, Values] | None = None, **more: Valu
 
 
 def images_link(**query: Value) -> str:
-    """Return the link to the list of images with these filters, by the names in SEARCH_FILTERS."""
+    """Return the link to the list of images with these filters, as api.pages.image_search reads them."""
     return path_link("/images", query)
 
 

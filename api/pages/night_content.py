@@ -58,7 +58,7 @@ class NightContent:
     is_current: bool
     tally: Tally
     states: Sequence[tuple[str, int]]
-    """The terms of the sum: (state, images); their sum is the number of arrivals."""
+    """The number of images in each state, as (state, images). The numbers add up to the number of arrivals."""
     forecast: Forecast
     attention: Sequence[Attention]
     alarms: Sequence[Alarm]
@@ -72,8 +72,8 @@ class NightContent:
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
     has_further_results: bool
-    """Whether further results exist, which a filter by model matches too. If only one model gave answers, this is not
-    searched, and False."""
+    """Whether there are further results, which a filter by model would match too. It is False without a search if only
+    one model gave answers, because no link then needs a filter by model."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     tags: Mapping[int, Sequence[str]]

@@ -36,7 +36,10 @@ class Period:
 
     @property
     def filter(self) -> dict[str, str]:
-        """Return the filter for the images of this period, by the names that links use."""
+        """Return the query parameters that select the images of this period in links.
+
+        They are `night`, or `since` and `until`.
+        """
         if self.kind == "night":
             return {"night": self.date.isoformat()}
         return {"since": self.since.isoformat(), "until": self.until.isoformat()}

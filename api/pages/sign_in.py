@@ -61,7 +61,7 @@ async def sign_out(request: Request, context: Context, user: AnyUser) -> Respons
 
 @router.post("/theme")
 async def theme(request: Request, user: AnyUser) -> Response:
-    """Change to the next theme: as the system, dark, light."""
+    """Change to the next of the three themes: that of the system, dark, light."""
     fields = await checked_form(request, user)
     present = request.cookies.get(THEME_COOKIE, THEMES[0])
     following = THEMES[(THEMES.index(present) + 1) % len(THEMES)] if present in THEMES else THEMES[0]

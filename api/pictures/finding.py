@@ -24,7 +24,10 @@ def find_image(database: Database, image_id: int) -> Original:
 
 
 def showable_place(image: Original, settings: Settings) -> OriginalPlace:
-    """Return where the original is. Raises NoPictureError if there is none, or if such images may not be shown."""
+    """Return where the original is.
+
+    Raises NoPictureError if there is none, or if images of its SOP class or modality may not be shown.
+    """
     why = why_withheld_by_class(image.sop_class_uid, image.modality)
     if why and not settings.show_burned_in:
         raise NoPictureError(HTTPStatus.FORBIDDEN, why)

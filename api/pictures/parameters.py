@@ -18,8 +18,8 @@ _SIZE, _REGION = 2, 6
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 WINDOW_NAMES = (HEADER, FULL, *CT_WINDOWS)
 _WINDOW_WANTED = (
-    "window must be center,width or center,width,function with a width above 0 and a function linear, linear-exact or "
-    f"sigmoid; or one of the names {', '.join(WINDOW_NAMES)}."
+    "window must be center,width or center,width,function (width above 0; function linear, linear-exact or sigmoid), "
+    f"or one of the names {', '.join(WINDOW_NAMES)}."
 )
 
 

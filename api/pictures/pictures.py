@@ -26,12 +26,13 @@ from nightread.settings import Settings
 _RELEASE = 1
 """Increase this number when the same request gives another picture, so that caches do not return old pictures."""
 _PROCESSES, _WAITING = 2, 64
-"""Processes, and requests that may wait for them. With two processes, one large image does not block the others."""
+"""Number of processes, and of requests that may wait for them. There are two processes, so that a large image does not
+block all others."""
 _HEAT_WAITING = 8
-"""Requests that may wait for the one process that makes heat maps; each takes from 0.1 s to some seconds."""
+"""Number of requests that may wait for the one process that makes heat maps. A heat map takes 0.1 s to some seconds."""
 _STORE_THREADS = 4
 _MOST_SECONDS = 20.0
-"""The limit for a picture is image_timeout_seconds, but at most this time, because a person waits for it."""
+"""Longest time limit for a picture, because a person waits. It is image_timeout_seconds if that is shorter."""
 _HEAT_TIMES = 3
 """A heat map may take this many times as long as a picture, because the frame with the highest score is found first."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
@@ -161,7 +162,10 @@ class Underway:
 
 
 def key_of(request: AnyRequest) -> str:
-    """Return 32 hex digits that are the same, in all processes, for equal requests for the same image and bytes."""
+    """Return 32 hex digits that identify the picture: its image, the bytes of the original, and the parameters.
+
+    They are the same in all processes.
+    """
     values = asdict(request) | {"kind": type(request).__name__, "release": _RELEASE}
     place = values.pop("place")
     content = dumps(values | {"content": place["content"], "image": place["image_id"]}, sort_keys=True)

@@ -23,7 +23,7 @@ class BusyError(Exception):
 
 
 class PicturePool:
-    """Has one thread per process, which waits for the pictures of this process. Both start at the first request."""
+    """Makes pictures in processes, with a thread per process that waits for it. Both start when they are needed."""
 
     def __init__(self, processes: Sequence[Answering], *, waiting: int) -> None:
         """`waiting` is the number of requests that may wait while all processes are busy."""

@@ -16,9 +16,9 @@ _START_SECONDS = 30.0
 _HEADER_BYTES = 64 * 1024
 _CONTENT_BYTES = 256 * 1024**2
 _END_SECONDS = 10.0
-"""Time in which a process must end after it closed its connection."""
+"""A process that has closed its connection is killed if it does not end within this time."""
 _ON_THE_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
-"""Hides the GPUs, because the worker uses their memory."""
+"""Hides the GPUs from the process, because the worker uses their memory."""
 _ATTEMPTS = 3
 _NOT_BY_THE_IMAGE = (CLOSED, 1, -signal.SIGKILL, -signal.SIGTERM)
 """Exit codes after which the request is repeated, because the image is not the cause. An idle process may end just when
@@ -62,7 +62,7 @@ class PictureProcess:
         return self._running is not None and self._running.process.poll() is None
 
     def close(self) -> None:
-        """End the process for good. A thread that waits for a picture of it gets a NoPictureError."""
+        """End the process for good. A thread that waits for its picture gets a NoPictureError."""
         self._closed = True
         if self._running is not None:
             self._running.process.kill()

@@ -97,7 +97,7 @@ Known = Annotated[str | None, Header(alias="If-None-Match", max_length=4096)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """The image that a client asks for, the client, and its header If-None-Match (`known`)."""
+    """The image that a client asks for, the client, and the client's header If-None-Match (`known`)."""
 
     image_id: int
     principal: Principal
@@ -188,7 +188,7 @@ async def heat_map(
     label: Annotated[str | None, Query(max_length=100, description="Label to explain [the finding].")] = None,
     overlay: Annotated[Literal["0", "1"], Query(description="1: heat over the picture; 0: a transparent layer.")] = "0",
 ) -> Response:
-    """Return a map of the pixels that are evidence for a label. Default of `frame`: the frame with the highest score.
+    """Return a map of the pixels that are evidence for a label. By default, the frame has the highest score.
 
     The header `Nightread-Method` names the method: Grad-CAM or occlusion.
     """

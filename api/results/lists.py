@@ -47,7 +47,9 @@ class StudiesSearch(Times):
 
     study: Text | None = Field(None, description="Study Instance UID.")
     completeness: list[Completeness] = Field([], max_length=10, description="Only studies of this completeness.")
-    reported: bool = Field(False, description="Only studies whose expected number was reported in this time range.")
+    reported: bool = Field(
+        False, description="Only studies whose expected number of images was reported in this time range."
+    )
     format: Format | None = _FORMAT
     limit: int | None = Field(None, ge=1, description="Number of studies [JSON: 100, at most 1000; a file: all].")
 
@@ -80,7 +82,8 @@ async def list_studies(
 ) -> Response:
     """List studies like `nightread query --studies`.
 
-    A study is listed if one of its images arrived in this time range, or if its expected number was reported in it.
+    A study is listed if one of its images arrived in this time range, or if the expected number of its images was
+    reported in this time range.
     """
     style = chosen_format(search.format, request.headers.get("accept"), FORMATS)
     since, until = await run_in_threadpool(bounds_of, search, context)

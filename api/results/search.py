@@ -117,5 +117,5 @@ def page_limit(search: ResultsSearch) -> int:
 
 
 def with_limit(wanted: ImageFilter, search: ResultsSearch) -> ImageFilter:
-    """Return the filter with the number of rows of a file."""
+    """Return the filter for a file. The file gets at most `limit` rows, or all rows if no limit is given."""
     return replace(wanted, limit=search.limit)

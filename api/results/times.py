@@ -27,7 +27,7 @@ class Times(BaseModel):
 
 
 def bounds_of(times: Times, context: ApiContext) -> tuple[datetime | None, datetime | None]:
-    """Return begin and end in UTC; None if they are not given. Raises Problem 422."""
+    """Return begin and end in UTC; each is None if it is not given. Raises Problem 422."""
     if times.night is not None and (times.since or times.until):
         raise unprocessable("`night` cannot be combined with `since` or `until`: omit one of them.")
     try:

@@ -98,7 +98,10 @@ class _MeteredReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Implement RawIOBase.readinto. Raises WebError if the meter has nothing left."""
+        """Implement RawIOBase.readinto.
+
+        Raises WebError if the response exceeds its limit of time or bytes, or if its header is cut short.
+        """
         self._sock.settimeout(self._meter.seconds_left())
         try:
             count: int | None = self._raw.readinto(buffer)

@@ -47,7 +47,7 @@ class AllowList:
         return next(groups, None)
 
     def group_now(self, ae_title: str, address: str, before: str | None) -> str | None:
-        """Return the present trust group of a caller that sent images, or `before` if it is no longer allowed."""
+        """Return the present trust group of a caller that sent images; `before` if the caller may no longer send."""
         is_allowed = self.rejection_reason(ae_title, address) is None
         return self.trust_group(ae_title, address) if is_allowed else before
 

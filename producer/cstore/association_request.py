@@ -16,7 +16,7 @@ _NO_TITLE = b"NO TITLE"
 shown."""
 _CONTEXT, _USER = 0x20, 0x50
 _MOST_CONTEXTS = 128
-"""The ids of presentation contexts are the odd numbers from 1 to 255 (DICOM PS3.8, table 9-13)."""
+"""Largest number of presentation contexts: their ids are the odd numbers from 1 to 255 (DICOM PS3.8, table 9-13)."""
 _MOST_BYTES, _MOST_ITEMS = 512 * 1024, 8192
 """Larger requests are refused before they are decoded, because decoding takes about 10 us for each item. A request of
 128 contexts with 64 transfer syntaxes each is within both limits."""

@@ -13,8 +13,8 @@ _CONNECTIONS_PER_ASSOCIATION = 2
 """TCP connections per allowed association. Associations beyond their limit are rejected with a reason; connections
 beyond this limit are closed without a response."""
 _UNLISTED = 4
-"""Open connections from all addresses that are not in `callers` together: enough to tell their senders why they are
-refused."""
+"""Largest total number of open connections from addresses that are not in `callers`. It is enough to tell their senders
+why they are refused."""
 _REQUEST_SECONDS, _UNLISTED_SECONDS = 10.0, 2.0
 """Time in which a client must complete TLS handshake and association request (ARTIM timer, DICOM PS3.8, section 9.1.5);
 the second number is for addresses that are not in `callers`."""
@@ -48,7 +48,7 @@ class ConnectionLimits:
     If a limit is reached, an old connection without an association is closed in favour of a new connection. It is the
     oldest connection of the address that has most connections without an association. So clients that are slow with
     their association request never keep others out. An address with many connections never displaces a connection of
-    an address with fewer, unless only the first address may send.
+    an address with fewer, unless only the address with many connections may send.
     """
 
     def __init__(self, *, associations: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,7 +103,7 @@ class ConnectionLimits:
     def _limits(
         self, new: Connection, connections: Sequence[Connection], waiting: Mapping[str, int]
     ) -> Iterable[tuple[int, list[Connection]]]:
-        """Yield each limit with the connections that count for it, sorted: the first connections give way first.
+        """Yield each limit with the connections that count for it, sorted: the first connections are closed first.
 
         `waiting` is the number of connections without an association, by address.
         """

@@ -41,7 +41,7 @@ its first fragment is also its last."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Gate = Callable[[], CStoreStatus]
-"""Returns SUCCESS if images may be received now, else the status of the response."""
+"""A function that returns SUCCESS if images may be received now, else the status of the response."""
 
 
 class SpooledDataset(BytesIO):
@@ -268,5 +268,5 @@ class SpoolingDimse(DIMSEServiceProvider):
 
 
 def status_of(error: OSError) -> CStoreStatus:
-    """Return the status of the response if the spool cannot be written."""
+    """Return the status of the C-STORE response for this error of the spool."""
     return CStoreStatus.OUT_OF_RESOURCES if error.errno in _FULL else CStoreStatus.PROCESSING_FAILURE

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 GROUP_ARRIVALS = 1000
 REGISTER_TIMEOUT_SECONDS = 40.0
-"""This is longer than a commit waits for SQLite's lock or for a broken connection to PostgreSQL."""
+"""`register` fails if an image is not committed after this time. This is longer than a commit waits: 20 s
+for SQLite's lock, or 30 s until a broken connection to PostgreSQL counts as lost."""
 _RETRY_SECONDS = 1.0
 
 
@@ -41,9 +42,10 @@ class GroupCommitter:
         on_registered: Callable[[int], None],
         clock: Clock = utc_now,
     ) -> None:
-        """`database` must be durable. `on_registered` is called with the number of new images after each commit.
+        """`database` must be opened with `durable=True`.
 
-        `on_registered` must return quickly and must not raise.
+        `on_registered` is called with the number of new images after each commit. It must return quickly and must not
+        raise.
         """
         self._database = database
         self._spool = spool
@@ -90,7 +92,10 @@ class GroupCommitter:
                             waiting.done.set_exception(NotRegisteredError())
 
     def _gather(self, again: int) -> tuple[list["_Waiting"], bool]:
-        """Return up to 1,000 - `again` waiting images and receipts, and False if `close` was called, else True."""
+        """Return the waiting images and receipts, and whether `run` goes on: False if `close` was called.
+
+        Together with the `again` images of a failed commit, which are committed once more, they are at most 1,000.
+        """
         group: list[_Waiting] = []
         try:
             waiting = self._waiting.get(timeout=0 if again and self.is_available else _RETRY_SECONDS)

@@ -29,7 +29,7 @@ class LastHour(NamedTuple):
 
 
 class HourlyCounts:
-    """Counts events per minute: each event counts for an hour, and the memory use does not grow with every event."""
+    """Counts events per minute. An event counts for an hour. The memory use does not depend on the number of events."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -5,7 +5,7 @@ from producer.cstore.last_hour import HourlyCounts
 from producer.spool.quota import sender_of
 
 OVER_QUOTA = "over_quota"
-"""The word under which receipts count these images, beside their status A700."""
+"""The word under which receipts count these images. Receipts count them under their status A700 as well."""
 
 
 class OverQuota:

@@ -63,7 +63,7 @@ class PduReader:
         self._has_data = threading.Event()
 
     def attach(self, association: Association) -> None:
-        """Replace methods of the association by those of this object: pynetdicom has no public hooks for them."""
+        """Replace methods of the association by methods of this object, because pynetdicom has no hooks for this."""
         dul, machine = association.dul, association.dul.state_machine
         is_transport_event, do_action = dul._is_transport_event, machine.do_action  # noqa: SLF001
 

@@ -47,7 +47,7 @@ def receive(
     *,
     on_listening: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run a receiver for each source until `stop` is set; `database` must be durable.
+    """Run a receiver for each source until `stop` is set. `database` must be opened with `durable=True`.
 
     `on_registered` is called with the number of new images after each commit, from several threads; it must return
     quickly and must not raise. Each receiver calls `on_listening` once. Raises UsageFault for an address on which a
@@ -113,7 +113,7 @@ class Receiver:
                     self._report_and_purge(scp)
 
     def _recover(self) -> None:
-        """Clean up after a receiver that died: register complete files, remove others, and end open receipts."""
+        """Clean up after a receiver that died: register complete files, remove incomplete ones, end open receipts."""
         now, root = self._clock(), root_text(self._spool.root)
         self._source_id = ensure_source(
             self._database, name=self._source.name, kind=KIND, root=root, trust=self._source.trust, now=now

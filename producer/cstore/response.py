@@ -1,6 +1,6 @@
 """Encode the response to a C-STORE request (DICOM PS3.7, section 9.3.1.2).
 
-pynetdicom builds it as a pydicom dataset, which takes a third of the processor time of a received image.
+pynetdicom builds the response as a pydicom dataset, which takes a third of the processor time of a received image.
 """
 
 import struct

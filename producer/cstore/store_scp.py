@@ -41,7 +41,8 @@ _TOO_LARGE = "REQUEST_TOO_LARGE"
 class StoreScp:
     """Provides C-STORE for all SOP classes, and C-ECHO, to allowed callers.
 
-    It responds with success only after the image is durably in the database. With any other status the sender keeps it.
+    It responds with success only after the image is durably in the database. With any other status the sender keeps
+    the image.
     """
 
     def __init__(

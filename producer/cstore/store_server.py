@@ -27,9 +27,10 @@ log = logging.getLogger(__name__)
 _ABORT_SECONDS = 2.0
 _REQUEST_SECONDS = 10.0
 _LEAST_SECONDS = 0.001
-"""A timeout of 0 would make a socket non-blocking."""
+"""Shortest timeout of a socket. A timeout of 0 would make the socket non-blocking."""
 _NO_LIMIT = 1_000_000
-"""pynetdicom counts connections without an association as associations, so the limit is checked elsewhere."""
+"""Limit of associations for pynetdicom, which is never reached: pynetdicom would also count connections without an
+association. The true limits are checked by ConnectionLimits."""
 
 
 class StoreServer(ThreadedAssociationServer):
@@ -80,7 +81,7 @@ class StoreServer(ThreadedAssociationServer):
         return False
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Count the connection until its end: it needs a place even while it has no association, as in a handshake."""
+        """Count the connection until its end, also while it has no association, as during a TLS handshake."""
         try:
             super().process_request_thread(request, client_address)
         finally:

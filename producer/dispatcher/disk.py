@@ -13,7 +13,8 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024**2
 _HYSTERESIS = 1.1
-"""Factor for the free space at which work continues. It avoids flapping at the threshold."""
+"""Once the free space is below a threshold, it counts as too little until it is this many times the threshold. Without
+this, the state could flap."""
 
 
 class DiskReserve:

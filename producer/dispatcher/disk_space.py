@@ -28,7 +28,7 @@ class DiskSpace:
         """Return the sentence for `status`."""
         return (
             f"A disk has only {(self.free_bytes or 0) / _MIB:,.0f} MiB free: free some space. "
-            f"Archives wait until there are {self.alarm_bytes / _MIB:,.0f} MiB; below "
+            f"Archives wait until {self.alarm_bytes / _MIB:,.0f} MiB are free; below "
             f"{self.reserve_bytes / _MIB:,.0f} MiB (disk_reserve_bytes) all work stops and received images are refused."
         )
 

@@ -145,7 +145,7 @@ class Dispatcher:
         return remaining
 
     def _send_before_others(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
-        """Send urgent images. After several urgent batches, send one other batch, which also overtakes waiting ones."""
+        """Send urgent images. After several urgent batches, send another batch, which overtakes waiting batches too."""
         may_starve = queue_status.ready > queue_status.urgent or queue_status.urgent >= full
         if self._urgent_in_a_row >= URGENT_IN_A_ROW and may_starve:
             self._urgent_in_a_row = 0
@@ -203,7 +203,10 @@ class Dispatcher:
         batch_filter: BatchFilter = BatchFilter.ANY,
         first: bool = False,
     ) -> "Sent":
-        """Form and publish batches; with `first` they overtake waiting ones. Form none while Redis is unavailable."""
+        """Form and publish batches. While Redis is unavailable, form none.
+
+        With `first`, workers take these batches before batches that wait in Redis already.
+        """
         self._partial_since = None
         if not self._is_redis_available():
             return Sent.NOT_ALL

@@ -34,7 +34,7 @@ class SeenParts:
                 yield Heartbeat(part=PartKind.FLOWER, node=sign.node, boot_id=sign.boot_id, stopped=sign.stopped)
 
     def _run_id(self) -> str:
-        """Return the id of this start of Redis; empty if this user may not ask for it. Raises errors of Redis."""
+        """Return the id of this start of Redis; empty if our Redis user may not ask for it. Raises errors of Redis."""
         try:
             return str(self._redis.info("server").get("run_id", ""))[:64]
         except ResponseError:

@@ -52,7 +52,7 @@ class DueRules:
 
 @dataclass(kw_only=True)
 class _Counted:
-    """The latest count of a study: its time, the latest change of its series by then, and its result."""
+    """The latest count of a study: its time, its result, and when a series of the study had last changed before it."""
 
     at: float
     changed_at: datetime
@@ -92,7 +92,7 @@ class SeriesScheduler:
         self.publish()
 
     def publish(self) -> None:
-        """Publish messages if series are due and Redis holds no earlier one. After an error, the next step retries."""
+        """Publish messages if series are due and Redis holds no earlier ones. After an error, the next step retries."""
         due = ledger.waiting_series(self._database)
         if not due:
             return
@@ -125,7 +125,7 @@ class SeriesScheduler:
         return {each: cause for each, cause in causes.items() if cause is not None}
 
     def _complete(self, collecting: Collection[CollectingSeries], now: datetime) -> set[str]:
-        """Return the studies of these series whose images have all arrived and are all read."""
+        """Return those studies of these series that were complete (`_is_complete`) at their latest count."""
         changes: dict[str, datetime] = {}
         for each in collecting:
             study = each.study_instance_uid
@@ -147,7 +147,10 @@ class SeriesScheduler:
 
 
 def _is_complete(database: Database, study_instance_uid: str, now: datetime) -> bool:
-    """Return whether all images of the study have arrived, and each has an outcome or waits for its series' order."""
+    """Return whether the study is complete.
+
+    All its images must have arrived, and each must have an outcome or wait until its series is put in order.
+    """
     study = next(queries.studies(database, now=now, study_instance_uid=study_instance_uid), None)
     if study is None or study.completeness is not queries.Completeness.COMPLETE:
         return False

@@ -53,7 +53,7 @@ class Sweeper:
             log.warning("lost images were taken back", extra={"expired": expired, "overtaken": overtaken, "lost": lost})
 
     def _check_clock(self) -> None:
-        """Correct times in the future, written before a clock was set back, so that nothing waits for them."""
+        """Correct times that lie in the future because a clock was set back, so that nothing waits for them."""
         if self._monotonic() - self._clock_checked_at < CLOCK_SECONDS:
             return
         rows = ledger.clamp_future_times(

@@ -25,11 +25,11 @@ from nightread.queue_report import QueueReport, write_queue_report
 
 _UNACKED = "unacked"  # kombu's hash of delivered, unacknowledged messages
 _TIMEOUT_SECONDS = 1.0
-"""Redis normally answers within a millisecond. If it hangs, it must not delay the sweeps."""
+"""Time limit for an answer of Redis, which normally takes a millisecond: a hanging Redis must not delay the sweeps."""
 
 
 class Messages(NamedTuple):
-    """Ids of Celery tasks in Redis; for tasks of nightread they are the ids of batches."""
+    """Ids of Celery tasks in Redis. The task of a batch has the id of the batch."""
 
     waiting: list[str]
     delivered: list[str]

@@ -25,7 +25,7 @@ CHUNK_SECONDS = 0.2
 Chunks = Generator[list[Arrival], None, None]
 _OLD_SECONDS = 60
 _OLD_SETTLE_PERIODS = 10
-"""In the first scan, a file is old if it did not change for 60 s and for ten times `settle_seconds`."""
+"""A file is old if it did not change for 60 s, or for ten times `settle_seconds` if this is longer (`_is_old`)."""
 
 
 class Folder:

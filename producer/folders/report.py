@@ -27,9 +27,9 @@ class FolderReport:
     root_emptied: bool = False
     """Files were known before, but the scan found no file: the folder may not be mounted."""
     disk_short: bool = False
-    """Nothing is registered until the disk of the state folder has enough free space."""
+    """Nothing is registered until the disks of the state folder and of SQLite's file have enough free space."""
     disk_low: bool = False
-    """This disk has less than four times the reserve free: registration may soon stop."""
+    """One of these disks has less than four times the reserve free: registration may soon stop."""
     seconds: float = 0.0
     """Duration of the scan, without the time that the consumer took to register the files."""
 

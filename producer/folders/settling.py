@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Monotonic = Callable[[], float]
-"""Seconds of a monotonic clock; the modification times of a file server may be wrong."""
+"""Returns the seconds of a monotonic clock. The modification times of a file server may be wrong."""
 
 
 class Settling:

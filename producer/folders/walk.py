@@ -22,7 +22,7 @@ _SORTED_NAMES = 5000
 """Number of names that are sorted together; it limits the memory for large folders. File systems list names in any
 order. Names usually number the slices of a series, so sorting brings neighbouring slices into the same batch."""
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""ELOOP: a link replaced the folder, or a folder above it, after it was listed."""
+"""Errors of a file or folder that vanished after it was listed. ELOOP: a link replaced it or a folder above it."""
 
 
 class RootMissing(StopWork):
@@ -124,7 +124,7 @@ def _list(
 
 
 def _by_name(entries: Iterator["os.DirEntry[str]"]) -> Iterator["os.DirEntry[str]"]:
-    """Yield the entries of a folder, sorted 5,000 at a time. An error is raised after the entries listed before it."""
+    """Yield the entries of a folder, sorted 5,000 at a time. Entries listed before an error are yielded too."""
     error: OSError | None = None
     while error is None:
         some: list[os.DirEntry[str]] = []

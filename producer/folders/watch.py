@@ -139,7 +139,7 @@ class FolderWatcher:
         self._report_state(stop)
 
     def _handle_events(self, events: InotifyEvents | NoEvents, stop: threading.Event) -> None:
-        """Register the files that events report until the next scan is due."""
+        """Until the next scan is due, register the files that events report."""
         report, ended = self._folder.report, time.monotonic()
         pause = self._settings.scan_seconds
         if report.pending:

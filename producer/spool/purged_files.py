@@ -1,4 +1,4 @@
-"""Remove the files that nightread itself made of purged images: received and unpacked files, and pictures."""
+"""Remove nightread's own files of purged images: received and unpacked files, and pictures."""
 
 import os
 import re

@@ -20,7 +20,7 @@ Hahne, IEEE/ACM Transactions on Networking 6, 1998)."""
 _BLOCK_BYTES = 4096
 """A file takes up to one block more than its bytes, including its entry in the folder."""
 _CHECK_SECONDS = 0.5
-"""The disk is asked for its free space after this time; bytes charged since the latest answer are subtracted."""
+"""The disk is asked for its free space again after this time. Until then, charged bytes are subtracted."""
 
 
 class OverQuotaError(OSError):
@@ -52,7 +52,7 @@ def disk_space(folder: Path, reserve_bytes: int) -> FreeSpace:
 def sender_of(address: str) -> str:
     """Return the sender at an IP address as eight hex digits, which the names of its files begin with.
 
-    AE titles do not identify a sender, since it may use any number of titles.
+    AE titles do not identify a sender, since one sender may use any number of titles.
     """
     return blake2b(host_key(address), digest_size=4).hexdigest()
 
@@ -89,7 +89,7 @@ class SpoolQuota:
             return self._held[sender]
 
     def file_cost(self, size: int) -> int:
-        """Return as how many bytes a file of this size counts."""
+        """Return the number of bytes that are counted for a file of this size."""
         return max(self._space.file_bytes, size + _BLOCK_BYTES)
 
     def charge(self, sender: str, count: int) -> None:

@@ -9,7 +9,7 @@ from producer.spool.spool import Spool
 
 
 def register_leftovers(database: Database, spool: Spool, *, source_id: int, priority: int, now: datetime) -> int:
-    """Register every complete file without a row. Returns the number of new images. Raises database errors, OSError.
+    """Register every complete file without a row. Returns the number of new images. Raises OSError, database errors.
 
     The senders got no success response and may send the images again; the second copies become duplicates. The senders
     are no longer known. Only the digest of the address in the name of each file distinguishes them.

@@ -56,7 +56,7 @@ class Spool:
     def locked(self) -> Iterator[None]:
         """Lock the spool for this process.
 
-        Without the lock, the files of a running receiver would look like the leftovers of a dead one.
+        Without the lock, the files of a running receiver would look like those that a dead receiver left.
         Raises UsageFault if another process holds the lock.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,7 +70,10 @@ class Spool:
             yield
 
     def begin(self, account: SenderAccount | None = None) -> "Incoming":
-        """Create an empty file, which counts for the quota of its sender. Raises OSError; OverQuotaError beyond it."""
+        """Create an empty file, which counts for the quota of its sender.
+
+        Raises OSError, and OverQuotaError if the quota is used up.
+        """
         charge = account.begin() if account else None
         try:
             name = f"{account.sender}{_SENDER_END}{uuid4().hex}" if account else uuid4().hex

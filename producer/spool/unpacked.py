@@ -44,7 +44,10 @@ def purge_unpacked(database: Database, settings: Settings, *, clock: Clock = utc
 
 
 def keep_purging(database: Database, settings: Settings, stop: threading.Event) -> None:
-    """Purge every ten minutes until `stop` is set. First, remove folders that a dead process had set aside for this."""
+    """Purge every ten minutes until `stop` is set.
+
+    First, remove the folders that a dead process had set aside and had not removed yet.
+    """
     with _later_after_an_error():
         for _, root in _spools(database, settings):
             remove_leftovers(root)
@@ -88,8 +91,8 @@ def _remove_unneeded(database: Database, root: Path, source_id: int, *, stale_be
 def _remove_unless_wanted(database: Database, root: Path, source_id: int, first_file: Mapping[Path, str]) -> None:
     """Remove a complete folder, unless a worker has begun to analyse its archive again, or has registered its files.
 
-    Such a worker listed the folder before it was set aside here, so the folder is put back. A worker that comes later
-    finds no folder and unpacks the archive again.
+    The folder is first set aside, then checked. It is put back if there is such a worker, which may have found it
+    before. A worker that comes later finds no folder and unpacks the archive again.
     """
     (folder,) = first_file
     renamed = set_aside(folder, root)
@@ -116,7 +119,7 @@ def _abandoned(database: Database, root: Path, stale_before: float) -> Iterator[
 
 
 def _unregistered(database: Database, root: Path, source_id: int) -> dict[Path, str]:
-    """Return the complete folders whose files are not registered although their archive has its outcome.
+    """Return the complete folders whose files are not registered, and whose archive has its outcome or is unknown.
 
     Each folder comes with the name of its first file, which represents all: the members of an archive are registered
     in one transaction, together with its outcome.
@@ -127,7 +130,7 @@ def _unregistered(database: Database, root: Path, source_id: int) -> dict[Path, 
 
 
 def _unneeded(database: Database, root: Path, source_id: int, first_files: Mapping[Path, str]) -> dict[Path, str]:
-    """Return the folders whose archive has its outcome, and whose first file has no row.
+    """Return the folders whose archive has its outcome or is unknown, and whose first file has no row.
 
     The states are read before the files are looked up again: a worker may have registered them just now.
     """

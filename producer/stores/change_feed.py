@@ -67,4 +67,4 @@ class ChangeFeed(Protocol):
     """A store that reports its new images."""
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """Yield the pages after the cursor, oldest first, or all pages if it is None. Raises nightread.web.WebError."""
+        """Yield the pages after the cursor, oldest first; all pages if the cursor is None. Raises WebError."""

@@ -159,7 +159,7 @@ class _PollResult:
     counts: list[Count] = field(default_factory=list)
     troubles: set[str] = field(default_factory=set)
     short: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By key of a study: the number of instances that the store counts, and the smaller number that it listed."""
+    """Short lists, by key of the study: the number of instances by the store's count, and the smaller number listed."""
     failed_in_a_row: int = 0
     images: int = 0
     """Number of images that were listed in this poll."""
@@ -179,7 +179,7 @@ class _PollResult:
             self.troubles.add(listing.trouble)
 
     def note_short_lists(self, before: Mapping[str, tuple[int, int]]) -> None:
-        """Note the studies whose lists were equally short in the previous poll. The store had time to index them."""
+        """Note the studies whose lists are as short as in the previous poll: the store had time to index them."""
         studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
         if studies:
             of = f"in {studies} {_STUDIES[studies > 1]}"

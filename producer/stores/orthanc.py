@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 KIND = "orthanc"
 PAGE_CHANGES = 500
 _MOST = 2**63 - 1
-"""The largest integer that the database can store. A larger size or time is unknown; a larger change number is an
-error."""
+"""The largest integer that the database can store. A larger size or time counts as unknown; a larger change
+number is an error."""
 _TEXT_LENGTH, _MARK_LENGTH = 128, 200
 
 

@@ -36,7 +36,7 @@ _REPORT_SECONDS = 60.0
 _DOUBLINGS = 10
 _MOST_TROUBLES = 10
 _UID_LENGTH, _MOST_INSTANCES = 64, 2**31 - 1
-"""Limits of the database. The expected number of images is not stored for a study that exceeds one of these limits."""
+"""Limits of the database. If the UID of a study is longer, or its number of images larger, the number is not stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -232,7 +232,7 @@ class StorePoller:
 
 
 def _few(troubles: Collection[str]) -> tuple[str, ...]:
-    """Return the first ten troubles in alphabetical order, and the number of further ones, to keep `status` short."""
+    """Return the first ten troubles in alphabetical order, and the number of the others, to keep `status` short."""
     listed = sorted(troubles)
     if len(listed) > _MOST_TROUBLES:
         listed[_MOST_TROUBLES:] = [f"has {len(listed) - _MOST_TROUBLES:,} further problems"]

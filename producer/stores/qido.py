@@ -122,7 +122,7 @@ class QidoSearch:
             offset += len(page)
 
     def _reached(self, rows: int, pages: int, seconds: float) -> str | None:
-        """Return the limit that the list has reached, as the beginning of its trouble; None if it has reached none."""
+        """Return the limit that the list has reached, as the beginning of Listing.trouble, or None if there is none."""
         limits = self._limits
         if rows >= limits.rows_per_list:
             return f"returns a list of more than {limits.rows_per_list:,} rows"
@@ -170,7 +170,7 @@ class _Pages:
                 return list(page or []), warning
 
     def read_or_none(self, offset: int) -> Sequence[Row] | None:
-        """Return a page, or None if the store rejects this offset too. Raises WebError if it is unavailable."""
+        """Return a page, or None if the store rejects this offset. Raises WebError if the store is unavailable."""
         try:
             return self.read(offset)[0]
         except (MissingError, UnexpectedError):
@@ -200,9 +200,10 @@ def _is_known(keys: Sequence[_Key], rows: Mapping[_Key, Row], first: Sequence[_K
 
 
 def _cut_off(does: str, first: int, returned: int, page_rows: int) -> str | None:
-    """Describe a store that returns no further page. Returns None if its first page has all rows despite the limit.
+    """Return the trouble of a list whose further pages the store does not return; None if the first page has all rows.
 
-    For the first page, `page_rows` rows were requested and `first` rows came; all pages together have `returned` rows.
+    `does` says what the store does with `offset`. For the first page, `page_rows` rows were requested and `first` rows
+    came; all pages together have `returned` rows.
     """
     if returned == first and (first > page_rows or first == 1):  # no store limits its lists to one row
         return None

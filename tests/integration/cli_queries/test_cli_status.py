@@ -63,7 +63,7 @@ def test_status_warns_before_the_disk_is_full(nightread: Nightread, monkeypatch:
     assert "MiB free" not in nightread("status")[1]
     monkeypatch.setenv("NIGHTREAD_DISK_RESERVE_BYTES", str(256 * 1024**2))
     assert (
-        "A disk has only 1,000 MiB free: free some space. Archives wait until there are 1,024 MiB; below 256 MiB "
+        "A disk has only 1,000 MiB free: free some space. Archives wait until 1,024 MiB are free; below 256 MiB "
         "(disk_reserve_bytes) all work stops and received images are refused."
     ) in " ".join(nightread("status")[1].split())
     shown = json.loads(nightread("status", "--json")[1])["disk"]
