@@ -40,7 +40,10 @@ class ChosenImages:
     """The filters in words, except filters that name a patient, an order, a study or a file."""
 
     def filter(self, database: Database, tell: Callable[[str], None]) -> ImageFilter:
-        """Return the filter, with the keys of the patient or order if one is named; `tell` gets remarks on the keys."""
+        """Return the filter, with the hashes of the patient or order that the options name.
+
+        `tell` gets remarks about the hashes.
+        """
         return self.numbers.add_to(self.wanted, database, self.settings, tell)
 
 
