@@ -69,7 +69,7 @@ def hex_digits(content: str) -> str:
 
 
 def is_content(text: str) -> bool:
-    """Return whether a person may mean an identity: 64 hex digits, with or without the name of an algorithm."""
+    """Return whether the text looks like an identity: 64 hex digits, with or without the name of an algorithm."""
     return _WRITTEN.fullmatch(text.lower()) is not None
 
 

@@ -82,7 +82,7 @@ class DriftReference:
         return tuple(name for place, name in enumerate(FIELDS) if any(stratum[place] for stratum in self.strata))
 
     def counts(self, stratum: Stratum | None = None) -> Counts:
-        """Return the images by bin, of one stratum or of all."""
+        """Return the numbers of images by bin, of one stratum or of all."""
         chosen = self.of_stratum(stratum)
         return self.measures.counts({name: found[chosen] for name, found in self.codes.items()})
 

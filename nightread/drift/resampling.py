@@ -9,9 +9,9 @@ from nightread.drift.measures import Counts
 from nightread.drift.reference import DriftReference, Stratum
 
 _MOST_IMAGES = 5000
-"""Larger nights are drawn with this number of images. Their limit is then a little too high, but still below FLOOR."""
+"""Most images of a drawn night. The limit of a larger night is then a little too high, but still below FLOOR."""
 _MOST_AT_ONCE = 4_000_000
-"""Draws in one array: 16 MB."""
+"""Largest number of drawn studies in one array, which then takes 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def redraw(
 
 
 def _block_counts(reference: DriftReference, stratum: Stratum | None) -> tuple[NDArray[np.float32], dict[str, slice]]:
-    """Return the images of each block in each bin, (blocks, all bins), and the bins of each measure."""
+    """Return the number of images of each block in each bin, (blocks, all bins), and the columns of each measure."""
     chosen = reference.of_stratum(stratum)
     blocks, block = np.unique(reference.block[chosen], return_inverse=True)
     slices, first = {}, 0

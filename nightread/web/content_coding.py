@@ -7,7 +7,8 @@ from nightread.web.errors import UnexpectedError
 
 _PIECE_BYTES = 1024**2
 _SLICE_BYTES = 16 * 1024
-"""zlib gets its input in slices: it copies the rest of its input at the end of each gzip member, even of 20 bytes."""
+"""zlib gets its input in slices of this size, because it copies the rest of its input at the end of each gzip member,
+and a member may have only 20 bytes."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Values of `wbits` of zlib.decompressobj."""
 _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
@@ -75,7 +76,10 @@ class Inflater:
                 yield piece
 
     def _next_member(self) -> tuple[bytes, bool]:
-        """Prepare for a further member of a gzip file. Return its bytes that were read already, and False: not full."""
+        """Prepare for a further member of a gzip file.
+
+        Return the bytes after the last member, which were read already, and False: zlib holds no more output.
+        """
         unused = self._stream.unused_data if self._stream else b""
         self._is_open, self._is_complete, self._is_garbage = False, True, not self._is_gzip
         self._stream = zlib.decompressobj(_GZIP)

@@ -19,7 +19,7 @@ SLOWEST_BYTES_PER_SECOND = 64 * 1024
 LONGEST_SECONDS = 3600.0
 """No response takes longer, whatever its size. 2 GiB, the default of max_file_bytes, need 600 KB/s."""
 _FRAMING = 8
-"""Bytes that may arrive for one byte of the body: chunks of one byte each have six bytes."""
+"""Bytes that may arrive for each byte of the body. A chunk with one byte of the body has six bytes."""
 
 
 class ResponseMeter:
