@@ -80,7 +80,7 @@ def _open_how(flags: int) -> bytes:
 
 
 def _open_step_by_step(folder: int, path: bytes, flags: int) -> int:
-    """Open each folder on the way by its descriptor, so that a folder replaced by a link is noticed at its step."""
+    """Open one folder after the other, each below the one before, so that a link in place of a folder is noticed."""
     if len(path) >= _PATH_MAX:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     *folders, name = path.split(b"/")

@@ -140,9 +140,9 @@ def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | 
 
 
 def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | None) -> Mapping[str, NDArray[Any]]:
-    """Return what the night is compared with: the stratum of the reference, or all of it for a new stratum.
+    """Return what the night is compared with: the stratum of the reference; for a new stratum, the whole reference.
 
-    For None, these are all strata that the reference knows, weighted by their shares in this night, because a mix of
+    For None, return all strata that the reference knows, weighted by their shares in this night, because a mix of
     strata that changes from night to night is not drift.
     """
     if stratum is not None:

@@ -152,7 +152,7 @@ def _octaves(octaves: tuple[int, int], template: str) -> list[str]:
 
 
 def _positions(values: Sequence[str | None], names: Sequence[str], *, missing: int) -> NDArray[np.uint8]:
-    """Return the position of each value in `names`; another value has the last position, None is `missing`."""
+    """Return the position of each value in `names`: the last position for other values, `missing` for None."""
     places: dict[str | None, int] = {name: place for place, name in enumerate(names)}
     places[None] = missing
     other = len(names) - 1

@@ -87,7 +87,7 @@ class DriftReference:
         return self.measures.counts({name: found[chosen] for name, found in self.codes.items()})
 
     def of_stratum(self, stratum: Stratum | None) -> NDArray[np.int64]:
-        """Return the positions of the images of a stratum, or for None of all images."""
+        """Return the positions of the images of a stratum; for None, of all images."""
         if stratum is None:
             return np.arange(self.images)
         return np.flatnonzero(self.stratum == self.strata.index(stratum)) if stratum in self.strata else np.arange(0)
