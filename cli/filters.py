@@ -48,7 +48,7 @@ class ChosenImages:
 
 
 def with_filters(command: click.Command) -> click.Command:
-    """Add all options of `nightread query` that choose images to the command, before its own options."""
+    """Add to the command, before its own options, all options of `nightread query` that choose images."""
     own = {option.name for option in command.params}
     left_out = {*_OF_ROWS, *_OF_STATE, *own}
     command.params[:0] = [option for option in query_command.params if option.name not in left_out]

@@ -49,7 +49,7 @@ def has_content(data: bytes, content: str | None) -> bool:
 
 
 def is_former(content: str) -> bool:
-    """Return whether an identity as stored is a SHA-256."""
+    """Return whether a stored identity is a SHA-256."""
     return not content.startswith(_PREFIX)
 
 

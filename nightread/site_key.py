@@ -18,7 +18,7 @@ def load_site_key(settings: Settings) -> bytes:
 
 
 def load_secret(path: Path) -> bytes:
-    """Return the 32 bytes of a file of secrets, which is created if it is missing; only its owner can read it."""
+    """Return the secret in this file: 32 bytes. The file is created if it is missing; only its owner can read it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -10,7 +10,7 @@ _PACKAGE = "imagecodecs"
 _INSTALL = "`pip install 'nightread[worker]'`, unless this host only watches folders."
 _REINSTALL = f"Reinstall it: `pip install --force-reinstall {_PACKAGE}`; images of this kind end as bad_pixels."
 _KINDS = {"JPEG": "jpeg8", "JPEG_LS": "jpegls", "JPEG_2000": "jpeg2k", "RLE": "packbits"}
-"""For each codec of imaging.codecs: NAME in its functions NAME_encode and NAME_decode of imagecodecs."""
+"""The name in imagecodecs of each codec of imaging.codecs; its functions there are NAME_encode and NAME_decode."""
 _SAMPLE = bytes(range(64))
 
 

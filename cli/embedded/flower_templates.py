@@ -7,7 +7,7 @@ from tornado.template import Loader, Template
 
 _OWN = Path(__file__).parent / "flower_pages"
 _FLOWERS_OWN = "original/"
-"""A page of nightread includes the page of Flower with the same name under this prefix."""
+"""Prefix for the name of a page of Flower, by which the page of nightread with the same name includes it."""
 
 
 class FlowerTemplates(Loader):

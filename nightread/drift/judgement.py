@@ -28,8 +28,8 @@ MOST_STRATA = 24
 """At most this many strata have comparisons of their own: those with the most images in the night."""
 _FEWEST_DRAWS = 1000
 _DRAWS_PER_STRATUM = 200
-"""So many draws make p-values small enough for an alarm: a p-value is at least 1 / (draws + 1), and Holm's correction
-needs one below (1 - LEVEL) divided by the number of strata."""
+"""With this many draws, p-values can be small enough for an alarm: Holm's correction needs a p-value below (1 - LEVEL)
+divided by the number of strata, and no p-value is below 1 / (draws + 1)."""
 _SEED = 2026
 
 Night = Mapping[Stratum, Counts]

@@ -1,4 +1,4 @@
-"""Hold the images that later nights are compared with: their bins, in blocks of one study, without any identity."""
+"""Hold the bins of the images that later nights are compared with, grouped by study, but without any identity."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class DriftReference:
     def of_images(
         cls, measures: DriftMeasures, strata: Sequence[Stratum], studies: Sequence[str | int | None], codes: Codes
     ) -> Self:
-        """Build a reference from its images; each image without a study is a block of its own.
+        """Build a reference from its images. The images of a study are one block; an image without a study is a block.
 
         Fields that no image has are left out of the comparison. A stratum keeps at most MOST_PER_STRATUM images.
         """

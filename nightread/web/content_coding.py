@@ -12,7 +12,7 @@ and a member may have only 20 bytes."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Values of `wbits` of zlib.decompressobj."""
 _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
-"""A zlib header has the method 8 and is a multiple of 31 (RFC 1950, section 2.2)."""
+"""A zlib header names the method 8 and, read as a number, is a multiple of 31 (RFC 1950, section 2.2)."""
 
 
 class PlainContent:
