@@ -67,7 +67,10 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
             f"; {len(unusable):,} left out, because the model does not know their labels or they contradict each other"
         )
     if met.unchecked:
-        remark += f". {met.unchecked:,} of all results were made with --any-domain, also for images of other kinds"
+        remark += (
+            f". {met.unchecked:,} of all results were made with --any-domain, which also analyses images that the "
+            "model was not made for"
+        )
     patients = predictions.patients
     return NightResults(
         predictions=predictions,

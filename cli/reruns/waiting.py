@@ -1,4 +1,4 @@
-"""Wait until a re-run is finished, by running workers or by a pipeline that this command starts."""
+"""Wait until a re-run is finished: running workers analyse it, or a pipeline that this command starts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

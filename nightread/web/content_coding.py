@@ -35,8 +35,8 @@ class Inflater:
         self._held = b""
         """Bytes that arrived before there were enough of them to recognise the encoding."""
         self._is_open = self._is_complete = self._is_garbage = False
-        """Whether a stream has begun, whether a whole stream was read, and whether the bytes after it are no stream and
-        are ignored."""
+        """Three states: a stream has begun; a whole stream was read; the bytes after it are no stream, so they are
+        ignored."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the content in pieces of at most 1 MiB. Raises UnexpectedError if the data cannot be decoded."""
