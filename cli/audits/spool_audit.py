@@ -57,7 +57,7 @@ def compare_spool(database: Database, source: queries.Source, settings: Settings
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Yield the complete files, relative to the root. Files that are being written are hidden or `.partial`: skip them."""
+    """Yield the complete files, relative to the root. Skip files that are being written: hidden and `.partial` files."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
