@@ -26,7 +26,7 @@ class Redrawn:
 def redraw(
     reference: DriftReference, stratum: Stratum | None, images: int, times: int, rng: np.random.Generator
 ) -> Redrawn:
-    """Draw `times` nights of about `images` images from a stratum of the reference, or from all of it (None).
+    """Draw `times` nights of about `images` images from a stratum of the reference; for None, from all of it.
 
     Whole studies are drawn with replacement, because images of one study resemble each other. For each night a
     reference is drawn in the same way, with as many studies as `reference` has.
