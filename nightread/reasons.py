@@ -173,8 +173,10 @@ class Reason(StrEnum):
     TIMEOUT = (
         "timeout",
         Fault.FAILED,
-        "Decoding one frame took longer than image_timeout_seconds, or all frames together took longer than their "
-        "bytes allow.",
+        (
+            "Decoding one frame took longer than image_timeout_seconds, or all frames together took longer than their "
+            "bytes allow."
+        ),
     )
     OUT_OF_MEMORY = (
         "out_of_memory",
