@@ -80,7 +80,9 @@ def ack_command(ids: tuple[int, ...], **options: Any) -> None:
 @click.option("--until", type=MOMENT, metavar="TIME", help="Until this time (local time of the site).")
 @state_options
 def silence_command(ids: tuple[int, ...], hours: float | None, until: datetime | None, **options: Any) -> None:
-    """Send no message about these alarms until a time, even if they close and open again; at most 31 days.
+    """Send no message about these alarms until a time, even if they close and open again.
+
+    The time may be at most 31 days ahead.
 
     \b
     Examples: nightread alarms silence 12 --hours 4

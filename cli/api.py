@@ -80,7 +80,10 @@ def key_problem(settings: Settings, database: Database) -> str | None:
 
 
 def _exposed_by(settings: Settings) -> str | None:
-    """Return the setting that lets other hosts reach the API, or None; api_hosts lists the host names of a proxy."""
+    """Return the setting that lets other hosts reach the API, or None.
+
+    With api_hosts, other hosts reach the API through a proxy, even if api_address is a loopback address.
+    """
     if not is_loopback(settings.api_address):
         return f"api_address {settings.api_address}"
     return f"api_hosts {', '.join(settings.api_hosts)}" if settings.api_hosts else None

@@ -34,7 +34,7 @@ _MIB = 1024**2
     "--to",
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
-    help="New file, or existing folder, where the name of the file has the time [backups/ in the state folder].",
+    help="New file, or an existing folder, in which the file is named by its time [backups/ in the state folder].",
 )
 @click.option(
     "--keep",

@@ -41,9 +41,11 @@ def cancel_command(
     """Cancel waiting images before a worker begins with them.
 
     The images are rejected with the reason `cancelled`; `nightread retry` lets them be analysed after all. If a worker
-    has begun with an image, it finishes the image. Images that arrive later are analysed. --study reads the headers of
-    the waiting files. The study of archives and of images in an Orthanc store is not known; --study prints how many of
-    these wait.
+    has begun with an image, it finishes the image. Images that arrive later are analysed.
+
+    --study reads the headers of the waiting files. For waiting archives, images in an Orthanc store and files whose
+    header cannot be read, nightread does not know yet to which study they belong: they are not cancelled, and --study
+    prints how many there are.
 
     \b
     Examples: nightread cancel 4711 4712
@@ -80,7 +82,7 @@ class _Plan:
     running: list[int]
     """Images that are not cancelled, because a worker has begun with them."""
     others: list[int]
-    """Images named by id that do not match, have an outcome already, or are not in the database."""
+    """Images named by id that do not match --source, have an outcome already, or are not in the database."""
     unknown: list[int]
     """Images that are not cancelled, because their study is not known before they are read."""
 

@@ -61,9 +61,10 @@ def drift_command(
 ) -> None:
     """Show how images and results of a night differ from the reference of each model.
 
-    A distance is 0 if the shares of all bins are equal, and 1 if no bin is in common. Of nights that are drawn at
-    random from the reference, 99.5 % stay below the limit. `nightread watchdog` raises an alarm if a distance exceeds
-    its limit in two successive nights, or reaches twice its limit in one night (docs/drift.md).
+    A distance compares two histograms: it is 0 if the shares of all bins are equal, and 1 if no bin is in common. The
+    limit is chosen so that 99.5 % of nights drawn at random from the reference stay below it. `nightread watchdog`
+    raises an alarm if a distance exceeds its limit in two successive nights, or reaches twice its limit in one night
+    (docs/drift.md).
 
     \b
     Examples: nightread drift

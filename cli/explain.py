@@ -39,7 +39,7 @@ class _Wanted:
     title: str
     label: str | None
     image_id: int | None = None
-    """None for a file that is not in the database."""
+    """Id of the image in the database; None for a file that is not in the database."""
 
 
 @click.command("explain")

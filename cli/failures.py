@@ -19,7 +19,7 @@ EXTRAS = {
     "psycopg": "postgres",
     **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
 }
-"""The extra that installs a package, by package."""
+"""The extra of nightread that installs a package, such as `worker`, by the name of the package."""
 
 
 def show_failure(error: Exception) -> int:

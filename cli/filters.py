@@ -40,12 +40,15 @@ class ChosenImages:
     """The filters in words, except filters that name a patient, an order, a study or a file."""
 
     def filter(self, database: Database, tell: Callable[[str], None]) -> ImageFilter:
-        """Return the filter, with the keys of the patient or order if one is named; `tell` gets remarks on the keys."""
+        """Return the filter, with the hashes of the patient or order that the options name.
+
+        `tell` gets remarks about the hashes.
+        """
         return self.numbers.add_to(self.wanted, database, self.settings, tell)
 
 
 def with_filters(command: click.Command) -> click.Command:
-    """Add all options of `nightread query` that choose images to the command, before its own options."""
+    """Add to the command, before its own options, all options of `nightread query` that choose images."""
     own = {option.name for option in command.params}
     left_out = {*_OF_ROWS, *_OF_STATE, *own}
     command.params[:0] = [option for option in query_command.params if option.name not in left_out]

@@ -139,9 +139,10 @@ def _add(database: Database, hasher: PatientHasher, patient: str, issuer: str | 
 
 
 def _keys(database: Database, hasher: PatientHasher, patient: str, issuer: str | None) -> set[str]:
-    """Return the key of the patient with this issuer.
+    """Return the keys of the patient. With an issuer there is one key.
 
-    Without an issuer, return the key of the number alone, the key without issuer, and the key with each known issuer.
+    Without an issuer there are several: the key of the number alone, the key for images that name no issuer, and a key
+    for each issuer in the database.
     """
     number_key = hasher.number_key(patient)
     if number_key is None:

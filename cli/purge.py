@@ -34,7 +34,7 @@ class PurgeRequest:
     cause: str
     image_ids: Sequence[int]
     study: str | None = None
-    """The study if one was named; rows of it that are not images, such as reports, are removed too."""
+    """UID of the study, if one was named. Rows of this study that are not images, such as reports, are removed too."""
 
 
 @click.command("purge")
@@ -130,7 +130,7 @@ def _request(
 
 
 def _outdated(database: Database, before: datetime) -> list[int]:
-    """Return the images with an older outcome, except images whose result a younger duplicate shows."""
+    """Return the images whose outcome is older than `before`, except images whose result a younger duplicate shows."""
     kept = queries.originals_in_use(database, since=before)
     found: list[int] = []
     after: Outdated | None = None

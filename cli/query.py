@@ -110,17 +110,17 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--parent", "parent_ids", type=int, help="Only images extracted from the archive with this image id.", **_MANY
 )
 @click.option(
-    "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or none of these."
+    "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only all others."
 )
 @click.option(
     "--replaced/--not-replaced",
     default=None,
-    help="Only images whose file was replaced by another file of the same name, or none of these.",
+    help="Only images whose file was replaced by another file of the same name, or only all others.",
 )
 @click.option(
     "--conflict/--no-conflict",
     default=None,
-    help="Only images in conflict with a version or note of a source that may not replace them, or none of these.",
+    help="Only images in conflict with a version or note of a source that may not replace them, or only all others.",
 )
 @click.option(
     "--current",

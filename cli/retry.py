@@ -60,8 +60,8 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
     Attempts are counted from zero again. The audit table keeps the earlier reasons. Conditions can be combined and mean
     the same as in `nightread query`. The original files are read again from their sources.
 
-    --failed and --reason also choose series that could not be formed, unless you name images or a source; --since,
-    --until and --night compare the time of the latest slice or attempt. A series that could not be formed is also
+    --failed and --reason also choose series that could not be formed, unless you name images or a source. For series,
+    --since, --until and --night mean the time of the latest slice or attempt. A series that could not be formed is also
     formed again if one of its images is retried.
 
     \b

@@ -35,8 +35,8 @@ def service(
 
     A warning is logged for each of the `connections` that admits unknown senders or sends secrets unencrypted.
     `durable`, `database_connections` and `answer_seconds` are passed to db.engine.open_database. Raises UsageFault or
-    StopWork if the database is missing or unavailable, has another schema version, or if its clock differs. With
-    `starts_without_database` only a missing SQLite file is an error.
+    StopWork if the database is missing or unavailable, has another schema version, or has a clock that differs from the
+    clock of this host. With `starts_without_database` only a missing SQLite file is an error.
     """
     set_up_logging(settings.log_format, settings.log_level)
     for exposure in (exposure for connection in connections for exposure in exposures_of(connection)):

@@ -103,7 +103,9 @@ def _advise(settings: Settings, place: Place, parts: list[Unit], left_out: dict[
     for name, reason in left_out.items():
         err.print(f"left out  {name}: {reason}")
     if not settings.sources and any(part.name == "dispatch" for part in parts):
-        err.print("warning   the settings have no source of images: give --config, unless all come to the HTTP API")
+        err.print(
+            "warning   the settings have no source of images: give --config, unless all images are sent to the HTTP API"
+        )
     secrets = "/etc/nightread/secrets.env" if place.scope == "system" else "~/.config/nightread/secrets.env"
     is_whole = any(part.name == UP for part in parts)
     needed = ", at least NIGHTREAD_REDIS_URL" if settings.redis_url is None and not is_whole else ""

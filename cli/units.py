@@ -127,7 +127,7 @@ _FILTERS = {
     "SystemCallErrorNumber": "EPERM",
     "SystemCallFilter": "@system-service",
 }
-"""System call filters, which services of a user may have too."""
+"""Filters of system calls; systemd can set them for services of a user too."""
 _SYSTEM_ONLY = {
     "PrivateTmp": "yes",
     "ProtectClock": "yes",
@@ -184,7 +184,10 @@ def _service(settings: Settings, place: Place, part: Unit, lifetime: Mapping[str
 
 
 def _order(place: Place, part: Unit) -> Iterator[str]:
-    """Yield dependencies and order: `Wants`, because systemd never retries a service whose `Requires` failed."""
+    """Yield the lines of a unit about dependencies and order.
+
+    They have `Wants`, because systemd never retries a service whose `Requires` failed.
+    """
     if place.scope == "system":
         yield "Wants=network-online.target"
         yield "After=network-online.target remote-fs.target time-sync.target"

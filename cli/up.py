@@ -124,7 +124,7 @@ def _producers(inboxes: Sequence[Path], settings: Settings) -> list[Child]:
 
 
 def _timer(children: Sequence[Child], settings: Settings, database: Database) -> HeartbeatTimer:
-    """Return the heartbeat timer of this process. Its heartbeat names the started parts; `status` expects these."""
+    """Return the heartbeat timer of this process. The heartbeat names the started parts: `status` then expects them."""
     parts = [_PARTS[member.name].value for member in children]
     return HeartbeatTimer(database, PartKind.SUPERVISOR, {"parts": parts}, serves=[settings.state_dir])
 

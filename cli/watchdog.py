@@ -79,7 +79,7 @@ def _follow(settings: Settings) -> None:
 
 
 def require_channels(settings: Settings) -> None:
-    """Raise UsageFault at the start, and not at the first alarm, if a channel lacks settings or its secret file."""
+    """Raise UsageFault if a channel lacks settings or its secret file: people notice this before the first alarm."""
     for channel in settings.alarm_channels:
         if isinstance(channel, MailChannel):
             require_mail_settings(settings, channel.to)

@@ -118,7 +118,7 @@ class AppriseChannel(_Channel):
     """Any service that Apprise knows: chat, pagers, SMS (`pip install 'nightread[apprise]'`)."""
 
     kind: Literal["apprise"]
-    url: SecretStr | None = Field(None, description="URL of Apprise, which holds its login.")
+    url: SecretStr | None = Field(None, description="URL of the service, as Apprise writes it; it contains the login.")
     url_file: AbsolutePath | None = Field(None, description="File with the URL, instead of `url`.")
 
     @model_validator(mode="after")

@@ -49,7 +49,7 @@ def has_content(data: bytes, content: str | None) -> bool:
 
 
 def is_former(content: str) -> bool:
-    """Return whether an identity as stored is a SHA-256."""
+    """Return whether a stored identity is a SHA-256."""
     return not content.startswith(_PREFIX)
 
 
@@ -69,7 +69,7 @@ def hex_digits(content: str) -> str:
 
 
 def is_content(text: str) -> bool:
-    """Return whether a person may mean an identity: 64 hex digits, with or without the name of an algorithm."""
+    """Return whether the text looks like an identity: 64 hex digits, with or without the name of an algorithm."""
     return _WRITTEN.fullmatch(text.lower()) is not None
 
 

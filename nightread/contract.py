@@ -9,8 +9,9 @@ ANALYSE_TASK = "nightread.analyse"
 FORM_SERIES_TASK = "nightread.form_series"
 """Asks a worker process to form series that are due. Its message names no series: the process claims them."""
 IMAGE_IDS = "image_ids"
-"""Key in the result of a batch's task: the ids of the images that failed, are defective or were put back. With them,
-Flower removes a task that was put back once all its images were tried again."""
+"""Key in the result of a batch's task: the ids of the images that failed, are defective or were put back, or of the
+only image. The key is absent if there are no such images or more than 16. When later tasks have tried all these images
+again, `cli.embedded.flower_history` removes the put-back task from Flower."""
 BATCH_QUEUE = "nightread.batches"
 URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
 """Priorities of messages: on Redis 0 is the highest."""

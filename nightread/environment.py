@@ -61,7 +61,8 @@ class SecretFiles(PydanticBaseSettingsSource):
 def with_password(url: str, password: SecretStr | None) -> str:
     """Return the URL with the password, unless it has one already, or names a file or a socket of Redis.
 
-    PostgreSQL may ask for a password on its socket as well, whose URL has no host: `postgresql:///name?host=/run/pg`.
+    The URL of a PostgreSQL socket has no host (`postgresql:///name?host=/run/pg`). It gets the password too, because
+    PostgreSQL may ask for it.
     """
     parts = urlsplit(url)
     if password is None or parts.password is not None or "password" in parse_qs(parts.query):

@@ -14,7 +14,8 @@ _EVERYBODY = (
     tuple(map(ip_network, ("0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"))),
     (ip_network("2000::/3"),),
 )
-"""All addresses that a host may have: all others are for multicast or reserved (RFC 5771, RFC 4291)."""
+"""The networks of all addresses that a host may have. Other addresses are for multicast, or reserved (RFC 5771,
+RFC 4291)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 _NETWORK_BYTES = 8
-"""Length of an IPv6 network. A host may use all addresses of its network, so they are one host (RFC 4291, 2.5.1)."""
+"""Length of the network in an IPv6 address. A host may use all addresses of its network, so that they count as one host
+(RFC 4291, 2.5.1)."""
 
 
 def address_of(host: str) -> Address | None:

@@ -65,9 +65,9 @@ def retrieve(
 def _request(client: HttpClient, uri: str, limit: int, on_bytes: Callable[[int], object]) -> HttpResponse:
     """Request the instance with the best `Accept` that the store understands.
 
-    Older stores reject the wildcard for the transfer syntax, and some fail because of it with status 500. What a store
-    understands is remembered only if it rejected every better value: a failure may have another cause. A value that
-    was successful once stays the first choice, since a later rejection concerns a single instance.
+    Older stores reject the wildcard for the transfer syntax, and some fail because of it with status 500. A value is
+    remembered for a store only if the store rejected every better value, because a status 500 may have another cause.
+    A better value that was successful earlier stays the first choice: a later rejection concerns a single instance.
     """
     values, is_certain = _ACCEPTED[_ACCEPTED.index(client.accept or _ACCEPTED[0]) :], True
     for accept in values:

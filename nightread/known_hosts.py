@@ -1,4 +1,7 @@
-"""Decide which Host headers a server accepts: after DNS rebinding, a web page would use a host name of its own."""
+"""Decide which Host headers a server accepts.
+
+This stops DNS rebinding, by which a page of another site reaches the server under a host name of that site.
+"""
 
 import re
 from collections.abc import Collection

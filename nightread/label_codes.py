@@ -36,7 +36,7 @@ class LabelCode:
 
 
 LabelCodes = Mapping[str, tuple[LabelCode, ...]]
-"""The codes of each label. Reports use the first one and list the others as equivalent."""
+"""The codes of each label. Reports use the first code of a label, and list its other codes as equivalent."""
 
 
 def label_codes_from_json(content: Any, labels: Sequence[str]) -> dict[str, tuple[LabelCode, ...]]:

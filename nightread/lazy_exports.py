@@ -44,9 +44,10 @@ class LazyPackage(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, but let no submodule hide a public name: `queries.images` is the function.
+        """Set an attribute, unless it is a submodule that would hide a public name.
 
-        Python stores `db.queries.images` as an attribute of `db.queries` when any module imports it.
+        For example, `images` of `db.queries` is a function. When the module `db.queries.images` is imported, Python
+        sets it as the attribute `images`, which would hide the function.
         """
         if isinstance(value, ModuleType) and name in self._places:
             return

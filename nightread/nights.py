@@ -35,7 +35,7 @@ class Nights:
         return next(end for end in ends if end > now)
 
     def first_at(self, wall_time: time, start: datetime) -> datetime:
-        """Return the first moment at or after `start` at which this is the site's local time."""
+        """Return the first moment at or after `start` at which the local time of the site is `wall_time`."""
         day = self.local(start).date()
         moments = (self.utc(datetime.combine(day + timedelta(days=days), wall_time)) for days in (0, 1))
         return next(moment for moment in moments if moment >= start)

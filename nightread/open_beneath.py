@@ -14,10 +14,12 @@ _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _OPEN_HOW_BYTES = ctypes.c_size_t(24)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MISSING_CALL = (errno.ENOSYS, errno.EPERM)
-"""Kernels before 5.6 and gVisor do not have openat2; the seccomp filters of older container engines forbid it."""
+"""Errors where openat2 cannot be used: kernels before 5.6 and gVisor do not have it, and the seccomp filters of older
+container engines forbid it."""
 _ATTEMPTS = 64
-"""EAGAIN may mean that a folder was renamed at this moment. It may also mean that another program, such as Samba, holds
-a lease on the file; the error then lasts for up to 45 s (/proc/sys/fs/lease-break-time)."""
+"""The call is repeated this often after EAGAIN, because a folder may have been renamed at this moment. EAGAIN may also
+mean that another program, such as Samba, holds a lease on the file; the error then lasts for up to 45 s
+(/proc/sys/fs/lease-break-time)."""
 _PATH_MAX = 4096
 """Longest path that Linux accepts in one call, in bytes, with its final zero."""
 
@@ -78,7 +80,7 @@ def _open_how(flags: int) -> bytes:
 
 
 def _open_step_by_step(folder: int, path: bytes, flags: int) -> int:
-    """Open each folder on the way by its descriptor, so that a folder replaced by a link is noticed at its step."""
+    """Open one folder after the other, each below the one before, so that a link in place of a folder is noticed."""
     if len(path) >= _PATH_MAX:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     *folders, name = path.split(b"/")

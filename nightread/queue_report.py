@@ -22,7 +22,7 @@ class PauseReport:
     cause: str
     """`person`, `breaker` or `disk`."""
     source_id: int | None
-    """The id of the source whose images are held; None if all images are."""
+    """The id of the paused source; None if the images of all sources are held."""
     since: datetime
 
 

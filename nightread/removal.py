@@ -9,7 +9,7 @@ _PREFIX = ".removed-"
 
 
 def set_aside(folder: Path, root: Path) -> Path | None:
-    """Rename a folder below `root` to a name that nothing reads, and return it; None if the folder is gone.
+    """Rename a folder below `root` to a name that nothing reads. Return its new path; None if the folder is gone.
 
     Raises OSError.
     """

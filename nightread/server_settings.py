@@ -35,8 +35,8 @@ class ServerSettings(BaseSettings):
         20,
         ge=12,
         le=1000,
-        description="Connections of the HTTP API to the database; on PostgreSQL it has one more, for its lock. Eleven "
-        "of them are reserved for uploads and downloads, and each request that reads uses one of the rest.",
+        description="Number of connections of the HTTP API to the database, without the one for its lock on "
+        "PostgreSQL. Eleven are reserved for uploads and downloads. Each request that reads uses one of the others.",
     )
     api_key: SecretStr | None = Field(
         None,

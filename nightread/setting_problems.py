@@ -80,7 +80,7 @@ def _in_file(location: tuple[int | str, ...], problem: Any, written: dict[str, A
 
 
 def _entry(location: tuple[int | str, ...], key: str) -> str:
-    """Return which entry of an array is wrong. If the entry is a table, the key already has its number."""
+    """Return the number of the wrong entry of an array; nothing for a table, because `key` has its number already."""
     last = location[-1] if location else ""
     return f" number {last + 1}" if isinstance(last, int) and not key.startswith("[[") else ""
 

@@ -69,7 +69,7 @@ class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, 
     # Batches
     batch_seconds: Seconds = Field(
         1.0,
-        description="Target duration of a batch in one process; its size follows from the speed of the latest batches.",
+        description="Target duration of a batch in one process; its number of images follows from the latest speed.",
     )
     batch_images: int = Field(1024, ge=1, le=4096, description="Maximum number of images in a batch.")
     batch_bytes: int = Field(256 * MiB, ge=1, description="Maximum size of the files in a batch of several images.")

@@ -1,4 +1,4 @@
-"""Load the secrets of a site that nightread makes itself, such as the key with which patient numbers are hashed."""
+"""Load the secrets that nightread makes for a site, such as the key with which patient numbers are hashed."""
 
 import os
 import re

@@ -33,7 +33,7 @@ class SourceFile:
     descriptor: int
     status: os.stat_result
     link: os.stat_result | None
-    """The status of the link itself if the name is a symbolic link."""
+    """The status of the symbolic link itself; None if the name is no link."""
 
 
 def open_source_file(root: Path, uri: str) -> SourceFile:
@@ -83,7 +83,10 @@ def _open_by_link(folder: int, root: Path, uri: str) -> SourceFile:
 
 
 def _target(root: Path, path: bytes) -> bytes:
-    """Return where the path leads, relative to the root. The answer may be outdated already: open it without links."""
+    """Return where the path leads, relative to the root.
+
+    A link may be changed at any moment, so open the returned path without following links.
+    """
     target, inside = os.path.realpath(path), os.path.realpath(os.fsencode(root))
     if target == inside:
         return b"."

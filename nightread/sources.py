@@ -25,7 +25,7 @@ from nightread.paths import NAME_LENGTH
 Seconds = Annotated[float, Field(gt=0)]
 MiB = 1024**2
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-"""A path that is made absolute at once: child processes of `up` run in another folder."""
+"""A path that is made absolute at once, because child processes of `up` run in another folder."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
 AETitle = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
@@ -50,11 +50,12 @@ SPOOLED_KINDS = ("receiver", API, ARCHIVES)
 PARTIAL_PREFIX = ".partial-"
 """The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
 OMITTED_MEMBER = b"nightread: this file of an archive is larger than max_file_bytes, so only its size was kept\n"
-"""The content of an unpacked file that was too large. A host with a higher limit must not take it for the image."""
+"""An unpacked file that was too large begins with this text instead of its content, so that a host with a higher limit
+does not take the file for an image."""
 
 
 def reveal(value: SecretStr, info: FieldSerializationInfo) -> str:
-    """Return the secret if the dump is for a child process, else asterisks."""
+    """Return the secret if the settings are written for a child process, else asterisks."""
     return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
 
 
@@ -190,13 +191,13 @@ class DicomwebSource(_Store):
 
 
 class OrthancSource(_Store):
-    """An Orthanc server through its own REST API, whose `/changes` serves as an exact cursor."""
+    """An Orthanc server, used by its own REST API. The numbers of its `/changes` are an exact cursor."""
 
     kind: Literal["orthanc"] = "orthanc"
 
 
 def _kind(value: object) -> str:
-    """Return the kind of an entry, given as a table of the settings file or as a model; the default is `folder`."""
+    """Return the kind of a source, which is a table of the settings file or an object; the default is `folder`."""
     return str(value.get("kind", "folder") if isinstance(value, dict) else getattr(value, "kind", ""))
 
 

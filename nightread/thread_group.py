@@ -50,7 +50,7 @@ class ThreadGroup:
             raise self._failures[0]
 
     def _call(self, on_stop: Callable[[], object]) -> None:
-        """Keep an error of `on_stop`, so that the other threads are stopped too."""
+        """Call `on_stop`. Keep its error instead of raising it, so that the other threads are stopped too."""
         try:
             on_stop()
         except Exception as error:  # noqa: BLE001 - raised again at the end

@@ -62,7 +62,7 @@ class RetryPlan:
 
 @router.get("/failures")
 def failures(request: Request, context: Context, user: Reader) -> Response:
-    """Show the failed and rejected images of a period; by default since the begin of the current or last night."""
+    """Show the failed and rejected images of a period; by default since the start of the current or last night."""
     search = _search(request.query_params, context)
     groups = list(_groups(context, search.wanted))
     return page(

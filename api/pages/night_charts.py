@@ -61,7 +61,7 @@ def _markers(period: Period, now: datetime) -> list[Marker]:
 
 
 def _summed(counts: Mapping[datetime, int], axis: Axis, last: datetime) -> list[tuple[datetime, float]]:
-    """Return the running total at the end of each interval, from the begin of the axis to `last`."""
+    """Return the running total at the end of each interval, from the start of the axis to `last`."""
     total, points = 0, [(axis.begin, 0.0)]
     for begin in sorted(begin for begin in counts if begin < axis.end):
         end = min(begin + INTERVAL, axis.end)

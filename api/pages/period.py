@@ -16,7 +16,7 @@ class Period:
     kind: Literal["night", "day"]
     date: date
     since: datetime
-    """The begin of the period in UTC. This time belongs to the period."""
+    """The start of the period in UTC. This time belongs to the period."""
     until: datetime
     """The end of the period in UTC. This time does not belong to the period."""
 

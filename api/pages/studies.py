@@ -38,7 +38,7 @@ class SeriesGroup:
 
 @router.get("/studies")
 def studies(request: Request, context: Context, user: Reader) -> Response:
-    """Show the studies with the newest arrivals; by default since the begin of the current or last night."""
+    """Show the studies with the newest arrivals; by default since the start of the current or last night."""
     parameters = request.query_params
     named = [(name, parameters[name]) for name in _TIMES if parameters.get(name)]
     if not named:

@@ -40,7 +40,7 @@ class FolderFindings:
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of rows whose file no longer exists."""
     purged: int = 0
-    """Rows whose file nightread itself removed some days after the outcome; only for received and unpacked files."""
+    """Rows of received or unpacked files that nightread removed some days after the outcome."""
     unreadable_folders: int = 0
     """Folders that this user may not read."""
     old_temporaries: int = 0

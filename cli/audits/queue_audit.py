@@ -56,7 +56,10 @@ class QueueFindings:
 
 
 def compare_queue(database: Database, settings: Settings, now: datetime) -> QueueFindings:
-    """Compare queue and database. The database is read before and after Redis, to skip batches that a worker claims."""
+    """Compare queue and database.
+
+    The database is read before and after Redis, so that a batch that a worker claims meanwhile is left out.
+    """
     try:
         url = redis_url_of(settings)
     except StopWork:

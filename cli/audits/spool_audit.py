@@ -57,7 +57,7 @@ def compare_spool(database: Database, source: queries.Source, settings: Settings
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Iterate over complete files, relative to the root; a file that is being written is hidden or `.partial`."""
+    """Yield the complete files, relative to the root. Hidden and `.partial` files are being written: skip them."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:

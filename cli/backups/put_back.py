@@ -76,8 +76,9 @@ def require_empty(manifest: Manifest, settings: Settings, *, with_bundles: bool)
 def put_back(reader: ArchiveReader, settings: Settings, *, with_bundles: bool, actor: str) -> Restored:
     """Restore a verified backup, upgrade its schema, and set all unfinished images to `received`.
 
-    The caller holds the lock of the state folder. Raises SQLAlchemyError. Raises StopWork if the backup cannot be
-    written or does not have the rows of its manifest; then its files are removed, but rows in PostgreSQL stay.
+    The caller holds the lock of the state folder. Raises SQLAlchemyError. Raises StopWork if a file cannot be written,
+    or if a table does not have the number of rows that the manifest lists. The restored files are then removed, but
+    rows in PostgreSQL stay.
     """
     put_database = _put_sqlite if reader.manifest.database == "sqlite" else _put_postgresql
     try:
@@ -162,7 +163,9 @@ def _require_rows(manifest: Manifest, rows: dict[str, int]) -> None:
         differing = ", ".join(
             sorted(name for name in rows | manifest.rows if rows.get(name) != manifest.rows.get(name))
         )
-        raise StopWork(f"The restored database has other numbers of rows ({differing}): use another backup.")
+        raise StopWork(
+            f"The restored tables differ from the manifest in their number of rows: {differing}. Use another backup."
+        )
 
 
 def _sqlite_file(settings: Settings) -> Path:

@@ -27,7 +27,7 @@ def write_site_key(settings: Settings, target: Path) -> None:
 
 
 def require_key(settings: Settings, needed: Sequence[str], given: Path | None) -> None:
-    """Raise UsageFault if the site key with which the patients of a backup are hashed is not known.
+    """Raise UsageFault unless the site key with which the patients of a backup are hashed is known.
 
     `needed` has ids of keys: one of these keys must be known, unless `needed` is empty.
     """
@@ -41,9 +41,10 @@ def require_key(settings: Settings, needed: Sequence[str], given: Path | None) -
     if known:
         raise UsageFault(f"The patients in this backup are hashed with the site key {ids}, not with {known[0]}.")
     raise UsageFault(
-        f"The patients in this backup are hashed with the site key {ids}, which is never in a backup: give its file "
-        "with --site-key, or set NIGHTREAD_SITE_KEY. Without it, patients who opted out would be analysed, and images "
-        "would not be found by patient. If only your workers have the key: --without-site-key."
+        f"The patients in this backup are hashed with the site key {ids}, and backups never contain this key. Give its "
+        "file with --site-key, or set NIGHTREAD_SITE_KEY. If the key is lost, patients who opted out would be "
+        "analysed, and images would not be found by patient. If your workers have the key and only this host lacks "
+        "it, use --without-site-key."
     )
 
 

@@ -65,7 +65,7 @@ def backup_name(taken_at: datetime) -> str:
 
 
 def remove_older(made: Path, keep: int) -> list[Path]:
-    """Remove old backups from the folder of the new backup `made`; keep `made` and the `keep` - 1 latest others.
+    """Remove old backups beside the new backup `made`: `keep` backups stay, which are `made` and the latest others.
 
     Only files with a name of `backup_name` count. Their names tell their age; `made` stays even if the clock was set
     back. Returns the removed files. Raises StopWork if a file cannot be removed.

@@ -1,4 +1,4 @@
-"""Check certificates and keys of TLS: readable, valid today and for the next weeks, and belonging together."""
+"""Check that TLS certificates and keys are readable, belong together, and are valid today and for the next weeks."""
 
 import base64
 import re
@@ -83,7 +83,10 @@ def _no_password() -> str:
 
 
 def _validity(name: str, path: Path, now: datetime, *, one_is_enough: bool = False) -> Check:
-    """Check the dates of all certificates in a file; with `one_is_enough` (authorities), only of the last to expire."""
+    """Check the dates of the certificates in a file.
+
+    With `one_is_enough`, for authorities, only the certificate that expires last is checked.
+    """
     periods = [period for pem in _PEM.findall(path.read_bytes()) if (period := valid_period(base64.b64decode(pem)))]
     if not periods:
         return Check.fail(name, f"{path} has no certificate", "Give a PEM file with BEGIN CERTIFICATE.")
@@ -123,7 +126,7 @@ def valid_period(der: bytes) -> tuple[datetime, datetime] | None:
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:
-    """Split DER into tag and content of its first element, and the rest. Raises IndexError, ValueError."""
+    """Return tag and content of the first DER element, and the data after it. Raises IndexError, ValueError."""
     tag, length, start = data[0], data[1], 2
     if length & _LONG:
         count = length & ~_LONG

@@ -10,12 +10,15 @@ _PACKAGE = "imagecodecs"
 _INSTALL = "`pip install 'nightread[worker]'`, unless this host only watches folders."
 _REINSTALL = f"Reinstall it: `pip install --force-reinstall {_PACKAGE}`; images of this kind end as bad_pixels."
 _KINDS = {"JPEG": "jpeg8", "JPEG_LS": "jpegls", "JPEG_2000": "jpeg2k", "RLE": "packbits"}
-"""By codec name in imaging.codecs: NAME of the functions NAME_encode and NAME_decode in imagecodecs."""
+"""The name in imagecodecs of each codec of imaging.codecs; its functions there are NAME_encode and NAME_decode."""
 _SAMPLE = bytes(range(64))
 
 
 def check_decoders(*, works_here: bool) -> Iterator[Check]:
-    """Decode one frame for each codec. A missing library is a failure if `works_here`, else a warning."""
+    """Decode one frame for each codec.
+
+    A missing library is a failure if `works_here` (a model is configured), else a warning.
+    """
     try:
         release = version(_PACKAGE)
     except PackageNotFoundError:

@@ -33,7 +33,10 @@ def check_models(settings: Settings) -> Iterator[Check]:
 
 
 def _runs_here(bundle: Bundle, settings: Settings) -> Check:
-    """Check that an installed runtime can run the model; a host without any runtime, such as a producer's, passes."""
+    """Check that an installed runtime can run the model.
+
+    A host without any runtime passes, because it may run only producers.
+    """
     try:
         runtime = choose_runtime(bundle, settings.runtime, on_gpu=bool(gpus(settings)))
     except StopWork as problem:

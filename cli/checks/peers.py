@@ -17,7 +17,7 @@ _SECONDS = 10.0
 """Longest time to wait for one answer."""
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on
 _NO_SEARCH = (400, 404, 405, 406, 415, 501)
-"""Statuses of servers that take reports and offer no search."""
+"""A server that takes reports, but offers no search, answers the search of this check with one of these statuses."""
 _SILENCED = ("pynetdicom", "urllib3")
 
 

@@ -1,4 +1,4 @@
-"""Check passwords that everybody knows, and files of secrets that others can read."""
+"""Find passwords that are easy to guess, and files of secrets that other users can read."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Read the originals of the worst flips, and draw them with the heat maps of both models."""
+"""Read the originals of images with different labels (flips), and draw them with the heat maps of both models."""
 
 from collections.abc import Iterator, Sequence
 

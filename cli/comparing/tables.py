@@ -11,7 +11,7 @@ _FLIPS_SHOWN = 20
 
 
 def show_compared(compared: Compared) -> None:
-    """Print the discordant counts and the difference first, then agreement, scores, ground truth and flips."""
+    """Print tables: what one or both models found, agreement, scores, ground truth, images with different labels."""
     of = compared.comparison
     patients = f" of {counted(of.patients, 'patient')}" if of.patients is not None else ""
     out.print(f"{counted(of.images, 'image')}{patients} with results of both models.")

@@ -46,7 +46,7 @@ def service_arguments(service: str, *arguments: str) -> list[str]:
 
 
 def child(name: str, arguments: Sequence[str], settings: Settings, **environment: str) -> Child:
-    """Describe a child process with these settings and its output in `logs/NAME.log` of the state folder."""
+    """Describe a child process: it gets these settings, and its output goes to `logs/NAME.log` of the state folder."""
     return Child(
         name=name,
         arguments=arguments,

@@ -22,9 +22,10 @@ class TidyEvents(Events):  # type: ignore[misc]
 
 
 def remove_earlier_attempts(state: Any, event: dict[str, Any]) -> None:
-    """Remove each task that was put back, if later tasks tried all of its images again; `event` is the latest task.
+    """Remove each task that put images back, if later tasks have tried all images in its result again.
 
-    `state` is flower.events.EventsState. The number of earlier attempts becomes `retries` of the event.
+    `state` is flower.events.EventsState, and `event` is the event of the latest task. The number of earlier attempts
+    becomes `retries` of the event.
     """
     tried = image_ids(event.get("result"))
     if not tried:

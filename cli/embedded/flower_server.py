@@ -57,7 +57,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         self.options.basic_auth = [flower_login(self.nightread_settings)]
 
     def start(self) -> None:
-        """Leave a sign of life every ten seconds while the server runs."""
+        """Run the server. Leave a sign of life every ten seconds while it runs."""
         self._signs = _Signs(self.nightread_settings)
         PeriodicCallback(self._leave_sign, HEARTBEAT_SECONDS * 1000).start()
         self.io_loop.add_callback(self._leave_sign)

@@ -7,7 +7,7 @@ from tornado.template import Loader, Template
 
 _OWN = Path(__file__).parent / "flower_pages"
 _FLOWERS_OWN = "original/"
-"""A page of nightread includes the page of Flower with the same name under this prefix."""
+"""A page of nightread replaces Flower's page of the same name; it includes that page by this prefix and the name."""
 
 
 class FlowerTemplates(Loader):

@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.25
 _RETRY = RetryPolicy(errors=(SQLAlchemyError,), pause_seconds=_LOOK_SECONDS)
 _WAIT_PER_COUNT = 20
-"""Wait this many times as long as the last count took, so that counting uses at most a twentieth of one core. Counting
-half a million waiting images takes as long as analysing a batch."""
+"""The pause after a count, as a multiple of the time that the count took: counting then uses at most a twentieth of one
+core. To count half a million waiting images takes as long as to analyse a batch."""
 _STALLED_SECONDS = 60.0
 _STOP_SECONDS = 7.0
 """Time for child processes to stop: a part of the 10 s in which Ctrl-C must stop everything."""
@@ -97,7 +97,7 @@ class _Progress:
     since: float = 0.0
 
     def is_stalled(self, unfinished: int) -> bool:
-        """Return True once for each minute in which the number did not change."""
+        """Return True once for each minute in which the number of unfinished images did not change."""
         now = time.monotonic()
         if unfinished != self.unfinished or now - self.since >= _STALLED_SECONDS:
             unchanged = unfinished == self.unfinished
@@ -142,7 +142,7 @@ class Pipeline:
         paused: frozenset[int] = frozenset()
 
         def dispatch_and_count() -> float | None:
-            """Return the seconds until the next call if no notification comes; None at the end."""
+            """Dispatch, and count if it is time. Return the longest wait before the next call; None at the end."""
             nonlocal count_at, paused, was_idle
             self._supervise_children()
             self.require_lock()

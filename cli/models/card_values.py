@@ -110,8 +110,8 @@ channel_option = click.option(
     type=CHANNEL,
     multiple=True,
     metavar="LOW:HIGH@OFFSET",
-    help="What a channel shows; repeat it for each channel. 0:80 is a window in modality units; with @-1 or @1 the "
-    "channel shows the neighbouring slice; @-1 alone takes the window of --intensity (docs/series.md).",
+    help="What a channel shows; repeat it for each channel. 0:80 is a window in modality units; 0:80@-1 shows the "
+    "slice before, 0:80@1 the slice behind; @-1 without a window takes the window of --intensity (docs/series.md).",
 )
 domain_option = click.option(
     "--domain",

@@ -42,7 +42,7 @@ def data_options(command: F) -> F:
 
 
 def optional_data_options(command: F) -> F:
-    """Add the same options to a command that does not require data: `data` may be None."""
+    """Add the options of `data_options` to a command that does not require data: `data` may be None."""
     return click.option("--data", **_DATA)(_LABELS(_SEED(command)))
 
 

@@ -188,9 +188,9 @@ def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
 
 
 def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
-    """Return the examples without frames that cannot be decoded, and the number of frames left out.
+    """Leave out the frames that cannot be decoded. Return the remaining examples and the number of frames left out.
 
-    Examples that fit into memory are prepared there. Raises UsageFault if nothing can be decoded.
+    The examples are prepared in memory if they fit. Raises UsageFault if nothing can be decoded.
     """
     prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else decodable
     with _progress("reading", len(examples)) as advance:
@@ -240,7 +240,7 @@ def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) 
 def folder_for(bundle: Bundle) -> Path:
     """Return the bundle's own folder if it is writable and has no evaluation yet, else a folder in the current folder.
 
-    An evaluation in the bundle's folder was made by its training, once on the test part, and is kept.
+    An evaluation that the bundle's folder has already is not replaced: it was made once, on the test part.
     """
     is_free = os.access(bundle.path, os.W_OK) and not (bundle.path / JSON_FILE).exists()
     return bundle.path if is_free else Path(f"{bundle.name}-evaluation")

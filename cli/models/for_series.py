@@ -48,7 +48,7 @@ _SHARE = click.FloatRange(0, 1)
     type=click.Choice(BAD_SLICE_COSTS),
     default="slice",
     show_default=True,
-    help="What a slice costs that failed or is defective: only itself, its neighbours too, or the whole series.",
+    help="What is left out if a slice failed or is defective: the slice, its neighbours too, or the whole series.",
 )
 @click.option(
     "--minimum-slices",

@@ -139,7 +139,7 @@ def _show_rest(seen: Preview) -> None:
 
 
 def _domains(rules: Sequence[Rule], settings: Settings) -> dict[str, Domain | None]:
-    """Return the domain of each model in the rules that is on this host; with `any_domain`, return no domain."""
+    """Return the domains of the models that the rules name and this host has; none with the setting `any_domain`."""
     domains: dict[str, Domain | None] = {}
     for rule in () if settings.any_domain else rules:
         with suppress(StopWork, UsageFault):

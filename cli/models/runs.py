@@ -26,7 +26,7 @@ _SORTS = {
     "f1": "macro_f1",
     "loss": "loss",
 }
-"""Figure by value of --sort. The best run comes first: with the lowest loss, or with the highest other figure."""
+"""The figure for each value of --sort. For `loss` the lowest value comes first, for other figures the highest."""
 _STYLES = {FINISHED: "green", RUNNING: "cyan"}
 _COLUMNS = (
     *("model", "state", "problem", "folder", "digest", "started_at", "ended_at", "seconds", "data", "split", "labels"),

@@ -86,7 +86,7 @@ def forecast_style(condition: SystemCondition) -> str:
 
 
 def problem_lines(condition: SystemCondition, first_line: str) -> Iterator[str]:
-    """Yield the problems that the first line leaves out."""
+    """Yield the problems that `first_line`, the first line of `status`, leaves out."""
     for problem in condition.problems:
         if problem.text not in first_line and problem.kind in ("stalled", "clock", "deadline"):
             yield f"{problem.text[0].upper()}{problem.text[1:]}."

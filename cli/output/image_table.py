@@ -19,7 +19,7 @@ from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _PAGE = 1000
-"""Rows per table: a longer list is several tables, and columns are aligned within each table."""
+"""Most rows of one table. A longer list is printed as several tables, each with its own column widths."""
 
 
 def show_images(console: Console, database: Database, wanted: ImageFilter, settings: Settings) -> None:

@@ -38,7 +38,7 @@ def show_results(console: Console, summary: Summary, database: Database, setting
 
 
 def print_results_json(summary: Summary, database: Database) -> None:
-    """Write the summary to standard output, with all `series` and all `images`, streamed as one line each."""
+    """Write the summary as JSON to standard output, with all `series` and all `images`: one line each, streamed."""
     sys.stdout.write(json.dumps(summary.to_json(), indent=2).removesuffix("\n}"))
     _write_list("series", (series_row(each) for each in queries.series_list(database, scope=summary.scope)))
     _write_list("images", queries.images(database, ImageFilter(scope=summary.scope)))

@@ -31,7 +31,8 @@ def show_series(
         table.add_row(*_cells(each))
     if not table.row_count:
         console.print(
-            "No series matches. A series is listed when a bundle with unit series analysed one of its images."
+            "No series matches. A series is listed once one of its images was analysed by a bundle that has "
+            '`unit = "series"`.'
         )
         return
     show(console, table)

@@ -1,4 +1,4 @@
-"""Wait until a re-run is finished, by running workers or by a pipeline that this command starts."""
+"""Wait until a re-run is finished: running workers analyse it, or a pipeline that this command starts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +27,10 @@ Show = Callable[[int], None]
 
 
 def is_served(settings: Settings) -> bool:
-    """Return whether other processes analyse the rows: services with a Redis URL, or `up` or `run` in this folder."""
+    """Return whether other processes analyse the rows.
+
+    These are services if the settings have a Redis URL, else a running `up` or `run` with this state folder.
+    """
     if not settings.embedded_redis:
         return True
     try:

@@ -20,7 +20,7 @@ def js_distances(counts: NDArray[np.generic], others: NDArray[np.generic]) -> ND
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values adjusted for their number: Holm, Scandinavian Journal of Statistics 6 (1979), 65-70."""
+    """Return the p-values, adjusted for their number (Holm, Scandinavian Journal of Statistics 6 (1979), 65-70)."""
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))

@@ -18,15 +18,18 @@ FLOOR = 0.1
 LEVEL = 0.995
 """The limit is this quantile of the distances of redrawn nights."""
 FEWEST_IMAGES = 50
-"""A stratum with fewer images in the night has no comparison of its own; with fewer in the reference, it is new."""
+"""A stratum has a comparison of its own only if the night has this many of its images. It is new if the reference has
+fewer."""
 FEWEST_FOR_ONE_NIGHT = 200
 FEWEST_STUDIES = 30
-"""Nights redrawn from fewer studies differ too little, so that limits are too low for an alarm (docs/drift.md)."""
+"""If the reference has fewer studies, a difference is not judged: redrawn nights then differ too little from each
+other, and the limit is too low (docs/drift.md)."""
 MOST_STRATA = 24
-"""Only this many strata, the largest, have comparisons of their own."""
+"""At most this many strata have comparisons of their own: those with the most images in the night."""
 _FEWEST_DRAWS = 1000
 _DRAWS_PER_STRATUM = 200
-"""Holm needs p-values below (1 - LEVEL) divided by the number of strata, and p is at least 1 / (draws + 1)."""
+"""With this many draws, p-values can be small enough for an alarm: Holm's correction needs a p-value below (1 - LEVEL)
+divided by the number of strata, and no p-value is below 1 / (draws + 1)."""
 _SEED = 2026
 
 Night = Mapping[Stratum, Counts]
@@ -38,7 +41,8 @@ class DriftComparison:
     """How one measure of one stratum differs from the reference."""
 
     stratum: Stratum | None
-    """None for all images whose stratum the reference knows; the reference is weighted by the strata of the night."""
+    """None for all images whose strata the reference knows. The strata of the reference then have the weights that they
+    have in the night."""
     is_new: bool = False
     """Whether the reference has too few images of this stratum, so that it is compared with the whole reference."""
     measure: str
@@ -93,7 +97,8 @@ class DriftComparison:
 def compare_night(reference: DriftReference, night: Night) -> list[DriftComparison]:
     """Return the comparison of each measure of each stratum, and of all images together.
 
-    The strata of `night` must have the fields of the reference (Stratum.of_fields). The draws are the same each time.
+    The strata of `night` must have the fields of the reference (Stratum.of_fields). The same arguments always give the
+    same result, although nights are drawn at random.
     """
     known = known_strata(reference, night)
     ranked = sorted((each for each in night if _images(night[each]) >= FEWEST_IMAGES), key=partial(_rank, night))
@@ -124,7 +129,10 @@ def known_strata(reference: DriftReference, night: Night) -> set[Stratum]:
 
 
 def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | None) -> Counts:
-    """Return the images by bin: of a stratum of the night, or for None of all strata that the reference knows."""
+    """Return the numbers of images of the night by bin.
+
+    They are those of one stratum; for None, those of all strata that the reference knows.
+    """
     if stratum is not None:
         return night[stratum]
     known = sorted(known_strata(reference, night))
@@ -132,9 +140,9 @@ def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | 
 
 
 def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | None) -> Mapping[str, NDArray[Any]]:
-    """Return what the night is compared with: the stratum of the reference, or all of it for a new stratum.
+    """Return what the night is compared with: the stratum of the reference; for a new stratum, the whole reference.
 
-    For None, these are all strata that the reference knows, weighted by their shares in this night, because a mix of
+    For None, return all strata that the reference knows, weighted by their shares in this night, because a mix of
     strata that changes from night to night is not drift.
     """
     if stratum is not None:

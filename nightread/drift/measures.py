@@ -19,9 +19,9 @@ _MOST_LABELS = 250
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _STEPS_PER_OCTAVE = 2
 _OCTAVES_OF_SIZE = (4, 14)
-"""Square root of rows times columns, from 16 to 16,384, as powers of two."""
+"""The bins of sizes (square root of rows times columns) go from 2^4 = 16 to 2^14 = 16,384 pixels."""
 _OCTAVES_OF_SPACING = (-7, 4)
-"""Millimetres, from 0.008 to 16, as powers of two."""
+"""The bins of pixel spacings go from 2^-7 = 0.008 to 2^4 = 16 mm."""
 
 Codes = Mapping[str, NDArray[np.uint8]]
 """The bin of each image, (images,), by measure."""
@@ -135,7 +135,10 @@ def _side_lengths(sizes: Sequence[tuple[int | None, int | None]]) -> NDArray[np.
 
 
 def _logarithmic(values: NDArray[np.float64], octaves: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return bins of half an octave around each power of the square root of two; zero has the last bin."""
+    """Return the bin of each value; zero has the last bin.
+
+    Each bin covers half an octave around a power of the square root of two.
+    """
     first, last = octaves
     bins = (last - first) * _STEPS_PER_OCTAVE + 1
     places = np.floor((np.log2(np.maximum(values, 2.0 ** (first - 1))) - first) * _STEPS_PER_OCTAVE + 0.5)
@@ -149,7 +152,7 @@ def _octaves(octaves: tuple[int, int], template: str) -> list[str]:
 
 
 def _positions(values: Sequence[str | None], names: Sequence[str], *, missing: int) -> NDArray[np.uint8]:
-    """Return the position of each value in `names`; another value has the last position, None is `missing`."""
+    """Return the position of each value in `names`: the last position for other values, `missing` for None."""
     places: dict[str | None, int] = {name: place for place, name in enumerate(names)}
     places[None] = missing
     other = len(names) - 1

@@ -1,4 +1,4 @@
-"""Hold the images that later nights are compared with: their bins, in blocks of one study, without any identity."""
+"""Hold the bins of the images that later nights are compared with, grouped by study, but without any identity."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class DriftReference:
     def of_images(
         cls, measures: DriftMeasures, strata: Sequence[Stratum], studies: Sequence[str | int | None], codes: Codes
     ) -> Self:
-        """Build a reference from its images; each image without a study is a block of its own.
+        """Build a reference from its images. The images of a study are one block; an image without a study is a block.
 
         Fields that no image has are left out of the comparison. A stratum keeps at most MOST_PER_STRATUM images.
         """
@@ -82,12 +82,12 @@ class DriftReference:
         return tuple(name for place, name in enumerate(FIELDS) if any(stratum[place] for stratum in self.strata))
 
     def counts(self, stratum: Stratum | None = None) -> Counts:
-        """Return the images by bin, of one stratum or of all."""
+        """Return the numbers of images by bin, of one stratum or of all."""
         chosen = self.of_stratum(stratum)
         return self.measures.counts({name: found[chosen] for name, found in self.codes.items()})
 
     def of_stratum(self, stratum: Stratum | None) -> NDArray[np.int64]:
-        """Return the positions of the images of a stratum, or for None of all images."""
+        """Return the positions of the images of a stratum; for None, of all images."""
         if stratum is None:
             return np.arange(self.images)
         return np.flatnonzero(self.stratum == self.strata.index(stratum)) if stratum in self.strata else np.arange(0)

@@ -12,7 +12,7 @@ _MOST_IMAGES = 5000
 """For a larger night, only about this number of images is drawn. The limit of a distance is at least FLOOR in any case
 (nightread.drift.judgement)."""
 _MOST_AT_ONCE = 4_000_000
-"""Draws in one array: 16 MB."""
+"""Largest number of drawn studies in one array, which then takes 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Redrawn:
 def redraw(
     reference: DriftReference, stratum: Stratum | None, images: int, times: int, rng: np.random.Generator
 ) -> Redrawn:
-    """Draw `times` nights of about `images` images from a stratum of the reference, or from all of it (None).
+    """Draw `times` nights of about `images` images from a stratum of the reference; for None, from all of it.
 
     Whole studies are drawn with replacement, because images of one study resemble each other. For each night a
     reference is drawn in the same way, with as many studies as `reference` has.
@@ -43,7 +43,7 @@ def redraw(
 
 
 def _block_counts(reference: DriftReference, stratum: Stratum | None) -> tuple[NDArray[np.float32], dict[str, slice]]:
-    """Return the images of each block in each bin, (blocks, all bins), and the bins of each measure."""
+    """Return the number of images of each block in each bin, (blocks, all bins), and the columns of each measure."""
     chosen = reference.of_stratum(stratum)
     blocks, block = np.unique(reference.block[chosen], return_inverse=True)
     slices, first = {}, 0

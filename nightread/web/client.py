@@ -63,7 +63,7 @@ class HttpClient:
         timeout_seconds: float = 30,
         connections: int = 1,
     ) -> None:
-        """Keep up to `connections` open between requests.
+        """Keep up to `connections` connections open between requests.
 
         Raises RefusedError if a file of the login or a certificate file cannot be read.
         """

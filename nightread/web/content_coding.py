@@ -7,11 +7,12 @@ from nightread.web.errors import UnexpectedError
 
 _PIECE_BYTES = 1024**2
 _SLICE_BYTES = 16 * 1024
-"""zlib gets its input in slices: it copies the rest of its input at the end of each gzip member, even of 20 bytes."""
+"""zlib gets its input in slices of this size, because it copies the rest of its input at the end of each gzip member,
+and a member may have only 20 bytes."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Values of `wbits` of zlib.decompressobj."""
 _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
-"""A zlib header has the method 8 and is a multiple of 31 (RFC 1950, section 2.2)."""
+"""A zlib header names the method 8 and, read as a number, is a multiple of 31 (RFC 1950, section 2.2)."""
 
 
 class PlainContent:
@@ -34,8 +35,8 @@ class Inflater:
         self._held = b""
         """Bytes that arrived before there were enough of them to recognise the encoding."""
         self._is_open = self._is_complete = self._is_garbage = False
-        """Whether a stream has begun, whether a whole stream was read, and whether the bytes after it are no stream and
-        are ignored."""
+        """Three states: a stream has begun; a whole stream was read; the bytes after it are no stream, so they are
+        ignored."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the content in pieces of at most 1 MiB. Raises UnexpectedError if the data cannot be decoded."""
@@ -75,7 +76,10 @@ class Inflater:
                 yield piece
 
     def _next_member(self) -> tuple[bytes, bool]:
-        """Prepare for a further member of a gzip file. Return its bytes that were read already, and False: not full."""
+        """Prepare for a further member of a gzip file.
+
+        Return the bytes after the last member, which were read already, and False: zlib holds no more output.
+        """
         unused = self._stream.unused_data if self._stream else b""
         self._is_open, self._is_complete, self._is_garbage = False, True, not self._is_gzip
         self._stream = zlib.decompressobj(_GZIP)

@@ -17,9 +17,9 @@ HEAD_BYTES = 128 * 1024
 SLOWEST_BYTES_PER_SECOND = 64 * 1024
 """A slower server counts as unavailable, so that it cannot occupy a connection for ever."""
 LONGEST_SECONDS = 3600.0
-"""No response takes longer, whatever its size. 2 GiB, the default of max_file_bytes, need 600 KB/s."""
+"""A response that takes longer fails, whatever its size. 2 GiB, the default of max_file_bytes, then need 600 KB/s."""
 _FRAMING = 8
-"""Bytes that may arrive for one byte of the body: chunks of one byte each have six bytes."""
+"""Bytes that may arrive for each byte of the body. A chunk with one byte of the body has six bytes."""
 
 
 class ResponseMeter:

@@ -63,7 +63,7 @@ def test_a_restore_needs_the_site_key_of_the_patients(site: Site, tmp_path: Path
     (broken := tmp_path / "broken.key").write_text("secret")
     place = ("--state", site.new_state, "--database-url", site.new_url)
     for arguments, said in (
-        ((), f"hashed with the site key {KEY_ID}, which is never in a backup"),
+        ((), f"hashed with the site key {KEY_ID}, and backups never contain this key"),
         (("--site-key", other), f"hashed with the site key {KEY_ID}, not with"),
         (("--site-key", broken), "is not a file of `nightread backup --site-key-to`"),
     ):
@@ -137,7 +137,7 @@ def test_other_rows_than_the_manifest_says_are_an_error(site: Site, tmp_path: Pa
     _change_manifest(file, {"rows": {**rows_of(site.ledger_driver.database), "work": 1}})
     refused = site.restore(file)
     assert isinstance(refused.exception, StopWork)
-    assert "has other numbers of rows (" in str(refused.exception)
+    assert "differ from the manifest in their number of rows: " in str(refused.exception)
     assert "work" in str(refused.exception)
 
 

@@ -33,7 +33,7 @@ def boxes(chart: str) -> list[tuple[str, float, float, float]]:
 @pytest.mark.parametrize("minutes", [1, 20, 60, 150, 390, 640, 700, 740, 760, 779])
 @pytest.mark.parametrize("late", [0, 30, 300])
 def test_now_and_the_deadline_do_not_meet(minutes: int, late: int) -> None:
-    """At the begin of the night `now` stands below the label of the highest line, near the deadline below its word."""
+    """At the start of the night `now` stands below the label of the highest line, near the deadline below its word."""
     now = NIGHT.since + timedelta(minutes=minutes)
     at = datetime(2026, 11, 5, 18, 10, tzinfo=UTC)
     last = NIGHT.until + timedelta(minutes=late)
