@@ -16,7 +16,7 @@ from db.store_tables import deliveries
 from db.tables import State, batches, instances, predictions, work, workers
 
 SINCE = datetime(2026, 11, 5, 18, tzinfo=UTC)
-"""The begin of the night in UTC, with the settings of a site in UTC."""
+"""The start of the night in UTC, with the settings of a site in UTC."""
 MORNING = datetime(2026, 11, 6, 6, 40, tzinfo=UTC)
 LABELS = ("clear", "nodule", "effusion")
 _EMPTY = ("reason", "label", "score", "scores", "suspicion", "bundle_id", "duplicate_of", "remarks", "detail")
