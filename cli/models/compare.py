@@ -50,14 +50,15 @@ def compare_command(
     Confidence intervals and a test show whether a difference may be chance. Differences are second minus first.
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle. For series (--data dicom-series:FOLDER), a bundle with the unit
-    series gives the results that it gives in use, with its aggregate or sequence head.
+    series gives the results that it gives in use, with its aggregate or sequence head. A series that the rules of one
+    of them refuse is left out for both.
 
     Example: nightread models compare phantom@1.1 bundles/phantom-2 --data phantom:1000
     """
     folders = settings_from(**options).bundle_folders
     bundles = named_bundle(first, folders), named_bundle(second, folders)
     dataset = open_and_describe(data, labels_file, seed, err)
-    usable = usable_examples(bundles, part_of(dataset, part))
+    usable = usable_examples(bundles, part_of(dataset, part), part)
     before, after = (
         bundle_predictions(
             bundle, score_with_progress(bundle, matched(bundle, dataset, usable.examples)), loaded_head(bundle)

@@ -82,7 +82,7 @@ def evaluate_command(
     BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or by comparing its
     results of a night with labels that were imported afterwards (--night). The files that this command writes are not
     part of the bundle's digest. Of series (--data dicom-series:FOLDER), a bundle with the unit series gives the results
-    that it gives in use, with its aggregate or sequence head.
+    that it gives in use, with its aggregate or sequence head; series that its rules refuse are left out, and counted.
 
     A requirement is FIGURE[LABEL]>=NUMBER, also with <=, > or <. Figures are accuracy, auc, recall, precision, f1,
     average_precision, loss, calibration_error and images, and for one label also specificity. With .low or .high the
@@ -154,7 +154,7 @@ def _create_folder(folder: Path) -> None:
 def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:
     dataset = open_and_describe(data, labels_file, seed, err)
     _warn_of_foreign_images(bundle, dataset)
-    usable = usable_examples((bundle,), matched(bundle, dataset, part_of(dataset, part)))
+    usable = usable_examples((bundle,), matched(bundle, dataset, part_of(dataset, part)), part)
     scored = score_with_progress(bundle, usable.examples)
     predictions = bundle_predictions(bundle, scored, loaded_head(bundle))
     return _Measured(

@@ -80,7 +80,7 @@ def train_head_command(
     A sequence head is a small second network: it makes the result of a series from the scores of all its slices in
     their order. The slices are scored by the model, which stays as it is; a new version of it has the head. Both are
     measured once, on the test part. Use the data, labels and seed with which the model was trained, so that the test
-    part is new for both networks.
+    part is new for both networks. Series that the rules of the model refuse are left out of all three parts.
 
     \b
     Examples:
@@ -101,11 +101,7 @@ def train_head_command(
     validation, refused_validation = _to_learn_from(bundle, dataset, "validation")
     usable = _usable(bundle, dataset, "test")
     test = score_with_progress(bundle, usable.examples)
-    refused = {
-        "train": refused_train,
-        "validation": refused_validation,
-        "test": counts_by_reason(usable.refused),
-    }
+    refused = {"train": refused_train, "validation": refused_validation, "test": counts_by_reason(usable.refused)}
 
     from models.training.fit_head import HeadRecipe  # noqa: PLC0415 - Keras takes seconds to import
     from models.training.train_head import HeadRequest, train_head  # noqa: PLC0415
@@ -154,7 +150,7 @@ def _to_learn_from(bundle: Bundle, dataset: Dataset, part: str) -> tuple[Scored,
 
 
 def _usable(bundle: Bundle, dataset: Dataset, part: str) -> UsableExamples:
-    return usable_examples((bundle,), matched(bundle, dataset, part_of(dataset, part)))
+    return usable_examples((bundle,), matched(bundle, dataset, part_of(dataset, part)), part)
 
 
 def _json(

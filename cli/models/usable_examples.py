@@ -31,17 +31,17 @@ class UsableExamples:
     undecodable_frames: int
 
 
-def usable_examples(bundles: Sequence[Bundle], examples: Examples) -> UsableExamples:
-    """Return the examples that all bundles accept and can prepare, and say on standard error which are refused.
+def usable_examples(bundles: Sequence[Bundle], examples: Examples, part: str) -> UsableExamples:
+    """Return the examples of a part that all bundles accept and can prepare; say on standard error which are refused.
 
     Examples that fit into memory are prepared there. Raises UsageFault if nothing is left.
     """
     refused: list[RefusedStacks] = []
     for bundle in bundles:
-        examples, of_bundle = admitted(bundle, examples)
+        examples, of_bundle = admitted(bundle, examples, part)
         refused += of_bundle
-    for stacks in refused:
-        err.print(Text(f"left out: {stacks} (docs/series_results.md)"), style="yellow")
+        for stacks in of_bundle:
+            err.print(Text(f"left out of the {part} part: {stacks}"), style="yellow")
     undecodable = 0
     for spec in dict.fromkeys(bundle.spec for bundle in bundles):
         examples, frames = readable(examples, spec)

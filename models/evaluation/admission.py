@@ -33,12 +33,12 @@ class RefusedStacks:
         return f"{counted(len(self.names), 'stack')}, {self.reason.value}: refused by {self.bundle} ({named})"
 
 
-def admitted(bundle: Bundle, examples: Examples) -> tuple[Examples, tuple[RefusedStacks, ...]]:
-    """Return the stacks that the bundle accepts, and the others by reason.
+def admitted(bundle: Bundle, examples: Examples, part: str) -> tuple[Examples, tuple[RefusedStacks, ...]]:
+    """Return the stacks of a part that the bundle accepts, and the others by reason.
 
     `SeriesRules.refusal` decides, as in a worker, from all slices of a stack, also those that cannot be decoded. A
-    bundle whose unit is not the series, and images that are not stacks, have no rules. Raises UsageFault if the bundle
-    refuses every stack.
+    bundle whose unit is not the series, and images that are not stacks, have no rules. Raises UsageFault if no
+    stack is left.
     """
     if bundle.series is None or examples.stacks is None:
         return examples, ()
@@ -51,8 +51,9 @@ def admitted(bundle: Bundle, examples: Examples) -> tuple[Examples, tuple[Refuse
     if None not in reasons:
         why = ", ".join(f"{reason} {stacks:,}" for reason, stacks in counts_by_reason(refused).items())
         raise UsageFault(
-            f"The rules of {bundle.reference} refuse every stack of this part ({why}). Give series for which it was "
-            "made, or make a version with other rules: `nightread models for-series`."
+            f"No stack of the {part} part is left: the rules of {bundle.reference} refuse "
+            f"{counted(len(reasons), 'stack')} ({why}). Give series for which the model was made, or make a version "
+            "with other rules by `nightread models for-series`."
         )
     left_out = np.array([reason is not None for reason in reasons])
     return without_frames(examples, left_out[examples.image_of]), refused

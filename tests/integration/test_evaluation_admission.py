@@ -149,7 +149,7 @@ def test_the_same_series_are_refused_as_by_a_worker(
     form_due_series(context)
     without_result = [result.reason for result in queries.series_list(context.database) if result.reason is not None]
 
-    kept, refused = admitted(bundle, dataset.test)
+    kept, refused = admitted(bundle, dataset.test, "test")
     assert {each.reason: [name.rpartition("/")[0] for name in each.names] for each in refused} == {
         reason: [name] for reason, name in REFUSED.items()
     }
@@ -196,7 +196,7 @@ def test_both_models_of_a_comparison_are_measured_on_the_same_series(options: li
 def test_an_evaluation_without_any_series_left_is_wrong_usage(options: list[str], tmp_path: Path) -> None:
     """The message says what to do."""
     strict = for_series(tmp_path, "8", "--minimum-slices", "99")
-    with pytest.raises(UsageFault, match=r"refuse every stack .*too_few_slices 5.*for-series"):
+    with pytest.raises(UsageFault, match=r"of the test part .* refuse 5 stacks \(too_few_slices 5\).*for-series"):
         run("evaluate", strict, *options, "--out", str(tmp_path / "out"))
 
 
@@ -208,6 +208,8 @@ def test_a_sequence_head_learns_from_series_that_it_will_see(options: list[str],
     assert json.loads(done.stdout)["evaluation"]["images"] == 2
     record = json.loads((tmp_path / "made" / HEAD_TRAINING_FILE).read_text())
     assert record["data"]["refused_stacks"] == {"train": {"too_few_slices": 1}, "validation": {}, "test": COUNTS}
-    assert "train/series-00000" in done.stderr.replace("\n", "")
+    said = done.stderr.replace("\n", " ")
+    assert "left out of the train part: 1 stack, too_few_slices" in said
+    assert "left out of the test part: 1 stack, slice_spacing" in said
     measured = json.loads((tmp_path / "made" / "evaluation.json").read_text())
     assert measured["data"]["refused_stacks"] == COUNTS
