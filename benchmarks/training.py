@@ -91,7 +91,7 @@ def _plain_fit(model: Any, held: list[Any], recipe: Recipe) -> None:
 
 def _first(examples: Examples, images: int) -> Examples:
     """Return the first images of a part."""
-    from models.training.prepared import without_frames
+    from models.datasets.subset import without_frames
 
     return without_frames(examples, examples.image_of >= images)
 

@@ -12,17 +12,15 @@ from cli.models.data_options import data_options, open_and_describe
 from cli.models.evaluate import (
     figure,
     loaded_head,
-    material_of,
     named_bundle,
     part_option,
-    readable,
     score_with_progress,
     span,
 )
+from cli.models.usable_examples import material_of, usable_examples
 from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
 from models.bundle import Bundle
-from models.datasets.dataset import Examples
 from models.evaluation.comparison import Agreement, Comparison, compare
 from models.evaluation.matching import matched, part_of
 from models.evaluation.measure import measure_images
@@ -52,22 +50,25 @@ def compare_command(
     Confidence intervals and a test show whether a difference may be chance. Differences are second minus first.
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle. For series (--data dicom-series:FOLDER), a bundle with the unit
-    series uses its aggregate or sequence head, as in production.
+    series uses its aggregate or sequence head, as in production. A series that the rules of one of the two bundles refuse
+    is left out for both.
 
     Example: nightread models compare phantom@1.1 bundles/phantom-2 --data phantom:1000
     """
     folders = settings_from(**options).bundle_folders
     bundles = named_bundle(first, folders), named_bundle(second, folders)
     dataset = open_and_describe(data, labels_file, seed, err)
-    examples, left_out = _readable_by_both(bundles, part_of(dataset, part))
+    usable = usable_examples(bundles, part_of(dataset, part), part)
     before, after = (
-        bundle_predictions(bundle, score_with_progress(bundle, matched(bundle, dataset, examples)), loaded_head(bundle))
+        bundle_predictions(
+            bundle, score_with_progress(bundle, matched(bundle, dataset, usable.examples)), loaded_head(bundle)
+        )
         for bundle in bundles
     )
     figures = measure_images(before, seed=seed), measure_images(after, seed=seed)
     comparison = compare(before, after, figures, seed=seed)
     if as_json:
-        material = material_of(dataset, part, examples, left_out)
+        material = material_of(dataset, part, usable)
         documents = [document(of, bundle, material) for of, bundle in zip(figures, bundles, strict=True)]
         print_json({"first": documents[0], "second": documents[1], "comparison": comparison.to_json()})
         return
@@ -104,12 +105,3 @@ def _show_agreement(console: Console, agreement: Agreement, names: list[str]) ->
         table.add_row(Text(title), f"{images:,}")
     show(console, table)
     console.print(Text(f"McNemar's exact test: p = {agreement.mcnemar_p:.3g}; kappa {figure(agreement.kappa)}"))
-
-
-def _readable_by_both(bundles: tuple[Bundle, Bundle], examples: Examples) -> tuple[Examples, int]:
-    """Return the images that both bundles can prepare, and how many are left out; both are measured on these images."""
-    sound, left_out = readable(examples, bundles[0].spec)
-    if bundles[0].spec == bundles[1].spec:
-        return sound, left_out
-    sound, also = readable(sound, bundles[1].spec)
-    return sound, left_out + also

@@ -8,7 +8,8 @@ from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import data_options, open_and_describe
-from cli.models.evaluate import named_bundle, readable, score_with_progress
+from cli.models.evaluate import named_bundle, score_with_progress
+from cli.models.usable_examples import readable
 from cli.output.console import err, out
 from cli.wording import counted
 from models.drift_reference import DRIFT_FILE, reference_of_examples, write_reference

@@ -2,28 +2,24 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import open_and_describe, optional_data_options
 from cli.models.night_evaluation import night_results
 from cli.models.requirement_table import show_requirements
+from cli.models.usable_examples import material_of, progress_bar, usable_examples
 from cli.output.console import err, out, print_json
 from cli.output.tables import NOT_FOR_DIAGNOSIS, make_table, show
-from imaging.spec import InputSpec
 from models.bundle import CARD_FILE, Bundle, load_bundle
 from models.catalogue import find_bundle
-from models.datasets.dataset import Dataset, Examples, portable
-from models.datasets.warnings import leak_warnings
+from models.datasets.dataset import Dataset, Examples
 from models.domain import refusal
 from models.evaluation.bootstrap import Interval
 from models.evaluation.matching import PARTS, matched, part_of
@@ -36,11 +32,7 @@ from models.evaluation.requirements import Requirement
 from models.evaluation.series_predictions import bundle_predictions
 from models.networks.scoring import Scored
 from models.series.aggregates import Head
-from models.training.prepared import decodable, in_memory, prepared_bytes
 from nightread.errors import UsageFault
-
-_MEMORY_BYTES = 2 << 30
-"""Largest size of prepared images that are kept in memory; larger data are decoded twice."""
 
 part_option = click.option(
     "--part", type=click.Choice(PARTS), default="test", show_default=True, help="Part of the data to use."
@@ -90,7 +82,7 @@ def evaluate_command(
     BUNDLE is NAME[@VERSION] or the folder of a bundle. It is measured on labelled images (--data), or its results of a
     night are compared with labels that were imported afterwards (--night). The files that this command writes are not
     part of the bundle's digest. For series (--data dicom-series:FOLDER), a bundle with the unit series uses its
-    aggregate or sequence head, as in production.
+    aggregate or sequence head, as in production; series that its rules refuse are left out and counted.
 
     A requirement is FIGURE[LABEL]>=NUMBER, also with <=, > or <. Figures are accuracy, auc, recall, precision, f1,
     average_precision, loss, calibration_error and images, and for one label also specificity. FIGURE.low and
@@ -163,14 +155,14 @@ def _create_folder(folder: Path) -> None:
 def _on_data(bundle: Bundle, data: str, labels_file: Path | None, seed: int, part: str) -> _Measured:
     dataset = open_and_describe(data, labels_file, seed, err)
     _warn_of_foreign_images(bundle, dataset)
-    examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
-    scored = score_with_progress(bundle, examples)
+    usable = usable_examples((bundle,), matched(bundle, dataset, part_of(dataset, part)), part)
+    scored = score_with_progress(bundle, usable.examples)
     predictions = bundle_predictions(bundle, scored, loaded_head(bundle))
     return _Measured(
         predictions=predictions,
-        material=material_of(dataset, part, examples, left_out),
+        material=material_of(dataset, part, usable),
         folder=folder_for(bundle),
-        mistakes=worst_mistakes(predictions, scored, examples, bundle.spec),
+        mistakes=worst_mistakes(predictions, scored, usable.examples, bundle.spec),
     )
 
 
@@ -187,29 +179,12 @@ def named_bundle(reference: str, folders: tuple[Path, ...]) -> Bundle:
     return load_bundle(folder) if (folder / CARD_FILE).is_file() else find_bundle(reference, folders)
 
 
-def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
-    """Leave out the frames that cannot be decoded. Return the remaining examples and the number of frames left out.
-
-    The examples are prepared in memory if they fit. Raises UsageFault if nothing can be decoded.
-    """
-    prepare = in_memory if prepared_bytes(examples, spec) <= _MEMORY_BYTES else decodable
-    with _progress("reading", len(examples)) as advance:
-        sound, left_out = prepare(examples, spec, advance)
-    if not sound.images and spec.needs_neighbours:
-        raise UsageFault(
-            "The model needs neighbouring slices: give a folder of series with --data dicom-series:FOLDER."
-        )
-    if not sound.images:
-        raise UsageFault("None of the images can be decoded: check the data with `nightread models samples`.")
-    return sound, left_out
-
-
 def score_with_progress(bundle: Bundle, examples: Examples) -> Scored:
     """Load the network and score all frames, with a progress bar on standard error."""
     from models.networks.scoring import score  # noqa: PLC0415
     from models.runtimes.load import load_network  # noqa: PLC0415 - Keras takes seconds to import
 
-    with _progress(f"scoring with {bundle.reference}", len(examples)) as advance:
+    with progress_bar(f"scoring with {bundle.reference}", len(examples)) as advance:
         return score(load_network(bundle), examples, progress=advance)
 
 
@@ -220,21 +195,6 @@ def loaded_head(bundle: Bundle) -> Head | None:
     from models.runtimes.sequence_head import load_head  # noqa: PLC0415 - Keras takes seconds to import
 
     return load_head(bundle)
-
-
-def material_of(dataset: Dataset, part: str, examples: Examples, left_out: int) -> Material:
-    """Describe the data for the evaluation page; `left_out` is the number of frames that could not be decoded."""
-    return Material(
-        reference=portable(dataset.reference),
-        part=part,
-        split=dataset.split,
-        images=examples.images,
-        frames=len(examples),
-        patients=None if examples.patients is None else len(set(examples.patients.tolist())),
-        unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
-        undecodable_frames=left_out,
-        warnings=leak_warnings(dataset),
-    )
 
 
 def folder_for(bundle: Bundle) -> Path:
@@ -264,15 +224,6 @@ def show_evaluation(console: Console, evaluation: Evaluation, bundle: Bundle) ->
     console.print(Text(f"Intervals: {of.rounds:,} bootstrap rounds over {of.units:,} {of.unit}s.", style="dim"))
     if bundle.not_for_diagnosis:
         console.print(NOT_FOR_DIAGNOSIS, style="italic")
-
-
-@contextmanager
-def _progress(title: str, frames: int) -> Iterator[Callable[[int], object]]:
-    """Show a progress bar on standard error. Yields a function to call with each number of finished frames."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(title, total=frames)
-        yield lambda done: bar.advance(task, done)
 
 
 def _show_classes(console: Console, evaluation: Evaluation) -> None:

@@ -7,7 +7,8 @@ import click
 
 from cli.inputs.options import settings_from, state_options
 from cli.models.data_options import open_and_describe, optional_data_options
-from cli.models.evaluate import named_bundle, readable
+from cli.models.evaluate import named_bundle
+from cli.models.usable_examples import readable
 from cli.output.console import err, out, print_json
 from nightread.errors import UsageFault
 

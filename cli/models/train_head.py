@@ -9,10 +9,12 @@ from rich.text import Text
 from cli.inputs.options import settings_from, state_options
 from cli.models.compare import show_comparison
 from cli.models.data_options import data_options, open_and_describe
-from cli.models.evaluate import loaded_head, material_of, named_bundle, readable, score_with_progress
+from cli.models.evaluate import loaded_head, named_bundle, score_with_progress
+from cli.models.usable_examples import UsableExamples, material_of, usable_examples
 from cli.output.console import err, out, print_json
 from models.bundle import Bundle
-from models.datasets.dataset import Dataset, Examples
+from models.datasets.dataset import Dataset
+from models.evaluation.admission import counts_by_reason
 from models.evaluation.comparison import Comparison, compare
 from models.evaluation.matching import matched, part_of
 from models.evaluation.measure import Evaluation, measure_images
@@ -78,7 +80,7 @@ def train_head_command(
     A sequence head is a small second network: it makes the result of a series from the scores of all its slices in
     their order. The model scores the slices and does not change; a new version of the model gets the head. Both
     versions are measured once, on the test part. Use the same data, labels and seed as in the training of the model, so
-    that the test part is new for both networks.
+    that the test part is new for both networks. Series that the rules of the model refuse are left out of all parts.
 
     \b
     Examples:
@@ -95,9 +97,11 @@ def train_head_command(
     dataset = open_and_describe(data, labels_file, seed, err if as_json else out)
     if not dataset.of_series:
         raise UsageFault(f"{dataset.reference} has no series: give --data dicom-series:FOLDER.")
-    train, _, _ = _scored(bundle, dataset, "train")
-    validation, _, _ = _scored(bundle, dataset, "validation")
-    test, examples, left_out = _scored(bundle, dataset, "test")
+    train, refused_train = _to_learn_from(bundle, dataset, "train")
+    validation, refused_validation = _to_learn_from(bundle, dataset, "validation")
+    usable = _usable(bundle, dataset, "test")
+    test = score_with_progress(bundle, usable.examples)
+    refused = {"train": refused_train, "validation": refused_validation, "test": counts_by_reason(usable.refused)}
 
     from models.training.fit_head import HeadRecipe  # noqa: PLC0415 - Keras takes seconds to import
     from models.training.train_head import HeadRequest, train_head  # noqa: PLC0415
@@ -109,7 +113,7 @@ def train_head_command(
         folder=target,
         train=train,
         validation=validation,
-        data=data_json(dataset),
+        data={**data_json(dataset), "refused_stacks": refused},
         recipe=HeadRecipe(seed=seed, **recipe),
         threshold_policy=policy,
     )
@@ -121,8 +125,8 @@ def train_head_command(
         evaluations[1],
         predictions=after,
         bundle=made,
-        material=material_of(dataset, "test", examples, left_out),
-        mistakes=worst_mistakes(after, test, examples, made.spec),
+        material=material_of(dataset, "test", usable),
+        mistakes=worst_mistakes(after, test, usable.examples, made.spec),
     )
     comparison = compare(before, after, evaluations, seed=seed)
     if as_json:
@@ -139,10 +143,14 @@ def _require_new(bundle: Bundle, version: str, target: Path) -> None:
         raise UsageFault(f"{target} exists already. Choose another folder with --out, or another --version.")
 
 
-def _scored(bundle: Bundle, dataset: Dataset, part: str) -> tuple[Scored, Examples, int]:
-    """Return the scores of the slices of one part, its examples, and how many slices could not be decoded."""
-    examples, left_out = readable(matched(bundle, dataset, part_of(dataset, part)), bundle.spec)
-    return score_with_progress(bundle, examples), examples, left_out
+def _to_learn_from(bundle: Bundle, dataset: Dataset, part: str) -> tuple[Scored, dict[str, int]]:
+    """Return the scores of the slices of one part, and the number of stacks that the bundle refuses by reason."""
+    usable = _usable(bundle, dataset, part)
+    return score_with_progress(bundle, usable.examples), counts_by_reason(usable.refused)
+
+
+def _usable(bundle: Bundle, dataset: Dataset, part: str) -> UsableExamples:
+    return usable_examples((bundle,), matched(bundle, dataset, part_of(dataset, part)), part)
 
 
 def _json(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from imaging.series.placed import Vectors, normal_of, orientation_name, positions_along
-from imaging.series.rules import SeriesRefusal, SeriesRules
+from imaging.series.rules import SeriesRefusal, SeriesRules, StackProperties
 from imaging.series.series_order import SliceGap, SliceStack, StackFinding
 from imaging.series.slice_geometry import SliceGeometry
 from imaging.series.stacks import UnorderedStack
@@ -33,20 +33,19 @@ def measured(stack: UnorderedStack, rules: SeriesRules) -> SliceStack:
     gaps = () if stack.is_ambiguous else tuple(_gaps(distances, spacing))
     tilt = _tilt(normal, slices)
     sizes = tuple(size for size, _ in Counter((piece.rows, piece.columns) for piece in slices).most_common())
-    orientation = orientation_name(normal)
-    refusal = rules.refusal(slices=len(slices), spacing_mm=spacing, orientation=orientation)
+    properties = StackProperties(len(slices), _rounded(spacing), orientation_name(normal))
     return SliceStack(
         slices=slices,
         positions_mm=tuple(_rounded(value) for value in positions),
-        orientation=orientation,
+        orientation=properties.orientation,
         told_apart_by=stack.told_apart_by,
-        spacing_mm=_rounded(spacing),
+        spacing_mm=properties.spacing_mm,
         spacing_range_mm=(_rounded(distances.min()), _rounded(distances.max())) if len(distances) else (0.0, 0.0),
         tilt_degrees=round(tilt, 1),
         gaps=gaps,
         sizes=sizes,
         findings=tuple(_findings(slices, distances, spacing, gaps, tilt)),
-        refusal=SeriesRefusal.AMBIGUOUS_SERIES if stack.is_ambiguous else refusal,
+        refusal=SeriesRefusal.AMBIGUOUS_SERIES if stack.is_ambiguous else rules.refusal(properties),
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 AXIAL, CORONAL, SAGITTAL, OBLIQUE, ANY = "axial", "coronal", "sagittal", "oblique", "any"
 ORIENTATIONS = (AXIAL, CORONAL, SAGITTAL, ANY)
@@ -22,6 +22,16 @@ class SeriesRefusal(StrEnum):
     """The spacing of the slices is outside of the range of the bundle."""
     SLICE_ORIENTATION = "slice_orientation"
     """The stack has another orientation than the bundle requires."""
+
+
+class StackProperties(NamedTuple):
+    """The properties of a stack by which rules accept or refuse it."""
+
+    slices: int
+    spacing_mm: float
+    """Median distance of neighbours; 0 for a single slice, to which a range of spacing does not apply."""
+    orientation: str
+    """`axial`, `coronal`, `sagittal` or `oblique`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,18 +56,18 @@ class SeriesRules:
             if not (math.isfinite(high) and 0 <= low <= high):
                 raise ValueError(f"SeriesRules: spacing_mm requires 0 <= low <= high, not {low}..{high}")
 
-    def refusal(self, *, slices: int, spacing_mm: float, orientation: str) -> SeriesRefusal | None:
+    def refusal(self, stack: StackProperties) -> SeriesRefusal | None:
         """Return why a stack with these properties is refused; None if it is accepted.
 
-        `spacing_mm` is 0 for a stack of a single slice; the range of accepted spacings is not applied to such a stack.
+        The range of accepted spacings is not applied to a stack of a single slice.
         """
-        if slices < self.minimum_slices:
+        if stack.slices < self.minimum_slices:
             return SeriesRefusal.TOO_FEW_SLICES
-        if self.orientation not in (ANY, orientation):
+        if self.orientation not in (ANY, stack.orientation):
             return SeriesRefusal.SLICE_ORIENTATION
-        if self.spacing_mm is not None and slices > 1:
+        if self.spacing_mm is not None and stack.slices > 1:
             low, high = self.spacing_mm
-            if not low - _ROUNDING_MM <= spacing_mm <= high + _ROUNDING_MM:
+            if not low - _ROUNDING_MM <= stack.spacing_mm <= high + _ROUNDING_MM:
                 return SeriesRefusal.SLICE_SPACING
         return None
 

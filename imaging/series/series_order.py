@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imaging.series.rules import SeriesRefusal
+from imaging.series.rules import SeriesRefusal, StackProperties
 from imaging.series.slice_geometry import SliceGeometry, StackAttributes
 
 
@@ -75,6 +75,11 @@ class SliceStack:
     def __len__(self) -> int:
         """Return the number of slices."""
         return len(self.slices)
+
+    @property
+    def properties(self) -> StackProperties:
+        """Return the properties by which the rules of a bundle accept or refuse the stack."""
+        return StackProperties(len(self), self.spacing_mm, self.orientation)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

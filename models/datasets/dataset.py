@@ -11,7 +11,7 @@ from imaging.dicom_image import Frame
 from imaging.facts import Facts
 from imaging.kind import ImageKind
 from imaging.prepare import prepare
-from imaging.series.rules import SeriesRefusal
+from imaging.series.rules import SeriesRefusal, StackProperties
 from imaging.spec import InputSpec
 from models.datasets.leakage import Leak
 from nightread.reasons import Reason
@@ -39,6 +39,8 @@ class Examples:
     """(frames, labels): the labels of each slice of a series; None if only images or series are labelled."""
     gap_behind: NDArray[np.bool_] | None = None
     """(frames,): whether a slice is missing after this one; None if the images are not stacks of slices."""
+    stacks: Sequence[StackProperties] | None = None
+    """One per image, with all slices, also those that were left out later; None if the images are not stacks."""
 
     def __len__(self) -> int:
         """Return the number of frames. (`images` is the number of images.)"""

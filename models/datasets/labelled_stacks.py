@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from imaging.series.arrange import arrange
-from imaging.series.rules import EVERY_SERIES, SeriesRefusal
+from imaging.series.rules import EVERY_SERIES, SeriesRefusal, StackProperties
 from imaging.series.series_order import SliceStack
 from imaging.series.slice_geometry import SliceGeometry
 from models.datasets.file_info import PATIENTS, FileInfo
@@ -30,6 +30,7 @@ class LabelledStack:
     """The labels of each slice; None if series are labelled."""
     gap_behind: tuple[bool, ...]
     """Whether a slice is missing after each slice of the stack."""
+    properties: StackProperties
 
 
 class _Series:
@@ -119,6 +120,7 @@ def _stack(
         places=tuple((series.names[piece.key], piece.frame) for piece in stack.slices),
         slice_truth=tuple(truths) if by_slice else None,
         gap_behind=tuple(place in gaps for place in range(len(files))),
+        properties=stack.properties,
     )
 
 

@@ -99,4 +99,5 @@ def _examples(folder: Path, stacks: Sequence[LabelledStack], patients: NDArray[n
         load=load,
         slice_truth=np.array([truth for truths in by_slice for truth in truths], np.float32) if by_slice else None,
         gap_behind=np.array([gap for stack in stacks for gap in stack.gap_behind], bool),
+        stacks=[stack.properties for stack in stacks],
     )

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from models.bundle import Bundle
+from models.evaluation.admission import RefusedStacks, counts_by_reason
 from models.evaluation.bootstrap import Interval
 from models.evaluation.curves import drawn_labels
 from models.evaluation.measure import Evaluation
@@ -48,8 +49,16 @@ class Material:
     """Files that were left out, by reason."""
     undecodable_frames: int = 0
     """Frames that were left out because their pixels cannot be decoded."""
+    refused_series: dict[str, int] = field(default_factory=dict)
+    """Series of all parts that were left out because no bundle gives them a result, by reason."""
+    refused_stacks: tuple[RefusedStacks, ...] = ()
+    """Stacks of this part that were left out because the rules of the bundle refuse them."""
     warnings: tuple[str, ...] = ()
     """Sentences that say why the figures may be better than those of new images."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for evaluation.json, which names no file."""
+        return {**asdict(self), "refused_stacks": counts_by_reason(self.refused_stacks)}
 
 
 def document(
@@ -64,7 +73,7 @@ def document(
         "model": bundle.reference,
         "digest": bundle.digest,
         "not_for_diagnosis": bundle.not_for_diagnosis,
-        "data": asdict(material),
+        "data": material.to_json(),
         "thresholds": dict(bundle.postprocessing.thresholds),
         "aggregate": bundle.postprocessing.aggregate,
         **({"series": bundle.series.to_json()} if bundle.series is not None else {}),

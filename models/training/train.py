@@ -221,6 +221,7 @@ def _describe_data(dataset: Dataset, test: Examples, left_out: int) -> Material:
         patients=None if test.patients is None else len(set(test.patients.tolist())),
         unreadable={reason.value: files for reason, files in dataset.unreadable.items()},
         undecodable_frames=left_out,
+        refused_series={reason.value: series for reason, series in dataset.refused_series.items()},
         warnings=leak_warnings(dataset),
     )
 

@@ -14,9 +14,10 @@ from imaging.read import read
 from imaging.series.rules import SeriesRefusal
 from models.datasets import open_dataset
 from models.datasets.dataset import Dataset
+from models.datasets.subset import without_frames
 from models.phantoms.ct_habits import SeriesHabit
 from models.phantoms.ct_series import CtSeries, CtStyle, write_ct_series, write_series_labels, write_slice_labels
-from models.training.prepared import in_memory, without_frames
+from models.training.prepared import in_memory
 from nightread.errors import UsageFault
 
 SERIES = 16

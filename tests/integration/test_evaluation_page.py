@@ -16,9 +16,11 @@ from hostile_texts import ALL, HOSTILE, UNSAFE
 from scored_images import make_postprocessing, make_scored
 
 from imaging.dicom_image import Frame
+from imaging.series.rules import SeriesRefusal
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.datasets.dataset import Examples
+from models.evaluation.admission import RefusedStacks
 from models.evaluation.measure import measure_images
 from models.evaluation.mistakes import picture_uri, worst_mistakes
 from models.evaluation.page import Material, write_evaluation
@@ -181,7 +183,15 @@ def test_hostile_names_are_text_on_the_page(tmp_path: Path, text: str) -> None:
     scored = _scored(MULTI)
     predictions = image_predictions(MULTI, scored)
     bundle = Bundle(name="toy", version="2.1", postprocessing=MULTI, spec=SPEC, intended_use=name, digest="d" * 64)
-    material = Material(reference=name, part="test", split="image", images=60, frames=60, patients=None)
+    material = Material(
+        reference=name,
+        part="test",
+        split="image",
+        images=60,
+        frames=60,
+        patients=None,
+        refused_stacks=(RefusedStacks(bundle="toy@2.1", reason=SeriesRefusal.SLICE_SPACING, names=(name,)),),
+    )
     examples = replace(_examples(scored), names=[name] * len(scored.truth))
     written = write_evaluation(
         tmp_path,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from models.datasets.phantom_series import LABELS, SPEC, phantom_examples
+from models.datasets.subset import without_frames
 from models.drift_reference import DRIFT_FILE, read_reference, reference_of_examples, write_reference
 from models.evaluation.predictions import Predictions, stored_predictions
 from models.postprocessing import Postprocessing
-from models.training.prepared import without_frames
 from nightread.drift.reference import Stratum
 from nightread.errors import StopWork
 

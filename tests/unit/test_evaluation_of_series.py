@@ -9,10 +9,10 @@ import pytest
 from imaging.dicom_image import Frame
 from models.catalogue import find_bundle
 from models.datasets.dataset import Examples
+from models.datasets.subset import without_frames
 from models.evaluation.series_predictions import bundle_predictions
 from models.networks.scoring import Scored
 from models.series.spec import SeriesSpec
-from models.training.prepared import without_frames
 
 PHANTOM = find_bundle("phantom")
 LOW, HIGH = 0.0, 1.0
