@@ -60,8 +60,8 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
     Attempts are counted from zero again. The audit table keeps the earlier reasons. Conditions can be combined and mean
     the same as in `nightread query`. The original files are read again from their sources.
 
-    Series of which no result could be formed are formed again, with --failed and --reason if no image or source is
-    named, and with their images. Their time is that of their latest slice.
+    Series of which no result could be formed are formed again, with --failed, --reason, or the id of one of their
+    images, and not with --source. Their time is that of their latest slice.
 
     \b
     Examples: nightread retry 4711 4712
@@ -151,10 +151,12 @@ def _wanted(image_ids: tuple[int, ...], options: dict[str, Any]) -> tuple[Settin
 
 
 def _failed_series(database: Database, wanted: ImageFilter) -> list[int]:
-    """Return the ids of the series that could not be formed and that the same conditions name."""
-    if wanted.image_ids or wanted.sources:
+    """Return the ids of the series of which no result could be formed and that the same conditions name."""
+    if wanted.sources:
         return []
-    found = queries.failed_series(database, since=wanted.since, until=wanted.until, reasons=wanted.reasons)
+    found = queries.retriable_series(
+        database, since=wanted.since, until=wanted.until, reasons=wanted.reasons, image_ids=wanted.image_ids
+    )
     return [each.id for each in found]
 
 
