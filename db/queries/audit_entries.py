@@ -44,9 +44,9 @@ def entries_about(
         if row.study_instance_uid is not None:
             of_study.setdefault(row.study_instance_uid, []).append(image_id)
     of_series: dict[int, list[int]] = {}
-    for row in connection.execute(_SERIES, {"images": list(arrivals)}):
-        of_series.setdefault(row.series_id, []).append(row.image_id)
-    words = (*arrivals, *of_study, *of_series)
+    for found in connection.execute(_SERIES, {"images": list(arrivals)}):
+        of_series.setdefault(found.series_id, []).append(found.image_id)
+    words: list[int | str] = [*arrivals, *of_study, *of_series]
     for entry in stream(connection, _statement(arrivals, words, scope)):
         named = dict(_images(entry.detail))
         for series_id, about in _series(entry.detail):
@@ -130,7 +130,7 @@ def _sentence(entry: Row[Any], about: Any) -> str:
     return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
 
 
-_SERIES = (
+_SERIES: Select[Any] = (
     select(instances.c.id.label("image_id"), series.c.id.label("series_id"))
     .join(
         series,
