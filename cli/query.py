@@ -192,9 +192,8 @@ def query_command(
         elif lists_series:
             list_series(out, database, wanted, style, output, settings)
         elif style == "table":
-            if wanted.series_instance_uid:
-                show_series_of_images(out, database, wanted.series_instance_uid, settings)
-            show_images(out, database, wanted, settings)
+            is_second = show_series_of_images(out, database, wanted.series_instance_uid, settings)
+            show_images(out, database, wanted, settings, is_first=not is_second)
         else:
             rows: Iterator[dict[str, Any]] = queries.images(database, wanted)
             rows = rows if fills_sha256 is False else _with_sha256(database, settings, rows, is_asked=fills_sha256)

@@ -60,9 +60,8 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
     Attempts are counted from zero again. The audit table keeps the earlier reasons. Conditions can be combined and mean
     the same as in `nightread query`. The original files are read again from their sources.
 
-    --failed and --reason also choose series that could not be formed, unless you name images or a source. For series,
-    --since, --until and --night mean the time of the latest slice or attempt. A series that could not be formed is also
-    formed again if one of its images is retried.
+    --failed and --reason also choose series of which no result could be formed, unless you name a source; so does the
+    id of one of their images. For series, --since, --until and --night mean the time of the latest slice or attempt.
 
     \b
     Examples: nightread retry 4711 4712
@@ -152,10 +151,12 @@ def _wanted(image_ids: tuple[int, ...], options: dict[str, Any]) -> tuple[Settin
 
 
 def _failed_series(database: Database, wanted: ImageFilter) -> list[int]:
-    """Return the ids of the series that could not be formed and that match the same conditions."""
-    if wanted.image_ids or wanted.sources:
+    """Return the ids of the series of which no result could be formed and that match the same conditions."""
+    if wanted.sources:
         return []
-    found = queries.failed_series(database, since=wanted.since, until=wanted.until, reasons=wanted.reasons)
+    found = queries.retriable_series(
+        database, since=wanted.since, until=wanted.until, reasons=wanted.reasons, image_ids=wanted.image_ids
+    )
     return [each.id for each in found]
 
 

@@ -57,11 +57,16 @@ def list_series(
         export_rows((row(each) for each in found), SERIES_COLUMNS, style, output)
 
 
-def show_series_of_images(console: Console, database: Database, series_instance_uid: str, settings: Settings) -> None:
-    """Print the results of one series, if it has results."""
+def show_series_of_images(
+    console: Console, database: Database, series_instance_uid: str | None, settings: Settings
+) -> bool:
+    """Print the results of one series above the list of its images; return whether it has any."""
+    if not series_instance_uid:
+        return False
     found = list(queries.series_list(database, series_instance_uid=series_instance_uid))
     if found:
-        show_series(console, iter(found), None, settings)
+        show_series(console, iter(found), None, settings, is_last=False)
+    return bool(found)
 
 
 def series_lines(counts: SeriesCounts) -> Iterator[tuple[str, str]]:

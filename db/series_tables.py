@@ -11,8 +11,11 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    case,
     false,
+    func,
     literal_column,
+    select,
 )
 
 from db.tables import metadata, when
@@ -80,3 +83,15 @@ def is_unformed(*states: str) -> ColumnElement[bool]:
     """
     unformed = series.c.state.in_([literal_column(f"'{state}'") for state in ("collecting", "due", "forming")])
     return unformed if not states else unformed & series.c.state.in_([literal_column(f"'{state}'") for state in states])
+
+
+_IS_FAILED_RESULT = (series_results.c.state == "failed") & (series_results.c.stack == 0)  # the index has the stack
+_FAILED_RESULT = (
+    select(func.min(series_results.c.reason))
+    .where(series_results.c.series_id == series.c.id, _IS_FAILED_RESULT)
+    .scalar_subquery()
+)
+FAILURE: ColumnElement[str | None] = case(
+    (series.c.state == "failed", series.c.reason), (series.c.state == "formed", _FAILED_RESULT)
+)
+"""Why a series has failed: it could not be formed, or the result of a bundle failed; null if it has not."""

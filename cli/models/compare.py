@@ -50,8 +50,8 @@ def compare_command(
     Confidence intervals and a test show whether a difference may be chance. Differences are second minus first.
 
     BUNDLE is NAME[@VERSION] or the folder of a bundle. For series (--data dicom-series:FOLDER), a bundle with the unit
-    series uses its aggregate or sequence head, as in production. A series that the rules of one of the two bundles refuse
-    is left out for both.
+    series uses its aggregate or sequence head, as in production. A series that the rules of one bundle refuse is left
+    out for both.
 
     Example: nightread models compare phantom@1.1 bundles/phantom-2 --data phantom:1000
     """

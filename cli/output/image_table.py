@@ -22,8 +22,20 @@ _PAGE = 1000
 """Most rows of one table. A longer list is printed as several tables, each with its own column widths."""
 
 
-def show_images(console: Console, database: Database, wanted: ImageFilter, settings: Settings) -> None:
-    """Print one line per image with its result or the reason why it has none."""
+def show_images(
+    console: Console,
+    database: Database,
+    wanted: ImageFilter,
+    settings: Settings,
+    *,
+    is_first: bool = True,
+    is_last: bool = True,
+) -> None:
+    """Print one line per image with its result or the reason why it has none.
+
+    The note `Not for diagnosis.` follows the last of several tables with results. Without `is_last`, it is left to the
+    next table; without `is_first`, it is printed for the table before, even if no image matches.
+    """
     nights = nights_of(settings)
     with_next = replace(wanted, limit=wanted.limit + 1) if wanted.limit else wanted
     rows = queries.images(database, with_next)
@@ -33,8 +45,7 @@ def show_images(console: Console, database: Database, wanted: ImageFilter, setti
         shown += len(page)
     if shown == 0:
         console.print("No image matches.")
-        return
-    if settings.not_for_diagnosis:
+    if is_last and (shown or not is_first) and settings.not_for_diagnosis:
         console.print(NOT_FOR_DIAGNOSIS, style="italic")
     if wanted.limit and next(rows, None) is not None:
         console.print(

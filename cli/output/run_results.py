@@ -27,10 +27,10 @@ At most this many results of series are printed.
 
 def show_results(console: Console, summary: Summary, database: Database, settings: Settings) -> None:
     """Print one line per image if there are at most _MOST_SHOWN images, and at most _MOST_SHOWN results of series."""
-    if 0 < summary.tally.arrived <= _MOST_SHOWN:
-        show_images(console, database, ImageFilter(scope=summary.scope), settings)
-        console.print()
     found = list(queries.series_list(database, scope=summary.scope, limit=_MOST_SHOWN + 1))
+    if 0 < summary.tally.arrived <= _MOST_SHOWN:
+        show_images(console, database, ImageFilter(scope=summary.scope), settings, is_last=not found)
+        console.print()
     if found:
         listed = f"`nightread query{state_option(settings)} --series --limit 0`"
         show_series(console, iter(found), _MOST_SHOWN, settings, shows_all=listed)

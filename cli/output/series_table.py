@@ -6,7 +6,7 @@ from itertools import islice
 from rich.console import Console
 from rich.text import Text
 
-from cli.output.tables import COLOURS, make_table, show
+from cli.output.tables import COLOURS, NOT_FOR_DIAGNOSIS, make_table, show
 from cli.wording import counted
 from db.ledger.series_values import SeriesState
 from db.queries import Series
@@ -18,11 +18,18 @@ _LEGEND = "slices: slices with a score, of all that arrived. evidence: places of
 
 
 def show_series(
-    console: Console, found: Iterator[Series], limit: int | None, settings: Settings, *, shows_all: str = "--limit 0"
+    console: Console,
+    found: Iterator[Series],
+    limit: int | None,
+    settings: Settings,
+    *,
+    shows_all: str = "--limit 0",
+    is_last: bool = True,
 ) -> None:
     """Print a table of series, or a line if there are no series.
 
-    `shows_all` is the option or command that prints all rows.
+    `shows_all` is the option or command that prints all rows. Without `is_last`, another table with results follows,
+    and the note `Not for diagnosis.` is left to it.
     """
     right = ("score", "slices", "revision")
     headings = ("series", "stack", "result", "score", "slices", "evidence", "model", "revision", "remarks")
@@ -37,8 +44,8 @@ def show_series(
         return
     show(console, table)
     console.print(_LEGEND, style="dim")
-    if settings.not_for_diagnosis:
-        console.print("Not for diagnosis.", style="dim")
+    if is_last and settings.not_for_diagnosis:
+        console.print(NOT_FOR_DIAGNOSIS, style="italic")
     if next(found, None) is not None:
         console.print(f"The latest {counted(table.row_count, 'row')} of a longer list: {shows_all} shows all.")
 

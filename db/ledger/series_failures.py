@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, Update, bindparam, insert, select, up
 from db.engine import Database
 from db.ledger.series import COLLECT, OF_KEYS, SeriesKey
 from db.ledger.series_values import ClaimedSeries, DueCause, SeriesState
-from db.series_tables import is_unformed, series
+from db.series_tables import FAILURE, is_unformed, series
 from db.tables import State, audit, in_state, instances, work
 from nightread.reasons import Reason
 
@@ -66,6 +66,7 @@ def return_expired_series(database: Database, *, now: datetime) -> int:
 def retry_series(database: Database, series_ids: Sequence[int], *, actor: str, now: datetime) -> int:
     """Mark failed series as due, with 0 attempts; other series stay as they are. Returns the number of marked series.
 
+    A series has also failed if it was formed and a result of it failed, because its bundle was gone.
     Slices that failed with `series_not_formed` wait for their series again. Each 1,000 series are one transaction with
     a row of `audit`, which keeps the earlier reasons of the series.
     """
@@ -184,9 +185,9 @@ _WAIT_AGAIN = (
         tried_since=None,
     )
 )
-_HAS_FAILED = series.c.state == SeriesState.FAILED.value
+_HAS_FAILED = FAILURE.is_not(None)
 _FAILED = (
-    select(series.c.id, series.c.reason)
+    select(series.c.id, FAILURE.label("reason"))
     .where(series.c.id.in_(bindparam("ids", expanding=True)), _HAS_FAILED)
     .order_by(series.c.id)
     .with_for_update()

@@ -57,7 +57,7 @@ from db.queries.reportable import (
 from db.queries.reportable_series import ReportedSeries, SpeakingImage
 from db.queries.reported_files import OriginalFile, originals_of, study_originals
 from db.queries.reruns import RerunCandidate, RerunCount, rerun_candidates, rerun_counts, unfinished_reruns
-from db.queries.retriable import Retriable, retriable
+from db.queries.retriable import Retriable, retriable, retriable_series
 from db.queries.retried import Retried, retried_later
 from db.queries.routes import Route, routes_in_force
 from db.queries.scope import ArrivalScope, newest_at
@@ -279,6 +279,7 @@ __all__ = [
     "results_of_bundles",
     "results_with_truth",
     "retriable",
+    "retriable_series",
     "retried_later",
     "routes_in_force",
     "sample_labels",

@@ -1,17 +1,18 @@
-"""Find the entries of the audit table that name certain images or their studies."""
+"""Find the entries of the audit table that name certain images, their series or their studies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, cast, func, or_, select
 
 from db.engine import Database
 from db.ledger.reads import IMAGE_READ, STUDY_READ
 from db.queries.snapshot import stream
 from db.queries.trace_events import Event, What
-from db.tables import audit
+from db.series_tables import series
+from db.tables import audit, instances
 
 _FILTERED_BY_DATABASE = 20
 """Up to this number of images, the database itself searches the entries for their ids, so that few entries are
@@ -34,17 +35,23 @@ class EntryScope:
 def entries_about(
     connection: Connection, arrivals: Mapping[int, Row[Any]], scope: EntryScope
 ) -> Iterator[tuple[int, Event]]:
-    """Yield (image id, event) for each entry that names one of these images, or the study of one.
+    """Yield (image id, event) for each entry that names one of these images, or the series or study of one.
 
     An entry names images by `image`, `image_id`, `image_ids` or `images` (numbers, or lists that begin with one) or by
-    `conflicts`, and a study by `study`.
+    `conflicts`, series by `series` (lists of the id of a series and a reason), and a study by `study`.
     """
     of_study: dict[str, list[int]] = {}
     for image_id, row in arrivals.items():
         if row.study_instance_uid is not None:
             of_study.setdefault(row.study_instance_uid, []).append(image_id)
-    for entry in stream(connection, _statement(arrivals, of_study, scope)):
+    of_series: dict[int, list[int]] = {}
+    for found in connection.execute(_SERIES, {"images": list(arrivals)}):
+        of_series.setdefault(found.series_id, []).append(found.image_id)
+    words: list[int | str] = [*arrivals, *of_study, *of_series]
+    for entry in stream(connection, _statement(arrivals, words, scope)):
         named = dict(_images(entry.detail))
+        for series_id, about in _series(entry.detail):
+            named |= dict.fromkeys(of_series.get(series_id, ()), about)
         for image_id in named.keys() & arrivals.keys():
             yield image_id, _event(entry, named[image_id])
         for image_id in of_study.get(str(entry.detail.get("study")), ()):
@@ -69,7 +76,7 @@ def _last_left_out(latest: int) -> ColumnElement[int]:
     return select(func.max(audit.c.id) - latest).scalar_subquery()
 
 
-def _statement(arrivals: Mapping[int, Row[Any]], of_study: Mapping[str, object], scope: EntryScope) -> Select[Any]:
+def _statement(arrivals: Mapping[int, Row[Any]], words: Collection[int | str], scope: EntryScope) -> Select[Any]:
     began = min(row.arrived_at for row in arrivals.values()) - _CLOCKS
     statement = select(audit).where(audit.c.at >= began).order_by(audit.c.id)
     if not scope.views:
@@ -79,7 +86,7 @@ def _statement(arrivals: Mapping[int, Row[Any]], of_study: Mapping[str, object],
     if len(arrivals) > _FILTERED_BY_DATABASE:
         return statement
     text = cast(audit.c.detail, Text)
-    return statement.where(or_(*(text.contains(str(word), autoescape=True) for word in (*arrivals, *of_study))))
+    return statement.where(or_(*(text.contains(str(word), autoescape=True) for word in words)))
 
 
 def _images(detail: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
@@ -96,6 +103,12 @@ def _images(detail: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
     for kind, *pair in detail.get("conflicts", ()):
         for image_id, other in (pair, reversed(pair)):
             yield image_id, [kind, other]
+
+
+def _series(detail: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Yield the id of each series that an entry names, with what the entry says of it."""
+    for series_id, *about in detail["series"] if isinstance(detail.get("series"), list) else ():
+        yield series_id, about
 
 
 def _event(entry: Row[Any], about: Any) -> Event:
@@ -115,10 +128,21 @@ def _sentence(entry: Row[Any], about: Any) -> str:
         state, reason, attempts = about
         why = f" ({reason})" if reason else ""
         return f"{entry.actor} retried it. Its state before was {state}{why}. Attempts until then: {attempts}."
+    if entry.action == "series.retry" and about:
+        return f"{entry.actor} retried its series. The reason before was {about[0]}."
     sentence = _SENTENCES.get(entry.action, "{actor}: {action}.")
     return sentence.format(actor=entry.actor, action=entry.action, **{name: entry.detail.get(name) for name in _NAMES})
 
 
+_SERIES: Select[Any] = (
+    select(instances.c.id.label("image_id"), series.c.id.label("series_id"))
+    .join(
+        series,
+        (series.c.study_instance_uid == instances.c.study_instance_uid)
+        & (series.c.series_instance_uid == instances.c.series_instance_uid),
+    )
+    .where(instances.c.id.in_(bindparam("images", expanding=True)))
+)
 _SENTENCES = {
     "images.explain": "{actor} asked for an explanation by {model}, frame {frame}.",
     "images.purge": "{actor} purged it ({cause}).",

@@ -1,13 +1,16 @@
-"""List failed and rejected images that can be retried."""
+"""List failed and rejected images, and failed series, that can be retried."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, tuple_
 
 from db.engine import Database
 from db.queries.filters import ImageFilter, conditions
+from db.queries.series import FailedSeries
 from db.queries.snapshot import snapshot, stream
+from db.series_tables import FAILURE, series
 from db.tables import State, contents, in_state, instances, sources, work
 
 
@@ -51,6 +54,35 @@ def retriable(database: Database, wanted: ImageFilter) -> Iterator[Retriable]:
     with snapshot(database) as connection:
         for row in stream(connection, statement):
             yield Retriable(**row._asdict())
+
+
+def retriable_series(
+    database: Database,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    reasons: Collection[str] = (),
+    image_ids: Collection[int] = (),
+) -> list[FailedSeries]:
+    """List the series that could not be formed or of which a result failed, with the reason, in the order of ids.
+
+    Their latest change is in this time range. With `reasons` or `image_ids`, only series with one of these reasons or
+    with one of these images.
+    """
+    statement = select(series.c.id, FAILURE).where(FAILURE.is_not(None))
+    if since is not None:
+        statement = statement.where(series.c.changed_at >= since)
+    if until is not None:
+        statement = statement.where(series.c.changed_at < until)
+    if reasons:
+        statement = statement.where(FAILURE.in_(reasons))
+    if image_ids:
+        keys = (instances.c.study_instance_uid, instances.c.series_instance_uid)
+        known = (key.is_not(None) for key in keys)
+        named = select(*keys).where(instances.c.id.in_(image_ids), *known)
+        statement = statement.where(tuple_(series.c.study_instance_uid, series.c.series_instance_uid).in_(named))
+    with database.read() as connection:
+        return sorted(FailedSeries(*row) for row in connection.execute(statement))
 
 
 _NEWER = instances.alias("newer")

@@ -135,26 +135,19 @@ def series_counts(database: Database) -> SeriesCounts:
 
 
 class FailedSeries(NamedTuple):
-    """A series that could not be formed."""
+    """A series that could not be formed, or of which a result failed."""
 
     id: int
     reason: str
 
 
-def failed_series(
-    database: Database, *, since: datetime | None, until: datetime | None, reasons: Collection[str] = ()
-) -> list[FailedSeries]:
-    """List failed series whose latest change is in this time range.
-
-    If `reasons` is not empty, only series that failed for one of these reasons are listed.
-    """
+def failed_series(database: Database, *, since: datetime | None, until: datetime | None) -> list[FailedSeries]:
+    """List failed series whose latest change is in this time range."""
     statement = _LIST_FAILED
     if since is not None:
         statement = statement.where(series.c.changed_at >= since)
     if until is not None:
         statement = statement.where(series.c.changed_at < until)
-    if reasons:
-        statement = statement.where(series.c.reason.in_(reasons))
     with database.read() as connection:
         return [FailedSeries(*row) for row in connection.execute(statement)]
 

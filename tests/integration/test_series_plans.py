@@ -52,6 +52,10 @@ def test_every_statement_finds_its_rows_by_an_index(series_driver: SeriesDriver)
         for scope in (ArrivalScope(image_ids=tuple(ids)), ArrivalScope(source_ids=(1,))):
             list(queries.series_list(database, scope=scope, limit=21))
             queries.count_failed_series(database, scope)
+        queries.retriable_series(database, image_ids=ids)
+        queries.retriable_series(database, since=clock())
+        ledger.retry_series(database, [1], actor="ann", now=clock())
+        queries.trace(database, ids)
         ledger.reset_unfinished(database, now=clock())
         ledger.purge(database, ids, cause="image", actor="ann", now=clock())
     assert len(statements) > 30

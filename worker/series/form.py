@@ -132,8 +132,7 @@ class SeriesFormer:
 
 
 def _without_bundle(bundle_id: int) -> SeriesResult:
-    detail = (
-        "The bundle is not on this host any more. Copy its folder back; the series is formed again when another of its "
-        "slices arrives."
-    )
-    return SeriesResult(bundle_id=bundle_id, stack=0, reason=Reason.INTERNAL_ERROR, detail=detail)
+    reason = Reason.INTERNAL_ERROR
+    again = f"`nightread retry --reason {reason.value}`"
+    detail = f"The bundle is not on this host any more. Copy its folder back, then run {again}."
+    return SeriesResult(bundle_id=bundle_id, stack=0, reason=reason, detail=detail)

@@ -70,6 +70,19 @@ def test_the_series_of_the_run_are_shown_and_no_others(series_driver: SeriesDriv
     assert (summary.failed_series, summary.exit_code) == (0, 0)
 
 
+def test_the_tables_of_images_and_series_have_one_note(series_driver: SeriesDriver, settings: Settings) -> None:
+    """It stands below the last table."""
+    (alone,) = series_driver.record([0], series="1.2.3.5", study=None)
+    series_driver.record([0, 5])
+    series_driver.form()
+
+    shown = _shown(series_driver, settings, _summary(series_driver, settings))
+
+    assert _shown(series_driver, settings, _summary(series_driver, settings, alone)).count("Not for diagnosis.") == 1
+    assert shown.count("Not for diagnosis.") == 1
+    assert shown.index("Not for diagnosis.") > shown.index("2 of 2")
+
+
 def test_of_many_series_the_latest_twenty_are_shown(series_driver: SeriesDriver, settings: Settings) -> None:
     """Also if the run has too many images for a table of them."""
     for number in range(21):

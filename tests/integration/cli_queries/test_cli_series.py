@@ -66,6 +66,14 @@ def test_a_uid_still_lists_the_images_of_the_series(nightread: Nightread) -> Non
     assert "3 of 3" in nightread("query", "--series", SERIES)[1]
 
 
+@pytest.mark.parametrize("label", ["nodule", "absent"])
+def test_the_result_of_a_series_and_its_images_have_one_note(nightread: Nightread, label: str) -> None:
+    """Below the images, or below the line that no image matches."""
+    text = nightread("query", "--series", SERIES, "--label", label)[1]
+    assert text.count("Not for diagnosis.") == 1
+    assert text.index("Not for diagnosis.") > text.index("No image matches." if label == "absent" else "image")
+
+
 def test_other_conditions_are_refused(nightread: Nightread) -> None:
     """A series has one result, so conditions on images do not fit."""
     code, _, message = nightread("query", "--series", "--label", "nodule")
