@@ -26,7 +26,7 @@ from nightread.nights import Nights, nights_of
 
 @click.group("alarms", invoke_without_command=True)
 @click.option("--all", "every", is_flag=True, help="Also list closed alarms.")
-@click.option("--night", metavar="DATE|last", help="List all alarms of the night that began on this date.")
+@click.option("--night", metavar="DATE|last", help="List all alarms that opened in the night of this date.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options
 @click.pass_context

@@ -40,7 +40,7 @@ class PurgeRequest:
 @click.command("purge")
 @click.option("--study", help="Study Instance UID.")
 @click.option("--patient", help="PatientID; it is hashed before the search.")
-@click.option("--issuer", help="Issuer of the PatientID, '' for images that name no issuer [any issuer].")
+@click.option("--issuer", help="Issuer of the PatientID, '' for images without one [the only issuer of this number].")
 @click.option("--image", "images", type=int, multiple=True, help="Id of an image.")
 @click.option(
     "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Images whose outcome is older than this."

@@ -110,7 +110,7 @@ class _Plan:
     not_retriable: list[int]
     """Images named by id that are not in the database, or are neither failed nor rejected."""
     series: list[int]
-    """Ids of series that could not be formed, and would be formed again."""
+    """Ids of series without a result that would be formed again."""
 
     @property
     def question(self) -> str:
@@ -202,13 +202,13 @@ def _show(plan: _Plan) -> None:
     else:
         out.print("No failed or rejected image matches.")
     if plan.series:
-        out.print(f"{len(plan.series):,} series that could not be formed will be formed again.")
+        out.print(f"{len(plan.series):,} series without a result will be formed again.")
     for image_ids, effect, cause in (
         (plan.file_gone, "will fail again", "the file is missing from its folder"),
         (plan.copies_done, "will be recorded as duplicate", "an image with the same bytes is done"),
         (plan.purged, "skipped", "the file is no longer in the spool; send it again, or take it out of its archive"),
         (plan.replaced, "skipped", "a newer file at the same path is registered as its own image"),
-        (plan.not_retriable, "skipped", "not in the database, or neither failed nor rejected"),
+        (plan.not_retriable, "not analysed again", "not in the database, or neither failed nor rejected"),
     ):
         if image_ids:
             out.print(f"{counted(len(image_ids), 'image')} {effect} ({_first_ids(image_ids)}): {cause}.")

@@ -43,7 +43,7 @@ class ReceivedFile:
 
     image_id: int
     content: str
-    sha256: str
+    sha256: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class Receiving:
         declared = media_type(request.headers.get("content-type"))[0]
         if declared not in (*MEDIA_TYPES, *_TYPES_WITHOUT_MEANING):
             raise unsupported(declared_type_help())
-        upload = self.intake.begin(self.principal, is_awaited=self.is_awaited)
+        upload = self.intake.begin(self.principal, is_awaited=self.is_awaited, with_sha256=self.is_awaited)
         try:
             async for chunk in body_chunks(request, self.limit_bytes):
                 await upload.write(chunk)

@@ -87,7 +87,7 @@ class SubmissionIntake:
                 self._files.shutdown()
                 self._commits.shutdown()
 
-    def begin(self, principal: Principal, *, is_awaited: bool = False) -> Upload:
+    def begin(self, principal: Principal, *, is_awaited: bool = False, with_sha256: bool = False) -> Upload:
         """Return a new, empty upload of this principal.
 
         The image is urgent if the client waits for its result (`is_awaited`); otherwise it has the default priority.
@@ -103,6 +103,7 @@ class SubmissionIntake:
             self._files,
             self._free_space.is_short,
             priority=ledger.URGENT if is_awaited else None,
+            with_sha256=with_sha256,
         )
 
     async def finish(self, upload: Upload) -> int:

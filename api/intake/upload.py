@@ -34,6 +34,7 @@ class Upload:
         is_disk_short: Callable[[], bool],
         *,
         priority: int | None = None,
+        with_sha256: bool = False,
     ) -> None:
         """`priority` is the priority of the image; None means the default priority."""
         self._spool = spool
@@ -45,7 +46,7 @@ class Upload:
         self._incoming: Incoming | None = None
         self._buffer = bytearray()
         self._hash = ContentHasher()
-        self._sha256 = sha256()
+        self._sha256 = sha256() if with_sha256 else None
         self.size = 0
         self.head = bytearray()
         """The first 64 KiB. They show the kind of the file, and contain the UIDs of a DICOM object."""
@@ -56,9 +57,9 @@ class Upload:
         return self._hash.content
 
     @property
-    def sha256(self) -> str:
-        """Return the SHA-256 of the bytes that have arrived so far."""
-        return self._sha256.hexdigest()
+    def sha256(self) -> str | None:
+        """Return the SHA-256 of the bytes written so far; None if it was not requested."""
+        return self._sha256.hexdigest() if self._sha256 else None
 
     async def write(self, data: bytes) -> None:
         """Append bytes. Raises Problem 507 if the disk or the quota of the key is full, 503 for other errors."""
@@ -93,7 +94,8 @@ class Upload:
             self._incoming = self._spool.begin(self._account)
         data, self._buffer = bytes(self._buffer), bytearray()
         self._hash.update(data)
-        self._sha256.update(data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
         self._incoming.write(data)
 
     def _complete(self) -> Arrival:

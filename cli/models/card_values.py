@@ -119,6 +119,6 @@ domain_option = click.option(
     type=DOMAIN,
     multiple=True,
     metavar="FIELD=VALUES",
-    help="Images that the model was made for, such as modalities=CR,DX or rows=256..4096 [derived from the images of "
-    "the data]; an empty value allows every value; repeatable (docs/bundles.md).",
+    help="Images that the model was made for, such as modalities=CR,DX or rows=256..4096 [derived from "
+    "images]; an empty value allows every value; repeatable (docs/bundles.md).",
 )

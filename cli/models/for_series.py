@@ -28,7 +28,11 @@ _SHARE = click.FloatRange(0, 1)
     "--count", type=click.IntRange(min=1), default=3, show_default=True, help="Number of slices for top_k and run."
 )
 @click.option(
-    "--above", type=_SHARE, default=0.5, show_default=True, help="Score from which a slice counts for share and run."
+    "--above",
+    type=_SHARE,
+    default=0.5,
+    show_default=True,
+    help="Score from which a slice is evidence; share and run count such slices.",
 )
 @click.option(
     "--threshold",

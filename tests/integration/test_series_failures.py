@@ -226,7 +226,7 @@ def test_status_and_query_show_a_series_that_failed_and_retry_forms_it(
     assert (listed["series_state"], listed["reason"], listed["state"]) == ("failed", "series_not_formed", None)
     assert "series_not_formed" in _run(series_driver, "query", "--series").stdout
     dry = _run(series_driver, "retry", "--failed", "--dry-run").stdout
-    assert "1 series that could not be formed will be formed again." in dry
+    assert "1 series without a result will be formed again." in dry
     assert json.loads(_run(series_driver, "retry", "--reason", "io_error", "--json").stdout)["series"] == 0
     done = json.loads(_run(series_driver, "retry", "--failed", "--json").stdout)
     assert (done["series"], done["series_retried"], done["retried"]) == (1, 1, 0)

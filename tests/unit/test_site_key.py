@@ -1,13 +1,14 @@
 """The secrets that nightread makes are complete, the same for all processes, and closed to others."""
 
+import multiprocessing
 import os
 import stat
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from nightread import site_key
-from nightread.durable import publish
 from nightread.errors import StopWork
 from nightread.settings import load_settings
 from nightread.site_key import load_secret, load_site_key
@@ -19,8 +20,10 @@ def test_the_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> 
     key = load_site_key(settings)
     assert len(key) == 32
     assert load_site_key(settings) == key
-    (file,) = tmp_path.iterdir()
-    assert (file.name, stat.S_IMODE(file.stat().st_mode)) == ("site.key", 0o600)
+    assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {
+        "site.key": 0o600,
+        "site.key.lock": 0o600,
+    }
 
 
 def test_no_process_sees_an_incomplete_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,16 +41,27 @@ def test_no_process_sees_an_incomplete_key(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_first_of_two_processes_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process makes its key while this one writes its own: both use the key of the other."""
+    """Another process makes its key while this one waits for the lock: both use the key of the other."""
     path = tmp_path / "site.key"
+    lock_file = site_key.lock_file
 
-    def overtaken(draft: Path, target: Path) -> None:
-        target.write_text("ab" * 32)
-        publish(draft, target)
+    def overtaken(lock: Path, *, wait_seconds: float) -> IO[bytes]:
+        path.write_text("ab" * 32)
+        return lock_file(lock, wait_seconds=wait_seconds)
 
-    monkeypatch.setattr(site_key, "publish", overtaken)
+    monkeypatch.setattr(site_key, "lock_file", overtaken)
     assert load_secret(path) == b"\xab" * 32
-    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
+    """Also beside the draft of a process that was killed."""
+    path = tmp_path / "site.key"
+    (tmp_path / "site.key.new").write_text("ab")
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        keys = pool.map(load_secret, [path] * 8, chunksize=1)
+    assert {*keys} == {bytes.fromhex(path.read_text())}
+    assert not (tmp_path / "site.key.new").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"ab" * 16, b"ab" * 33, b"xy" * 32, b"\xff" * 64])
