@@ -154,7 +154,8 @@ def packed_bytes(elements: Elements, tag: int) -> Array:
 def bits_reached(largest: int, said: int) -> int:
     """Return the bits that the entries use: the declared bits (`said`), or those of the largest entry if it needs more.
 
-    A declaration of 16 may only be the size of the storage: then the largest entry decides alone, with at least 8 bits.
+    A declaration of 16 bits is ignored, because it is often only the size of the storage: the result is then the bits
+    of the largest entry, but at least 8.
     """
     needed = largest.bit_length()
     if said == WORD_BITS:

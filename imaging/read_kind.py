@@ -14,7 +14,8 @@ from nightread.errors import RejectImage
 
 _CHANNELS = _COLOUR_DIMENSIONS = 3
 _GREY_TOLERANCE = 0.02
-"""Share of the full range by which the channels of a grey picture may differ, because lossy compression rounds."""
+"""A pixel is grey if its channels differ by at most this share of the full range: lossy compression changes equal
+channels slightly."""
 _COLOURED_SHARE = 0.001
 """Share of the pixels of a grey picture whose channels may differ by more than _GREY_TOLERANCE."""
 

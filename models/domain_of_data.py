@@ -12,7 +12,7 @@ ONLY_PICTURES = (
     "The images have no DICOM header, so the model takes only PNG and JPEG files and secondary captures. For images of "
     "devices, give --domain FIELD=VALUES, such as modalities=CR,DX."
 )
-"""The warning about a bundle for whose domain `takes_only_pictures` is true."""
+"""The warning about a bundle whose domain accepts only pictures and secondary captures (`takes_only_pictures`)."""
 ENOUGH_IMAGES = 20
 """The least number of images from which body parts, views, sizes and intensities are derived."""
 _SIZE_FACTOR = 2

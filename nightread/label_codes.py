@@ -59,7 +59,7 @@ def label_codes_to_json(codes: LabelCodes) -> dict[str, list[dict[str, str]]]:
 
 def _listed(codes: Any) -> list[Any]:
     if not isinstance(codes, list) or not codes:
-        raise ValueError("codes must have a list of at least one code for each label that it names")
+        raise ValueError("each label in the field codes must have a list of at least one code")
     return codes
 
 

@@ -102,7 +102,11 @@ class Reason(StrEnum):
         Fault.OUT_OF_SCOPE,
         "The image holds raw data (FOR PROCESSING), not an image for presentation.",
     )
-    MANIFEST = "manifest", Fault.OUT_OF_SCOPE, "The file is a manifest. Its image counts are stored."
+    MANIFEST = (
+        "manifest",
+        Fault.OUT_OF_SCOPE,
+        "The file is a manifest: the number of images that it lists for each study is stored.",
+    )
     KEY_OBJECT = (
         "key_object",
         Fault.OUT_OF_SCOPE,

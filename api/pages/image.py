@@ -25,7 +25,7 @@ _WINDOWS = {"header": "header", "full": "full range"}
 _CT_WINDOWS = {"lung": "lung", "bone": "bone", "brain": "brain", "soft-tissue": "soft tissue"}
 _FRAMES_SHOWN = 60
 ENTRIES = EntryScope(views=False, latest=20_000)
-"""The page searches only these entries of the audit table, because there are many. `nightread trace` searches all."""
+"""The page searches only the latest 20,000 entries of the audit table, and no views. `nightread trace` searches all."""
 HEADER_FACTS = {
     "modality": "Modality",
     "body_part": "Body part",

@@ -68,7 +68,12 @@ _OF_CARD = (
     "whose window cannot be used), full, or percentile:LOW:HIGH.",
 )
 @channel_option
-@click.option("--scale", type=SPAN, metavar="LOW..HIGH", help="Input values of black and white [0..1].")
+@click.option(
+    "--scale",
+    type=SPAN,
+    metavar="LOW..HIGH",
+    help="Values that the network gets for black (LOW) and white (HIGH) [default: 0..1].",
+)
 @click.option("--mean", type=NUMBERS, metavar="M,..", help="Value to subtract from each channel, after --scale.")
 @click.option("--std", type=NUMBERS, metavar="S,..", help="Value to divide each channel by, after --mean.")
 @click.option(
@@ -207,7 +212,7 @@ def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
     lines = []
     if bundle.domain is None:
         lines.append(
-            "The model does not say for which images it was made, so that it analyses almost every image: "
+            "The model does not say for which images it was made. Therefore it analyses almost every image: "
             "give --golden, or --domain FIELD=VALUES such as modalities=CR,DX."
         )
     if takes_only_pictures(bundle.domain):

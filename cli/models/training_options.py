@@ -143,7 +143,7 @@ def _spec(dataset: Dataset, size: int | None, options: dict[str, Any]) -> InputS
         changes["channels"] = int(options["channels"])
     if options["meanings"]:
         if options["channels"] is not None:
-            raise UsageFault("--channels counts the channels that --channel describes: give only one of them.")
+            raise UsageFault("Give --channels or --channel, not both: each --channel is one channel.")
         changes["meanings"] = channels_from_json(options["meanings"])
         changes["channels"] = len(changes["meanings"])
     if options["intensity"] is not None:

@@ -51,7 +51,11 @@ class Selection:
 
 
 def select_images(database: Database, settings: Settings, wanted: ImageFilter) -> Selection:
-    """Choose among the images that match the filter: by the database, and by the files if they are on this host."""
+    """Choose the images that match the filter and can be analysed again, by their rows in the database.
+
+    If the folder of an image's source is on this host, the file must also exist and be unchanged. Otherwise the image
+    is chosen unchecked.
+    """
     selection = Selection()
     opted_out = queries.opted_out_keys(database)
     for image in queries.rerun_candidates(database, queries.image_ids(database, wanted)):

@@ -13,7 +13,7 @@ _SILENT_AFTER = timedelta(minutes=3)
 
 
 def source_problems(source: Source, now: datetime) -> Iterator[str]:
-    """Yield a clause for each problem that keeps files of this source from arriving."""
+    """Yield a clause for each problem of this source that keeps files from arriving, or may do so soon."""
     report = _report(source)
     if report is None or source.reported_at is None:
         return

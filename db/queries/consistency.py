@@ -291,7 +291,7 @@ _RULES: dict[str, Select[Any]] = {
     "the devices and views of each image are stored for its block of arrivals": _devices_not_noted(),
     "the model of each result is stored for the image's block of arrivals": _models_not_noted(),
     "a device, view or model stored for a block of arrivals belongs to an arrival of the block": _noted_without_image(),
-    "a series has an image": series_without_image(),
+    "every series has at least one image": series_without_image(),
     "a series is claimed exactly while it is being formed": series_with_a_wrong_claim(),
 }
 

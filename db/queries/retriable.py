@@ -64,10 +64,11 @@ def retriable_series(
     reasons: Collection[str] = (),
     image_ids: Collection[int] = (),
 ) -> list[FailedSeries]:
-    """List the series that could not be formed or of which a result failed, with the reason, in the order of ids.
+    """List the failed series with their reasons, in the order of ids.
 
-    Their latest change is in this time range. With `reasons` or `image_ids`, only series with one of these reasons or
-    with one of these images.
+    A series failed if it could not be formed, or if a result of it failed. `since` and `until` limit the time of its
+    latest change. `reasons` selects series that failed for one of these reasons, and `image_ids` series that contain
+    one of these images; if both are given, both must hold.
     """
     statement = select(series.c.id, FAILURE).where(FAILURE.is_not(None))
     if since is not None:

@@ -84,7 +84,7 @@ class UnformedSeries:
     failed: int
     waiting_slices: int
     oldest: datetime | None
-    """When the oldest of these series, failed ones excepted, began to collect."""
+    """Earliest time at which one of these series that has not failed began to collect slices; None if there is none."""
 
 
 def series_tally(database: Database, *, since: datetime, until: datetime | None = None) -> SeriesTally:

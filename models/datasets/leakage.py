@@ -1,4 +1,4 @@
-"""Find images and patients that two parts of a data set share, although one of the parts must be unseen."""
+"""Find images and patients that are in two parts of a data set, so that the figures of a part are too good."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

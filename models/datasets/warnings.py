@@ -46,10 +46,10 @@ def _rare(dataset: Dataset, counts: NDArray[np.int64]) -> Iterator[str]:
     images = max(dataset.train.images, 1)
     rare = [column for column in np.argsort(counts, kind="stable").tolist() if counts[column] < _RARE_SHARE * images]
     if rare:
-        named = ", ".join(f"{dataset.labels[column]} {counts[column]:,}" for column in rare[:_MOST_NAMES])
+        named = ", ".join(f"{dataset.labels[column]} ({counts[column]:,})" for column in rare[:_MOST_NAMES])
         more = f" and {len(rare) - _MOST_NAMES} more" if len(rare) > _MOST_NAMES else ""
         yield (
-            f"Rare labels: fewer than {_RARE_SHARE:.0%} of the {images:,} training images have {named}{more}. "
+            f"Rare labels, each on fewer than {_RARE_SHARE:.0%} of the {images:,} training images: {named}{more}. "
             "The network may never find these labels. Add images with them, and judge the network by recall and "
             "ROC-AUC, not by accuracy."
         )

@@ -94,7 +94,7 @@ def _hint(bundle: Bundle, file: Path, golden: Golden, *, options: GraphOptions |
     best, difference = closest(few.scores, candidates)
     now = float(np.abs(few.scores - candidates[0]).max())
     if difference <= TOLERANCE:
-        return f"These options give the same scores: {tries[best][0]}."
+        return f"With these options the scores equal the author's: {tries[best][0]}."
     tried = (
         "Inverted, other ranges (0..1, 0..255, -1..1, -1024..1024), BGR, other windows, aspects and interpolations "
         "were tried"

@@ -12,7 +12,7 @@ from models.runtimes.quiet_keras import captured_stderr
 
 _INPUT, _OUTPUT = "images", "scores"
 _FREE = "NSTU"
-"""The names of free sizes, by axis: first the number of inputs, then any other free size."""
+"""One name for each axis, used if the size of the axis is free. Axis 0, the size of the batch, is always free."""
 _OPSET = 17
 """The operator set: ONNX Runtime 1.12 and all later versions run it, and tf2onnx supports it."""
 _LONGEST_REASON = 300

@@ -73,7 +73,7 @@ class StoreServer(ThreadedAssociationServer):
             ) from None
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return False for a connection beyond the limits, which closes it at once."""
+        """Return False if the limits leave no room for the connection; the server then closes it at once."""
         address = str(client_address[0])
         if self.limits.admit(request, address, is_listed=self._is_listed(address)):
             return True

@@ -60,9 +60,9 @@ class PauseController:
         return pauses
 
     def due_probes(self, pauses: Sequence[Pause]) -> list[Pause]:
-        """Return the pauses by the circuit breaker whose next probe is due, unless another pause holds their images.
+        """Return the pauses of the circuit breaker that need a probe now, and whose images no other cause pauses.
 
-        While the circuit breaker pauses all images, it probes no single source.
+        If the circuit breaker has paused all images, only that pause is probed; its pauses of single sources are not.
         """
         others = {pause.source_id for pause in pauses if pause.cause is not Cause.BREAKER}
         if None in others:

@@ -44,7 +44,7 @@ class OrthancFeed:
         self._limits = limits
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """Yield one page of changes for each page of `/changes`. Raises WebError."""
+        """Read `/changes` from the cursor on, and yield a ChangePage for each response. Raises WebError."""
         try:
             yield from self._pages(_Position.from_cursor(cursor))
         except UNREADABLE:

@@ -121,7 +121,7 @@ def test_a_wrong_preprocessing_is_refused_and_the_correct_one_is_named(
     folder = request.getfixturevalue(kind)
     code, _, err = nightread("models", "import", folder / "net.onnx", *CARD, *card, "--golden", folder / "golden")
     assert code == 2
-    assert f"These options give the same scores: {remedy}." in " ".join(err.split())
+    assert f"With these options the scores equal the author's: {remedy}." in " ".join(err.split())
 
 
 @pytest.mark.slow

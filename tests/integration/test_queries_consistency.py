@@ -82,7 +82,7 @@ _DAMAGE = [
     (_NOTED_OF_IMAGE, _noted("model", "999", 0), 1),
     (_NOTED_OF_IMAGE, _noted("model", "1", 9), None),
     (_NOTED_OF_IMAGE, _noted("scanner", "CT1", 0), 1),
-    ("a series has an image", _series(), None),
+    ("every series has at least one image", _series(), None),
     ("a series is claimed exactly while it is being formed", _series(claim="x", lease_until=_EVENING), None),
     ("a series is claimed exactly while it is being formed", _series(state="forming"), None),
 ]

@@ -55,7 +55,7 @@ def test_unbalanced_labels_are_a_warning_with_a_remedy() -> None:
 def test_rare_findings_are_a_warning() -> None:
     """Labels that do not exclude each other have no --class-weights."""
     (warning,) = data_warnings(dataset((5_000, 5_000, 12), validation=(1, 1, 1), test=(1, 1, 1), exclusive=False))
-    assert warning.startswith("Rare labels: fewer than 5% of the 10,012 training images have mass 12.")
+    assert warning.startswith("Rare labels, each on fewer than 5% of the 10,012 training images: mass (12).")
     assert "--class-weights" not in warning
 
 
