@@ -87,7 +87,7 @@ def test_the_trial_process_has_the_same_limit(tmp_path: Path, slow_object: bytes
         attempts=1,
     )
     try:
-        with pytest.raises(ImageError, match="Decoding ended at frame") as caught:
+        with pytest.raises(ImageError, match="Decoding was stopped at frame") as caught:
             reader.read(image, (find_bundle("phantom", ()).spec,), lambda: None)
     finally:
         reader.close()
