@@ -117,7 +117,7 @@ def test_a_wrong_preprocessing_is_refused_and_the_correct_one_is_named(nightread
     code, _, err = nightread("models", "import", skin / "net.keras", *CARD, *wrong, "--golden", skin / "golden")
     assert code == 2
     assert "golden scores differ by up to 0." in err
-    assert "With these options the scores equal the author's: --scale 0..255." in err
+    assert "With these options the scores equal the author's: --scale 0..255." in " ".join(err.split())
 
 
 def test_golden_files_are_required_unless_no_golden_is_given(nightread: Nightread, chest: Path, tmp_path: Path) -> None:
