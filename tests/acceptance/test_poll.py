@@ -76,7 +76,7 @@ def test_all_images_of_a_store_are_analysed_and_can_be_explained(orthanc: Orthan
         fill(orthanc, 5, first=20)
         wait_until(lambda: states() == {"done": 25}, seconds=20, what=lambda: f"{states()}: {log.read_text()}")
         up.send_signal(signal.SIGTERM)
-        up.wait(20)
+        up.wait(60)  # how long it takes to stop is tested in test_up.py
     explained = run("explain", "1", "--json", "--config", config, "--state", state)
     assert explained.returncode == 0, explained.stderr
     assert Path(json.loads(explained.stdout)["overlay"]).is_file()
