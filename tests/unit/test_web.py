@@ -124,9 +124,9 @@ def test_a_very_slow_server_counts_as_unavailable() -> None:
     began = time.monotonic()
     with running_web_server(lambda _: Reply(body=slow_bytes())) as server:
         with pytest.raises(UnavailableError, match="bytes per second"):
-            HttpClient(server.url, timeout_seconds=0.3).read("x", {})
+            HttpClient(server.url, timeout_seconds=1).read("x", {})
         ended.set()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 def test_the_size_of_a_response_is_limited() -> None:

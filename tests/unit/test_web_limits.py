@@ -13,19 +13,22 @@ from raw_server import CHUNKED, JSON, OK, RawServer, running_raw_server
 from nightread.instance import orthanc_uri, retrieve
 from nightread.web import HttpClient, TooMuchError, UnavailableError, UnexpectedError, WebError
 
-SECONDS = 0.1
-PATIENCE_SECONDS = 5.0
-"""Far more than the time-out of 0.1 s on a busy machine, and far less than for ever."""
+SHORT_SECONDS = 0.1
+"""The time-out of requests that run out of time, and of floods, which end at their limit or with the time."""
+SECONDS = 30.0
+"""The time-out of all others: a busy machine may stop a server for some seconds."""
+PATIENCE_SECONDS = 20.0
+"""Less than SECONDS: a request that must not run out of time has not, and no request takes for ever."""
 MiB = 1024**2
 
 Pieces = Callable[[RawServer], Iterable[bytes]]
 
 
-def error_of(pieces: Pieces, request: Callable[[HttpClient], object]) -> WebError:
+def error_of(pieces: Pieces, request: Callable[[HttpClient], object], seconds: float = SECONDS) -> WebError:
     """Return the error of a request to a server that sends these pieces; it must come soon."""
     began = time.monotonic()
     with running_raw_server(lambda server, _request: pieces(server)) as server:
-        client = HttpClient(server.url, timeout_seconds=SECONDS)
+        client = HttpClient(server.url, timeout_seconds=seconds)
         with pytest.raises(WebError) as raised:
             request(client)
         client.close()
@@ -71,7 +74,7 @@ TRICKLES: dict[str, Pieces] = {
 )
 def test_a_trickle_does_not_extend_the_time(name: str, request_: Callable[[HttpClient], object]) -> None:
     """One byte every 20 ms is in time each time; the response as a whole is not."""
-    error = error_of(TRICKLES[name], request_)
+    error = error_of(TRICKLES[name], request_, SHORT_SECONDS)
     assert isinstance(error, UnavailableError)
     assert "within 0.1 s" in str(error) or "less than 65536 bytes per second" in str(error)
 
@@ -106,7 +109,7 @@ def test_an_endless_response_ends_at_its_limit(name: str, request_: Callable[[Ht
     """Each part of a response may be the one without an end."""
     tracemalloc.start()
     try:
-        error_of(FLOODS[name], request_)
+        error_of(FLOODS[name], request_, SHORT_SECONDS)
         assert tracemalloc.get_traced_memory()[1] < 80 * MiB
     finally:
         tracemalloc.stop()
@@ -145,7 +148,7 @@ def test_an_announced_length_beyond_the_limit_is_refused_at_once(length: bytes) 
 def test_a_length_that_is_no_number_is_ignored(length: bytes) -> None:
     """The body then ends where the connection ends."""
     with running_raw_server(lambda _server, _request: [JSON, b"Content-Length: " + length + b"\r\n\r\n[]"]) as server:
-        assert HttpClient(server.url, timeout_seconds=5).json("studies") == []
+        assert HttpClient(server.url, timeout_seconds=SECONDS).json("studies") == []
 
 
 @pytest.mark.parametrize(
@@ -193,7 +196,7 @@ def test_lawful_codings_are_decoded(coding: str, content: bytes, piece_bytes: in
     framed = [f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n" for chunk in chunks] + [b"0\r\n\r\n"]
     head = f"{CHUNKED.decode()[:-2]}Content-Encoding: {coding}\r\n\r\n".encode()
     with running_raw_server(lambda _server, _request: [head, *framed]) as server:
-        assert HttpClient(server.url, timeout_seconds=5).json("studies") == [1]
+        assert HttpClient(server.url, timeout_seconds=SECONDS).json("studies") == [1]
 
 
 def test_a_large_compressed_response_is_whole() -> None:
@@ -202,7 +205,7 @@ def test_a_large_compressed_response_is_whole() -> None:
     content = gzip.compress(text, mtime=0)
     head = JSON + f"Content-Encoding: gzip\r\nContent-Length: {len(content)}\r\n\r\n".encode()
     with running_raw_server(lambda _server, _request: [head, content]) as server:
-        assert HttpClient(server.url, timeout_seconds=5).json("studies") == [1] * 200_001
+        assert HttpClient(server.url, timeout_seconds=SECONDS).json("studies") == [1] * 200_001
 
 
 def test_an_endless_chain_of_redirects_is_one_request() -> None:
@@ -213,7 +216,7 @@ def test_an_endless_chain_of_redirects_is_one_request() -> None:
 
     with running_raw_server(redirect) as server:
         with pytest.raises(UnexpectedError, match="redirects"):
-            HttpClient(server.url, timeout_seconds=5).json("studies")
+            HttpClient(server.url, timeout_seconds=SECONDS).json("studies")
         assert server.requests == ["GET /studies"]
 
 
@@ -221,5 +224,5 @@ def test_a_garbled_response_is_not_requested_twice() -> None:
     """Only a connection that was closed is: the server may just have ended a persistent one."""
     with running_raw_server(lambda _server, _request: [OK, b"X: 1\r\n" * 200]) as server:
         with pytest.raises(UnavailableError, match="no valid HTTP response"):
-            HttpClient(server.url, timeout_seconds=5).json("studies")
+            HttpClient(server.url, timeout_seconds=SECONDS).json("studies")
         assert len(server.requests) == 1
