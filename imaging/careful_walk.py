@@ -44,7 +44,7 @@ _SOME_ZEROS = 64
 """If 64 zero bytes follow an element, the rest counts as padding; `walk` later checks that all of it is zeros."""
 _FIRST_GROUP = 0x00020000
 _ITEM_HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
-"""Big endian and little endian; the index is Encoding.little."""
+"""The format of an item header, big endian and little endian; the index is Encoding.little."""
 _NOT_ZERO = re.compile(rb"[^\x00]")
 
 
@@ -161,7 +161,8 @@ class CarefulWalk:
     def _reading(self, tag: int, position: int, end: int, depth: int) -> _Reading:
         """Return the first reading after which another element follows.
 
-        If there is none, return a sequence of wrong length, else the first reading that fits into the data.
+        If there is none, return the first reading that begins a sequence, since the length of a sequence may be wrong;
+        else the first reading that fits into the data.
         """
         readings = list(self._readings(position, end))
         if not readings:
@@ -181,7 +182,7 @@ class CarefulWalk:
         return next((reading for reading in readings if position + sum(reading[1:]) <= end), readings[0])
 
     def _padded(self, tag: int, reading: _Reading, position: int) -> _Reading:
-        """Return a reading of odd length; include the next byte if it belongs to the value.
+        """Return a reading of odd length. If the next byte certainly belongs to the value, the length includes it.
 
         Raises HeaderError if nightread needs the value and the next byte may belong to it.
         """

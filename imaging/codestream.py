@@ -112,7 +112,7 @@ def _jpeg2000_colours(frame: bytes) -> Colours:
 
 
 def _jpeg(frame: bytes) -> Codestream | None:
-    """Read the frame header. For colours and JPEG-LS, also read the other markers up to the first scan."""
+    """Read the frame header. For colour frames and JPEG-LS, also read the other markers up to the first scan."""
     stream, components, scan = None, b"", len(frame)
     application: dict[int, bytes] = {}
     for marker, position, end in _marker_segments(frame):

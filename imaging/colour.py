@@ -9,12 +9,13 @@ _FROM_YBR = np.array([[1, 1, 1], [0, -0.114 * 1.772 / 0.587, 1.772], [1.402, -0.
 _PARTIAL_LUMA, _PARTIAL_CHROMA, _PARTIAL_BLACK = 255 / 219, 255 / 224, 16
 """YBR_PARTIAL: luma from 16 to 235, chroma from 16 to 240 (ITU-R BT.601)."""
 _FAR_OUT = 16
-"""If colours really are YBR, rounding cannot bring a component of their RGB this far (of 256) below black or above
-white."""
+"""A colour is not YBR if reading it as YBR gives an RGB component this far (of 256) below black or above white:
+rounding cannot move a component so far."""
 _MOST_FAR_OUT = 0.1
 _SAMPLE_STEP = 4
 _NEARLY_GREY = 2
-"""Largest difference between the samples of a grey pixel, of 256."""
+"""Tolerance for a grey pixel, on a scale of 256: the samples of RGB differ by at most this much, and the chroma of YBR
+differs by at most this much from the middle of its range."""
 RGB, YBR = "RGB", "YBR_FULL"
 
 

@@ -18,7 +18,7 @@ NEEDED = frozenset(value for value in vars(tags).values() if isinstance(value, i
 """All tags that nightread reads: only these can change a result."""
 _SEQUENCE_VRS = (b"SQ", b"UN", b"")
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
-"""Little and big endian."""
+"""The tag of an item in little endian and in big endian."""
 _ITEM_HEADER = 8
 
 

@@ -74,7 +74,10 @@ class Elements:
     def at_known_places(
         cls, data: bytes, encoding: Encoding, start: int, end: int, found: dict[int, Element]
     ) -> "Elements":
-        """Return the elements of a regular data set without a walk: `found` and `end` are what a walk would find."""
+        """Return the elements of a regular data set without a walk.
+
+        `found` are the elements that a walk would find, and `end` is the position where it would stop.
+        """
         elements = cls.__new__(cls)
         elements.data, elements.encoding, elements.start, elements.end = data, encoding, start, end
         elements.fault, elements.found, elements.is_regular = None, found, True
@@ -140,8 +143,8 @@ class Elements:
     def written(self, tags: tuple[int, ...], longest: int) -> tuple[bytes | None, ...] | None:
         """Return VR and bytes of several elements, one after the other. An absent element is None.
 
-        If two data sets have equal results, every method returns equal values of these elements. The whole result is
-        None if a value is longer than `longest` or of undefined length.
+        If two data sets of the same encoding have equal results, their values of these elements are equal. The whole
+        result is None if a value is longer than `longest` or of undefined length.
         """
         data, get = self.data, self.found.get
         written: list[bytes | None] = []

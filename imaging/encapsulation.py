@@ -43,7 +43,7 @@ class _Items(NamedTuple):
 class _Grouping(NamedTuple):
     frames: list[list[Span]]
     certain: bool
-    """Whether the codestreams show that these are all frames."""
+    """Whether the number of frames is sure, because the codestreams or the offset tables show it."""
     left_out: int = 0
 
 
@@ -181,7 +181,7 @@ def _grouping(data: bytes, spans: list[Span], declared: int, tables: Sequence[Se
 
 
 def _by_start(data: bytes, spans: list[Span]) -> list[list[Span]]:
-    """Group the fragments by the first bytes of the codestreams; empty if the first one is not known."""
+    """Return the fragments of each codestream; no group if the first fragment does not begin a known codestream."""
     groups: list[list[Span]] = []
     for span in spans:
         if _begins_frame(data, span):
@@ -219,7 +219,7 @@ def _has_end(data: bytes, span: Span) -> bool:
 
 
 def _by_offsets(spans: list[Span], offsets: Sequence[int]) -> list[list[Span]]:
-    """Group the fragments by the offsets; empty if the offsets are missing or do not match the fragments."""
+    """Group the fragments by the offsets. Return no group if the offsets are missing or do not match the fragments."""
     if not offsets:
         return []
     origin = spans[0][0]

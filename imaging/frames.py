@@ -55,13 +55,13 @@ class StoredFrames:
         return (stored.values for stored in self.with_bits())
 
     def with_bits(self) -> Iterator[StoredValues]:
-        """Decode frame after frame, each with the bits that its values can use. Raises the same errors as iteration."""
+        """Decode frame after frame, and find how many bits its values can use. Raises the same errors as iteration."""
         layout = self._certain_layout()
         for index in range(layout.frames):
             yield self._with_remark(self._frame(index, layout))
 
     def at(self, index: int) -> StoredValues:
-        """Decode one frame, with the bits that its values can use. Raises the same errors as iteration."""
+        """Decode one frame, and find how many bits its values can use. Raises the same errors as iteration."""
         return self._with_remark(self._frame(index, self._certain_layout()))
 
     def _with_remark(self, stored: StoredValues) -> StoredValues:

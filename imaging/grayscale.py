@@ -34,7 +34,7 @@ class Grayscale:
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: Lut | None = None
-    """If set, it replaces slope and intercept."""
+    """The lookup table that is used instead of slope and intercept; None for a rescale."""
     voi: Mapping | None = None
     """VOI LUT, else window; None if neither is usable."""
     voi_fault: str = ""
@@ -79,7 +79,10 @@ def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -
 
 
 def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
-    """Remove the VOI if the values, which were scaled to fewer bits, cannot reach half of its range."""
+    """Return the parameters without the VOI if the values cannot reach half of its range.
+
+    The values were scaled to fewer bits than the header declares, so the VOI may be meant for larger values.
+    """
     if grayscale.voi is None or grayscale.modality_lut is not None:
         return grayscale
     half = 1 << stored.bits - 1

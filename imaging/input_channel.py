@@ -11,7 +11,7 @@ _FARTHEST = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputChannel:
-    """One channel. `InputSpec.meanings` holds them in the order in which the network takes them."""
+    """One channel of a network's input. `InputSpec.meanings` lists the channels in the order of the network."""
 
     window: tuple[float, float] | None = None
     """Lowest and highest modality value (Hounsfield units for CT). If it is None, the intensity of the spec applies."""

@@ -5,7 +5,7 @@ import struct
 from imaging.walk import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED
 
 _HEADERS = struct.Struct(">HHI"), struct.Struct("<HHI")
-"""Big endian and little endian; the index is `little`."""
+"""The format of an item header, big endian and little endian; the index is `little`."""
 _ITEM_HEADER_BYTES = 8
 
 

@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _BANDS = (((0, 0),), ((1, 0), (0, 1), (1, 1)))
-"""The sub-bands of the lowest resolution and of every other one: 1 for high-pass, horizontally and vertically."""
+"""The sub-bands of the lowest resolution, and those of every other resolution. Each sub-band has two numbers, for
+horizontal and vertical: 0 is low-pass, 1 is high-pass."""
 _MOST_KEPT = 4096
 
 Paths = tuple[tuple[int, ...], ...]
@@ -43,7 +44,7 @@ class Precinct(NamedTuple):
     left: int
     modes: int
     paths: tuple[Paths, ...]
-    """Paths of each sub-band that has code-blocks."""
+    """The paths in the tag tree of each sub-band that has code-blocks."""
 
 
 class Packet(NamedTuple):

@@ -19,7 +19,7 @@ _LAST_MARKER = 0x92
 """Largest byte that may follow 0xFF in packets and their markers (B.10.1, C.2.1). Encoders write no larger byte."""
 _BYPASS, _TERMINATE_ALL, _HIGH_THROUGHPUT = 1, 4, 64
 _MOST_PLANES = 75
-"""Limit that shows a damaged header: no sub-band has so many bit-planes, and no length so many bits."""
+"""If a code-block has this many empty bit-planes, or a length has this many bits, the packet header is damaged."""
 _FIRST_WITHOUT_BYPASS = 10
 _UNKNOWN = 1 << 30
 _FILL = bytes(4)

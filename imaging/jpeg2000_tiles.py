@@ -74,7 +74,9 @@ def check_complete(stream: bytes) -> None:
         styles = tuple(coding.styles.get(component, coding.default) for component in range(size.components))
         left -= packet_count(area, styles, coding.layers)
         if left < 0 or coding.progression > _LAST_PROGRESSION:
-            raise RejectImage(Reason.BAD_PIXELS, "A JPEG 2000 frame has too many packets, or an unknown order.")
+            raise RejectImage(
+                Reason.BAD_PIXELS, "A JPEG 2000 frame has too many packets, or an unknown progression order."
+            )
         check_packets(b"".join(parts[tile]), tile_layout(area, styles, coding.layers, coding.progression))
 
 
@@ -130,7 +132,7 @@ def _last_end(stream: bytes) -> int:
 
 
 def _changed(coding: _Coding | None, segments: Iterable[Segment], components: int) -> _Coding:
-    """Return the coding after the segments of a header. A segment COD replaces earlier ones of single components."""
+    """Return `coding`, changed by the segments of a header: COD applies to all components, and COC to one component."""
     for marker, content in sorted(segments):
         if marker == _COD:
             layers = int.from_bytes(content[2:4], "big")

@@ -21,9 +21,9 @@ Decode = Callable[[bytes], Array]
 
 _BLOCK = 8
 _MOST_ROWS = 65_500
-"""libjpeg cannot decode more rows."""
+"""Maximum number of rows that libjpeg can decode."""
 _NEXT_BLOCKS = 8
-"""The padding bits behind the last block may be decoded as further blocks: at most as this many groups of blocks."""
+"""Maximum number of groups of blocks that a decoder may read from the padding bits behind the last block."""
 _MOST_LEFT_BITS = 24
 """Fewer bits than this behind the last pixel are padding: up to seven fill the last byte (F.1.2.3), and up to two bytes
 may follow."""

@@ -26,7 +26,7 @@ def coded_bits(pixels: Array, jpeg: Jpeg) -> int:
 
 
 def _bits(table: bytes) -> Array:
-    """Return for each difference the number of bits of its code, plus that of the bits behind the code."""
+    """Return for each difference the number of bits that encode it: those of its code and those behind the code."""
     lengths = np.full(256, _NO_CODE, np.uint8)
     at = 16
     for length, count in enumerate(table[:16], 1):

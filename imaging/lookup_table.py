@@ -118,7 +118,7 @@ def _variation(values: Array) -> float:
 
 
 class Fitting(NamedTuple):
-    """Entries, and the bits that they can use."""
+    """Entries of a lookup table, and the number of bits that they can use."""
 
     values: Array
     bits: int
@@ -127,7 +127,7 @@ class Fitting(NamedTuple):
 
 
 def fitted_entries(values: Array, said: int) -> Fitting:
-    """Return the entries with the bits that they use: the declared bits (`said`), unless many entries need more.
+    """Return the entries, and how many bits they use: as many as declared (`said`), unless many entries need more.
 
     If only a few need more, or the largest is one too high (scaled to 4096 instead of 4095), they are clipped.
     """

@@ -31,7 +31,7 @@ class Modality(NamedTuple):
     slope: float = 1.0
     intercept: float = 0.0
     lut: Lut | None = None
-    """If set, slope and intercept are 1 and 0."""
+    """The lookup table, or None for a rescale. With a table, slope and intercept are 1 and 0."""
 
     def outputs(self, layout: PixelLayout) -> ValueRange:
         """Return the lowest and highest modality value that the stored bits allow."""

@@ -112,7 +112,7 @@ def _expand(elements: Elements, tag: int, descriptor: Descriptor) -> _Channel:
 
 
 def _expanded(elements: Elements, tag: int, *, in_bytes: bool, entries: int) -> list[int]:
-    """Return the entries of the segments; an empty list if they cannot be read with this width."""
+    """Return the entries of the segments, read as bytes or as words; an empty list if this is not possible."""
     if in_bytes:
         words = packed_bytes(elements, tag).tolist()
     else:

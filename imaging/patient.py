@@ -29,7 +29,7 @@ class PatientHasher:
         self.key_id = hashlib.sha256(b"nightread site key\x00" + site_key).hexdigest()[:8]
         """Identifies the site key without revealing it: eight hex digits."""
         self.issuers: set[tuple[NumberKind, str]] = set()
-        """The issuers of all numbers that were hashed, at most ISSUER_LIMIT: a search has to try each of them."""
+        """The issuers of hashed patient and accession numbers, at most ISSUER_LIMIT. A search must try each issuer."""
         self._opted_out: frozenset[str] = frozenset()
         self._refused: set[str] = set()
         self._key = lru_cache(_CACHED_KEYS)(self._make_key)
@@ -73,9 +73,9 @@ class PatientHasher:
         return hmac.digest(self._site_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def _remember(self, kind: NumberKind, issuer: str, number: str) -> None:
-        """Remember an issuer that can be stored, unless it equals the number.
+        """Remember the issuer of a patient or accession number, if it can be stored and differs from the number.
 
-        If they are equal, a program wrote the number into both fields.
+        If both are equal, a program wrote the number into both fields.
         """
         if issuer != number and len(self.issuers) < ISSUER_LIMIT and storable_text(issuer, ISSUER_LENGTH) == issuer:
             self.issuers.add((kind, issuer))

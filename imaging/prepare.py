@@ -20,7 +20,8 @@ from nightread.reasons import Reason
 
 _INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST}
 _INTEGER_SPAN = 2048
-"""A window over at least this many stored values is resized as integers: the rounding error is below 1/1000 of it."""
+"""Values are resized as integers only if the window spans at least this many stored values: the rounding error is then
+below 1/1000 of the window."""
 _FAR = 8192
 """If a window is farther from zero than this many times its width, float32 is too coarse for the stored values."""
 _TABLE_DTYPES = ("u1", "u2", "i1", "i2")
@@ -58,7 +59,7 @@ def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
 
 
 def prepare_planes(frame: Frame, spec: InputSpec) -> Array:
-    """Return one slice in each different window of the channels: float32 of shape (windows, height, width).
+    """Return one slice, once for each different window of the channels: float32 of shape (windows, height, width).
 
     `join_planes` makes inputs of these planes. Raises RejectImage(VOI_UNUSABLE) like `prepare`.
     """
@@ -137,7 +138,7 @@ def _source(frame: Frame, spec: InputSpec) -> _Source:
 
 
 class _Clipping(NamedTuple):
-    """How stored values are clipped before the resize. The ramp is applied after it, when the array is smaller."""
+    """How stored values are clipped before the resize. The ramp is applied after the resize, to the smaller array."""
 
     low: np.generic
     high: np.generic

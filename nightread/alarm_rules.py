@@ -61,9 +61,11 @@ TIMINGS: dict[AlarmRule, AlarmTiming] = {
     AlarmRule.LATE: AlarmTiming(entry="The night will be late", raise_after=10 * _MINUTE, clear_after=10 * _MINUTE),
     AlarmRule.BAD_OUTCOMES: AlarmTiming(entry="Many images are rejected or failed", clear_after=10 * _MINUTE),
     AlarmRule.PART_SILENT: AlarmTiming(
-        entry="A part is silent or was started again", raise_after=_MINUTE, is_critical=True
+        entry="A part of nightread is silent or was started again", raise_after=_MINUTE, is_critical=True
     ),
-    AlarmRule.PART_RESTARTS: AlarmTiming(entry="A part is silent or was started again", raise_after=15 * _MINUTE),
+    AlarmRule.PART_RESTARTS: AlarmTiming(
+        entry="A part of nightread is silent or was started again", raise_after=15 * _MINUTE
+    ),
     AlarmRule.PAUSED: AlarmTiming(entry="Dispatch is paused"),
     AlarmRule.SOURCE_AWAY: AlarmTiming(entry="A source or store is unavailable", raise_after=3 * _MINUTE),
     AlarmRule.SENDERS_REFUSED: AlarmTiming(

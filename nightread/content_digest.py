@@ -74,7 +74,7 @@ def is_content(text: str) -> bool:
 
 
 def stored_forms(text: str) -> Iterator[str]:
-    """Yield each identity, as stored, that the text may mean: two if it does not name an algorithm."""
+    """Yield each stored identity that the text may mean: two if the text does not name the algorithm."""
     written = text.lower()
     if written.startswith(_PREFIX):
         yield written

@@ -9,9 +9,10 @@ ANALYSE_TASK = "nightread.analyse"
 FORM_SERIES_TASK = "nightread.form_series"
 """Asks a worker process to form series that are due. Its message names no series: the process claims them."""
 IMAGE_IDS = "image_ids"
-"""Key in the result of a batch's task: the ids of the images that failed, are defective or were put back, or of the
-only image. The key is absent if there are no such images or more than 16. When later tasks have tried all these images
-again, `cli.embedded.flower_history` removes the put-back task from Flower."""
+"""Key in the result of a batch's task. Its value lists the ids of the images that failed, are defective or were put
+back, or the id of the only image of the batch. The key is absent if there are no such images or more than 16. A task
+that put images back is removed from Flower when later tasks have tried all of them again
+(`cli.embedded.flower_history`)."""
 BATCH_QUEUE = "nightread.batches"
 URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
 """Priorities of messages: on Redis 0 is the highest."""

@@ -8,7 +8,7 @@ _FORMULA = r"=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
 """First characters of formulas. Spreadsheet programs treat the full-width and small forms of these characters in the
 same way."""
 _BEFORE = r"""[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"'`\u2018-\u201f]*"""
-"""Spreadsheet programs drop spaces and quotes before a formula."""
+"""Pattern of the characters before a formula that spreadsheet programs drop, such as spaces and quotes."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _BEGINS_LIKE_A_FORMULA = re.compile(rf"{_BEFORE}[{_FORMULA}]|[\t\r\n]")
 _FORMULA_AFTER_SEMICOLON = re.compile(rf"(;)(?={_BEFORE}[{_FORMULA}])")

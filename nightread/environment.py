@@ -40,9 +40,10 @@ class SecretFiles(PydanticBaseSettingsSource):
     """Reads secrets from the files that `NIGHTREAD_<NAME>_FILE` names, as container engines mount them."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic's
-        """Return the secret of one setting; None if no file holds it, or if a variable has it.
+        """Return the secret of one setting from its file; None if there is no file, or if a variable holds the secret.
 
-        The variable comes first, so that child processes need not be able to read the file (`up --user`).
+        The variable has precedence, because a child process of `up --user` gets the secret in this variable, and may
+        not be permitted to read the file.
         """
         written = {name.upper(): name for name in own_variables()}
         if os.environ.get(written.get(f"{_PREFIX}{field_name.upper()}", "")):

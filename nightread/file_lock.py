@@ -52,7 +52,7 @@ def _try_to_lock(file: IO[bytes]) -> bool:
 
 
 def _close_in_child() -> None:
-    """Close the copies in a forked child. The parent keeps the lock."""
+    """Close the copies of locked files in a forked child. The parent keeps its locks."""
     for file in list(_not_inherited):
         file.close()
 

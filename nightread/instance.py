@@ -81,7 +81,7 @@ def _request(client: HttpClient, uri: str, limit: int, on_bytes: Callable[[int],
             if is_certain:
                 client.accept = min(client.accept or accept, accept, key=_ACCEPTED.index)
             return response
-    raise AssertionError("the last value returns or raises")
+    raise AssertionError("the request with the last value of `Accept` returns or raises")
 
 
 def _may_be_due_to_accept(error: WebError) -> bool:

@@ -54,7 +54,10 @@ def status_beneath(folder: int, path: bytes) -> os.stat_result:
 
 @cache
 def _has_openat2() -> bool:
-    """Return whether openat2 can be called. The arguments here are invalid: only a missing call gives _MISSING_CALL."""
+    """Return whether openat2 can be used.
+
+    It is called with invalid arguments, so it always fails: with an error of _MISSING_CALL only if it cannot be used.
+    """
     if sys.platform != "linux":
         return False
     _libc.syscall(_OPENAT2, -1, None, None, ctypes.c_size_t(0))
@@ -75,7 +78,7 @@ def _open_at_once(folder: int, path: bytes, flags: int) -> int:
 
 @cache
 def _open_how(flags: int) -> bytes:
-    """Return struct open_how."""
+    """Return the C structure open_how, an argument of openat2."""
     return struct.pack("QQQ", flags, 0, _BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS)
 
 

@@ -30,7 +30,7 @@ def visible(text: str) -> str:
 def safe_json(document: str) -> str:
     """Return a JSON document with the same value, in which unsafe characters are written as JSON escapes.
 
-    C0 control characters stay as they are: json.dumps has escaped them, and line feeds separate lines.
+    C0 control characters are not changed: json.dumps has escaped those within texts, and the others separate lines.
     """
     return document if document.isascii() and "\x7f" not in document else _UNSAFE_IN_JSON.sub(_json_escape, document)
 

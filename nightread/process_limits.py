@@ -1,4 +1,4 @@
-"""Limit what a disposable process may use: it reads files that may kill it, and ends with its parent."""
+"""Limit the memory of a disposable process, which reads files that may kill it, and end it together with its parent."""
 
 import ctypes
 import resource

@@ -23,7 +23,10 @@ class ResultRule(BaseModel):
     model: str | None = Field(None, description="`NAME` or `NAME@VERSION` of the model; unset: any.")
     source: str | None = Field(None, description="Name of the source of the image; unset: any.")
     priority: int | None = Field(
-        None, ge=0, le=9, description="Priority of the images of the study that wait now or later: 0 is first."
+        None,
+        ge=0,
+        le=9,
+        description="Priority of images of the study that wait now, or come to wait within a day: 0 is first.",
     )
     tag: Tag | None = Field(None, description="Word that people see beside the study.")
     webhook: RuleName | None = Field(None, description="Name of the channel that is notified.")

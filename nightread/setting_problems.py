@@ -67,7 +67,7 @@ def unknown_variables() -> Iterator[str]:
 
 
 def _in_file(location: tuple[int | str, ...], problem: Any, written: dict[str, Any]) -> str:
-    """Describe a problem of the file; the location names tables and entries as they are written."""
+    """Describe a problem of the settings file, and name tables and entries as they are written there."""
     tables, key, parent = _as_written(location, written)
     where = f" in {tables}" if tables else ""
     if problem["type"] == _UNKNOWN:
@@ -80,7 +80,7 @@ def _in_file(location: tuple[int | str, ...], problem: Any, written: dict[str, A
 
 
 def _entry(location: tuple[int | str, ...], key: str) -> str:
-    """Return the number of the wrong entry of an array; nothing for a table, because `key` has its number already."""
+    """Return ` number N` for a wrong entry of an array, else empty text. If the entry is a table, `key` says N."""
     last = location[-1] if location else ""
     return f" number {last + 1}" if isinstance(last, int) and not key.startswith("[[") else ""
 

@@ -10,7 +10,8 @@ from nightread.open_beneath import open_beneath, open_folder
 from nightread.paths import path_of, relative_of
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-"""Opening a pipe must not block, and a terminal must not become the controlling terminal of the process."""
+"""With these flags, opening a pipe does not block, and a terminal does not become the controlling terminal of the
+process."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 

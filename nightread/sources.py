@@ -48,7 +48,7 @@ API = "api"
 SPOOLED_KINDS = ("receiver", API, ARCHIVES)
 """Kinds of sources whose files nightread wrote itself and removes after the retention time."""
 PARTIAL_PREFIX = ".partial-"
-"""The name of a folder into which an archive is being unpacked: this prefix, the instance id, a hyphen and a UUID."""
+"""Prefix of the folder into which an archive is being unpacked. The instance id, a hyphen and a UUID follow it."""
 OMITTED_MEMBER = b"nightread: this file of an archive is larger than max_file_bytes, so only its size was kept\n"
 """An unpacked file that was too large begins with this text instead of its content, so that a host with a higher limit
 does not take the file for an image."""

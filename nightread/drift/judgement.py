@@ -14,22 +14,22 @@ from nightread.drift.reference import DriftReference, Stratum
 from nightread.drift.resampling import Redrawn, redraw
 
 FLOOR = 0.1
-"""The lowest limit: smaller distances do not matter, even if they are significant."""
+"""The lowest limit of a distance: smaller distances do not matter, even if they are significant."""
 LEVEL = 0.995
-"""The limit is this quantile of the distances of redrawn nights."""
+"""The limit of a distance is this quantile of the distances of redrawn nights."""
 FEWEST_IMAGES = 50
-"""A stratum has a comparison of its own only if the night has this many of its images. It is new if the reference has
-fewer."""
+"""Smallest number of images with which a stratum of the night is compared on its own. If the reference has fewer images
+of a stratum, the stratum is new."""
 FEWEST_FOR_ONE_NIGHT = 200
 FEWEST_STUDIES = 30
-"""If the reference has fewer studies, a difference is not judged: redrawn nights then differ too little from each
-other, and the limit is too low (docs/drift.md)."""
+"""Smallest number of studies in a reference for which a difference is judged. With fewer, redrawn nights differ too
+little from each other, and the limit is too low (docs/drift.md)."""
 MOST_STRATA = 24
 """At most this many strata have comparisons of their own: those with the most images in the night."""
 _FEWEST_DRAWS = 1000
 _DRAWS_PER_STRATUM = 200
-"""With this many draws, p-values can be small enough for an alarm: Holm's correction needs a p-value below (1 - LEVEL)
-divided by the number of strata, and no p-value is below 1 / (draws + 1)."""
+"""Number of draws per compared stratum. With fewer, no p-value is small enough for an alarm: it must be below
+(1 - LEVEL) divided by the number of strata (Holm's correction), and it is at least 1 / (draws + 1)."""
 _SEED = 2026
 
 Night = Mapping[Stratum, Counts]
@@ -41,8 +41,8 @@ class DriftComparison:
     """How one measure of one stratum differs from the reference."""
 
     stratum: Stratum | None
-    """None for all images whose strata the reference knows. The strata of the reference then have the weights that they
-    have in the night."""
+    """None for all images whose strata the reference knows. The strata of the reference are then weighted by their
+    shares of the images of the night."""
     is_new: bool = False
     """Whether the reference has too few images of this stratum, so that it is compared with the whole reference."""
     measure: str
@@ -50,7 +50,8 @@ class DriftComparison:
     distance: float
     limit: float
     p_value: float
-    """Share of redrawn nights that differ at least as much; for a stratum, adjusted for the number of strata."""
+    """Share of redrawn nights that differ from the reference at least as much as this night; for a stratum, adjusted
+    for the number of strata."""
     is_judged: bool = True
     """False if the reference has too few studies of these images to judge a difference."""
 
@@ -61,7 +62,7 @@ class DriftComparison:
 
     @property
     def is_alarming_alone(self) -> bool:
-        """Return whether one such night is enough for an alarm."""
+        """Return whether this difference is an alarm even if it occurs in only one night."""
         return self.exceeds and self.distance >= 2 * self.limit and self.images >= FEWEST_FOR_ONE_NIGHT
 
     @property
@@ -71,7 +72,7 @@ class DriftComparison:
 
     @property
     def group(self) -> str:
-        """Return the stratum for people."""
+        """Return the stratum as text for people."""
         return "all images" if self.stratum is None else str(self.stratum)
 
     def to_json(self) -> dict[str, Any]:
@@ -140,10 +141,11 @@ def night_counts_of(reference: DriftReference, night: Night, stratum: Stratum | 
 
 
 def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | None) -> Mapping[str, NDArray[Any]]:
-    """Return what the night is compared with: the stratum of the reference; for a new stratum, the whole reference.
+    """Return the numbers of images by bin in the reference, with which a stratum of the night is compared.
 
-    For None, return all strata that the reference knows, weighted by their shares in this night, because a mix of
-    strata that changes from night to night is not drift.
+    They are those of the same stratum; for a new stratum, those of the whole reference. For None, they are those of all
+    strata that the reference knows, weighted by the shares of the strata in this night: a mix of strata that changes
+    from night to night is not drift.
     """
     if stratum is not None:
         return reference.counts(stratum if stratum in known_strata(reference, night) else None)
@@ -157,8 +159,8 @@ def expected_counts(reference: DriftReference, night: Night, stratum: Stratum | 
 def alarming(latest: Sequence[DriftComparison], before: Sequence[DriftComparison]) -> list[DriftComparison]:
     """Return the differences that are an alarm, the largest first.
 
-    Such a difference exceeds the limit in both nights, or reaches twice the limit in the latest night, which then must
-    have FEWEST_FOR_ONE_NIGHT images.
+    A difference is an alarm if it exceeds its limit in the latest night and in the night before. The latest night is
+    enough if the difference reaches twice the limit and the night has at least FEWEST_FOR_ONE_NIGHT of these images.
     """
     exceeded = {each.key for each in before if each.exceeds}
     found = [each for each in latest if each.is_alarming_alone or (each.exceeds and each.key in exceeded)]

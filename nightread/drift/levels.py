@@ -21,7 +21,7 @@ def pack(levels: Levels) -> list[int]:
 
 
 def unpack(packed: Sequence[int | None]) -> tuple[Levels, NDArray[np.bool_]]:
-    """Return the levels, (images, percentiles), and whether each image has levels, (images,)."""
+    """Return two arrays: the levels, (images, percentiles), and for each image whether it has levels, (images,)."""
     numbers = np.array([-1 if number is None else number for number in packed], np.int64)
     levels = ((numbers[:, None] >> _SHIFTS) & WHITE).astype(np.uint8)
     return levels, numbers >= 0

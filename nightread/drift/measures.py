@@ -13,9 +13,10 @@ LABEL, SIZE, PHOTOMETRIC, SPACING = "label", "size", "photometric", "pixel spaci
 _SCORE_BINS = 20
 _LEVEL_BINS = 16
 _MOST_FINDINGS = 32
-"""Networks with more findings get one histogram, of the highest score."""
+"""Maximum number of findings with a histogram each. With more findings there is one histogram, of the highest score."""
 _MOST_LABELS = 250
-"""Further labels share the bin of the last of these labels, so that the number of a bin fits into a byte."""
+"""Maximum number of bins for labels, so that the number of a bin fits into a byte. Further labels share the last of
+these bins."""
 _PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _STEPS_PER_OCTAVE = 2
 _OCTAVES_OF_SIZE = (4, 14)
@@ -37,7 +38,7 @@ class ResultValues:
     scores: NDArray[np.float64]
     """(images, labels), in the order of the labels of the bundle."""
     intensities: Sequence[int | None]
-    """Packed by nightread.drift.levels; None if not measured."""
+    """Percentiles of the intensities, packed by nightread.drift.levels; None if they were not measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ class Stratum(NamedTuple):
         return Stratum(*(value if name in fields else "" for name, value in zip(FIELDS, self, strict=True)))
 
     def __str__(self) -> str:
-        """Return the fields for people."""
+        """Return the fields as text for people."""
         return ", ".join(value for value in self if value) or "all images"
 
 
@@ -40,18 +40,19 @@ class DriftReference:
     measures: DriftMeasures
     strata: tuple[Stratum, ...]
     stratum: NDArray[np.int64]
-    """(images,): position in `strata`."""
+    """(images,): the position of the stratum of each image in `strata`."""
     block: NDArray[np.int64]
-    """(images,): images of one study have the same number, which has no other meaning."""
+    """(images,): an arbitrary number for the study of each image."""
     codes: Codes
 
     @classmethod
     def of_images(
         cls, measures: DriftMeasures, strata: Sequence[Stratum], studies: Sequence[str | int | None], codes: Codes
     ) -> Self:
-        """Build a reference from its images. The images of a study are one block; an image without a study is a block.
+        """Build a reference from its images. The images of a study are one block.
 
-        Fields that no image has are left out of the comparison. A stratum keeps at most MOST_PER_STRATUM images.
+        An image without a study is a block of its own. Fields that no image has are left out of the comparison. A
+        stratum keeps at most MOST_PER_STRATUM images.
         """
         names: dict[str | int | None, int] = {
             study: number for number, study in enumerate(dict.fromkeys(studies)) if study is not None

@@ -9,8 +9,8 @@ from nightread.drift.measures import Counts
 from nightread.drift.reference import DriftReference, Stratum
 
 _MOST_IMAGES = 5000
-"""For a larger night, only about this number of images is drawn. The limit of a distance is at least FLOOR in any case
-(nightread.drift.judgement)."""
+"""Approximate maximum number of images in a drawn night. The size of a larger night matters little, because no limit of
+a distance is below FLOOR (nightread.drift.judgement)."""
 _MOST_AT_ONCE = 4_000_000
 """Largest number of drawn studies in one array, which then takes 32 MB."""
 
@@ -20,7 +20,7 @@ class Redrawn:
     """Nights and references that were drawn from a reference. Both vary, because a reference is a sample too."""
 
     nights: Counts
-    """(draws, bins) by measure."""
+    """Number of images in each bin, (draws, bins), by measure."""
     references: Counts
 
 
@@ -43,7 +43,10 @@ def redraw(
 
 
 def _block_counts(reference: DriftReference, stratum: Stratum | None) -> tuple[NDArray[np.float32], dict[str, slice]]:
-    """Return the number of images of each block in each bin, (blocks, all bins), and the columns of each measure."""
+    """Return a table of image counts, with a row for each block and a column for each bin of all measures.
+
+    Also return which columns belong to each measure.
+    """
     chosen = reference.of_stratum(stratum)
     blocks, block = np.unique(reference.block[chosen], return_inverse=True)
     slices, first = {}, 0

@@ -76,7 +76,7 @@ class HttpClient:
             timeout=Timeout(connect=timeout_seconds, read=timeout_seconds),
         )
         self.accept: str | None = None
-        """The best value of `Accept` with which this server sent an instance; None before it sent one."""
+        """The best value of `Accept` that this server understands for instances; None until it is known."""
 
     def json(self, path: str, query: Mapping[str, str] | None = None, *, post: object = None) -> Any:
         """Return the JSON response, up to 32 MiB; None for an empty body. `post` is sent as JSON. Raises WebError."""
@@ -188,7 +188,7 @@ def _body(response: BaseHTTPResponse, max_bytes: int, on_bytes: Callable[[int], 
 
 def _meter_of(response: BaseHTTPResponse) -> ResponseMeter:
     connection = response.connection
-    assert isinstance(connection, MeteredConnection), "the pool makes no other connections"  # noqa: S101
+    assert isinstance(connection, MeteredConnection), "the pool makes only metered connections"  # noqa: S101
     return connection.meter
 
 

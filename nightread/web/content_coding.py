@@ -7,8 +7,8 @@ from nightread.web.errors import UnexpectedError
 
 _PIECE_BYTES = 1024**2
 _SLICE_BYTES = 16 * 1024
-"""zlib gets its input in slices of this size, because it copies the rest of its input at the end of each gzip member,
-and a member may have only 20 bytes."""
+"""zlib gets its input in slices of this size. At the end of each gzip member it copies the rest of the slice, and a
+member may have only 20 bytes."""
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 """Values of `wbits` of zlib.decompressobj."""
 _ZLIB_HEADER_BYTES, _DEFLATE_METHOD, _HEADER_MULTIPLE = 2, 8, 31
@@ -35,8 +35,8 @@ class Inflater:
         self._held = b""
         """Bytes that arrived before there were enough of them to recognise the encoding."""
         self._is_open = self._is_complete = self._is_garbage = False
-        """Three states: a stream has begun; a whole stream was read; the bytes after it are no stream, so they are
-        ignored."""
+        """Whether a stream has begun; whether a whole stream was read; whether the bytes after it are no stream and are
+        therefore ignored."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield the content in pieces of at most 1 MiB. Raises UnexpectedError if the data cannot be decoded."""
@@ -63,7 +63,7 @@ class Inflater:
             self._is_garbage = True
 
     def _inflated(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decompressed data. zlib may hold more than it returns at once, even without further input."""
+        """Yield the decompressed data. After a full piece, zlib may hold more output even if it has used all input."""
         is_full = False
         while self._stream and (data or is_full):
             self._is_open = True
@@ -78,7 +78,8 @@ class Inflater:
     def _next_member(self) -> tuple[bytes, bool]:
         """Prepare for a further member of a gzip file.
 
-        Return the bytes after the last member, which were read already, and False: zlib holds no more output.
+        Return two values for the loop of `_inflated`: the bytes after the finished member, which zlib has read already,
+        and False, because zlib holds no more output.
         """
         unused = self._stream.unused_data if self._stream else b""
         self._is_open, self._is_complete, self._is_garbage = False, True, not self._is_gzip

@@ -31,7 +31,7 @@ class ResponseMeter:
     """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Start the time of the header."""
+        """Start the time within which the header must arrive."""
         self._seconds = seconds
         self._monotonic = monotonic
         self._began = monotonic()

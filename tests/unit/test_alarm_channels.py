@@ -172,7 +172,7 @@ def test_people_read_what_happened_and_what_to_do() -> None:
     """The subject says it; the text has the entry of the playbook and the command."""
     assert title_of(BODY) == "nightread ALARM: worker w1 is silent (last heartbeat 2 min 00 s ago)"
     text = text_of(BODY)
-    assert "docs/operations.md#a-part-is-silent-or-was-started-again" in text
+    assert "docs/operations.md#a-part-of-nightread-is-silent-or-was-started-again" in text
     assert "nightread alarms ack 12" in text
 
 

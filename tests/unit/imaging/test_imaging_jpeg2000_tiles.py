@@ -23,7 +23,7 @@ IN_PART = (Reason.TRUNCATED, "A JPEG 2000 frame ends within a tile-part.")
 IN_PACKET = (Reason.TRUNCATED, "A JPEG 2000 frame ends before its last packet.")
 TOO_LONG = (Reason.BAD_PIXELS, "A JPEG 2000 frame holds more bytes than its packets need.")
 DAMAGED = (Reason.BAD_PIXELS, "The coding style of a JPEG 2000 frame is damaged.")
-ORDER = (Reason.BAD_PIXELS, "A JPEG 2000 frame has too many packets, or an unknown order.")
+ORDER = (Reason.BAD_PIXELS, "A JPEG 2000 frame has too many packets, or an unknown progression order.")
 
 
 def style(parameters: bytes, *, flags: int = 0, progression: int = 0, layers: int = 1) -> bytes:
