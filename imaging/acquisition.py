@@ -80,7 +80,7 @@ def _one_of(values: frozenset[str], text: str | None) -> str | None:
 
 
 def _spacing(text: str | None) -> float | None:
-    """Return the distance of rows, which is the first of the two numbers (PS3.3 10.7.1.3); None if it is unusable."""
+    """Return the distance between rows, the first of the two numbers (PS3.3 10.7.1.3); None if it is unusable."""
     try:
         spacing = float((text or "").partition("\\")[0])
     except ValueError:

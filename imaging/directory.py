@@ -20,7 +20,7 @@ class _Record(NamedTuple):
     next: int
     lower: int
     study_instance_uid: str | None
-    """Set for records of type STUDY only."""
+    """None for a record whose type is not STUDY."""
     has_file: bool
     in_use: bool
 

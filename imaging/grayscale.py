@@ -186,8 +186,8 @@ def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None
 def _modality(place: Elements | None, elements: Elements, layout: PixelLayout) -> Modality:
     """Read the modality transformation of a functional group or of the top level.
 
-    DICOM requires a rescale in such a group. If its slope is 1 and its intercept 0, a lookup table of the top level
-    still applies.
+    DICOM requires a rescale in a functional group. A rescale with slope 1 and intercept 0 does not replace a lookup
+    table of the top level.
     """
     modality = Modality() if place is None else read_modality(place, layout)
     if modality == Modality() and place is not elements and tags.MODALITY_LUT_SEQUENCE in elements:

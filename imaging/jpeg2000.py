@@ -74,7 +74,7 @@ def _coding_style(frame: bytes) -> int:
 
 
 def _jp2_codestream(frame: bytes) -> int:
-    """Return the position of the codestream in a JP2 file as a decoder finds it, else the length of the frame."""
+    """Return where a decoder finds the codestream in a JP2 file; the length of the frame if it finds none."""
     position = 0
     while position + 8 <= len(frame):
         length, kind = struct.unpack_from(">I4s", frame, position)
@@ -111,9 +111,8 @@ def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
 def _blocks(values: int, levels: int, area: int, wide: int, precincts: bytes) -> int:
     """Return the number of code-blocks of all resolutions.
 
-    `area` is the number of pixels of a code-block, `wide` its width: both as exponents of two.
-
-    A precinct limits the size of its code-blocks.
+    `values` is the number of values of the frame. `area` and `wide` are the number of pixels and the width of a
+    code-block, as exponents of two. A precinct limits the size of its code-blocks.
     """
     if not precincts:
         return (values >> area) * 4 // 3

@@ -27,7 +27,7 @@ _WIDE = 257
 
 
 Segment = tuple[int, bytes]
-"""A marker, and the content of its segment behind the length field."""
+"""The marker of a segment, and its content without the length field."""
 
 
 class _Coding(NamedTuple):

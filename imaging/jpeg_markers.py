@@ -12,7 +12,7 @@ _FRAMES = (*SEQUENTIAL, PROGRESSIVE, LOSSLESS)
 _DEFINE_HUFFMAN, _START_OF_SCAN, _END_OF_IMAGE, _RESTART_INTERVAL = 0xC4, 0xDA, 0xD9, 0xDD
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _END_OF_DATA = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
-"""A marker that ends the coded data of a scan, not a restart marker. 0xFF may be repeated as a fill byte."""
+"""Matches a marker that ends the coded data of a scan, but no restart marker. 0xFF may be repeated as a fill byte."""
 _SIZE = struct.Struct(">BHHB")
 _MOST_SEGMENTS = 10_000
 _MARK, _FIRST_RESTART = 0xFF, 0xD0
@@ -37,7 +37,7 @@ class Scan(NamedTuple):
 
 
 class Jpeg(NamedTuple):
-    """The markers of a frame."""
+    """What the markers of a JPEG frame declare."""
 
     process: int
     rows_at: int

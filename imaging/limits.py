@@ -15,7 +15,7 @@ class Limits:
     frames: int = 100_000
     """Frames of one object. Each one costs a decoding, a prediction and a database row, even if it is tiny."""
     inflated_bytes: int = 512 * 1024**2
-    """Size of a deflated data set up to the end of its pixel data. Its header may take a sixteenth of this."""
+    """Size of an inflated data set up to the end of its pixel data. Its header may take a sixteenth of this."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -138,7 +138,7 @@ def fitted_entries(values: Array, said: int) -> Fitting:
     beyond = int(np.count_nonzero(values > top))
     if largest == top + 1 or beyond * _FEW <= len(values):
         return Fitting(np.minimum(values, top), said, f"has {beyond:,} entries of more than {said} bits: clipped.")
-    fault = "" if said <= BYTE_BITS else f"has entries of {bits} bits, but {said} were declared: scaled by the largest."
+    fault = "" if said <= BYTE_BITS else f"has entries of {bits} bits, but {said} were declared: {bits} were used."
     return Fitting(values, bits, fault)
 
 

@@ -26,7 +26,7 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _DARKEST_BITS = 12
-"""If no entry of a palette with declared 16 bits needs more bits than this, the declaration is wrong: with 16 bits, the
+"""A palette that declares 16 bits has entries of more bits than this. Otherwise the declaration is wrong, because the
 palette would be nearly black."""
 _MOST_SURPLUS = 1 << 16
 """Segments of the declared width may yield up to this many entries more than the descriptor declares."""

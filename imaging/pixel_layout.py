@@ -189,8 +189,9 @@ def _bad_header(detail: str) -> RejectImage:
 
 
 def _is_subsampled(layout: PixelLayout, elements: Elements) -> bool:
-    """Return whether uncompressed pixels are 4:2:2. If label and length of the data differ, the length decides.
+    """Return whether uncompressed pixels are 4:2:2.
 
+    If the label and the length of the data contradict each other, the length decides.
     Programs that decompress a file often leave its label YBR_FULL_422, though they write three samples for each pixel.
     """
     _, _, length = elements.get(layout.pixel_tag) or (b"", 0, UNDEFINED)

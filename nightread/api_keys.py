@@ -5,12 +5,12 @@ from enum import StrEnum
 from hashlib import sha256
 
 PREFIX = "nr_"
-"""Marks a token, so that scanners of source code and logs can find a leaked one."""
+"""First characters of each token, by which scanners of source code and logs can find a leaked token."""
 _TOKEN_BYTES = 32
 
 
 class Permission(StrEnum):
-    """What a key permits: its scopes."""
+    """A scope of a key: something that the key permits."""
 
     READ = "read"
     SUBMIT = "submit"

@@ -7,7 +7,7 @@ from uuid import UUID
 VERSION = 1
 ANALYSE_TASK = "nightread.analyse"
 FORM_SERIES_TASK = "nightread.form_series"
-"""Asks a worker process to form series that are due. Its message names no series: the process claims them."""
+"""The task of forming the series that are due. Its message names no series: the worker process claims them."""
 IMAGE_IDS = "image_ids"
 """Key in the result of a batch's task. Its value lists the ids of the images that failed, are defective or were put
 back, or the id of the only image of the batch. The key is absent if there are no such images or more than 16. A task
@@ -17,8 +17,8 @@ BATCH_QUEUE = "nightread.batches"
 URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
 """Priorities of messages: on Redis 0 is the highest."""
 BATCH_LISTS = (BATCH_QUEUE, f"{BATCH_QUEUE}\x06\x16{USUAL_PRIORITY}")
-"""The lists in Redis of the messages with these priorities (kombu.transport.redis). Each is first in, first out, and a
-worker takes from the second one only while the first one is empty."""
+"""The lists in Redis of urgent and of usual messages (kombu.transport.redis). Each list is first in, first out. A
+worker takes usual messages only while there are no urgent messages."""
 NOTIFY_CHANNEL = "nightread.notify"
 FLOWER_KEY = "nightread.flower"
 """A hash in Redis with the latest sign of life of each Flower (nightread.redis_signs)."""

@@ -56,7 +56,7 @@ def join(folder: bytes, path: bytes) -> bytes:
 
 
 def absolute(path: Path) -> Path:
-    """Return the absolute path. Links are resolved only if it contains `..`: the target of a link may change later."""
+    """Return the absolute path. Links are resolved only if the path has `..`: the target of a link may change later."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 

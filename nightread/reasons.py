@@ -206,4 +206,4 @@ class Reason(StrEnum):
 
 
 PICTURE = "The file is a PNG or JPEG picture. NIGHTREAD_ACCEPT_RASTER=true accepts such files."
-"""The detail of a picture that is rejected as `not_dicom`."""
+"""The message for a picture that is rejected as `not_dicom`."""

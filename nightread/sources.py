@@ -191,7 +191,7 @@ class DicomwebSource(_Store):
 
 
 class OrthancSource(_Store):
-    """An Orthanc server, used by its own REST API. The numbers of its `/changes` are an exact cursor."""
+    """An Orthanc server, read through its own REST API. The numbers of its `/changes` are an exact cursor."""
 
     kind: Literal["orthanc"] = "orthanc"
 

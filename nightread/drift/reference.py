@@ -83,7 +83,7 @@ class DriftReference:
         return tuple(name for place, name in enumerate(FIELDS) if any(stratum[place] for stratum in self.strata))
 
     def counts(self, stratum: Stratum | None = None) -> Counts:
-        """Return the numbers of images by bin, of one stratum or of all."""
+        """Return the numbers of images by bin, of one stratum or of all strata."""
         chosen = self.of_stratum(stratum)
         return self.measures.counts({name: found[chosen] for name, found in self.codes.items()})
 
@@ -94,7 +94,7 @@ class DriftReference:
         return np.flatnonzero(self.stratum == self.strata.index(stratum)) if stratum in self.strata else np.arange(0)
 
     def studies(self, stratum: Stratum | None = None) -> int:
-        """Return the number of studies of a stratum, or of all."""
+        """Return the number of studies of one stratum or of all strata."""
         return len(np.unique(self.block[self.of_stratum(stratum)]))
 
     def to_json(self) -> dict[str, Any]:

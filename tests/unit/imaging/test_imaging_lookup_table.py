@@ -197,10 +197,10 @@ def test_half_of_a_table_of_words(raw: bytes, words: bool) -> None:
         ((0, 256), 16, 9, ""),
         ((0, 65535), 16, 16, ""),
         ((0, 300), 8, 9, ""),
-        ((0, 4095), 9, 12, "has entries of 12 bits, but 9 were declared: scaled by the largest."),
-        ((0, 4097), 12, 13, "has entries of 13 bits, but 12 were declared: scaled by the largest."),
-        ((4095, *[0] * 48), 9, 12, "has entries of 12 bits, but 9 were declared: scaled by the largest."),
-        ((4095, 4095, *[0] * 97), 9, 12, "has entries of 12 bits, but 9 were declared: scaled by the largest."),
+        ((0, 4095), 9, 12, "has entries of 12 bits, but 9 were declared: 12 were used."),
+        ((0, 4097), 12, 13, "has entries of 13 bits, but 12 were declared: 13 were used."),
+        ((4095, *[0] * 48), 9, 12, "has entries of 12 bits, but 9 were declared: 12 were used."),
+        ((4095, 4095, *[0] * 97), 9, 12, "has entries of 12 bits, but 9 were declared: 12 were used."),
     ],
 )
 def test_the_bits_that_the_entries_use(values: tuple[int, ...], said: int, bits: int, fault: str) -> None:
