@@ -8,7 +8,7 @@ _BLANK_BYTES = 512 * 1024**2
 """Every object may have 512 MiB of decoded frames, even if it stores few bytes: a blank frame takes only 100 bytes."""
 _MOST_RATIO = 5000
 """Maximum number of decoded bytes per stored byte, for objects with more than 512 MiB of decoded frames. Codecs reach
-it only for blank frames. Usual ratios are 2, with lossy compression 10, and for slides with much glass 300."""
+it only for blank frames. Usual ratios are 2; 10 for lossy compression; 300 for slides with much glass."""
 _FEW_FRAMES = 1000
 _FRAME_BYTES = 32
 """An object with more than 1,000 frames must store at least this many bytes per frame: each frame costs a

@@ -82,7 +82,7 @@ class DicomImage:
     """The header, for routing rules; None for PNG and JPEG files."""
     source: DicomFrames | tuple[Frame, ...]
     remarks: Remarks = field(default_factory=Remarks)
-    """What a person should know beside the result. Decoding and preparing the frames may add to them."""
+    """What a person should know beside the result. Decoding and preparing the frames may add remarks."""
     stored_bytes: int = 0
     """Number of bytes that hold the frames, for the time limit of decoding; 0 for PNG and JPEG files."""
 

@@ -49,8 +49,8 @@ class ElementOrder:
     def add(self, tag: int, offset: int, element: Element) -> None:
         """Add an element, unless its tag was found before. `offset` is the position of its header.
 
-        Raises HeaderError if nightread reads this element, and it may belong to the sequence before it or occurs twice
-        with different values.
+        Raises HeaderError if nightread needs the element, and the element occurs twice with different values or may
+        belong to the sequence before it.
         """
         if tag in NEEDED:
             self._check(tag, offset, element)

@@ -93,7 +93,7 @@ def _has_few_tiles(right: int, bottom: int, width: int, height: int, left: int, 
 
 
 def _block_counts(frame: bytes, start: int, values: int) -> Iterator[int]:
-    """Yield for each coding style how many code-blocks the frame would have if all of it had this style.
+    """Yield for each coding style the number of code-blocks that the whole frame would have in this style.
 
     Source: ITU-T T.800, A.6.1 and A.6.2.
     """

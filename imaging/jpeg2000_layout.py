@@ -134,7 +134,7 @@ def _precincts(area: Area, component: int, style: Style, resolution: int) -> Ite
 
 
 def _grids(area: Area, style: Style, resolution: int, position: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield for each sub-band of a precinct the number of code-blocks across and down, unless it has none (B.7)."""
+    """Yield the numbers of code-blocks across and down, for each sub-band of a precinct that has code-blocks (B.7)."""
     half = 1 if resolution else 0
     level = style.levels - resolution + half
     for high_pass in _BANDS[half]:

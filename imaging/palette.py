@@ -29,7 +29,7 @@ _DARKEST_BITS = 12
 """A palette that declares 16 bits has entries of more bits than this. Otherwise the declaration is wrong, because the
 palette would be nearly black."""
 _MOST_SURPLUS = 1 << 16
-"""Segments of the declared width may yield up to this many entries more than the descriptor declares."""
+"""Maximum number of entries that segments of the declared width may yield beyond the declared number."""
 _Channel = tuple[Array, bool]
 
 

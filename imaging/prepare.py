@@ -40,7 +40,7 @@ class _Source(NamedTuple):
     zero: float = 0.0
     gain: float = 1.0
     exact: bool = False
-    """Whether `values` are float32, and sums of 64 of them are exact, so that the order of addition does not matter."""
+    """Whether `values` are float32, and a sum of 64 values is exact, so that the order of addition does not matter."""
 
 
 def prepare(frame: Frame, spec: InputSpec, out: Array | None = None) -> Array:
@@ -247,7 +247,7 @@ def _resize(source: _Source, place: Placement, spec: InputSpec) -> Array:
 
 
 def _halved(values: Array, times: int) -> Array:
-    """Return the mean of each square block of float32 pixels. If all sums are exact, one `cv2.resize` gives the same.
+    """Return the mean of each square block of float32 pixels. If all sums are exact, `cv2.resize` gives the same mean.
 
     OpenCV has vector instructions only for halving: 512 x 512 to 128 x 128 pixels take 40 us instead of 95. Integers
     would have to be converted first, which takes as much time as halving saves.

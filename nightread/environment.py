@@ -21,7 +21,7 @@ def settings_file(config: Path | None) -> Path | None:
 
 
 def own_variables() -> set[str]:
-    """Return the names of all variables NIGHTREAD_... as they are written in the environment, in any case."""
+    """Return the names of all variables NIGHTREAD_... as the environment has them, in upper or lower case."""
     return {name for name in os.environ if name.upper().startswith(_PREFIX)}
 
 
@@ -60,7 +60,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def with_password(url: str, password: SecretStr | None) -> str:
-    """Return the URL with the password, unless it has one already, or names a file or a socket of Redis.
+    """Return the URL with the password. A URL that has a password, or names a file or a Redis socket, is not changed.
 
     The URL of a PostgreSQL socket has no host (`postgresql:///name?host=/run/pg`). It gets the password too, because
     PostgreSQL may ask for it.

@@ -29,7 +29,7 @@ class Exposure:
 
     @property
     def line(self) -> str:
-        """Return where, what and remedy as one line."""
+        """Return the problem as one line: the entry of the settings, what was found, and the remedy."""
         return f"{self.where}: {self.found}. {self.remedy}"
 
 

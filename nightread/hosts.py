@@ -4,8 +4,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 _NETWORK_BYTES = 8
-"""Length of the network in an IPv6 address. A host may use all addresses of its network, so that they count as one host
-(RFC 4291, 2.5.1)."""
+"""Number of bytes of an IPv6 address that identify its network. A host may use all addresses of its network, so all
+of them count as one host (RFC 4291, 2.5.1)."""
 
 
 def address_of(host: str) -> Address | None:
@@ -18,7 +18,7 @@ def address_of(host: str) -> Address | None:
 
 
 def host_key(text: str) -> bytes:
-    """Return the bytes that identify a host: its IPv4 address, or the network (/64) of its IPv6 address."""
+    """Return the bytes that identify a host: its IPv4 address, the network (/64) of its IPv6 address, or its name."""
     address = address_of(text)
     if address is None:
         return text.encode()

@@ -22,7 +22,7 @@ class PauseReport:
     cause: str
     """`person`, `breaker` or `disk`."""
     source_id: int | None
-    """The id of the paused source; None if the images of all sources are held."""
+    """The id of the paused source; None if the dispatch of all images is paused."""
     since: datetime
 
 

@@ -43,7 +43,7 @@ def read_signs(redis: Redis) -> Iterator[SignOfLife]:
 
 
 def _sign(node: bytes | str, text: bytes | str, now: int) -> SignOfLife | None:
-    """Return the sign; None if the entry is invalid, since other programs may use the same Redis."""
+    """Return the sign; None if the entry is invalid, because another program may have written it."""
     try:
         values = json.loads(text)
         return SignOfLife(

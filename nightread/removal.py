@@ -24,7 +24,7 @@ def set_aside(folder: Path, root: Path) -> Path | None:
 def remove_folder(folder: Path, root: Path) -> None:
     """Remove a folder below `root`. A process that still writes to it gets FileNotFoundError.
 
-    Raises OSError if the folder cannot be renamed. Files that cannot be removed stay without an error.
+    Raises OSError if the folder cannot be renamed. Files that cannot be removed stay; they cause no error.
     """
     renamed = set_aside(folder, root)
     if renamed is not None:

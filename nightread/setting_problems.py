@@ -42,7 +42,7 @@ def read_config(config: Path) -> dict[str, Any]:
 
 
 def setting_problems(error: ValidationError, config: Path | None, overrides: Collection[str]) -> Iterator[str]:
-    """Yield one line per problem. `overrides` are the settings that arguments gave, which come before all others."""
+    """Yield one line per problem. `overrides` names the settings that were given as arguments."""
     written = read_config(config) if config else {}
     variables = {name.upper(): name for name in own_variables()}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
@@ -93,7 +93,7 @@ def _message(key: str, problem: Any) -> str:
 
 
 def _as_written(location: tuple[int | str, ...], written: dict[str, Any]) -> tuple[str, str, Any]:
-    """Return the tables around a key, the key, and the value that holds it.
+    """Return the tables around a key, the key, and the value that holds the key.
 
     A location of pydantic has parts that are not keys of the file, such as the kind of an entry. They are left out.
     """

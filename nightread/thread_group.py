@@ -40,7 +40,7 @@ class ThreadGroup:
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        """Stop all threads and wait for them, last started first, since a thread may depend on an earlier one."""
+        """Stop all threads and wait for them, the last started first, since a thread may depend on earlier threads."""
         self._stop.set()
         give_up_at = time.monotonic() + self._join_seconds
         for thread, on_stop in reversed(self._members):

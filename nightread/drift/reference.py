@@ -35,7 +35,7 @@ class Stratum(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DriftReference:
-    """The images of a reference: for each its stratum, its study as a number, and its bins."""
+    """The images of a reference. Each image has a stratum, the number of its study, and a bin for each measure."""
 
     measures: DriftMeasures
     strata: tuple[Stratum, ...]

@@ -9,8 +9,8 @@ from nightread.web.errors import TooMuchError, UnexpectedError
 JSON_BYTES = 32 * 1024**2
 """Largest JSON response. A page of 500 rows has about 1 MiB, but some stores return all rows at once."""
 _JSON_VALUES = 2_000_000
-"""Most values in one response. A limit on its bytes alone does not bound the memory: Python needs up to 200 bytes for a
-value of 2 bytes."""
+"""Maximum number of values in one response. A limit on its bytes alone does not bound the memory: Python needs
+up to 200 bytes for a value of 2 bytes."""
 _LONGEST_TEXT = 40
 _WHOLE = re.compile(r"\+?([0-9]+)(?:\.0*)?")
 
