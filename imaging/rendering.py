@@ -27,9 +27,9 @@ class OutsideRegionError(ValueError):
 def render(frame: Frame, view: View = PLAIN_VIEW, *, pixel_ratio: float = 1.0) -> Array:
     """Return the picture as uint8 of shape (height, width), or (height, width, 3) in RGB.
 
-    The modality LUT and the window are applied, MONOCHROME1 is inverted, and padding is black. `pixel_ratio` is the
-    height of a pixel divided by its width (imaging.pixel_ratio): the picture has square pixels. Colours have no window.
-    Raises OutsideRegionError.
+    The modality LUT and the window are applied, MONOCHROME1 is inverted, and padding is black. Colours have no window.
+    `pixel_ratio` is the height of a pixel of the frame divided by its width (imaging.pixel_ratio). It is used to give
+    the picture square pixels. Raises OutsideRegionError.
     """
     return fit(_in_bytes(frame, view.window), view.viewport, pixel_ratio=pixel_ratio)
 

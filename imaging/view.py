@@ -49,7 +49,8 @@ class View:
     window: DisplayWindow | str = HEADER
     """A window, or HEADER (the VOI of the header, else the range of the pixels), or FULL (all stored bits)."""
     viewport: Viewport | None = None
-    """None means the whole frame in its own size, at most LARGEST_SIDE."""
+    """The size of the picture and the region that it shows. None means the whole frame in its own size, but at most
+    LARGEST_SIDE."""
 
 
 PLAIN_VIEW = View()

@@ -99,7 +99,7 @@ class _DecoderContext:
 
 
 class _HeaderKeeper:
-    """The parts of Results that ImageReader uses to prepare one image."""
+    """Keeps facts and annotations of one image. It has the methods of Results that ImageReader calls for this."""
 
     def __init__(self, frame_limit: int) -> None:
         self._frame_limit = frame_limit

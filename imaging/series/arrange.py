@@ -56,7 +56,7 @@ def _without_repeated(
     identity: Callable[[SliceGeometry], Hashable | None],
     left_out: list[LeftOutSlice],
 ) -> list[SliceGeometry]:
-    """Leave out each slice that has the identity of a slice with a higher key. Slices without identity (None) stay."""
+    """Leave out each slice whose identity equals that of a slice with a higher key. Slices with identity None stay."""
     seen: set[Hashable] = set()
 
     def is_repeated(piece: SliceGeometry) -> bool:

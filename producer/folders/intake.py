@@ -55,7 +55,7 @@ class Intake:
         self._folder.marked = is_marked(self._database, self.source_id)
 
     def check_marker(self) -> None:
-        """If the folder has its marker, record this. From then on, it counts as not mounted without the marker."""
+        """If the folder has its marker, record this. From then on, the folder counts as not mounted if it has no marker."""
         if not self._folder.marked and self._folder.has_marker():
             mark_source(self._database, self.source_id)
             self._folder.marked = True

@@ -44,9 +44,9 @@ class PollLimits:
         The next poll continues at the same place, so that no image is lost.
         """
         if images >= self.images_per_poll:
-            return f"has more than {self.images_per_poll:,} new images for one poll: the next poll continues there"
+            return f"has more than {self.images_per_poll:,} new images for one poll: the next poll reads the others"
         if seconds >= self.seconds_per_poll:
-            return f"needs more than {self.seconds_per_poll:g} s for one poll: the next poll continues there"
+            return f"needs more than {self.seconds_per_poll:g} s for one poll: the next poll reads the other images"
         return None
 
 

@@ -1,4 +1,4 @@
-"""Run a loaded network in micro-batches of few sizes, with warm-up and smaller micro-batches if memory is short."""
+"""Run a network in micro-batches of a few fixed sizes. If memory is short, the micro-batches become smaller."""
 
 import logging
 from math import prod
