@@ -77,7 +77,10 @@ def _in_bytes(frame: Frame, wanted: DisplayWindow | str) -> Array:
 
 
 def _table(dtype: str, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
-    """Return the brightness of every stored value, indexed by its bits as an unsigned integer."""
+    """Return a table of the brightness of all stored values.
+
+    The index of a value is the unsigned integer with the same bits.
+    """
     size = np.dtype(dtype).itemsize
     every = np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype)
     return _rounded(display(every, grayscale, mapping, inverted=inverted))

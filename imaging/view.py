@@ -37,9 +37,9 @@ class Viewport:
     left: float = 0
     top: float = 0
     region_width: float | None = None
-    """None means up to the right edge. A negative width flips the picture horizontally."""
+    """Width of the region; None means up to the right edge. A negative width flips the picture horizontally."""
     region_height: float | None = None
-    """None means up to the lower edge. A negative height flips the picture vertically."""
+    """Height of the region; None means up to the lower edge. A negative height flips the picture vertically."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -180,8 +180,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
 
     An image that was in flight when its decoder died is reported as suspicious. The new decoder answers the requests
     that wait in the socket. Raises DecoderKilledError if no image was in flight, because then a person or the system
-    killed the decoder. A request that it had received and not marked yet is lost, so the worker process starts all
-    decoders again.
+    killed the decoder. A request that this decoder had received and not marked yet is lost, so the worker process
+    starts all decoders again.
     """
     die_with_parent()
     descriptors, memory_descriptor, setup = connection.recv()

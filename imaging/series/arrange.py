@@ -73,7 +73,10 @@ def _same_object(piece: SliceGeometry) -> Hashable | None:
 
 
 def _without_copies(slices: Sequence[SliceGeometry], left_out: list[LeftOutSlice]) -> list[SliceGeometry]:
-    """Leave out copies with another UID, but equal Instance Number, attributes, frame and position along the normal."""
+    """Leave out copies of slices that have another UID.
+
+    A copy has the same Instance Number, attributes, frame and position along the normal.
+    """
     along = positions_along(normal_of(slices), slices)
     places = {
         id(piece): round(float(position), _POSITION_DIGITS) for piece, position in zip(slices, along, strict=True)

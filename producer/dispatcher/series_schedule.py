@@ -31,7 +31,7 @@ _COUNT_AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueRules:
-    """The rules by which a collecting series becomes due."""
+    """The rules by which a series that still collects slices becomes due."""
 
     quiet: timedelta
     wait: timedelta
