@@ -17,7 +17,7 @@ from producer.dispatcher.source_hours import SourceHours
 log = logging.getLogger(__name__)
 
 _OUTCOMES_SINCE = timedelta(hours=12)
-"""Older outcomes are ignored: an earlier night may have failed for a cause that no longer exists."""
+"""Outcomes that are older than this are ignored: an earlier night may have failed for a cause that no longer exists."""
 
 
 class PauseController:
