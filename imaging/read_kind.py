@@ -41,7 +41,7 @@ def likely_kind(image: DicomImage) -> ImageKind:
 
 
 def read_kind(image: DicomImage) -> ImageKind:
-    """Return the kind by the header alone. This reads two elements; the other values are facts of the image."""
+    """Return the kind of the image by its header alone. Most values are in its facts, so only two elements are read."""
     facts, elements, source = image.facts, image.elements, image.source
     if elements is None or not isinstance(source, DicomFrames):
         samples = COLOUR if isinstance(source, tuple) and any(map(_is_coloured, source)) else GREY
@@ -64,7 +64,7 @@ def read_kind(image: DicomImage) -> ImageKind:
 
 @lru_cache
 def _code(raw: bytes) -> str | None:
-    """Return a code as text. Cached, because images of a night share a few codes."""
+    """Return a code as text. The results are cached, because the images of a night have only a few different codes."""
     return storable_text(raw.decode("ascii", "replace").strip(" \x00"), CODE_LENGTH)
 
 

@@ -27,9 +27,9 @@ class OutsideRegionError(ValueError):
 def render(frame: Frame, view: View = PLAIN_VIEW, *, pixel_ratio: float = 1.0) -> Array:
     """Return the picture as uint8 of shape (height, width), or (height, width, 3) in RGB.
 
-    The modality LUT and the window are applied, MONOCHROME1 is inverted, and padding is black. `pixel_ratio` is the
-    height of a pixel divided by its width (imaging.pixel_ratio): the picture has square pixels. Colours have no window.
-    Raises OutsideRegionError.
+    The modality LUT and the window are applied, MONOCHROME1 is inverted, and padding is black. Colours have no window.
+    `pixel_ratio` is the height of a pixel of the frame divided by its width (imaging.pixel_ratio). It is used to give
+    the picture square pixels. Raises OutsideRegionError.
     """
     return fit(_in_bytes(frame, view.window), view.viewport, pixel_ratio=pixel_ratio)
 
@@ -77,7 +77,10 @@ def _in_bytes(frame: Frame, wanted: DisplayWindow | str) -> Array:
 
 
 def _table(dtype: str, grayscale: Grayscale, mapping: Mapping, *, inverted: bool) -> Array:
-    """Return the brightness of every stored value, indexed by its bits as an unsigned integer."""
+    """Return a table of the brightness of all stored values.
+
+    The index of a value is the unsigned integer with the same bits.
+    """
     size = np.dtype(dtype).itemsize
     every = np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype)
     return _rounded(display(every, grayscale, mapping, inverted=inverted))

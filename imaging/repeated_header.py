@@ -37,9 +37,9 @@ class Places(NamedTuple):
 class _Known(NamedTuple):
     places: Places
     parts: Struct
-    """Unpacks the parts of a header that decide the steps of a walk, and skips the values of elements."""
+    """Unpacks the bytes that decide the steps of a walk over the header (`_deciding_parts`), and skips the others."""
     written: tuple[bytes, ...]
-    """The bytes that `parts` unpacks from the kept header."""
+    """The deciding bytes of the header that is kept, as `parts` unpacks them."""
 
 
 class RepeatedHeaders:
@@ -49,17 +49,17 @@ class RepeatedHeaders:
         self._known: dict[int, _Known | None] = {}
 
     def find(self, data: bytes) -> Places | None:
-        """Return the places of the elements if an earlier header with the same places was kept."""
+        """Return the places of the elements if the kept header of this length has the same places, else None."""
         known = self._known.get(len(data))
         if known is not None and known.parts.unpack_from(data) == known.written:
             return known.places
         return None
 
     def keep(self, data: bytes, meta: Elements, elements: Elements, transfer_syntax: str | None) -> None:
-        """Keep the places of a header that was just walked, if another file of the same length came before.
+        """Keep the places of the elements of this header, unless its file is the first of this length.
 
-        If a kept header of this length did not match, it is dropped, and the next file of this length is kept instead.
-        Irregular headers and headers without pixel data are not kept.
+        If an earlier header of this length is kept, it did not match. Then it is dropped, and the header of the next
+        file of this length is kept. Irregular headers and headers without pixel data are not kept.
         """
         size, known = len(data), self._known
         if known.get(size, ...) is not None:
@@ -90,7 +90,7 @@ def _deciding_parts(meta: dict[int, Element], places: Places) -> Struct | None:
 
 
 def _free_values(meta: dict[int, Element], places: Places) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each value that does not decide how the header is walked, in the order of the file."""
+    """Yield begin and end of each value that has no effect on the walk over the header, in the order of the file."""
     for elements in (meta, places.found):
         for tag, (_, begin, length) in elements.items():
             if length != UNDEFINED and tag != TRANSFER_SYNTAX_UID and begin < places.end:

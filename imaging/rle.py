@@ -18,7 +18,8 @@ _MOST_LEFT = 4
 """After the last pixel of a segment, up to this many bytes that are not zero count as padding."""
 _FILL = b"\xff" * 8
 _TWICE_FILL = 255
-"""The count 0xFF repeats the next byte twice, so that an area filled with 0xFF is read as many runs of two bytes."""
+"""As a count, the byte 0xFF says: the next byte comes twice. So an area filled with 0xFF is read as many runs of two
+bytes 0xFF."""
 _MOST_PAIRS = 2
 
 
@@ -97,7 +98,10 @@ def _unpack_leniently(frame: bytes, span: Span, pixels: Array, row: int) -> None
 
 
 def _pairs_at_end(frame: bytes, position: int, end: int) -> int:
-    """Return the number of runs of two bytes 0xFF at the end of the segment. A writer would make one longer run."""
+    """Return the number of runs of two bytes 0xFF at the end of the segment.
+
+    Several such runs show that the segment was filled with 0xFF: a writer would make one longer run.
+    """
     pairs = 0
     while position + 1 < end:
         count = frame[position]

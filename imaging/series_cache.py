@@ -17,7 +17,7 @@ class SeriesCache(Generic[T]):
     """Calls `make` with the `wanted` elements of a data set, and keeps the result for data sets with equal values."""
 
     def __init__(self, make: Callable[..., T], *wanted: int) -> None:
-        """`make` takes a data set that has only the elements `wanted`, and further hashable values."""
+        """`make` gets a data set with only the `wanted` elements, and the values `further` of `get`."""
         self._make = make
         self._wanted = (tags.SPECIFIC_CHARACTER_SET, *wanted)  # the character set decides what texts mean
         self._made: dict[Hashable, T] = {}

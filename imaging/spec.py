@@ -13,7 +13,7 @@ INTERPOLATIONS = ("area", "linear", "cubic", "nearest")
 ASPECTS = ("stretch", "pad", "crop")
 FULL, REFUSE = UNUSABLE = ("full", "refuse")
 _LARGEST = 65_535
-"""Rows and Columns of DICOM have 16 bits; the input of a network is far smaller."""
+"""Largest accepted height or width of an input. Real inputs are far smaller; Rows and Columns of DICOM have 16 bits."""
 RGB, BGR = CHANNEL_ORDERS = ("rgb", "bgr")
 
 
@@ -107,7 +107,7 @@ class InputSpec:
         return _of_channel(self, index) if self.meanings else self
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for bundle.json. With `meanings`, `channels` is their list, else the number of channels.
+        """Return plain values for bundle.json. `channels` is the list of `meanings`, or a number if there are none.
 
         The defaults of `channel_order` and `unusable` are omitted, to keep digests of old bundles.
         """

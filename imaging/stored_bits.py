@@ -66,8 +66,8 @@ def mask_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Arr
     """Clear the bits outside of BitsStored in the output of a lossless decoder, and extend the sign bit.
 
     `precision` is the number of bits of the decoded samples. Writers compress either the values, with at most
-    BitsStored bits, or the whole words of the pixel cell, overlays included. Only whole words have more bits than
-    BitsStored. The result has the sign of PixelRepresentation.
+    BitsStored bits, or the whole words of the pixel cell, overlays included. So samples with more bits than BitsStored
+    are whole words. The result has the sign of PixelRepresentation.
     """
     if _fits(pixels, layout, precision):
         return pixels
@@ -99,8 +99,8 @@ def limit_decoded_bits(pixels: Array, layout: PixelLayout, precision: int) -> Ar
 def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
     """Return the values of samples that have fewer bits than BitsStored.
 
-    A lossless encoder may write only as many bits as the values need. In a lossy stream, or a stream of 8 bits, the
-    values were probably scaled to fewer bits, and the header was not changed.
+    A lossless encoder may write only as many bits as the values need, and the values are unchanged. In a lossy stream,
+    or a stream of 8 bits, the values were probably scaled to fewer bits, and the header was not changed.
     """
     if layout.photometric == PALETTE:
         return StoredValues(mask_decoded_bits(pixels, layout, precision), layout.bits_stored)
@@ -112,7 +112,11 @@ def _of_fewer_bits(pixels: Array, layout: PixelLayout, precision: int, *, signed
 
 
 def _is_signed(pixels: Array, layout: PixelLayout, precision: int) -> bool:
-    """Return whether samples of a signed stream are signed values. Whole words may hold overlays in the sign bits."""
+    """Return whether the samples of a signed stream are signed values.
+
+    Samples with more bits than BitsStored are whole words, whose sign bit may belong to an overlay. They count as
+    signed only if some are negative and all fit into BitsStored bits.
+    """
     if precision <= layout.bits_stored:
         return True
     limit = 1 << layout.bits_stored - 1
@@ -124,7 +128,7 @@ def _of_other_sign() -> str:
 
 
 def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | None:
-    """Return the values and a note if the words contradict BitsStored or HighBit, else None."""
+    """Return the values and a note if the stored words contradict BitsStored or HighBit, else None."""
     stored = layout.bits_stored
     words = _with_sign(words, layout)[0]
     if shift > 0 and _lie_low(words, layout, shift):
@@ -138,8 +142,8 @@ def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | No
 def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
     """Return whether the values are in the low bits, and not at HighBit.
 
-    They are if they fit into BitsStored bits, and if most values of more than `shift` bits also use the lowest `shift`
-    bits.
+    This is so if all values fit into BitsStored bits, and if most of the values that need more than `shift` bits also
+    use the lowest `shift` bits.
     """
     top = 1 << layout.bits_stored - layout.signed
     if int(values.max()) >= top or int(values.min()) < -top:

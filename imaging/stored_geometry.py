@@ -75,7 +75,7 @@ def geometry_of_damaged(data: bytes, limits: Limits) -> str | None:
 def stored_slices(
     text: str, *, key: int, sop_instance_uid: str | None, rows: int | None, columns: int | None
 ) -> Iterator[SliceGeometry]:
-    """Yield the slices of an image from the text that `geometry_text` returned and from its row."""
+    """Yield the slices of an image. `geometry_text` returned `text`; the other values are in the row of the image."""
     own = {"key": key, "sop_instance_uid": sop_instance_uid, "rows": rows, "columns": columns}
     for frame, values in enumerate(from_json(text)):
         yield SliceGeometry.from_json({**values, **own, "frame": frame})

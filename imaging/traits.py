@@ -18,12 +18,12 @@ class Traits(NamedTuple):
     sop_class: tuple[str, ...] = ()
     modality: tuple[str, ...] = ()
     image_type: tuple[str, ...] = ()
-    """PS3.3 C.7.6.1.1.2: such as ORIGINAL, PRIMARY, LOCALIZER."""
+    """The values of Image Type (PS3.3 C.7.6.1.1.2), such as ORIGINAL, PRIMARY, LOCALIZER."""
     presentation_intent: tuple[str, ...] = ()
-    """PS3.3 C.8.11.1: FOR PRESENTATION or FOR PROCESSING."""
+    """FOR PRESENTATION or FOR PROCESSING (PS3.3 C.8.11.1)."""
     body_part: tuple[str, ...] = ()
     view: tuple[str, ...] = ()
-    """View Position, PS3.3 C.8.7.1: such as PA, AP, LL."""
+    """View Position (PS3.3 C.8.7.1), such as PA, AP, LL."""
     description: tuple[str, ...] = ()
     """Descriptions of series and study: free text."""
     rows: int | None = None

@@ -37,9 +37,9 @@ class Viewport:
     left: float = 0
     top: float = 0
     region_width: float | None = None
-    """None means up to the right edge. A negative width flips the picture horizontally."""
+    """Width of the region; None means up to the right edge. A negative width flips the picture horizontally."""
     region_height: float | None = None
-    """None means up to the lower edge. A negative height flips the picture vertically."""
+    """Height of the region; None means up to the lower edge. A negative height flips the picture vertically."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,8 @@ class View:
     window: DisplayWindow | str = HEADER
     """A window, or HEADER (the VOI of the header, else the range of the pixels), or FULL (all stored bits)."""
     viewport: Viewport | None = None
-    """None means the whole frame in its own size, at most LARGEST_SIDE."""
+    """The size of the picture and the region that it shows. None means the whole frame in its own size, but at most
+    LARGEST_SIDE."""
 
 
 PLAIN_VIEW = View()

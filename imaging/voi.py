@@ -50,7 +50,7 @@ class Lut:
 
     first: int
     bits: int
-    """Bits that the entries use; the largest entry has no more."""
+    """Number of bits of an output. Every entry fits into it."""
     entries: bytes
     note: str = field(default="", compare=False)
     """A fault in the table that does not prevent its use."""

@@ -14,8 +14,8 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _VR_LIKE = 0x2020
-"""With implicit VR, the length stands where explicit VR has its two letters. A length from this number on may be an
-unknown VR instead."""
+"""An element of implicit VR has its length where an element of explicit VR has two letters. A length from this number
+on may really be the letters of an unknown VR."""
 _EVERY_ELEMENT = range(MAX_ELEMENTS)
 _LITTLE, _BIG = (
     tuple(struct.Struct(order + code).unpack_from for code in ("HH2sH", "HHI", "I")) for order in ("<", ">")
@@ -99,8 +99,8 @@ def item_encoding(data: bytes, encoding: Encoding, vr: bytes, position: int) -> 
     """Return the encoding of the items of a sequence whose value begins at `position`.
 
     The items of a sequence with VR UN have implicit VR and are little endian (PS3.5 section 6.2.2). Some writers keep
-    explicit VR. Then the first element of the first item has a VR and the length of a value. Read as implicit VR, these
-    bytes would be a length above 64 KiB.
+    explicit VR. This is assumed if a VR follows the tag of the first element of the first item. The 16-bit length of a
+    short VR must then not be 0, because the same bytes could be the length of an element of implicit VR.
     """
     if vr != b"UN":
         return encoding

@@ -4,10 +4,10 @@ from imaging.kind import SCREEN_TYPES, SECONDARY_CAPTURES
 
 _PREFIX = "1.2.840.10008.5.1.4.1.1."
 _ULTRASOUND = tuple(_PREFIX + suffix for suffix in ("3", "3.1", "6", "6.1", "6.2", "6.3"))
-"""Ultrasound and multi-frame ultrasound, in use and retired (PS3.4 B.5)."""
+"""SOP classes of ultrasound and multi-frame ultrasound, in use and retired (PS3.4 B.5)."""
 _ULTRASOUND_MODALITIES = ("US", "IVUS", "BDUS")
 _CAMERA = tuple(_PREFIX + suffix for suffix in ("77.1.1", "77.1.1.1", "77.1.2.1", "77.1.4", "77.1.4.1"))
-"""Endoscopy, photographs and videos (PS3.4 B.5)."""
+"""SOP classes of endoscopy, photographs and videos (PS3.4 B.5)."""
 _CAMERA_MODALITIES = ("ES", "XC")
 _CAPTURE_MODALITIES = ("OT", "SC")
 _NO = ("", "NO", "N")

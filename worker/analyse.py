@@ -59,10 +59,10 @@ def analyse(context: WorkerContext, batch_id: str) -> BatchResult:
 
 
 def _claim(context: WorkerContext, batch_id: str) -> list[Claimed]:
-    """Reload the routing rules and the list of opt-outs, claim the images of the batch, and notify the dispatcher.
+    """Claim the images of the batch, and return them. Reload the routing rules and the list of opt-outs before that.
 
-    The list is empty if another process has claimed the batch, or if its images were taken back. If a process of this
-    worker has claimed it and is dead, the images are requeued.
+    No image is returned if another process has claimed the batch, or if its images were taken back. If a process of
+    this worker claimed the batch and died, the images are requeued. The dispatcher is notified.
     """
     context.reload_routes()
     context.reload_opt_outs()

@@ -46,7 +46,7 @@ class BatchResult:
     """The outcomes of the images of one batch, as counts, and the ids of images that need attention."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
-    """The number of images by state, of images without a result also by reason, and of images `with_remark`."""
+    """Numbers of images: by state, by reason (images without a result), and `with_remark` (images with a remark)."""
     image_ids: Sequence[int] = ()
     """Ids of the images that failed, are defective or wait again; empty if they are more than 16. The id of the only
     image of a batch is always listed."""
@@ -76,7 +76,7 @@ def summarize(recorded: Mapping[str, int], outcomes: Sequence[Outcome]) -> Batch
 
 
 def task_event(shown: str) -> TaskEvent:
-    """Choose the event for a result; `shown` is the text that Celery makes of it.
+    """Choose the event for the result of a task. `shown` is the result as text, which Celery makes for its own event.
 
     A result that cannot be read counts as a success, as in Celery.
     """

@@ -45,11 +45,11 @@ def open_dicom_image(context: WorkerContext, data: bytes, origin: str) -> DicomI
 
 
 def kind_of(dicom_image: DicomImage, context: WorkerContext) -> ImageKind:
-    """Return the kind of the image, by its header alone unless the domain of a model depends on colour.
+    """Return the kind of the image. If the domain of no model depends on colour, the header alone decides.
 
-    If it does, the first frame of an image that is stored in colours is decoded. If a model takes only coloured images,
-    frames are decoded up to the first coloured one; otherwise ModelNotes checks the later frames when they are
-    prepared. Raises RejectImage and ImageError(timeout).
+    Otherwise, frames of an image that is stored in colours are decoded. If a model takes only coloured images, these
+    are all frames up to the first coloured one. If not, it is the first frame, and ModelNotes checks the later frames
+    when they are prepared. Raises RejectImage and ImageError(timeout).
     """
     models = context.model_set
     if not models.depends_on_colour:

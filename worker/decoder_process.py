@@ -99,7 +99,7 @@ class _DecoderContext:
 
 
 class _HeaderKeeper:
-    """The parts of Results that ImageReader uses to prepare one image."""
+    """Keeps facts and annotations of one image. It has the methods of Results that ImageReader calls for this."""
 
     def __init__(self, frame_limit: int) -> None:
         self._frame_limit = frame_limit
@@ -180,8 +180,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
 
     An image that was in flight when its decoder died is reported as suspicious. The new decoder answers the requests
     that wait in the socket. Raises DecoderKilledError if no image was in flight, because then a person or the system
-    killed the decoder. A request that it had received and not marked yet is lost, so the worker process starts all
-    decoders again.
+    killed the decoder. A request that this decoder had received and not marked yet is lost, so the worker process
+    starts all decoders again.
     """
     die_with_parent()
     descriptors, memory_descriptor, setup = connection.recv()

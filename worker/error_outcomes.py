@@ -116,11 +116,12 @@ def _waits_for_free_space(image_error: ImageError, settings: Settings) -> bool:
 
 
 def _retry_delay(image: Claimed, image_error: ImageError, settings: Settings, now: datetime) -> timedelta:
-    """Return the time until the next attempt. It has jitter, so that retries do not reach a store together.
+    """Return the time until the next attempt, at most `retry_cap_seconds`.
 
-    It doubles with each attempt, up to the setting `retry_cap_seconds`. An image that waits for its source, or is still
-    arriving in a store, is instead retried after a third of the time since its arrival. An image that is still arriving
-    in a folder is retried after twice the time since its arrival, because a watcher reports its changes.
+    Usually the time doubles with each attempt. For an image that waits for its source, it is a third of the time since
+    the image arrived. The same applies to an image that is still arriving in a store. For an image that is still
+    arriving in a folder, it is twice the time since the image arrived, because a watcher reports changes of its file.
+    The time has jitter, so that the retries of several images do not reach a store together.
     """
     seconds = settings.retry_base_seconds * 2.0 ** min(image.attempts - 1, _MAX_DOUBLINGS)
     if _waits_for_source(image_error, settings):

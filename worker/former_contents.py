@@ -32,7 +32,7 @@ class FormerContents:
         self._look_at: datetime | None = None
 
     def identified(self, file: Fetched) -> Fetched:
-        """Return `file`, which has no usable UID, with its SHA-256 as `content` if the database knows this digest."""
+        """Return the file, which has no usable UID. If the database has its SHA-256, `content` becomes this digest."""
         if not self._may_exist():
             return file
         former = former_content_of(file.data)
@@ -50,7 +50,7 @@ class FormerContents:
         return self.identified(again).without_data()
 
     def resolved(self, part: Sequence[PreparedImage], read_again: ReadAgain) -> Sequence[PreparedImage]:
-        """Return the images. Those that the database knows by their SHA-256 have it as `content`.
+        """Return the images. If the database has the SHA-256 of an image, its `content` becomes this digest.
 
         The bytes of the images are no longer in memory: `read_again` returns the file of an image, or None.
         """

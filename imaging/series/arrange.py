@@ -56,7 +56,7 @@ def _without_repeated(
     identity: Callable[[SliceGeometry], Hashable | None],
     left_out: list[LeftOutSlice],
 ) -> list[SliceGeometry]:
-    """Leave out each slice that has the identity of a slice with a higher key. Slices without identity (None) stay."""
+    """Leave out each slice whose identity equals that of a slice with a higher key. Slices with identity None stay."""
     seen: set[Hashable] = set()
 
     def is_repeated(piece: SliceGeometry) -> bool:
@@ -73,7 +73,10 @@ def _same_object(piece: SliceGeometry) -> Hashable | None:
 
 
 def _without_copies(slices: Sequence[SliceGeometry], left_out: list[LeftOutSlice]) -> list[SliceGeometry]:
-    """Leave out copies with another UID, but equal Instance Number, attributes, frame and position along the normal."""
+    """Leave out copies of slices that have another UID.
+
+    A copy has the same Instance Number, attributes, frame and position along the normal.
+    """
     along = positions_along(normal_of(slices), slices)
     places = {
         id(piece): round(float(position), _POSITION_DIGITS) for piece, position in zip(slices, along, strict=True)

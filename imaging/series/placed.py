@@ -17,7 +17,7 @@ SAME_POSITION_MM = 0.01
 _SAME_DIRECTION = float(np.cos(np.radians(1)))
 _OBLIQUE = float(np.cos(np.radians(40)))
 _SHORTEST = 0.5
-"""The directions of rows and columns are unit vectors; a shorter vector is an error of the writer."""
+"""The direction vectors of rows and columns must be longer than this; correct vectors have length 1."""
 _MOST_PARALLEL = 0.5
 _AXES = (SAGITTAL, CORONAL, AXIAL)
 """Orientations by the axis of LPS (x, y, z) that is nearest to the normal."""

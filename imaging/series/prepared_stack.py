@@ -17,9 +17,9 @@ class PreparedStack:
     """Prepares inputs for one stack. It keeps in memory only the slices that the channels of one input show."""
 
     def __init__(self, load: Callable[[int], Frame | None], count: int, spec: InputSpec) -> None:
-        """`load` decodes the slice with this index, from 0 to `count` - 1, in the order of the stack.
+        """Create the object for a stack of `count` slices. `load` decodes one slice by its index in the stack, from 0.
 
-        If it returns None for a neighbour, the slice that is being prepared takes the place of this neighbour.
+        If `load` returns None for a neighbour, the slice that is being prepared takes the place of this neighbour.
         """
         self._load = load
         self._count = count
@@ -38,7 +38,10 @@ class PreparedStack:
         return join_planes(lambda offset: self._slice(neighbour(index, offset, self._count), index), self._spec, out)
 
     def _slice(self, index: int, middle: int) -> Array:
-        """Return the slice `index` in each window; `middle` is the slice whose input is being prepared."""
+        """Return the slice `index` in each window, or the slice `middle` if `load` returns None.
+
+        `middle` is the slice whose input is being prepared.
+        """
         if index not in self._planes:
             frame = self._loaded(index) if index == middle else self._load(index)
             if frame is None:

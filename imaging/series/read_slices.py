@@ -15,7 +15,8 @@ from imaging.walk import HeaderError
 
 _TOP = None
 _Places = Sequence[tuple[int | None, int]]
-"""Where a value may be: pairs of the sequence of a functional group (None is the top level) and the tag in it."""
+"""The places where a value may be. A place is the sequence of a functional group, or None for the top level, and a tag
+in it."""
 _POSITION: _Places = (tags.PLANE_POSITION_SEQUENCE, tags.IMAGE_POSITION), (_TOP, tags.IMAGE_POSITION)
 _ORIENTATION: _Places = (tags.PLANE_ORIENTATION_SEQUENCE, tags.IMAGE_ORIENTATION), (_TOP, tags.IMAGE_ORIENTATION)
 _SPACING: _Places = (tags.PIXEL_MEASURES_SEQUENCE, tags.PIXEL_SPACING), (_TOP, tags.PIXEL_SPACING)

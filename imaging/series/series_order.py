@@ -11,13 +11,13 @@ class LeftOutReason(StrEnum):
     """Why a slice is part of no stack."""
 
     LOCALIZER = "localizer"
-    """Its Image Type says LOCALIZER."""
+    """The Image Type of the slice says LOCALIZER."""
     OTHER_ORIENTATION = "other_orientation"
-    """It is one of a few slices in another orientation: most likely a localizer that is not marked."""
+    """Only a few slices of the series have this orientation: they are most likely localizers that are not marked."""
     DUPLICATE = "duplicate"
     """Another slice has the same SOP Instance UID, or the same position, attributes and Instance Number."""
     NO_GEOMETRY = "no_geometry"
-    """It has no usable Image Position and Image Orientation."""
+    """The slice has no usable Image Position and Image Orientation."""
 
 
 class StackFinding(StrEnum):
@@ -95,7 +95,7 @@ class SeriesOrder:
     """All slices of a series: each is in one stack, or was left out."""
 
     stacks: tuple[SliceStack, ...]
-    """The largest stack first. Stacks of equal size are sorted by their lowest Instance Number."""
+    """The stacks, the largest first. Stacks of equal size are sorted by their lowest Instance Number."""
     left_out: tuple[LeftOutSlice, ...]
     refusal: SeriesRefusal | None
     """Why the series has no result; None if at least one stack is accepted and none is ambiguous."""

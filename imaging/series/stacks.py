@@ -10,9 +10,11 @@ from imaging.series.placed import SAME_POSITION_MM, have_collisions, normal_of, 
 from imaging.series.slice_geometry import NO_ATTRIBUTES, SliceGeometry, StackAttributes
 
 _CONTRASTS = ("stack_id", "temporal_position", "echo_number", "echo_time", "b_value", "contrast", "image_type")
-"""Slices that differ in one of these are different stacks if their positions overlap: they show other contrasts."""
+"""Attributes that differ between contrasts. Slices with different values are different stacks if their positions
+overlap."""
 _COUNTERS = ("acquisition_number", "trigger_time", "gradient_direction")
-"""Some devices count these from slice to slice. They separate stacks only if slices lie at the same position."""
+"""Attributes that some devices count from slice to slice. They separate stacks only if slices lie at the same
+position."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +75,7 @@ def _parted_if_ambiguous(stack: UnorderedStack) -> list[UnorderedStack]:
 
 
 def _part(stack: UnorderedStack, names: Iterable[str]) -> list[UnorderedStack]:
-    """Return one part for each combination of the values of these attributes."""
+    """Split the stack: return one part for each combination of the values of these attributes."""
     varying = [name for name in names if len({getattr(piece.attributes, name) for piece in stack.slices}) > 1]
     parts: dict[Hashable, list[SliceGeometry]] = defaultdict(list)
     for piece in stack.slices:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _COMMAND_BYTES = 64 * 1024
 _MAX_WAITING = 16
-"""Messages that may wait to be processed, each with an open file; further messages are refused. Without a negotiated
+"""Largest number of messages that wait to be processed, each with an open file; more are refused. Without a negotiated
 asynchronous operations window a sender may have only one outstanding request (DICOM PS3.7, section D.3.3.3)."""
 _CAN_SEND = ("Sta6", "Sta8")
 """States of an association in which P-DATA may be sent (DICOM PS3.8, table 9-10)."""

@@ -94,7 +94,8 @@ class GroupCommitter:
     def _gather(self, again: int) -> tuple[list["_Waiting"], bool]:
         """Return the waiting images and receipts, and whether `run` goes on: False if `close` was called.
 
-        Together with the `again` images of a failed commit, which are committed once more, they are at most 1,000.
+        `again` is the number of images of a failed commit, which are committed once more. Together with these images,
+        at most 1,000 are returned.
         """
         group: list[_Waiting] = []
         try:

@@ -5,7 +5,8 @@ from producer.cstore.last_hour import HourlyCounts
 from producer.spool.quota import sender_of
 
 OVER_QUOTA = "over_quota"
-"""The word under which receipts count these images. Receipts count them under their status A700 as well."""
+"""The word under which receipts count the images that were refused for the quota of their sender. Receipts also count
+these images under the status of the response, A700."""
 
 
 class OverQuota:

@@ -9,8 +9,9 @@ from db.queries import BatchDuration
 RECENT_BATCHES = 8
 """The pace is measured over this many latest batches; older batches may have held images of another modality."""
 STEP_IMAGES = 64
-"""Number of images that networks take per call; many need as long for a few images as for 64. The size of a larger full
-batch is rounded down to a multiple of it. Until the first batch has finished, a full batch has this size."""
+"""Number of images that a network takes per call; many networks need as long for a few images as for 64. A full batch
+of more images is rounded down to a multiple of this number. Until the first batch has finished, a full batch has this
+size."""
 MIN_FULL_BATCH = 16
 """Smallest full batch, even for slow images, because a worker retrieves several images from a store at once."""
 MIN_SHARE = 0.1

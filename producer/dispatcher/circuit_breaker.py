@@ -13,7 +13,7 @@ PROBE_IMAGES = 16
 
 
 class BreakerAction(Enum):
-    """An action of the dispatcher on the pause of the circuit breaker."""
+    """What the dispatcher does next during a pause by the circuit breaker."""
 
     WAIT = auto()
     """Wait: the next probe is not due, or the outcomes of the latest probe are not known yet."""
@@ -48,7 +48,7 @@ class CircuitBreaker:
         return 0 < self.images <= latest.total and latest.share >= self.share
 
     def next_action(self, pause: Pause, probe: Outcomes | None, now: datetime) -> BreakerAction:
-        """Return what to do during the pause. `probe` holds the outcomes of its probe; None while they are unknown."""
+        """Return what to do during a pause. `probe` has the outcomes of its probe; None while these are unknown."""
         if self.images == 0:
             return BreakerAction.RESUME
         if pause.probe_batch is None:

@@ -11,7 +11,7 @@ _MIB = 1024**2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiskSpace:
-    """The free space of this host: the smallest of the disks of its state folder, SQLite file and spool."""
+    """The free space of this host: the smallest free space of the disks of its state folder, SQLite file and spool."""
 
     free_bytes: int | None
     """Free space in bytes, or None if it is unknown for all disks."""

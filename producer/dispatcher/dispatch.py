@@ -157,7 +157,7 @@ class Dispatcher:
         return self._send_urgent(queue_status, full, source_filter)
 
     def _send_urgent(self, queue_status: QueueStatus, full: int, source_filter: SourceFilter) -> "Sent":
-        """Send urgent images at once, spread over all processes: a client waits, and they overtake other batches."""
+        """Send urgent images before all others, spread over all processes, because clients wait for the results."""
         images = min(full, ceil(queue_status.urgent / max(1, queue_status.slots)))
         count = min(queue_status.urgent_places, ceil(queue_status.urgent / images), URGENT_IN_A_ROW)
         self._urgent_in_a_row += count

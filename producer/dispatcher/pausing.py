@@ -17,7 +17,7 @@ from producer.dispatcher.source_hours import SourceHours
 log = logging.getLogger(__name__)
 
 _OUTCOMES_SINCE = timedelta(hours=12)
-"""Older outcomes are ignored: an earlier night may have failed for a cause that no longer exists."""
+"""Outcomes that are older than this are ignored: an earlier night may have failed for a cause that no longer exists."""
 
 
 class PauseController:
@@ -60,9 +60,10 @@ class PauseController:
         return pauses
 
     def due_probes(self, pauses: Sequence[Pause]) -> list[Pause]:
-        """Return the pauses of the circuit breaker that need a probe now, and whose images no other cause pauses.
+        """Return the pauses of the circuit breaker that need a probe now.
 
-        If the circuit breaker has paused all images, only that pause is probed; its pauses of single sources are not.
+        Pauses whose images are also paused for another cause are left out. If the circuit breaker has paused all
+        images, only this pause is probed, and none of a single source.
         """
         others = {pause.source_id for pause in pauses if pause.cause is not Cause.BREAKER}
         if None in others:

@@ -31,7 +31,7 @@ class _Run:
     after: Outdated | None = None
     images: int = 0
     pictures: Iterator[int] | None = None
-    """Removes the pictures of purged images; None until all old images are purged."""
+    """Removes the pictures of purged images, step by step. None until all old images are purged."""
 
 
 class Retention:

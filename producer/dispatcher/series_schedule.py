@@ -31,7 +31,7 @@ _COUNT_AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueRules:
-    """The rules by which a collecting series becomes due."""
+    """The rules by which a series that still collects slices becomes due."""
 
     quiet: timedelta
     wait: timedelta
@@ -39,7 +39,10 @@ class DueRules:
     """The latest end of a night that is not in the future."""
 
     def cause(self, series: CollectingSeries, *, is_complete: bool, has_number: bool, now: datetime) -> DueCause | None:
-        """Return why the series is due, else None. `has_number`: whether its study's number of images is known."""
+        """Return why the series is due, or None if it is not.
+
+        `has_number` says whether the number of images of its study is known.
+        """
         unchanged = now - series.changed_at
         if is_complete:
             return DueCause.COMPLETE
@@ -52,7 +55,7 @@ class DueRules:
 
 @dataclass(kw_only=True)
 class _Counted:
-    """The latest count of a study: its time, its result, and when a series of the study had last changed before it."""
+    """The latest count of the images of a study. `changed_at` is the last change of its series before the count."""
 
     at: float
     changed_at: datetime
@@ -125,7 +128,10 @@ class SeriesScheduler:
         return {each: cause for each, cause in causes.items() if cause is not None}
 
     def _complete(self, collecting: Collection[CollectingSeries], now: datetime) -> set[str]:
-        """Return those studies of these series that were complete (`_is_complete`) at their latest count."""
+        """Return the studies of these series that are complete (`_is_complete`) by their latest count.
+
+        Stale counts (`_is_stale`) are first repeated, for a limited number of studies per step.
+        """
         changes: dict[str, datetime] = {}
         for each in collecting:
             study = each.study_instance_uid

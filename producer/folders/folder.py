@@ -29,10 +29,10 @@ _OLD_SETTLE_PERIODS = 10
 
 
 class Folder:
-    """Tracks the known files of one folder. It reads directories, never files, and deletes nothing.
+    """Finds the files of one folder that are not registered. It reads directories, never files, and deletes nothing.
 
-    The files of a chunk become known when the consumer asks for the next chunk; if it stops before, they are returned
-    again. Memory grows with the files present (one 16-byte digest each), not with files that were removed.
+    The files of a chunk count as registered when the consumer asks for the next chunk; if it stops before, they are
+    returned again. Memory grows with the files present (one 16-byte digest each), not with files that were removed.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Folder:
         return os.path.lexists(self.root / ROOT_MARKER)
 
     def scan(self, visit: Callable[[bytes], None] = lambda _folder: None) -> Chunks:
-        """Yield complete files that are not known, in chunks of at most 1,000. `visit` is called with each folder.
+        """Yield complete files that are not registered, in chunks of at most 1,000. `visit` is called with each folder.
 
         A chunk, which may be empty, is yielded about every 0.2 s, unless the storage needs longer to answer. So the
         consumer can stop, and a slow scan does not delay files that are already found. Raises RootMissing.
@@ -125,7 +125,7 @@ class Folder:
         self._finish_scan(this_scan)
 
     def scan_paths(self, paths: Iterable[bytes]) -> Chunks:
-        """Yield the unknown files among these paths below the root. Events have reported them as complete.
+        """Yield the files at these paths below the root that are not registered. Events have reported them as complete.
 
         Yields nothing while the marker is missing: the files are then in the mount point, not on the share.
         """
@@ -143,7 +143,7 @@ class Folder:
         yield from self._yield_ready(this_scan)
 
     def forget(self) -> None:
-        """Forget all known files, so that the next scan returns them again: the database may have lost them."""
+        """Forget which files are registered, since the database may have lost them. The next scan returns all files."""
         self._known.clear()
 
     def _require_marker(self) -> None:

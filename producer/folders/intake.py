@@ -55,7 +55,10 @@ class Intake:
         self._folder.marked = is_marked(self._database, self.source_id)
 
     def check_marker(self) -> None:
-        """If the folder has its marker, record this. From then on, it counts as not mounted without the marker."""
+        """If the folder has its marker, record this.
+
+        From then on, the folder counts as not mounted if the marker is missing.
+        """
         if not self._folder.marked and self._folder.has_marker():
             mark_source(self._database, self.source_id)
             self._folder.marked = True
@@ -78,7 +81,7 @@ class Intake:
         report_source(self._database, self.source_id, asdict(report), now=self._clock())
 
     def register(self, arrivals: Sequence[Arrival]) -> Registered:
-        """Register a chunk, which may be empty. Raises errors of the database."""
+        """Register a chunk of arrivals, which may be empty. Raises errors of the database."""
         if not arrivals:
             return Registered(new=0, changed=0)
         done = register(

@@ -29,7 +29,8 @@ class FolderReport:
     disk_short: bool = False
     """Nothing is registered until the disks of the state folder and of SQLite's file have enough free space."""
     disk_low: bool = False
-    """One of these disks has less than four times the reserve free: registration may soon stop."""
+    """The disk of the state folder or of SQLite's file has less than four times the reserve free: registration may soon
+    stop."""
     seconds: float = 0.0
     """Duration of the scan, without the time that the consumer took to register the files."""
 

@@ -67,7 +67,7 @@ class SpoolQuota:
         limit_bytes: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`limit_bytes` applies to each sender in place of three times the free space."""
+        """Create the quota. `limit_bytes` is the limit of each sender; None means three times the free space."""
         self._ask = space
         self._limit_bytes = limit_bytes
         self._clock = clock

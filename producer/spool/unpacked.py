@@ -91,8 +91,8 @@ def _remove_unneeded(database: Database, root: Path, source_id: int, *, stale_be
 def _remove_unless_wanted(database: Database, root: Path, source_id: int, first_file: Mapping[Path, str]) -> None:
     """Remove a complete folder, unless a worker has begun to analyse its archive again, or has registered its files.
 
-    The folder is first set aside, then checked. It is put back if there is such a worker, which may have found it
-    before. A worker that comes later finds no folder and unpacks the archive again.
+    The folder is renamed first and then checked. If there is such a worker, the folder gets its old name back, because
+    the worker may have found it before. A worker that comes later finds no folder and unpacks the archive again.
     """
     (folder,) = first_file
     renamed = set_aside(folder, root)
@@ -132,7 +132,8 @@ def _unregistered(database: Database, root: Path, source_id: int) -> dict[Path, 
 def _unneeded(database: Database, root: Path, source_id: int, first_files: Mapping[Path, str]) -> dict[Path, str]:
     """Return the folders whose archive has its outcome or is unknown, and whose first file has no row.
 
-    The states are read before the files are looked up again: a worker may have registered them just now.
+    The states of the archives are read before the rows of the files. A worker commits both in one transaction, so the
+    rows of an archive that has its outcome are found.
     """
     states = queries.archive_states(database, [_archive_id(folder.name) for folder in first_files])
     final = {

@@ -35,18 +35,18 @@ class PollLimits:
     pages_per_list: int = 2_000
     seconds_per_list: float = 600.0
     images_per_poll: int = 2_000_000
-    """Changes in the log of an Orthanc server count as images."""
+    """Largest number of new images in one poll. Changes in the log of an Orthanc server count as images."""
     seconds_per_poll: float = 3600.0
 
     def reached(self, *, images: int, seconds: float) -> str | None:
         """Return why this poll ends early, or None if it goes on.
 
-        The next poll continues at the same place, so that no image is lost.
+        The next poll continues where this poll ended, so that no image is lost.
         """
         if images >= self.images_per_poll:
-            return f"has more than {self.images_per_poll:,} new images for one poll: the next poll continues there"
+            return f"has more than {self.images_per_poll:,} new images for one poll: the next poll reads the others"
         if seconds >= self.seconds_per_poll:
-            return f"needs more than {self.seconds_per_poll:g} s for one poll: the next poll continues there"
+            return f"needs more than {self.seconds_per_poll:g} s for one poll: the next poll reads the other images"
         return None
 
 

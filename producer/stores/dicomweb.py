@@ -65,7 +65,10 @@ class DicomwebFeed:
         """Key of the study at which the previous poll ended because of a limit."""
 
     def since(self, cursor: Cursor | None) -> Iterator[ChangePage]:
-        """Yield at least one page. A page ends after the study with which it reaches 200 arrivals. Raises WebError."""
+        """Yield the new images, in at least one page. Raises WebError.
+
+        A page ends after the study that brings it to 200 arrivals.
+        """
         try:
             yield from self._pages(cursor or {})
         except UNREADABLE:
@@ -179,7 +182,10 @@ class _PollResult:
             self.troubles.add(listing.trouble)
 
     def note_short_lists(self, before: Mapping[str, tuple[int, int]]) -> None:
-        """Note the studies whose lists are as short as in the previous poll: the store had time to index them."""
+        """Note the studies whose lists are as short as in the previous poll.
+
+        A list that is short for the first time is not noted: the store may still index images of the study.
+        """
         studies = sum(before.get(key) == numbers for key, numbers in self.short.items())
         if studies:
             of = f"in {studies} {_STUDIES[studies > 1]}"

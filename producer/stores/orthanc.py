@@ -76,7 +76,7 @@ class OrthancFeed:
                 return
 
     def _page(self, position: "_Position") -> "_Page":
-        """Request the last known change and those after it. The last known change must still be the same."""
+        """Request the changes after this position, and the change at it: it shows whether the database was replaced."""
         query = {"since": str(max(0, position.number - 1)), "limit": str(PAGE_CHANGES)}
         return _Page.from_json(self._website.json("changes", query))
 

@@ -44,7 +44,7 @@ class StoreReport:
     """The result of the latest poll. All texts in it are written by nightread, so that it may be logged and stored."""
 
     troubles: tuple[str, ...] = ()
-    """Problems. Each continues a sentence that begins with the store ("lists no ...")."""
+    """Problems of the store. Each text continues a sentence that begins with the store ("lists no ...")."""
     seconds: float = 0.0
     """Duration of the latest successful poll."""
 

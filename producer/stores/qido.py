@@ -148,9 +148,9 @@ class _Pages:
         self.number = 0
         """Number of pages that were read."""
         self.rows = self.most_rows = self.first_rows = rows
-        """`rows`: number of rows of the next request. `most_rows`: the largest number that the store has not rejected;
-        status 500 does not change it, because it may have another cause. `first_rows`: the number that was requested
-        for the first page."""
+        """Numbers of rows: `rows` is for the next request, `first_rows` was requested for the first page, and
+        `most_rows` is the largest number that the store has not rejected. Status 500 does not change `most_rows`,
+        because the number of rows may not be its cause."""
 
     def read(self, offset: int) -> tuple[Sequence[Row], str]:
         """Return a page, and the warning of its response. Raises WebError."""
@@ -191,19 +191,20 @@ def _may_be_too_many(error: WebError, offset: int) -> bool:
 
 
 def _is_known(keys: Sequence[_Key], rows: Mapping[_Key, Row], first: Sequence[_Key]) -> bool:
-    """Return whether the list has ended: the page that begins at its last known row has only known rows.
+    """Return whether this page shows that the list has ended: it has only rows that were read before (`rows`).
 
-    Some stores reject an offset at the end of a list instead of returning an empty page. A page that equals the first
-    page does not count, because it shows that the store ignores `offset`.
+    The page begins at the last row that was read. It is requested because some stores reject an offset at the end of a
+    list instead of returning an empty page. If the page equals the first page, the store ignores `offset`, and the list
+    may go on.
     """
     return keys != first and all(key in rows for key in keys if key[0])
 
 
 def _cut_off(does: str, first: int, returned: int, page_rows: int) -> str | None:
-    """Return the trouble of a list whose further pages the store does not return; None if the first page has all rows.
+    """Return why a list without further pages may be incomplete; None if its first page has all rows.
 
-    `does` says what the store does with `offset`. For the first page, `page_rows` rows were requested and `first` rows
-    came; all pages together have `returned` rows.
+    `does` says what the store does with `offset`: "ignores" or "rejects". `page_rows` rows were requested for the first
+    page, which has `first` rows. All pages together have `returned` rows.
     """
     if returned == first and (first > page_rows or first == 1):  # no store limits its lists to one row
         return None
@@ -221,7 +222,7 @@ def _keys(page: Sequence[Row], unique: Sequence[str]) -> list[_Key]:
 
 
 def _is_unusable(row: Row, tag: str) -> bool:
-    """Return whether the row has a value for this attribute that `text` cannot return."""
+    """Return whether the row has a value of this attribute, but `text` cannot return it."""
     return bool(row.get(tag, {}).get("Value")) and not text(row, tag)
 
 

@@ -122,7 +122,7 @@ def test_a_poll_with_too_many_images_continues_in_the_next_poll() -> None:
         )
         polls = [list(feed.since(None)) for _ in range(3)]
     assert [uris(pages) for pages in polls] == [["1", "2"], ["3", "1"], ["2", "3"]]
-    assert polls[0][-1].troubles == ["has more than 2 new images for one poll: the next poll continues there"]
+    assert polls[0][-1].troubles == ["has more than 2 new images for one poll: the next poll reads the others"]
 
 
 def test_a_poll_that_takes_too_long_continues_in_the_next_poll() -> None:
@@ -138,7 +138,7 @@ def test_a_poll_that_takes_too_long_continues_in_the_next_poll() -> None:
         )
         polls = [list(feed.since(None)) for _ in range(2)]
     assert [uris(pages) for pages in polls] == [["1", "2"], ["3", "1"]]
-    assert polls[0][-1].troubles == ["needs more than 8 s for one poll: the next poll continues there"]
+    assert polls[0][-1].troubles == ["needs more than 8 s for one poll: the next poll reads the other images"]
 
 
 def _since(feed: DicomwebFeed | OrthancFeed) -> list[ChangePage]:
@@ -219,7 +219,7 @@ def test_an_endless_change_log_continues_in_the_next_poll() -> None:
     assert [page.cursor["last"] for page in pages] == [2, 3, 4, 5]
     assert [list(page.troubles) for page in pages[-2:]] == [
         [],
-        ["has more than 5 new images for one poll: the next poll continues there"],
+        ["has more than 5 new images for one poll: the next poll reads the others"],
     ]
 
 

@@ -34,7 +34,7 @@ MAX_TOTAL_BYTES = 64 * 1024**3
 MAX_RATIO = 100
 """Maximum number of unpacked bytes per byte of the archive, against decompression bombs. Images reach 2 to 5."""
 MIN_TOTAL_LIMIT_BYTES = 256 * 1024**2
-"""Every archive may unpack to 256 MiB, whatever its ratio: a small archive of blank images may reach a thousand."""
+"""Every archive may unpack to 256 MiB, whatever its ratio: blank images may unpack to a thousand times their size."""
 _NAME_BYTES = 500
 _STALE_SECONDS = 86400
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
@@ -168,7 +168,7 @@ class _FreeSpaceCheck:
     def reserve(self, count: int) -> None:
         """Count the bytes to write. Raises RetryImage(NO_ROOM) if the disk is nearly full.
 
-        Archives must already wait while more than the disk reserve is free, so that receivers need not refuse images.
+        Archives wait before the disk reserve is reached, so that receivers can still accept images.
         """
         self._left -= count
         if self._left < 0:

@@ -105,7 +105,7 @@ class Response(NamedTuple):
 
 
 class PatientNumbers(PatientHasher):
-    """Takes note of the numbers of one image instead of hashing them: a decoder has no site key."""
+    """Keeps the numbers of patient and order of one image, and does not hash them: a decoder has no site key."""
 
     __slots__ = ("accession", "patient")
 
@@ -114,7 +114,7 @@ class PatientNumbers(PatientHasher):
         self.clear()
 
     def clear(self) -> None:
-        """Forget the numbers of the previous image."""
+        """Forget the numbers of patient and order of the previous image."""
         self.patient: _Number | None = None
         self.accession: _Number = (None, None)
 

@@ -26,7 +26,7 @@ class ImagePrediction(NamedTuple):
 
 
 Predictions = dict[int, ImagePrediction | ImageError]
-"""Predictions by work id; an error if the network has no result for the image."""
+"""The prediction of each image, or the error that prevented it, by work id."""
 
 
 def collect_predictions(postprocessing: Postprocessing, batcher: MicroBatcher) -> Predictions:

@@ -1,4 +1,4 @@
-"""Run a loaded network in micro-batches of few sizes, with warm-up and smaller micro-batches if memory is short."""
+"""Run a network in micro-batches of a few fixed sizes. If memory is short, the micro-batches become smaller."""
 
 import logging
 from math import prod
@@ -115,7 +115,8 @@ def largest_micro_batch(spec: InputSpec, *, on_gpu: bool) -> int:
 def micro_batch_size(waiting: int, largest: int) -> int:
     """Return the size of the next micro-batch for this number of waiting frames.
 
-    It is the smallest size that holds all of them if they fill at least half of it, else the largest that they fill.
+    It is the smallest size that holds all waiting frames, if they fill at least half of it. Otherwise it is the largest
+    size that they fill.
     """
     sizes = [size for size in MICRO_BATCH_SIZES if size < largest] + [largest]
     fitting = max(size for size in sizes if size <= max(waiting, 1))
