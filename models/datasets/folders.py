@@ -153,7 +153,7 @@ def _check_labels(
 
 
 def leaks_of_files(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
-    """Return the images and patients that two parts share. Patients are those of the headers, not of a CSV file."""
+    """Return the images and patients that two parts share. The patients come from the headers, not from a CSV file."""
     infos = [
         [file.info for file, of in zip(files, parts, strict=True) if of == part] for part in (TRAIN, VALIDATION, TEST)
     ]
