@@ -66,7 +66,7 @@ class DeliveryLoop:
                 yield deliver(study, again=again) if self._is_for(destination, study) else None
 
     def _is_for(self, destination: Destination, study: str) -> bool:
-        """Return whether the destination gets this study. With `studies = "rules"`, a rule must have sent the study."""
+        """Return whether the destination gets this study. With `studies = "rules"`, a rule must have chosen it."""
         return destination.studies == "all" or is_wanted_by_rule(self._database, study, destination.name)
 
     def follow(self, stop: threading.Event, *, before_each: Callable[[], None] = lambda: None) -> None:

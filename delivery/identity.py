@@ -89,7 +89,7 @@ class Identity:
 
 
 def read_identity(data: bytes, *, study_instance_uid: str, sop_instance_uid: str) -> Identity:
-    """Read the identity from a DICOM file, which must have these UIDs. Raises UnreadableHeaderError."""
+    """Read the identity from a DICOM file. Raises UnreadableHeaderError, also if the file has other UIDs than these."""
     uids = (Tag("SOPInstanceUID"), Tag("StudyInstanceUID"))
     try:
         header = pydicom.dcmread(

@@ -102,7 +102,7 @@ def file_bytes(instance: Dataset) -> bytes:
 
 
 def series_description(kind: str, *, not_for_diagnosis: bool) -> str:
-    """Return the description of a series of nightread. It begins with what differs, since viewers cut off its end."""
+    """Return the description of a series. Its beginning differs between the kinds, since viewers cut off the end."""
     if kind == "series":
         return NOT_FOR_DIAGNOSIS if not_for_diagnosis else _DESCRIPTION
     return f"AI {kind} - NOT FOR DIAGNOSIS" if not_for_diagnosis else f"AI {kind}"

@@ -102,7 +102,7 @@ class ReportDelivery:
     def deliver(self, study_instance_uid: str, *, again: bool) -> DeliveryResult | None:
         """Send the report of a study. Return None if there is nothing to send to this destination.
 
-        With `again`, a report that failed with the same content is sent as a revision.
+        If the latest report failed and its content has not changed, it is sent again, as a revision, only with `again`.
         """
         study = queries.study_results(self._database, study_instance_uid)
         if not study.results:

@@ -110,7 +110,10 @@ def _acceptable(instance: Dataset, association: Association) -> Dataset:
 
 
 def _as_comprehensive(report: Dataset) -> Dataset:
-    """Change the SOP class of a report and of the reports that it references, since they were sent in this class."""
+    """Change the SOP class of a report to Comprehensive SR, also in its references to other reports.
+
+    The destination got the other reports in this SOP class, too.
+    """
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
     for sequence in ("PredecessorDocumentsSequence", "PertinentOtherEvidenceSequence"):
         for reference in _references(report, sequence):

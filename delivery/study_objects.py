@@ -36,7 +36,7 @@ class StudyObjects:
     def send(self, study: StudyResults, revision: Revision, identity: Identity) -> str | None:
         """Send all objects. Return None, or sentences about warnings and about objects that were not made or accepted.
 
-        If the destination does not accept the kind of an object besides the report, the object is left out. Raises
+        An object other than the report is left out if the destination does not accept objects of its kind. Raises
         NotDelivered after any other failure. The next attempt then sends all objects again, with the same UIDs.
         """
         explanation = self._explanation(study, revision)

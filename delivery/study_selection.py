@@ -23,7 +23,7 @@ class Scope:
 
 
 class StudySelector:
-    """Finds studies to report: complete studies that got outcomes, or were sent by a rule, since the previous call."""
+    """Finds complete studies that got outcomes, or that a rule chose for delivery, since the previous call."""
 
     def __init__(self, settings: Settings, database: Database, scope: Scope) -> None:
         """Select within `scope`; an empty scope means the last `deliver_days`."""

@@ -131,11 +131,10 @@ def _comment(study: StudyResults, evidence: StudyEvidence, *, not_for_diagnosis:
     sentences.extend(_of_series(study))
     sentences.extend(_of_regions(evidence))
     if not _lists_all_scores(study):
-        sentences.append("Scores of labels that were not reported are listed for findings only.")
+        sentences.append("Results without a finding list only the score of their label.")
     if study.in_conflict:
         sentences.append(
-            "Images that are listed, although another source sent another version or rejects them: "
-            f"{study.in_conflict}."
+            f"Listed images that another source rejects or has sent in another version: {study.in_conflict}."
         )
     if not_for_diagnosis:
         sentences.insert(0, f"{NOT_FOR_DIAGNOSIS}.")

@@ -55,7 +55,7 @@ REASONS = {
         "The images of the medium are analysed all the same; only the count of files per study is missing.",
     ),
     "bad_manifest": (
-        "Entry 3 of the manifest has no valid UID or number.",
+        "Entry 3 of the manifest has an invalid UID or an invalid number of images.",
         "Ask the sender to correct the manifest ([media.md](media.md)).",
     ),
     "bad_slice": (

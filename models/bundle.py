@@ -30,7 +30,7 @@ IMAGE, SERIES = "image", "series"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 _DESCRIPTIVE = ("intended_use", "exclusions", "codes", "files", "digest")
-"""Fields of bundle.json outside of the digest. (The values of `files` are in it, under the keys of `_COVERED_AS`.)"""
+"""Fields of bundle.json that the digest leaves out. It covers the values of `files` under the keys of `_COVERED_AS`."""
 _COVERED_AS = {
     KERAS_FILE: "weights",
     ONNX_FILE: "onnx_weights",
@@ -228,7 +228,7 @@ def _from_card(card: dict[str, Any], folder: Path) -> Bundle:
         path=folder,
     )
     if bundle.has_head != any(file in bundle.files for file in HEAD_FILES):
-        raise ValueError("series.aggregate head and the file of a head belong together: one of them is missing")
+        raise ValueError('series.aggregate = "head" and the file of a head belong together: one of them is missing')
     unknown = card.keys() - bundle.to_json().keys() - {"unit"}
     if unknown:
         raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")

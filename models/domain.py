@@ -84,7 +84,10 @@ class Domain:
         return excluded(kind, self)
 
     def _faults(self, kind: ImageKind, fields: tuple[str, ...]) -> Iterator[str]:
-        """Yield what does not fit. A missing attribute fits, unless both SOPClassUID and Modality are missing."""
+        """Yield one clause for each attribute that is outside the domain.
+
+        A missing attribute is accepted, unless both SOPClassUID and Modality are missing.
+        """
         if kind.is_dicom and kind.sop_class is None and kind.modality is None and (self.sop_classes or self.modalities):
             yield "it has neither SOPClassUID nor Modality"
         for name in fields:

@@ -16,14 +16,18 @@ ONLY_PICTURES = (
 ENOUGH_IMAGES = 20
 """The least number of images from which body parts, views, sizes and intensities are derived."""
 _SIZE_FACTOR = 2
-"""Images are resized for the network, so half the smallest and twice the largest training size are still accepted."""
+"""The domain accepts sizes from the smallest training size divided by this to the largest multiplied by this.
+
+Images of other sizes can be analysed, because each image is resized for the network.
+"""
 
 
 def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange) -> Domain:
-    """Return the domain of `images` images of these kinds, with the intensities of their prepared inputs.
+    """Return a domain that accepts images like these.
 
-    Arrays and PNG or JPEG files have no header. As DICOM objects they would be secondary captures, so a domain of such
-    files accepts no other DICOM objects. Their size is ignored, because they were resized before.
+    `kinds` are the kinds of the images, `images` is their number, and `intensities` is the range of their prepared
+    inputs. If all images are arrays or PNG or JPEG files, which have no header, secondary captures are the only DICOM
+    objects that the domain accepts. The size of such images is ignored, because they were resized before.
     """
     scans = [kind for kind in kinds if kind.is_dicom]
     domain = Domain(
@@ -50,8 +54,8 @@ def domain_of(kinds: Collection[ImageKind], images: int, intensities: InputRange
 def with_stated(domain: Domain, stated: Mapping[str, Any]) -> Domain:
     """Return the domain with the fields that a person stated, as in bundle.json; an empty field allows every value.
 
-    If a person states modalities but no SOP classes, the domain of pictures is no longer restricted to secondary
-    captures, because devices of these modalities send images of other SOP classes.
+    A domain that was derived from pictures accepts only secondary captures as DICOM objects. If a person states
+    modalities but no SOP classes, it accepts all SOP classes, because these devices send images of other SOP classes.
     """
     fields = domain.to_json() | dict(stated)
     if takes_only_pictures(domain) and "modalities" in stated and "sop_classes" not in stated:

@@ -73,7 +73,7 @@ def make_reference(
 
 
 def write_reference(folder: Path, reference: DriftReference) -> None:
-    """Write the reference into the folder of a bundle. It names no image, study or patient."""
+    """Write the drift reference into the folder of a bundle. The file names no image, study or patient."""
     (folder / DRIFT_FILE).write_text(json.dumps(reference.to_json()) + "\n", encoding="utf-8")
 
 

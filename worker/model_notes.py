@@ -27,11 +27,12 @@ class ModelNotes:
         if_coloured: Callable[[], Refusals] | None = None,
         neighbours: WithNeighbours | None = None,
     ) -> None:
-        """Create notes on the bundles of `targets`, each with the index of its spec.
+        """Create the notes of one image.
 
-        `refused` are the refusals by the header. Some images are stored in colours, but count as grey by their first
-        frame. For such an image, pass `if_coloured`, which returns the refusals that apply if a later frame is
-        coloured. `neighbours` prepares frames whose channels show neighbouring slices.
+        `targets` has the name of each bundle with the index of its spec. `refused` has the bundles that refuse the
+        image because of its header. If an image is stored in colours, but its first frame is grey, pass `if_coloured`:
+        it returns the refusals that apply if a later frame is coloured. `neighbours` prepares frames whose channels
+        show neighbouring slices.
         """
         self.refused: dict[str, RejectImage] = dict(refused or {})
         """Why models have no result for the image, by bundle. Decoding later frames may add refusals."""
@@ -42,7 +43,7 @@ class ModelNotes:
         self._targets = targets
         self._neighbours = neighbours
         self.if_coloured = if_coloured
-        """Returns the refusals for a coloured image. None if they cannot apply, or as soon as they were applied."""
+        """Returns the refusals that apply if a frame is coloured; None if none would, or after they were applied."""
 
     @property
     def nobody_left(self) -> bool:

@@ -21,7 +21,7 @@ class PhaseTimer:
     def seconds(self) -> dict[str, float]:
         """Return the seconds by phase, rounded to microseconds.
 
-        Of the running phase, the time since any phase last began or ended is not counted yet.
+        The time since the latest begin or end of a phase is not counted yet.
         """
         return {phase: round(seconds, 6) for phase, seconds in self._seconds.items()}
 
@@ -38,7 +38,7 @@ class PhaseTimer:
         self._running.pop()
 
     def _count(self) -> None:
-        """Add the time since any phase last began or ended to the innermost running phase."""
+        """Count the time since the latest begin or end of a phase for the innermost running phase."""
         now = self._now()
         if self._running:
             phase = self._running[-1]

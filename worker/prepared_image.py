@@ -23,7 +23,7 @@ class ParsedImage(NamedTuple):
     matches: tuple[RouteMatch, ...]
     """The matched routing rules; the first gives the answer, unless it is a shadow rule. Empty if no rule matches."""
     refused: Mapping[str, RejectImage]
-    """The bundles that have no result for this image, each with the reason. Their matches have no prediction."""
+    """The bundles that have no result for this image, each with the reason."""
     remarks: Remarks
     """Remarks on the image. Read `refused`, `remarks` and `model_remarks` after the last chunk: decoding may add to
     them."""
@@ -38,6 +38,9 @@ class PreparedImage(NamedTuple):
     targets: tuple[tuple[str, int], ...]
     """The bundles that analyse the image, each with the index of its array in a chunk. Equal specs share an array."""
     chunks: Iterable[tuple[Inputs, ...]]
-    """For each chunk one float32 array (frames, height, width, channels) per input spec. Iterating may decode."""
+    """One item per chunk. It has a float32 array (frames, height, width, channels) for each input spec.
+
+    Later chunks may be decoded only when the iteration reaches them.
+    """
     held_bytes: int
     """Bytes of the chunks that are prepared already; 0 if they are decoded during prediction."""

@@ -179,7 +179,7 @@ class ImageReader:
         return None
 
     def _if_coloured(self, image: Claimed, dicom_image: DicomImage, kind: ImageKind) -> Callable[[], Refusals] | None:
-        """Return a function that returns the refusals for a coloured image; None if no later frame can change them."""
+        """Return a function that returns the refusals if a later frame is coloured; None if that changes no refusal."""
         models = self._context.model_set
         if kind.samples != GREY or dicom_image.frame_count == 1 or not models.depends_on_colour:
             return None

@@ -23,8 +23,8 @@ from worker.results import Results
 from worker.series.reading_order import in_reading_order
 
 _NO_ORDER = (
-    "The order of the slices is not known: a network that needs neighbouring slices can analyse a series again only if "
-    "such a network analysed it before. Use a separate re-run for other networks."
+    "The order of the slices is not known, because no network that needs neighbouring slices analysed this series "
+    "before, and a re-run does not find the order. Use a separate re-run for networks that need no neighbouring slices."
 )
 _Rows = Sequence[Claimed]
 """The rows of one image, one for each bundle."""

@@ -93,9 +93,9 @@ class Results:
         self._outcomes[image.work_id] = outcome._replace(annotations=annotations)
 
     def _held(self, image: Claimed, file: Fetched, facts: Facts, error: HoldSlice) -> Outcome:
-        """Return the outcome of a slice that waits for its series: it is read again when the series releases it.
+        """Return the outcome of a slice that waits: it is read again as soon as its series is put in order.
 
-        If nothing releases the slice, it is read again at the time `not_before`.
+        If the series is not put in order, the slice is read again at the time `not_before`.
         """
         settings, now = self._context.settings, self._context.clock()
         values = {"reason": error.reason, "detail": error.detail, "facts": facts, "uncounted": True}
@@ -114,7 +114,7 @@ class Results:
         self._outcomes[image.work_id] = _outcome(image, file, State.DUPLICATE, duplicate_of=original)
 
     def add_predictions(self, parsed_images: Sequence[ParsedImage], by_bundle: Mapping[str, Predictions]) -> None:
-        """Give each image its result: the prediction of its first match is the answer, the others are stored with it.
+        """Give each image the prediction of its first match as result; store the predictions of its other matches, too.
 
         An image that only shadow rules take is rejected with `no_model`; the shadow predictions are stored.
         """

@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Nightread-Signature"
 LONGEST_ATTEMPT_SECONDS = 75.0
-"""Limit of one attempt. It is shorter than db.ledger.notices.ATTEMPT, after which the notice is sent again because its
-sender counts as dead. It is also shorter than the time after which the watchdog counts as hanging. The time limits in
-the settings of channels are shorter than this limit."""
+"""Time limit of one attempt to send a notice. The time limits in the settings of channels are shorter.
+
+Two times are longer: db.ledger.notices.ATTEMPT, after which the sender counts as dead and the notice is sent again, and
+the time after which the watchdog counts as hanging.
+"""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of a command. A command does not get the environment of nightread, which may hold secrets."""
 

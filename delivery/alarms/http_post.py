@@ -1,4 +1,4 @@
-"""Send one HTTP request with the standard library: the watchdog needs no further package.
+"""Send one HTTP request. This uses only the standard library, so that the watchdog needs no further package.
 
 Redirects are not followed and proxies are not used, so that the request reaches only the host of the URL.
 """

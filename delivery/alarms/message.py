@@ -30,7 +30,7 @@ def notices_for(
 
 
 def alarm_body(event: AlarmEvent, alarm: Alarm, nights: Nights) -> Body:
-    """Return the JSON of an event. Rule, subject and text name parts, sources and models, but never a patient."""
+    """Return the JSON of an event. It may name a part of nightread, a source or a model, but never a patient."""
     timing = TIMINGS[AlarmRule(alarm.rule)]
     return {
         "version": _BODY_VERSION,

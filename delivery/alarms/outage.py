@@ -32,7 +32,7 @@ class DatabaseOutage:
         self._logged_at: datetime | None = None
 
     def failed(self, what: str, now: datetime) -> None:
-        """Note that the checks could not read the database. After a minute, notify each channel; repeat this later.
+        """Record that the checks could not read the database. After a minute, notify each channel; repeat this later.
 
         If a channel does not accept the notice, the next round tries again. This alarm cannot be acknowledged, because
         acknowledgements are stored in the database.
@@ -91,7 +91,7 @@ class DatabaseOutage:
                 self._told[name] = now
 
     def _is_due(self, told_at: datetime | None, now: datetime) -> bool:
-        """Return whether to repeat the notice. `told_at` lies after `now` if the clock was set back meanwhile."""
+        """Return whether to repeat the notice. If the clock was set back, `told_at` may be later than `now`."""
         repeat = self._settings.alarm_repeat_seconds
         return bool(repeat and told_at and abs(now - told_at) >= timedelta(seconds=repeat))
 

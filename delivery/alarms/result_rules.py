@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def apply_result_rules(settings: Settings, database: Database, now: datetime) -> int:
     """Apply all rules of the settings to the results since the previous call. Return the number of actions.
 
-    If a rule gave a study a priority earlier, images of this study that wait now get the same priority.
+    If a rule gave a study a priority in an earlier call, waiting images of this study get the same priority.
     """
     if not settings.result_rules:
         return 0

@@ -23,7 +23,7 @@ _COLOUR_DIMENSIONS = 3
 
 
 def draw(frame: Frame, evidence: Evidence | None, *, stamp: str, lines: tuple[str, str]) -> Picture:
-    """Return the frame with the window of its header, the outlines on it, `stamp` above it and `lines` below it."""
+    """Return a picture of the frame in the window of its header, with outlines, `stamp` above and `lines` below."""
     picture = _shown(frame)
     longer = max(picture.shape[:2])
     scale = min(max(_LEAST / longer, 1.0), _MOST / longer)

@@ -25,7 +25,7 @@ class ExplainRequest:
     number: int
     """Instance Number of the objects."""
     made_at: datetime
-    """Local time of the site."""
+    """The time to write into the objects, in the local time of the site."""
     not_for_diagnosis: bool
     burned_in: bool
     """Whether a key image may be made if the pixels may contain names."""
@@ -39,6 +39,6 @@ class Explained:
     no_regions: NoRegions | None = None
     """The reason why there is no evidence."""
     objects: tuple[bytes, ...] = ()
-    """DICOM files."""
+    """The pictures that were made, each as the bytes of a DICOM file."""
     left_out: tuple[str, ...] = ()
     """Sentences that say which objects were not made, and why."""

@@ -89,7 +89,7 @@ def rank_correlation(first: Floats, second: Floats, weights: Weights) -> Floats:
 
 
 def mean_shift(first: Floats, second: Floats, weights: Weights) -> Floats:
-    """Return the mean of the second score minus the first, (rounds,)."""
+    """Return the mean of `second - first` over the images of each round, (rounds,)."""
     shifts: Floats = weights @ (second - first) / weights.sum(axis=1)
     return shifts
 

@@ -216,4 +216,7 @@ def _own_score(network: NetworkLabels, result: PairedResult, which: int) -> floa
 
 
 _MIRRORED = 2
-"""A network with one finding has two labels. Only its suspicion is compared, because both scores follow from it."""
+"""The number of labels of a network with one finding: the finding and the normal label.
+
+Both scores follow from the suspicion, so only the suspicions of such networks are compared.
+"""

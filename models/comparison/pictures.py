@@ -33,7 +33,7 @@ class FlipPicture:
     heat: tuple[str | None, str | None] = (None, None)
     """The image with the heat map of the first and of the second network; None if a network is not on this host."""
     frame: int = 0
-    """The index of the frame that is shown. If the image has several, the first network on this host chooses."""
+    """The index of the frame that is shown. Of several frames, the first network on this host chooses one."""
     why_none: str | None = None
     """The reason why there is no picture; None if there is a picture."""
 
@@ -42,7 +42,7 @@ class FlipPainter:
     """Draws pictures with two networks, which are loaded once. A bundle is None if this host does not have it."""
 
     def __init__(self, bundles: tuple[Bundle | None, Bundle | None], limits: Limits) -> None:
-        """Load the networks. Raises StopWork if one cannot be loaded."""
+        """Load the networks. Raises StopWork if a network cannot be loaded."""
         self._networks = tuple(load_to_explain(bundle) if bundle else None for bundle in bundles)
         self._limits = limits
 

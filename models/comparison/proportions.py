@@ -12,7 +12,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedCounts:
-    """How many images both networks answer with yes, only the first, only the second, and neither."""
+    """For how many images both networks say yes, only the first network, only the second network, or neither."""
 
     both: int
     only_first: int
@@ -36,7 +36,7 @@ class PairedCounts:
 
     @property
     def difference(self) -> float | None:
-        """Return the share of the second network minus the share of the first, -1 to 1; None without images."""
+        """Return the share of images with the answer yes: second network minus first, -1 to 1; None without images."""
         return (self.only_second - self.only_first) / self.images if self.images else None
 
 

@@ -67,7 +67,7 @@ class Discordance:
     """ANY_FINDING, RIGHT, or a label; a label asks whether the network gives this label."""
     counts: PairedCounts
     difference: float | None
-    """The share of the second network minus the share of the first."""
+    """The share of images with the answer yes: second network minus first network."""
     low: float | None
     high: float | None
     mcnemar_p: float
@@ -82,9 +82,9 @@ class ScoreShift:
     pearson: Estimate
     spearman: Estimate
     shift: Estimate
-    """The mean of the second score minus the first."""
+    """The mean difference of the scores: second network minus first network."""
     largest: float
-    """The largest change of a single image."""
+    """The largest difference between the two scores of one image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,7 +40,7 @@ class Examples:
     gap_behind: NDArray[np.bool_] | None = None
     """(frames,): whether a slice is missing after this one; None if the images are not stacks of slices."""
     stacks: Sequence[StackProperties] | None = None
-    """One per image, with all slices, also those that were left out later; None if the images are not stacks."""
+    """The properties of each stack, from all its slices, even if frames were left out later; None without stacks."""
 
     def __len__(self) -> int:
         """Return the number of frames. (`images` is the number of images.)"""
@@ -53,7 +53,7 @@ class Examples:
 
     @property
     def frame_truth(self) -> NDArray[np.float32]:
-        """Return the labels of each frame, (frames, labels): its own if they are known, else those of its image."""
+        """Return the labels of each frame, (frames, labels): from `slice_truth` if that is set, else from the image."""
         return self.truth[self.image_of] if self.slice_truth is None else self.slice_truth
 
     def inputs(self, frames: Sequence[int] | NDArray[np.int64], spec: InputSpec) -> NDArray[np.float32]:

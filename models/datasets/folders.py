@@ -21,12 +21,20 @@ from models.datasets.splitting import TEST, TRAIN, VALIDATION
 
 
 def open_dicom(request: DatasetRequest) -> Dataset:
-    """Open `dicom:FOLDER`: labels from class folders or --labels, parts split by patient. Raises UsageFault."""
+    """Open `dicom:FOLDER`. Raises UsageFault.
+
+    The labels come from class folders or from --labels. All images of a patient are in the same part, unless the
+    folders define the parts.
+    """
     return _open(request, read_dicom_info, dicom_spec)
 
 
 def open_images(request: DatasetRequest) -> Dataset:
-    """Open `images:FOLDER`: labels from class folders or --labels, identical files in one part. Raises UsageFault."""
+    """Open `images:FOLDER`. Raises UsageFault.
+
+    The labels come from class folders or from --labels. Identical files are in the same part, unless the folders define
+    the parts.
+    """
     return _open(request, read_image_info, image_spec)
 
 
@@ -145,7 +153,7 @@ def _check_labels(
 
 
 def leaks_of_files(files: Sequence[LabelledFile], parts: Sequence[int]) -> tuple[Leak, ...]:
-    """Return the images and patients that two parts share. Patients are those of the headers, not of a CSV file."""
+    """Return the images and patients that two parts share. The patients come from the headers, not from a CSV file."""
     infos = [
         [file.info for file, of in zip(files, parts, strict=True) if of == part] for part in (TRAIN, VALIDATION, TEST)
     ]

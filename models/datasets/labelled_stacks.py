@@ -23,7 +23,7 @@ class LabelledStack:
     """One stack of slices with its labels."""
 
     first: LabelledFile
-    """The file of its first slice, with the labels of the stack."""
+    """The file of the first slice, with the labels of the whole stack."""
     places: tuple[tuple[str, int], ...]
     """The file of each slice and the index of its frame, in the order of the stack."""
     slice_truth: tuple[Truth, ...] | None

@@ -1,4 +1,4 @@
-"""Find images and patients that are in two parts of a data set, so that the figures of a part are too good."""
+"""Find images and patients that are in two parts of a data set. They make the figures of a part too good."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Leak:
     """Images of one part whose bytes or patients are also in another part."""
 
     what: str
-    """CONTENT: equal bytes; PATIENT: equal patients."""
+    """What the parts share: CONTENT (images with the same bytes) or PATIENT (images of the same patient)."""
     part: str
     """The part that should be unseen: `validation` or `test`."""
     seen_in: str
-    """The part that has the same bytes or patients: `training` or `validation`."""
+    """The other part, which shares bytes or patients with `part`: `training` or `validation`."""
     images: int
-    """The number of such images in `part`."""
+    """The number of images in `part` whose bytes or patients are also in `seen_in`."""
 
     def __str__(self) -> str:
         """Return what the parts share, the effect on the figures, and what to do."""

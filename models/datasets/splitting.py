@@ -30,7 +30,7 @@ def assign_parts(groups: Groups, *, seed: int, shares: tuple[float, float, float
 
     The position of a group in [0, 1) depends only on the seed and its key, so that a growing data set keeps its test
     part. Small data sets are an exception: if a part has no image of a label, a group with this label is moved into it.
-    It is the group with the nearest position among the groups that may leave their part (see `_movable`).
+    Of the groups that may leave their part (see `_movable`), the group whose position is nearest to the part is moved.
     """
     positions = {key: _position(key, seed) for key in sorted(groups)}
     borders = [0.0, *accumulate(shares)]
@@ -67,8 +67,8 @@ def _salt(seed: int) -> bytes:
 def _movable(label: int, groups: Groups, parts: Mapping[str, int], *, allow_last: bool) -> list[str]:
     """Return the groups with this label that can be moved without removing a label from their part.
 
-    With `allow_last`, their part may lose `label`, but no other label: a label without training images is worse than
-    a label without test images.
+    With `allow_last`, their part may lose `label`, but no other label. Set it if `label` has no training image, because
+    that is worse than a label without test images.
     """
     held = Counter((parts[key], each) for key, labels in groups.items() for each in labels)
     return [

@@ -17,7 +17,7 @@ class _Subset(Examples):
 
     whole: Examples
     frames: NDArray[np.int64]
-    """Indices of these frames in `whole`."""
+    """For each frame of this subset, its index in `whole`."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
         return self.whole.inputs(self.frames[np.asarray(frames, np.int64)], spec)

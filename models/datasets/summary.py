@@ -24,7 +24,7 @@ class PartSummary:
 
 
 def summarise(dataset: Dataset) -> tuple[PartSummary, ...]:
-    """Count training, validation and test part, in this order, without decoding pixels."""
+    """Return the counts of the training, validation and test part, in this order. No pixels are decoded."""
     return tuple(_summarise(name, part_of(dataset, name), dataset.labels) for name in PARTS)
 
 

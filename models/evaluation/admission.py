@@ -1,4 +1,4 @@
-"""Leave out the stacks to which a bundle gives no result in use, because its rules refuse them."""
+"""Leave out the stacks that the rules of a bundle refuse, since a worker gives them no result either."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ class RefusedStacks:
     """`NAME@VERSION`."""
     reason: SeriesRefusal
     names: tuple[str, ...]
-    """The names of all these stacks, from `Examples.names`."""
+    """The names of all stacks that are refused for this reason, from `Examples.names`."""
 
     def __str__(self) -> str:
-        """Return how many stacks they are, the reason, and some of their names."""
+        """Return the number of stacks, the reason, and some of the names."""
         shown, more = ", ".join(self.names[:_MOST_NAMES]), len(self.names) - _MOST_NAMES
         named = f"{shown} and {more:,} more" if more > 0 else shown
         return f"{counted(len(self.names), 'stack')}, {self.reason.value}: refused by {self.bundle} ({named})"
@@ -36,9 +36,9 @@ class RefusedStacks:
 def admitted(bundle: Bundle, examples: Examples, part: str) -> tuple[Examples, tuple[RefusedStacks, ...]]:
     """Return the stacks of a part that the bundle accepts, and the others by reason.
 
-    `SeriesRules.refusal` decides, as in a worker, from all slices of a stack, also those that cannot be decoded. A
-    bundle whose unit is not the series, and images that are not stacks, have no rules. Raises UsageFault if no
-    stack is left.
+    As in a worker, `SeriesRules.refusal` decides. It considers all slices of a stack, even slices that cannot be
+    decoded. Nothing is refused if the unit of the bundle is not the series, or if the images are not stacks. Raises
+    UsageFault if no stack is left.
     """
     if bundle.series is None or examples.stacks is None:
         return examples, ()

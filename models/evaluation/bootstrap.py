@@ -102,7 +102,11 @@ def _roc_aucs(predictions: Predictions, weights: NDArray[np.float64]) -> NDArray
 def _roc_auc(
     truth: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the share of pairs in which the image with the finding scores higher; a tie counts half (Mann-Whitney)."""
+    """Return the ROC-AUC, (rounds,).
+
+    Each image with the finding is paired with each image without it. The ROC-AUC is the share of the pairs in which the
+    image with the finding has the higher score; a tie counts half (Mann-Whitney).
+    """
     with_it, without = np.flatnonzero(truth), np.flatnonzero(~truth)
     without = without[np.argsort(scores[without], kind="stable")]
     below = np.zeros((len(weights), len(without) + 1))

@@ -62,9 +62,10 @@ def fit_temperature(postprocessing: Postprocessing, scored: Scored) -> float:
 
 
 def _negative_log_likelihood(scores: NDArray[np.float64], truth: NDArray[np.bool_], *, sigmoid: bool) -> float:
-    """Return the mean negative log-likelihood of the images. For sigmoid, that of an image is the sum over its labels.
+    """Return the mean negative log-likelihood of the images.
 
-    A score of 0 counts as the smallest normal number, as in Postprocessing, because 0 has no logarithm.
+    For sigmoid, the negative log-likelihood of an image is the sum over its labels. A score of 0 counts as the smallest
+    normal number, as in Postprocessing, because 0 has no logarithm.
     """
     tiny = np.finfo(np.float32).tiny
     loss = -(np.log(np.maximum(scores, tiny)) * truth).sum(axis=1)

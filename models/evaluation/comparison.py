@@ -36,14 +36,14 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """How many images both networks predict correctly, only the first, only the second, and neither."""
+    """On how many images both networks are right, only the first network, only the second network, or neither."""
 
     both_right: int
     only_first_right: int
     only_second_right: int
     both_wrong: int
     same_label: int
-    """The number of images to which both assign the same label, right or wrong."""
+    """The number of images to which both networks assign the same label, right or wrong."""
     kappa: float | None
     """Cohen's kappa of the assigned labels; None if both networks assign the same single label to all images."""
     mcnemar_p: float

@@ -43,7 +43,7 @@ class Evaluation:
     loss: float | None
     """The mean negative log-likelihood of the calibrated scores: per image, or for sigmoid per image and label."""
     accuracy: float
-    """The share of images that got the correct label, or for sigmoid exactly the correct findings."""
+    """The share of images with the correct label (softmax), or with exactly the correct findings (sigmoid)."""
     label_accuracy: float | None
     """The share of correct decisions over all images and labels, for sigmoid; None for softmax."""
     macro_precision: float | None

@@ -37,7 +37,7 @@ class Predictions:
 
     @property
     def exclusive(self) -> bool:
-        """Return True if each image has exactly one label (softmax), False if any number of findings (sigmoid)."""
+        """Return True if each image has one label (softmax), False if it can have several findings (sigmoid)."""
         return self.postprocessing.activation == SOFTMAX
 
     @property

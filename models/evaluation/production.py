@@ -20,7 +20,7 @@ class Result:
     scores: tuple[float, ...]
     """Calibrated and aggregated scores in the order of the bundle's labels."""
     truth: Mapping[str, bool]
-    """Whether the image has each label; labels whose truth is unknown are missing."""
+    """For each label, whether the image has it. A label is missing if it is not known whether the image has it."""
 
 
 def predictions_with_truth(postprocessing: Postprocessing, results: Sequence[Result]) -> tuple[Predictions, list[int]]:

@@ -35,7 +35,7 @@ class Reliability:
 
 
 def reliability(predictions: Predictions) -> Reliability:
-    """Compute the calibration error: of the highest label for softmax, of all scores for sigmoid."""
+    """Compute the calibration error, for softmax from the highest score of each image, for sigmoid from all scores."""
     if predictions.exclusive:
         confidence, true = predictions.scores.max(axis=1), predictions.scores.argmax(axis=1) == predictions.true
     else:

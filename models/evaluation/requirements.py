@@ -69,7 +69,7 @@ class Requirement:
     """The field of Evaluation; with a `label`, the field of ClassFigures."""
     label: str | None
     end: str | None
-    """`low` or `high`: the end of the 95 % interval; None for the figure itself."""
+    """Which end of the 95 % interval is compared with `limit`: `low` or `high`; None to compare the figure itself."""
     comparison: str
     limit: float
 

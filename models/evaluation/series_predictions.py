@@ -18,9 +18,10 @@ from nightread.errors import StopWork
 def bundle_predictions(bundle: Bundle, scored: Scored, head: Head | None = None) -> Predictions:
     """Return the predictions for images, or for stacks of slices if the unit of the bundle is series.
 
-    The result of a stack is computed as in a worker, except that a slice that cannot be decoded costs only itself,
-    whatever the bundle says. `models.evaluation.admission` leaves out the stacks that the bundle refuses. Raises
-    StopWork for scores that are not finite, and ValueError if the aggregate is `head` but `head` is None.
+    The result of a stack is computed as in a worker, with one exception: `bad_slice` of the bundle is not used, and of
+    the slices only those that cannot be decoded are left out. `models.evaluation.admission` leaves out the stacks that
+    the bundle refuses. Raises StopWork for scores that are not finite, and ValueError if the aggregate is `head` but
+    `head` is None.
     """
     if bundle.series is None or scored.gap_behind is None:
         return image_predictions(bundle.postprocessing, scored)

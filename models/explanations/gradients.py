@@ -11,7 +11,7 @@ Array = NDArray[np.float32]
 Objective = Callable[[Any], Any]
 """A function that takes the network's output for one image, (labels,), and returns the number to differentiate."""
 _Forward = Callable[[Any], tuple[Any, Any]]
-"""A function that takes the array to add to the layer's output, and returns (the number, the layer's output)."""
+"""A function that takes an array to add to a layer's output, and returns (number of the Objective, that output)."""
 
 
 def executed(model: Any, inputs: Array) -> list[tuple[Any, tuple[int, ...]]]:

@@ -12,11 +12,11 @@ from models.runtimes.network import Network
 
 METHOD = "occlusion"
 _PARTS = 8
-"""Each side of a patch is 1/8 of that of the frame. Neighbouring patches overlap by half, so there are 225 patches."""
+"""A patch is 1/8 as high and as wide as the frame. Neighbouring patches overlap by half, so there are 225 patches."""
 _SMALLEST_PATCH = 2
 _BATCH = 16
 _TINY = 1e-7
-"""In float32, a score that is nearer to 1 than this is equal to 1."""
+"""Scores are clipped to at least this distance from 0 and from 1, so that their log odds are finite."""
 
 
 def occlusion(network: Network, inputs: NDArray[np.float32], output: int) -> NDArray[np.float32]:

@@ -121,7 +121,7 @@ def test_a_study_of_thousands_of_images_lists_all_scores_of_findings_only(monkey
     report = _report(study(FOUND, clear))
 
     assert [len(group.get_measurements()) for group in groups(report)] == [3, 1]
-    assert report.ContentSequence[-1].TextValue.endswith("are listed for findings only.")
+    assert report.ContentSequence[-1].TextValue.endswith("list only the score of their label.")
 
 
 def test_the_report_says_which_findings_have_no_region_and_why() -> None:

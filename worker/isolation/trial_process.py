@@ -68,7 +68,7 @@ class TrialRequest:
     specs: tuple[InputSpec, ...]
     accept_raster: bool
     sends_bytes: bool = False
-    """Whether the next message holds the bytes: the trial process has no logins, so it cannot ask a store for them."""
+    """Whether the next message holds the bytes of the image. The trial process cannot get them from a store itself."""
 
 
 def serve(connection: Connection) -> None:

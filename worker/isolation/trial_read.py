@@ -56,7 +56,7 @@ class TrialReader:
     def read(
         self, image: Claimed, specs: Sequence[InputSpec], progress: Callable[[], None], data: bytes | None = None
     ) -> None:
-        """Read the whole image, and return if the process survives this. A rejected image passes as well.
+        """Read the whole image in the trial process, and return if the process survives, even if the image is rejected.
 
         Pass the bytes as `data` if the image is in a store. `progress` is called after each frame; an exception from it
         ends the trial read and is passed on.

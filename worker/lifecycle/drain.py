@@ -21,9 +21,9 @@ class Consumer(Protocol):
 
 
 class Drain:
-    """Follows the database: stops and starts the consumption of batches.
+    """Stops and starts the consumption of batches when the database says so.
 
-    The messages that the worker has already are executed and acknowledged as usual.
+    Messages that the worker already has are executed and acknowledged as usual.
     """
 
     def __init__(self, database: Database, consumer: Consumer, *, node: str, boot_id: str) -> None:
@@ -34,7 +34,7 @@ class Drain:
         self._drains = False
 
     def follow(self) -> None:
-        """Stop or start the consumption, as the database says.
+        """Stop or start the consumption of batches, as the database says.
 
         Call this in Celery's event loop, because the consumer belongs to it.
         """

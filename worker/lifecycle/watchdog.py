@@ -38,7 +38,7 @@ class Watchdog:
     ) -> None:
         """Create a watchdog. `seconds_at_work` returns the seconds since the first process had loaded its networks.
 
-        Before that the worker cannot take a batch.
+        Until then the worker cannot take a batch.
         """
         self._database = database
         self._redis = redis

@@ -1,9 +1,11 @@
 """Prepare slices for networks whose channels show the neighbouring slices.
 
 When such a slice is read for the first time, it is held back until its series is put in order. When it is read again,
-the files of its neighbours are read too. The slices of a batch are read in the order of their stack
-(worker.series.reading_order). The slices that the channels of one input show stay prepared in memory, and the files of
-later slices are kept, so that each slice of the batch is read and decoded once.
+the files of its neighbours are read too.
+
+Each slice of a batch is read and decoded only once. For this, the slices are read in the order of their stack
+(worker.series.reading_order). Prepared slices stay in memory while the next input shows them, too. The file of a
+neighbour that is analysed later in the batch is kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,11 +49,11 @@ class _ShownStack:
 
     def __init__(self, load: "_Load", stack: _OrderedStack, spec: InputSpec) -> None:
         self.remarks: dict[int, Remarks] = {}
-        """Remarks on slices that were prepared as neighbours, by place, until the slice itself is prepared."""
+        """Remarks on slices that were prepared as neighbours, by position, until the slice itself is prepared."""
         self._prepared = PreparedStack(lambda index: load(stack, self, index), len(stack.keys), spec)
 
     def prepare(self, place: int, frame: Frame, out: Inputs) -> Inputs:
-        """Return the input of the slice at a place; remarks on the slice itself are added to those of its frame."""
+        """Return the input of the slice at this position in the stack. Its remarks are added to `frame.remarks`."""
         prepared = self._prepared.prepare(place, out)
         for remark, detail in self.remarks.pop(place, ()):
             frame.remarks.add(remark, detail)
@@ -126,9 +128,9 @@ class NeighbourReader:
         return stack.shown[spec].prepare(place, frame, out)
 
     def _load(self, stack: _OrderedStack, shown: _ShownStack, place: int) -> Frame | None:
-        """Return the frame at a place of a stack: of the image itself, or of another file.
+        """Return the slice at this position in the stack: a frame of the present image, or of the file of a neighbour.
 
-        Return None if the other file is damaged and the slice that is being prepared must take its place.
+        Return None if the file of the neighbour is damaged and the present slice must take its place.
         """
         own, frame = self._own, self._frame
         if own is None or frame is None:
@@ -165,7 +167,7 @@ class NeighbourReader:
         return frame
 
     def _places(self, key: _SeriesKey) -> Mapping[SliceKey, tuple[_OrderedStack, int]]:
-        """Return stack and place of each slice of a series; empty if the series is not in order yet."""
+        """Return the stack and the position of each slice of a series; empty if the series is not in order yet."""
         if key not in self._stacks:
             order = queries.series_order(self._context.database, *key)
             self._stacks[key] = {

@@ -1,4 +1,4 @@
-"""Keep files that were opened as neighbours of a slice until their own turn, so that each is read and decoded once."""
+"""Keep the files of neighbouring slices until these are analysed, so that each file is read and decoded once."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -27,11 +27,11 @@ class OpenedFiles:
         self._held_bytes = 0
 
     def expect(self, image_ids: Iterable[int]) -> None:
-        """Set the images that will have a turn of their own. The files of other images are not kept."""
+        """Set the ids of the images that this batch will analyse. The files of other images are not kept."""
         self._expected = set(image_ids)
 
     def keep(self, image_id: int, file: Fetched, dicom_image: DicomImage, frame: Frame) -> None:
-        """Keep an image with its only frame, which is decoded. An image with more frames is not kept."""
+        """Keep an image with its file and its decoded frame. An image with several frames is not kept."""
         if image_id not in self._expected or dicom_image.frame_count != 1:
             return
         self._drop(image_id)
@@ -48,9 +48,9 @@ class OpenedFiles:
         return kept.file if kept else None
 
     def take(self, image_id: int, file: Fetched) -> DicomImage | None:
-        """Return the image if it is kept and has the same bytes as `file`, and drop it.
+        """Drop the image, and return it if it was kept and has the same bytes as `file`.
 
-        The turn of this image has come, so its file is not kept again.
+        Call this when the image itself is analysed: from then on its file is not kept.
         """
         self._expected.discard(image_id)
         kept = self._files.get(image_id)

@@ -69,10 +69,10 @@ def _pieces(row: AnalysedSlice) -> Iterator[Any]:
 
 
 def _variants(order: SeriesOrder, stacks: Sequence[Stack]) -> Iterator[Stack]:
-    """Yield a further stack for each slice that was left out as another version of a slice in a stack.
+    """Yield a further stack for each slice that was left out because a stack has another version of it.
 
-    In this further stack it takes the place of the other version. Both versions are current if their sources do not
-    trust each other.
+    The further stack has the left-out slice instead of that version. Both versions are current if their sources do
+    not trust each other.
     """
     uids: dict[tuple[str | None, int], tuple[int, int]] = {
         (piece.sop_instance_uid, piece.frame): (number, place)

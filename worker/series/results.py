@@ -89,7 +89,7 @@ class _Former:
                 yield self._of_stack(number, stack)
 
     def said(self, result: SeriesResult, completion: Completion) -> tuple[str | None, str | None]:
-        """Return the words of the remarks, and the detail: the sentence of the reason, then those of the remarks."""
+        """Return the words of the remarks, and the detail: the sentences of the reason and of the remarks."""
         remarks, sentences = words_and_detail(self._remarks(result, completion), longest=DETAIL_LENGTH)
         detail = f"{result.detail} {sentences or ''}".strip()[:DETAIL_LENGTH] if result.detail else sentences
         return remarks, detail
@@ -130,7 +130,7 @@ class _Former:
         )
 
     def _used(self, keys: Sequence[SliceKey]) -> list[int]:
-        """Return the places of the slices whose scores count.
+        """Return the positions, in the stack, of the slices whose scores count.
 
         The bundle decides whether neighbours of bad slices count.
         """
@@ -148,7 +148,7 @@ class _Former:
     def _empty(self, number: int, stack: SliceStack | None) -> SeriesResult:
         """Return a result without a label.
 
-        Bad or unfinished slices that have no place are counted in `of_slices` of the largest stack.
+        Bad or unfinished slices that are in no stack are counted in `of_slices` of the largest stack.
         """
         placed = {(piece.key, piece.frame) for each in self.order.stacks for piece in each.slices}
         nowhere = (self.counted.bad | self.counted.unfinished) - {key for key, _ in placed}
@@ -172,7 +172,7 @@ def _stack_name(stack: SliceStack) -> str | None:
 
 
 def _breaks(used: Sequence[int], stack: SliceStack) -> list[int]:
-    """Return the indices in `used` behind which a slice is missing or has no score."""
+    """Return the indices in `used` after which a slice is missing or has no score."""
     gaps = {gap.after for gap in stack.gaps}
     return [index for index, (place, following) in enumerate(pairwise(used)) if following > place + 1 or place in gaps]
 

@@ -20,7 +20,7 @@ _DEFECTIVE = frozenset(reason.value for reason in Reason if reason.fault is Faul
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedSlices:
-    """The slices of one series for one bundle."""
+    """The slices of one series that count for one bundle."""
 
     geometries: list[SliceGeometry]
     """Geometries of all slices that have a result, are bad, or are unfinished."""

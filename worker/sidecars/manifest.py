@@ -59,7 +59,10 @@ def _counts(entries: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     for number, (study, images) in enumerate(entries, start=1):
         known = isinstance(study, str) and _UID.fullmatch(study)
         if not known or type(images) not in (int, str) or not 0 <= int(images) <= INTEGER_LIMIT:
-            raise RejectImage(Reason.BAD_MANIFEST, f"Entry {number} of the manifest has no valid UID or number.")
+            raise RejectImage(
+                Reason.BAD_MANIFEST,
+                f"Entry {number} of the manifest has an invalid UID or an invalid number of images.",
+            )
         if study in counts:
             raise RejectImage(Reason.BAD_MANIFEST, f"Entry {number} of the manifest repeats an earlier study.")
         counts[study] = int(images)

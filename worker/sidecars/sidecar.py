@@ -29,9 +29,10 @@ class SidecarError(RejectDicomImage):
 
 
 def sidecar_of(rejected: RejectDicomImage, data: bytes, *, member: bool) -> SidecarError | None:
-    """Return the error of a sidecar (manifest, DICOMDIR, key object note); None if the rejected file is no sidecar.
+    """Return the error to record for a sidecar (manifest, DICOMDIR, key object note); None if the file is no sidecar.
 
-    `member` says that the file came from an archive, where viewers, previews and notes are normal and not defective.
+    Set `member` if the file came from an archive. Other files, such as viewers and previews, are normal there, so they
+    get the reason `media_file`.
     """
     try:
         if rejected.reason is Reason.NOT_DICOM:
