@@ -85,7 +85,7 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the time from `start` to `moment` by the local clock, which senders follow even when it changes."""
+    """Return the time from `start` to `moment` by the local clock, because senders follow it, also in summer time."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 

@@ -174,7 +174,7 @@ def _pauses(left: RemainingWork) -> Iterator[ConditionProblem]:
 def _sources(
     sources: Sequence[queries.Source], parts: Sequence[Part], settings: Settings, now: datetime
 ) -> Iterator[ConditionProblem]:
-    """Yield the problems of the sources that the settings name or that a part serves."""
+    """Yield the problems of each source that the settings name or that a part of nightread serves."""
     served = {name for part in parts for name in part.sources}
     known = {source.name: source for source in sources}
     for name in sorted(served | {source.name for source in settings.sources}):

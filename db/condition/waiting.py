@@ -34,7 +34,7 @@ class WaitingWork:
     person: int
     """Images that a person or the circuit breaker paused. A person must act in both cases."""
     retry: int
-    """Images that are retried later because of another temporary error."""
+    """Images that are retried later because of a temporary error that no other field counts."""
     unregistered_files: int
     """Files in watched folders that are not complete yet. They have not arrived, so they are not part of the sum."""
 

@@ -34,7 +34,7 @@ KERAS, LEGACY, GRAPH = ".keras", ".h5", ".onnx"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
 _ONNX = re.compile(rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca]", re.DOTALL)
-"""The first bytes of an ONNX file: the version of its format, a field of one byte, and the key of another field."""
+"""The first bytes of an ONNX file: the field with the format version, and the key of the next field."""
 _POINTER = b"version "
 _TORCH_MEMBER = "data.pkl"
 

@@ -33,7 +33,7 @@ class _Shown:
     """The position of the training on the page, counted from 1."""
     plots: Sequence[Markup]
     evaluation: str | None
-    """The address of the page of its evaluation, relative to this page."""
+    """The address of the page with the evaluation of the training, relative to this page."""
 
     @property
     def anchor(self) -> str:
@@ -109,7 +109,7 @@ def _plots(run: TrainingRun) -> Iterator[Markup]:
 
 
 def _together(runs: Sequence[TrainingRun]) -> Iterator[tuple[Markup, str]]:
-    """Yield the validation loss and accuracy of several trainings, each with its caption."""
+    """Yield a plot of the validation loss of several trainings and one of their accuracy, each with its caption."""
     trained = [run for run in runs if run.epochs][:_MOST_TOGETHER]
     if len(trained) < 2:  # noqa: PLR2004 - a single training is drawn below
         return
