@@ -22,7 +22,7 @@ SenderKey = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingDay:
-    """When a source or sender sent on one day.
+    """Says when a source or sender sent on one day.
 
     `first` and `last` are the times of the first and the last arrival, in local time since the start of the night.
     """

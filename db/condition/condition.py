@@ -233,7 +233,7 @@ _PART_TEXTS = {
     PartState.STARTING: "{name} is starting",
     PartState.RESTARTED: "{name} died {ago} ago and runs again",
     PartState.SILENT: "{name} is silent (last heartbeat {ago} ago)",
-    PartState.HANGING: "{name} hangs (no round for {ago})",
+    PartState.HANGING: "{name} hangs (its main loop has not run for {ago})",
     PartState.STOPPED: "{name} was stopped {ago} ago",
     PartState.MISSING: "{name} does not run",
 }

@@ -228,7 +228,7 @@ def _not_isolated(missing: list[str]) -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return a new environment without passwords. The network runs on the CPU, without access to a GPU driver."""
+    """Return new environment variables: without passwords, and for a network on the CPU without a GPU driver."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # noqa: TID251 - Keras reads nothing else
     return {
         "PATH": os.defpath,

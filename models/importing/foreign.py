@@ -141,7 +141,7 @@ def _inspect_legacy(path: Path) -> Inspected:
 
 
 def _is_of_keras_2(version: str) -> bool:
-    """Return whether this is a version before 3. Files without a version are from before Keras 2."""
+    """Return whether this version of Keras is older than 3. A file that names no version is older than Keras 2."""
     return version.partition(".")[0] in ("", "0", "1", "2")
 
 

@@ -26,16 +26,16 @@ _EFFECTLESS: dict[str, tuple[str, object]] = {
     **dict.fromkeys(_RECURRENT, ("time_major", False)),
     **dict.fromkeys(("Attention", "AdditiveAttention"), ("causal", False)),
 }
-"""For some classes of layers, an argument that Keras 3 does not know, and the value with which it has no effect."""
+"""Arguments that Keras 3 does not know, by class of layer, each with the value for which it has no effect."""
 _UNUSED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_RANDOM, *_RANDOM_MOVES), ("rng_type",)),
     **dict.fromkeys(_SPATIAL_DROPOUT, ("noise_shape", "trainable")),
 }
-"""For some classes of layers, arguments that Keras 3 does not know and whose values never change a score."""
+"""Arguments that Keras 3 does not know, by class of layer. Whatever their value is, they never change a score."""
 
 _NEW_FUNCTIONAL = "keras.src.models.functional"
 _INNER_MODULES = {"Sequential": "keras", "Functional": _NEW_FUNCTIONAL, "Model": _NEW_FUNCTIONAL}
-"""The module of each class of networks inside a wrapper such as TimeDistributed; Keras 2 did not always write it."""
+"""The module of each class of networks inside a wrapper such as TimeDistributed, for files that do not name it."""
 _FUNCTIONAL = ".engine.functional"
 """The end of the module of functional networks in Keras 2: keras.engine, keras.src.engine or tf_keras.src.engine."""
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 _MIB = 1024**2
 INSPECTION_BYTES = 768 * _MIB
-"""The limit for the inspection, before Keras is imported: Python, NumPy and h5py, and a description of 64 MiB."""
+"""The memory limit for the inspection, before Keras is imported: Python, NumPy and h5py, and 64 MiB of description."""
 _LOADING_BYTES = 256 * _MIB
 """How much memory loading a network may take, in addition to its weights."""
 _COPIES_OF_WEIGHTS = 6
-"""The limit for loading allows this many times the size of the weights.
+"""The memory limit for loading includes this many times the size of the weights.
 
 Keras holds the weights of the file, the initial weights of the network, and temporary arrays of its initializers.
 """

@@ -18,7 +18,7 @@ _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 """Offsets in struct seccomp_data. For an argument, it is the offset of its lower half on a little-endian machine."""
 _X32 = 0x40000000
-"""Numbers from here on are calls of the x32 interface, which would bypass the list."""
+"""Numbers from here on are system calls of the x32 interface, which the list of refused calls does not contain."""
 _CLONE_THREAD = 0x10000
 
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
@@ -223,7 +223,7 @@ def _refuse(number: int, error: int) -> Iterator[bytes]:
 
 
 def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
-    """Refuse the call unless its first argument passes one of the tests."""
+    """Yield the instructions that refuse a system call unless its first argument passes one of the tests."""
     yield _step(_EQUAL, number, 0, len(tests) + 3)
     yield _step(_LOAD, _FIRST_ARGUMENT)
     yield from tests
@@ -232,7 +232,7 @@ def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
 
 
 def _refuse_values(number: int, values: tuple[int, ...]) -> Iterator[bytes]:
-    """Refuse the call if its second argument is one of the values."""
+    """Yield the instructions that refuse a system call if its second argument is one of the values."""
     yield _step(_EQUAL, number, 0, len(values) + 3)
     yield _step(_LOAD, _SECOND_ARGUMENT)
     for index, value in enumerate(values):
