@@ -85,7 +85,7 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the time from `start` to `moment` by the local clock, because senders follow it, also in summer time."""
+    """Return the difference of the local times of `start` and `moment`, because senders follow the local clock."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 

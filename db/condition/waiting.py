@@ -25,7 +25,7 @@ class WaitingWork:
     rest_of_file: int
     """Images whose file is not complete yet."""
     rest_of_file_until: datetime | None
-    """When nightread stops waiting for the last of the images whose file is not complete yet."""
+    """The latest time until which nightread waits for the rest of a file; None if it waits for none."""
     source: int
     """Images whose folder or store is unavailable."""
     disk_space: int

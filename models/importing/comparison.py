@@ -83,7 +83,7 @@ def compare(
 
 
 def _hint(bundle: Bundle, file: Path, golden: Golden, *, options: GraphOptions | None, accept_weaker: bool) -> str:
-    """Return a hint which preprocessing is right: try the most common kinds on a few examples with different scores."""
+    """Return a hint about the right preprocessing, by trying common kinds on a few examples with different scores."""
     few = _few(golden)
     tries = list(alternatives(bundle.spec))
     inputs = np.concatenate([few.inputs(spec) for _, spec in tries])

@@ -65,7 +65,7 @@ def fit_head(
 
 
 def padded(stacks: Sequence[Scores]) -> tuple[Scores, Scores]:
-    """Return the scores of all series, (series, slices, labels), padded with zeros; and 1 for slices that exist."""
+    """Return the scores of all series, (series, slices, labels), padded with zeros; and which slices are real."""
     longest = max(len(stack) for stack in stacks)
     scores = np.zeros((len(stacks), longest, stacks[0].shape[1]), np.float32)
     exists = np.zeros((len(stacks), longest, 1), np.float32)
