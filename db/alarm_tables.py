@@ -1,4 +1,4 @@
-"""Define the tables of the watchdog: alarms, notices to channels, and actions of rules on results."""
+"""Define the tables of the watchdog: alarms, notices to channels, and actions that rules on results took."""
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 

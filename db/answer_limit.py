@@ -53,9 +53,9 @@ def _connect_function(seconds: float) -> Callable[..., Any]:
             return super().wait(self._limited(gen), *arguments, **options)
 
         def _limited(self, gen: Any) -> Generator[Any, Any, Any]:
-            """Run the generator, and raise NoAnswerError when the time is over.
+            """Yield what the generator yields, until it ends; raise NoAnswerError when the time is over.
 
-            It passes on what the generator yields and receives. While no data arrives, psycopg sends 0 every 0.1 s.
+            psycopg sends the generator 0 every 0.1 s while no data arrives.
             """
             deadline = time.monotonic() + seconds
             try:

@@ -113,7 +113,7 @@ def _by_value(element: _Element, values: _Values) -> bytes:
 
 
 def _each(element: _Element, values: _Values) -> bytes:
-    """Encode each value by itself, because numbers differ from image to image."""
+    """Encode each value, without a search for equal values: most numbers differ from image to image."""
     return b"".join([_NULL if value is None else element.encode(value) for value in values])
 
 

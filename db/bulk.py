@@ -200,7 +200,7 @@ def _types(statement: Any, names: tuple[str, ...]) -> dict[str, TypeEngine[Any]]
 
 
 def _column_for(columns: Any, element: Any, **_: object) -> ColumnElement[Any] | None:
-    """Return the column of `given` that replaces a parameter. Return None for any other element, which then stays."""
+    """Return the column that replaces a parameter of a statement; None for an element that is not replaced."""
     return columns.get(element.key) if isinstance(element, BindParameter) else None
 
 

@@ -44,7 +44,7 @@ class DatabaseFile:
     _identity: tuple[int, int] | None = field(default=None, init=False)
 
     def remember(self) -> None:
-        """Store device and inode of the file at the first connection, for which SQLite creates a missing file."""
+        """Store device and inode of the file. Call this after connecting: SQLite creates a missing file then."""
         if self._identity is None:
             self._identity = self._read_identity()
 
@@ -68,7 +68,10 @@ class DatabaseFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Database:
-    """The two engines of the database; on PostgreSQL both are the same. On SQLite only `writer` locks at BEGIN."""
+    """The engine for writing and the engine for reading. On PostgreSQL, both are the same engine.
+
+    On SQLite, only `writer` locks the database at BEGIN.
+    """
 
     writer: Engine
     reader: Engine
@@ -204,7 +207,7 @@ def open_database(
 
 
 def _pool(connections: int | None) -> dict[str, Any]:
-    """Return the options of a pool of this size that reuses the latest connection first; no options for None."""
+    """Return options for a pool of this many connections, which reuses the latest one first; empty for None."""
     return {} if connections is None else {"pool_size": connections, "max_overflow": 0, "pool_use_lifo": True}
 
 

@@ -100,12 +100,10 @@ class InputRange:
 
 
 def middle_distance(outside: Sequence[float], frames: int) -> float:
-    """Return the median distance of all `frames` frames of an image.
+    """Return the median of the distances from the range, over all `frames` frames of an image.
 
-    `outside` has the distances of the frames that are outside of the range.
-
-    The median is above 0 only if more than half of the frames are outside: a dark frame at the start of a cine has no
-    effect.
+    `outside` has the distances of the frames that are outside of the range; the other distances are 0. The median is
+    above 0 only if more than half of the frames are outside: a dark frame at the start of a cine has no effect.
     """
     return sorted([*outside, *[0.0] * (frames - len(outside))])[(frames - 1) // 2]
 

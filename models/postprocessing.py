@@ -54,9 +54,7 @@ class Postprocessing:
             raise ValueError(f"normal_label {self.normal_label!r} is not one of the labels")
         for label, threshold in self.thresholds.items():
             if threshold is None and self.activation == SIGMOID:
-                raise ValueError(
-                    f"the threshold of {label} must be a number, because sigmoid scores do not exclude each other"
-                )
+                raise ValueError(f"{label} has no threshold: with the activation sigmoid, each finding needs a number")
             if threshold is not None and not 0 <= threshold <= 1:
                 raise ValueError(f"the threshold of {label} must be between 0 and 1")
         if not 0 < self.temperature < float("inf"):

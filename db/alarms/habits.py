@@ -24,8 +24,8 @@ class SendingLimit:
     """If no image has arrived by this time after the start of the night, the silence is unusual."""
     longest_gap: timedelta
     until: timedelta
-    """On every comparable day, images arrived until this time or later. So a silence is unusual only if it reached
-    `longest_gap` by this time; it stays unusual afterwards."""
+    """The time of the last image on the comparable day that ended first. A silence is usual if it reaches `longest_gap`
+    only after this time."""
 
 
 class Habits:
@@ -75,9 +75,8 @@ class Habits:
     def _comparable(self, key: SenderKey, evening: date) -> dict[date, SendingDay]:
         """Return the past days with which this day is compared; an empty result if there are none.
 
-        These are the same weekdays of the last four weeks, if the source or sender sent on all of them. Weekdays before
-        its first image are left out, and at least three must remain. Otherwise they are the last seven days, if it sent
-        on all of them.
+        The source or sender must have sent on each of them. They are the same weekday of the last four weeks, without
+        weekdays before the first image; at least three must remain. If that fails, they are the last seven days.
         """
         first = min(day for day, sent in self._days.items() if key in sent)
         weeks = [evening - timedelta(days=days) for days in _WEEKS if evening - timedelta(days=days) >= first]

@@ -69,7 +69,7 @@ def _parts(condition: SystemCondition) -> Iterator[Finding]:
 
 
 def _is_started_by(up: Part, part: Part) -> bool:
-    """Return whether this `nightread up` starts parts of this kind, and this part ran on its host or was never seen."""
+    """Return whether `up` starts `part`: it starts parts of this kind, and `part` ran on its host or was never seen."""
     if part.kind.value not in up.detail.get("parts", ()):
         return False
     host = re.escape(up.node or "")
@@ -89,12 +89,12 @@ def _pause(pause: Pause, now: datetime) -> Iterator[Finding]:
     elif pause.cause is Cause.BREAKER or age >= PERSON_PAUSE:
         what = "dispatch" if pause.source is None else f"the source {pause.source}"
         by = "the circuit breaker" if pause.cause is Cause.BREAKER else "a person"
-        text = f"{what} is paused by {by} for {duration(max(0.0, age.total_seconds()))}"
+        text = f"{what} has been paused by {by} for {duration(max(0.0, age.total_seconds()))}"
         yield Finding(rule=AlarmRule.PAUSED, subject=f"{pause.cause.value} {pause.source or ''}".strip(), text=text)
 
 
 def _unserved_sources(condition: SystemCondition, served: Container[str]) -> Iterator[Finding]:
-    """Yield a finding for each source of the settings that has a problem and that no known part serves."""
+    """Yield a finding for each source of the settings that has a problem and that no part serves."""
     texts: dict[str, list[str]] = {}
     for problem in condition.problems:
         if problem.kind == "source" and problem.subject not in served:

@@ -22,7 +22,7 @@ SenderKey = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingDay:
-    """When a source or sender sent on one day.
+    """Says when a source or sender sent on one day.
 
     `first` and `last` are the times of the first and the last arrival, in local time since the start of the night.
     """
@@ -85,7 +85,7 @@ class SendingDays:
 
 
 def local_time_since(nights: Nights, start: datetime, moment: datetime) -> timedelta:
-    """Return the time from `start` to `moment` by the local clock, which senders follow even when it changes."""
+    """Return the difference of the local times of `start` and `moment`, because senders follow the local clock."""
     return nights.local(moment).replace(tzinfo=None) - nights.local(start).replace(tzinfo=None)
 
 

@@ -174,7 +174,7 @@ def _pauses(left: RemainingWork) -> Iterator[ConditionProblem]:
 def _sources(
     sources: Sequence[queries.Source], parts: Sequence[Part], settings: Settings, now: datetime
 ) -> Iterator[ConditionProblem]:
-    """Yield the problems of the sources that the settings name or that a part serves."""
+    """Yield the problems of each source that the settings name or that a part of nightread serves."""
     served = {name for part in parts for name in part.sources}
     known = {source.name: source for source in sources}
     for name in sorted(served | {source.name for source in settings.sources}):
@@ -233,7 +233,7 @@ _PART_TEXTS = {
     PartState.STARTING: "{name} is starting",
     PartState.RESTARTED: "{name} died {ago} ago and runs again",
     PartState.SILENT: "{name} is silent (last heartbeat {ago} ago)",
-    PartState.HANGING: "{name} hangs (no round for {ago})",
+    PartState.HANGING: "{name} hangs (its main loop has not run for {ago})",
     PartState.STOPPED: "{name} was stopped {ago} ago",
     PartState.MISSING: "{name} does not run",
 }

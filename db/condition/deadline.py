@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     """How the expected end compares with the deadline."""
 
     DONE = "done"
-    """No image is ready: each one has its outcome or waits for something else."""
+    """No image is ready: each one has its outcome, or waits for a later time or a paused source."""
     ON_TIME = "on_time"
     AT_RISK = "at_risk"
     """The earliest expected end is before the deadline, the latest is after it or unknown."""

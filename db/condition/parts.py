@@ -20,7 +20,7 @@ SILENT_SECONDS = 30.0
 HANGING_SECONDS = 90.0
 """A main loop that begins no round for this long hangs; one round of the dispatcher takes less than a second."""
 STARTING_SECONDS = 120.0
-"""Time from the start of `nightread up` until each part has sent its first heartbeat: workers load their models."""
+"""A part may take this long to its first heartbeat after `nightread up` starts, because workers load their models."""
 DRAIN_SECONDS = 300.0
 """A worker that ends may take this long to finish its batches without a heartbeat; after that it counts as silent."""
 RECENT = timedelta(minutes=10)
@@ -48,11 +48,11 @@ class PartState(StrEnum):
     """Alive again after a death within the last ten minutes."""
     SILENT = "silent"
     HANGING = "hanging"
-    """Its process is alive, but its main loop is not."""
+    """The process of the part is alive, but its main loop is not."""
     STOPPED = "stopped"
-    """It ended on purpose."""
+    """The part ended on purpose."""
     MISSING = "missing"
-    """It is expected and was never seen."""
+    """The part is expected and was never seen."""
     UNKNOWN = "unknown"
     """The dispatcher, which reports on this part, is silent."""
 
@@ -77,9 +77,9 @@ class Part:
     seconds: float | None = None
     """Seconds since `seen_at`."""
     ahead_seconds: float = 0.0
-    """How far the clock of its host is ahead of the clock of the database."""
+    """How far the clock of the part's host is ahead of the clock of the database."""
     heartbeat_at: datetime | None = None
-    """Time of its latest heartbeat by the clock of the database; None if it was never seen."""
+    """Time of the latest heartbeat of the part, by the clock of the database; None if the part was never seen."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     expected: bool = False
     """Whether the settings or `nightread up` need this part."""
@@ -148,7 +148,7 @@ def _of_kind(kind: PartKind, rows: Sequence[PartRow], at: datetime) -> Iterator[
 
 
 def _with_death(parts: Iterable[Part], died_at: datetime, at: datetime) -> Iterator[Part]:
-    """Yield the parts. The first part that is alive gets the state RESTARTED and the time of this death."""
+    """Yield the parts. The first part that is alive becomes RESTARTED, with `died_at` as the time of its death."""
     noted = False
     for part in parts:
         if part.state is PartState.ALIVE and not noted:
@@ -186,7 +186,7 @@ def _judge(kind: PartKind, row: PartRow, at: datetime) -> Part:
 
 
 def _round_seconds(row: PartRow) -> float:
-    """Return how long the main loop of the part may wait by its settings."""
+    """Return how many seconds a round of the part may take in addition to HANGING_SECONDS; the part reports this."""
     return float(row.detail.get("round_seconds", 0.0))
 
 
@@ -237,9 +237,9 @@ def _without_dispatcher(parts: Sequence[Part]) -> Iterator[Part]:
 
 
 def _unless_unseen(part: Part, looking_since: datetime, at: datetime) -> Part:
-    """Return the part; its state becomes ALIVE if it was restarted before the dispatcher began to check it.
+    """Return the part; RESTARTED becomes ALIVE if the part ended before the dispatcher started.
 
-    Perhaps it was stopped on purpose before, together with the dispatcher.
+    A person may have stopped the part and the dispatcher together, on purpose.
     """
     if part.kind not in _SEEN_BY_DISPATCHER or part.state is not PartState.RESTARTED:
         return part

@@ -33,7 +33,8 @@ class RemainingWork:
 def remaining_work(database: Database, settings: Settings, *, unfinished: int, now: datetime) -> RemainingWork:
     """Read what is left to do; `unfinished` is the number of unfinished images of all periods.
 
-    The pace predicts no end if all dispatch is paused, or if every image that is left waits for something else.
+    The pace predicts no end if all dispatch is paused, or if every unfinished image waits for a later time or a paused
+    source.
     """
     arrival_timeout = timedelta(seconds=settings.arrival_timeout_seconds)
     postponed = queries.postponed(database, now=now, arrival_timeout=arrival_timeout)

@@ -27,7 +27,7 @@ def source_problems(source: Source, now: datetime) -> Iterator[str]:
     if report.get("temporary_old"):
         oldest = duration(report.get("temporary_oldest_seconds", 0))
         files = counted(report["temporary_old"], "file with a temporary name", "files with temporary names")
-        yield f"{files} did not change for up to {oldest}: check for interrupted transfers"
+        yield f"{files}, the oldest unchanged for {oldest}: check for interrupted transfers"
     yield from _refused_associations(report.get("refused_associations") or {})
     yield from _store_troubles(report)
     for name, one, many in _COUNTED:

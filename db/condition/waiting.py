@@ -25,7 +25,7 @@ class WaitingWork:
     rest_of_file: int
     """Images whose file is not complete yet."""
     rest_of_file_until: datetime | None
-    """When nightread stops waiting for the last of the images whose file is not complete yet."""
+    """The latest time until which nightread waits for the rest of a file; None if it waits for none."""
     source: int
     """Images whose folder or store is unavailable."""
     disk_space: int
@@ -34,7 +34,7 @@ class WaitingWork:
     person: int
     """Images that a person or the circuit breaker paused. A person must act in both cases."""
     retry: int
-    """Images that are retried later because of another temporary error."""
+    """Images that are retried later because of a temporary error that no other field counts."""
     unregistered_files: int
     """Files in watched folders that are not complete yet. They have not arrived, so they are not part of the sum."""
 

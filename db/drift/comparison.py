@@ -42,8 +42,8 @@ class NightDrift:
     def largest(self) -> DriftComparison:
         """Return the comparison with the largest distance in proportion to its limit.
 
-        It prefers comparisons that exceed their limit, and then those for which the reference has enough studies for an
-        alarm. Raises ValueError if there are no comparisons.
+        If any comparisons exceed their limit, only these are considered. Of them, comparisons whose reference has
+        enough studies for an alarm come first. Raises ValueError if there are no comparisons.
         """
         return max(self.comparisons, key=lambda each: (each.exceeds, each.is_judged, each.distance / each.limit))
 

@@ -31,7 +31,7 @@ def period(nights: Nights, evening: date) -> tuple[datetime, datetime]:
 
 
 def results_in(database: Database, since: datetime, until: datetime) -> int:
-    """Count the results from `since` to before `until`."""
+    """Count the results from `since` (included) to `until` (excluded)."""
     statement = (
         select(func.count())
         .select_from(work)

@@ -39,7 +39,7 @@ class MeasurePlot:
 
 
 def measure_plots(database: Database, drift: NightDrift, chosen: Sequence[DriftComparison]) -> Iterator[MeasurePlot]:
-    """Yield a plot for each of these comparisons of a night."""
+    """Yield a plot for each of the `chosen` comparisons of a night."""
     if drift.reference is None or not chosen:
         return
     reference = reference_content(database, drift.reference.id)

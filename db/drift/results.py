@@ -48,7 +48,7 @@ class BinnedResults:
 def binned_results(
     database: Database, *, since: datetime, until: datetime, bundle_id: int | None = None, with_studies: bool = False
 ) -> Iterator[BinnedResults]:
-    """Yield the results from `since` to before `until` in parts, for all bundles or for one."""
+    """Yield the results from `since` (included) to `until` (excluded), in parts; for all bundles or for one."""
     width, statement = _results(with_studies=with_studies)
     if bundle_id is not None:
         statement = statement.where(work.c.bundle_id == bundle_id)

@@ -140,7 +140,7 @@ def _name(node: dict[str, Any]) -> str:
 
 
 def _is_in(value: object, names: Collection[str]) -> bool:
-    """Return whether the value is one of the names; a list or an object in place of a name is not."""
+    """Return whether the value is one of the names; False if it is a list or an object."""
     return isinstance(value, str) and value in names
 
 

@@ -75,15 +75,15 @@ def compare(
         return comparison
     row, column = np.unravel_index(int(comparison.differences.argmax()), comparison.differences.shape)
     raise RefusedModel(
-        f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}): "
-        f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} from its author, "
+        f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}), most of all for "
+        f"{golden.examples[row].name}, {bundle.labels[column]}: {golden.scores[row, column]:.4f} from the author, "
         f"{scores[row, column]:.4f} here. The preprocessing differs from that of the author. "
         f"{_hint(bundle, file, golden, options=options, accept_weaker=accept_weaker)}"
     )
 
 
 def _hint(bundle: Bundle, file: Path, golden: Golden, *, options: GraphOptions | None, accept_weaker: bool) -> str:
-    """Try the most common ways of preprocessing on a few examples with very different scores."""
+    """Return a hint about the right preprocessing, by trying common kinds on a few examples with different scores."""
     few = _few(golden)
     tries = list(alternatives(bundle.spec))
     inputs = np.concatenate([few.inputs(spec) for _, spec in tries])

@@ -146,10 +146,11 @@ def _memory() -> int:
 
 
 def _leave_namespaces() -> bool:
-    """Move this process to a network without any interface, and to empty IPC. Returns False if that is forbidden.
+    """Move this process to a network namespace without interfaces and to an empty IPC namespace.
 
-    A child process tries it first, because there is no way back. Some systems (AppArmor of Ubuntu 24.04) allow the
-    namespaces but forbid to map the user into them, and without a mapping this process could not create files.
+    Returns False if the system forbids that. A child process tries it first, because a process cannot return from its
+    new namespaces. Some systems (AppArmor of Ubuntu 24.04) allow the namespaces but refuse to map the user into them.
+    Without this mapping, the process could not create files.
     """
     child = os.fork()
     if child == 0:

@@ -149,7 +149,7 @@ def _of_graph(kind: str, labels: int, options: GraphOptions | None) -> dict[str,
 
 
 def _with_checked_copy(conversion: Conversion, job: dict[str, Any], timeout_seconds: float) -> Conversion:
-    """Return the conversion with its ONNX file if another sandbox accepts the file, else with the reason."""
+    """Check the exported ONNX file in another sandbox; if it is refused, return the conversion with the reason."""
     exported = conversion.onnx_copy
     if exported is None or exported.signature is None:
         return conversion
@@ -228,7 +228,7 @@ def _not_isolated(missing: list[str]) -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return a new environment without passwords. The network runs on the CPU, without access to a GPU driver."""
+    """Return new environment variables: without passwords, and for a network on the CPU without a GPU driver."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # noqa: TID251 - Keras reads nothing else
     return {
         "PATH": os.defpath,
@@ -262,7 +262,7 @@ def _conversion(folder: Path, values: dict[str, Any], original: Copied, file: st
     with _invalid_results_refused():
         conversion = Conversion.from_json(values, folder / file, original)
         if (conversion.graph is None) != (file == CONVERTED_FILE):
-            raise TypeError("the facts are those of another format")
+            raise TypeError("an ONNX file must have facts of a graph, and a Keras file must have none")
         if not _is_plain(conversion.path) and (conversion.graph is None or conversion.scores.size):
             raise RefusedModel(f"The process that loaded the network wrote no {file}. Do not use this file.")
         return conversion

@@ -25,7 +25,7 @@ def description(text: bytes | str) -> dict[str, Any]:
 
 
 def read_json(text: bytes | str) -> Any:
-    """Parse JSON. Raises RefusedModel for too many values, before they take memory, and what json.loads raises."""
+    """Parse JSON. Raises RefusedModel, before memory is used, if it has too many values; also errors of json.loads."""
     if isinstance(text, bytes):
         count = text.count(b"[") + text.count(b"{") + text.count(b",")
     else:

@@ -34,7 +34,7 @@ KERAS, LEGACY, GRAPH = ".keras", ".h5", ".onnx"
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"
 _ONNX = re.compile(rb"\x08[\x01-\x7f][\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca]", re.DOTALL)
-"""The first bytes of an ONNX file: the version of its format, a field of one byte, and the key of another field."""
+"""The first bytes of an ONNX file: the field with the format version, and the key of the next field."""
 _POINTER = b"version "
 _TORCH_MEMBER = "data.pkl"
 
@@ -141,7 +141,7 @@ def _inspect_legacy(path: Path) -> Inspected:
 
 
 def _is_of_keras_2(version: str) -> bool:
-    """Return whether this is a version before 3. Files without a version are from before Keras 2."""
+    """Return whether this version of Keras is older than 3. A file that names no version is older than Keras 2."""
     return version.partition(".")[0] in ("", "0", "1", "2")
 
 

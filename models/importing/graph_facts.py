@@ -26,7 +26,7 @@ class GraphFacts:
     input_type: str
     batch: str
     added: tuple[str, ...]
-    """The operators that were added at the ends, such as Transpose and Softmax."""
+    """The operators that the conversion added at the input and at the output, such as Transpose and Softmax."""
     input: str
     output: str
     """The names of the input and output of the converted graph."""

@@ -12,7 +12,7 @@ from models.importing.architecture import printable
 from models.importing.errors import RefusedModel
 
 _ONLY_FOR_TRAINING = ("_initializer", "_regularizer", "_constraint")
-"""Arguments whose names end like this matter only in training. Scores do not depend on them, only on the weights."""
+"""Ends of the names of arguments that matter only in training. Scores depend on the weights, not on them."""
 _WITHOUT_GROUPS = (
     *("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
     *("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
@@ -26,16 +26,16 @@ _EFFECTLESS: dict[str, tuple[str, object]] = {
     **dict.fromkeys(_RECURRENT, ("time_major", False)),
     **dict.fromkeys(("Attention", "AdditiveAttention"), ("causal", False)),
 }
-"""For some classes of layers, an argument that Keras 3 does not know, and the value with which it has no effect."""
+"""Arguments that Keras 3 does not know, by class of layer, each with the value for which it has no effect."""
 _UNUSED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*_RANDOM, *_RANDOM_MOVES), ("rng_type",)),
     **dict.fromkeys(_SPATIAL_DROPOUT, ("noise_shape", "trainable")),
 }
-"""For some classes of layers, arguments that Keras 3 does not know and whose values never change a score."""
+"""Arguments that Keras 3 does not know, by class of layer. Whatever their value is, they never change a score."""
 
 _NEW_FUNCTIONAL = "keras.src.models.functional"
 _INNER_MODULES = {"Sequential": "keras", "Functional": _NEW_FUNCTIONAL, "Model": _NEW_FUNCTIONAL}
-"""The module of each class of networks inside a wrapper such as TimeDistributed; Keras 2 did not always write it."""
+"""The module of each class of networks inside a wrapper such as TimeDistributed, for files that do not name it."""
 _FUNCTIONAL = ".engine.functional"
 """The end of the module of functional networks in Keras 2: keras.engine, keras.src.engine or tf_keras.src.engine."""
 
@@ -74,7 +74,7 @@ def _rewrite_layer(kind: str, settings: dict[str, Any]) -> None:
 
 
 def _use_defaults(kind: str, settings: dict[str, Any]) -> None:
-    """Write the policy, the axis, the slope, the score of attention and the shape of the input as Keras 3 does."""
+    """Write some settings in the form of Keras 3: policy, axis, slope, score mode of attention, shape of the input."""
     policy = settings.get("dtype")
     if isinstance(policy, dict) and isinstance(policy.get("config"), dict):
         settings["dtype"] = policy["config"].get("name")
@@ -105,9 +105,10 @@ def _config_of(value: object) -> object:
 
 
 def _renumber_calls(network: dict[str, Any]) -> None:
-    """Count the calls of a nested model from 0. Keras 2 counts from 1 if the model has an input layer.
+    """Count the calls of a nested model from 0, as Keras 3 does. Keras 2 counts from 1 if it has an input layer.
 
-    For the outputs of the outer network, Keras 3 does this itself, unless the nested model is sequential.
+    In the outputs of the outer network, only the calls of sequential models are changed here: Keras 3 changes the calls
+    of other models itself.
     """
     inner = {layer["name"]: layer for layer in network["layers"] if _has_input_layer(layer)}
     calls = [call for layer in network["layers"] for call in _calls(layer)]
@@ -130,7 +131,7 @@ def _has_input_layer(layer: Any) -> bool:
 
 
 def _calls(layer: Any) -> list[Any]:
-    """Return the references of a layer to its inputs: lists of the name, the number of the call and further values."""
+    """Return the references of a layer to its inputs. Each one is a list: name, number of the call, further values."""
     nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
     return [call for node in _list(nodes) for call in _list(node) if _is_call(call)]
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 _MIB = 1024**2
 INSPECTION_BYTES = 768 * _MIB
-"""The limit for the inspection, before Keras is imported: Python, NumPy and h5py, and a description of 64 MiB."""
+"""The memory limit for the inspection, before Keras is imported: Python, NumPy and h5py, and 64 MiB of description."""
 _LOADING_BYTES = 256 * _MIB
 """How much memory loading a network may take, in addition to its weights."""
 _COPIES_OF_WEIGHTS = 6
-"""The limit for loading allows this many times the size of the weights.
+"""The memory limit for loading includes this many times the size of the weights.
 
 Keras holds the weights of the file, the initial weights of the network, and temporary arrays of its initializers.
 """
 _COPIES_OF_GRAPH = 4
-"""The limit for parsing allows this many times the size of the file: for its bytes, its objects, and their copies."""
+"""The memory limit for parsing includes this many times the size of the file: its bytes, its objects and copies."""
 _BYTES_PER_PROCESSOR = 32 * _MIB
-"""The limit for loading grows by this for each processor, for the stack of a thread that a library starts."""
+"""The memory limit for loading includes this for each processor: libraries start threads, and each has a stack."""
 
 
 def limit_memory(count: int | None) -> None:
@@ -29,7 +29,7 @@ def limit_memory(count: int | None) -> None:
 
 
 def limit_memory_for_loading(weights_bytes: int) -> None:
-    """Limit the memory for a network with this size of weights, in addition to what is used already."""
+    """Limit the memory of this process to what it uses already, plus what loading a network of this size needs."""
     used = _used()
     if used is not None:
         threads = (os.cpu_count() or 1) * _BYTES_PER_PROCESSOR

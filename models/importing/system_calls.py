@@ -18,11 +18,11 @@ _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 """Offsets in struct seccomp_data. For an argument, it is the offset of its lower half on a little-endian machine."""
 _X32 = 0x40000000
-"""Numbers from here on are calls of the x32 interface, which would bypass the list."""
+"""Numbers from here on are system calls of the x32 interface, which the list of refused calls does not contain."""
 _CLONE_THREAD = 0x10000
 
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
-"""For each machine, its number in the audit interface and its column in the table of calls."""
+"""The AUDIT_ARCH number of each machine, and its column in the tables of system calls."""
 
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
     # sockets: no network, and no socket of a server such as Redis or PostgreSQL in a folder
@@ -160,7 +160,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None),
     "syslog": (103, 116),
 }
-"""The numbers of each call on x86_64, and on machines with the later numbering; None if the machine lacks the call."""
+"""The refused system calls: the number on x86_64, and on aarch64 and riscv64; None if a machine has no such call."""
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _ONLY_THIS_PROCESS = {
     "kill": (62, 129),
@@ -172,9 +172,9 @@ _ONLY_THIS_PROCESS = {
 _ZERO_IS_THIS_PROCESS = ("prlimit64", "sched_setaffinity")
 """Calls for which the process number 0 means this process. (For kill, it means the process group.)"""
 _SIGNAL_OWNERS = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
-"""Calls, and values of their second argument that are refused: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
-With these values, a process chooses which process gets which signal when a pipe becomes readable. Landlock can refuse
-this since Linux 6.12."""
+"""Calls that are refused for some values of their second argument: F_SETOWN, F_SETSIG, F_SETOWN_EX, FIOSETOWN and
+SIOCSPGRP. These values choose a process, and the signal that it gets when a pipe becomes readable. Landlock can refuse
+such signals since Linux 6.12."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -184,9 +184,9 @@ class _Program(ctypes.Structure):
 
 
 def refuse_system_calls() -> bool:
-    """Refuse the calls in this process and in all threads that it starts later. Requires PR_SET_NO_NEW_PRIVS.
+    """Refuse system calls that a model does not need, in this process and in all threads that it starts later.
 
-    Returns False if the kernel or the machine does not support the filter.
+    Requires PR_SET_NO_NEW_PRIVS. Returns False if the kernel or the machine does not support the filter.
     """
     machine = _MACHINES.get(platform.machine())
     if sys.platform != "linux" or machine is None or sys.maxsize < 2**32:
@@ -223,7 +223,7 @@ def _refuse(number: int, error: int) -> Iterator[bytes]:
 
 
 def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
-    """Refuse the call unless its first argument passes one of the tests."""
+    """Yield the instructions that refuse a system call unless its first argument passes one of the tests."""
     yield _step(_EQUAL, number, 0, len(tests) + 3)
     yield _step(_LOAD, _FIRST_ARGUMENT)
     yield from tests
@@ -232,7 +232,7 @@ def _guarded(number: int, tests: list[bytes]) -> Iterator[bytes]:
 
 
 def _refuse_values(number: int, values: tuple[int, ...]) -> Iterator[bytes]:
-    """Refuse the call if its second argument is one of the values."""
+    """Yield the instructions that refuse a system call if its second argument is one of the values."""
     yield _step(_EQUAL, number, 0, len(values) + 3)
     yield _step(_LOAD, _SECOND_ARGUMENT)
     for index, value in enumerate(values):

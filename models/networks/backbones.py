@@ -62,6 +62,7 @@ def _load(body: Any, name: str, weights: Path) -> None:
         body.load_weights(weights)
     except Exception as error:
         raise UsageFault(
-            f"{weights.name} does not contain weights of {name} without its top layers ({type(error).__name__}): "
-            "name the file that ends with `notop.h5`, or a file that Keras saved from the same network"
+            f"the weights in {weights.name} do not fit {name}, which is built without its top layers "
+            f"({type(error).__name__}): give the file whose name ends with `notop.h5`, or a file that Keras saved from "
+            "the same network"
         ) from error

@@ -13,7 +13,7 @@ from nightread.errors import UsageFault
 _DETECTOR_WIDTHS = (8, 16, 24, 32, 32)
 _RESIDUAL_WIDTHS = (16, 32, 64)
 _SMALLEST_CLASSIC = 10
-"""The smallest side in pixels of which two unpadded convolutions and two poolings leave one pixel."""
+"""The smallest side of an input of the classic network: its convolutions and poolings reduce 10 pixels to one."""
 _LARGE = 64
 """If the input has at least this many pixels per side, the residual network halves it first."""
 

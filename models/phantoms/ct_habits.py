@@ -50,7 +50,7 @@ class PlannedSlice:
     is_localizer: bool = False
     """Whether the file is a coronal localizer; its pixels are plain noise."""
     is_marked: bool = False
-    """Whether its Image Type says LOCALIZER."""
+    """Whether the Image Type of the localizer says LOCALIZER."""
 
 
 def plan_series(habit: SeriesHabit, has_nodule: np.ndarray, rng: np.random.Generator) -> list[PlannedSlice]:

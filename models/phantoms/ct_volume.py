@@ -20,7 +20,7 @@ AIR, LUNG, TISSUE, BONE = -1000.0, -850.0, 40.0, 500.0
 _LUNG_CENTRES_MM = (-42.0, 42.0)
 _LUNG_RADII_MM = (33.0, 56.0)
 _SPOT_MM = (3.5, 7.5)
-"""Smallest and largest radius of a vessel, and of a visible nodule in one slice."""
+"""Smallest and largest radius of the spot that a vessel or a visible nodule makes in a slice."""
 _NODULE_MM = (5.5, 7.5)
 """Smallest and largest radius of a nodule. It does not reach slices that are 10 mm (two slices) from its centre."""
 _VISIBLE_MM = 3.5
@@ -111,7 +111,7 @@ def _add_vessel(rng: np.random.Generator, spots: Volume, axis: Volume, heights: 
 
 
 def _add_discs(spots: Volume, axis: Volume, x: Heights, y: Heights, radii: Heights) -> None:
-    """Add a disc with a soft edge to each slice whose radius is not 0. Only pixels around the discs are computed."""
+    """Add a disc with a soft edge to each slice; none if its radius is 0. Only pixels around the discs are computed."""
     margin = float(radii.max(initial=0)) + _SOFT_MM
     columns = slice(*np.searchsorted(axis, (x.min() - margin, x.max() + margin)))
     rows = slice(*np.searchsorted(axis, (y.min() - margin, y.max() + margin)))

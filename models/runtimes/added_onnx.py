@@ -29,8 +29,9 @@ Scored = tuple[Array, Array]
 def add_onnx(network: KerasNetwork, examples: Iterable[Scored] = ()) -> tuple[Bundle, dict[str, Any]]:
     """Export the network into the folder of its bundle, and return the new bundle and a record for training.json.
 
-    Both files are compared on noise and on `examples`: scores must agree within TOLERANCE, and each frame must have the
-    same label. If the export or the comparison fails, the bundle stays as it is and the record says why.
+    The network and its ONNX file are compared on noise and on `examples`: scores must agree within TOLERANCE, and each
+    frame must have the same label. If the export or the comparison fails, the bundle stays as it is and the record says
+    why.
     """
     bundle = network.bundle
     try:

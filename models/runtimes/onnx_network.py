@@ -133,9 +133,9 @@ def _shape(bundle: Bundle, kind: str, name: str, found: Sequence[Any]) -> Shape:
     """Return the shape of the only input or output without its first axis. Raises StopWork."""
     if [value.name for value in found] != [name] or found[0].type != _FLOAT32:
         raise StopWork(
-            f"model {bundle.reference}: {bundle.onnx_file} must have the {kind} {name!r} of float32 that bundle.json "
-            f"names{' and no other' if kind == 'input' else ''}. Export the network again, or correct the table onnx "
-            "in bundle.json and save the bundle again."
+            f"model {bundle.reference}: {bundle.onnx_file} must have the float32 {kind} {name!r}, which bundle.json "
+            f"names{', and no further input' if kind == 'input' else ''}. Export the network again, or correct the "
+            "table onnx in bundle.json and save the bundle again."
         )
     count, *shape = found[0].shape or [None]
     if isinstance(count, int):
@@ -147,7 +147,7 @@ def _shape(bundle: Bundle, kind: str, name: str, found: Sequence[Any]) -> Shape:
 
 
 def _channels_first(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (n, channels, height, width); without a copy if there is one channel."""
+    """Return frames (n, height, width, channels) as (n, channels, height, width); a single channel is not copied."""
     count, height, width, channels = inputs.shape
     if channels == 1:
         return inputs.reshape(count, 1, height, width)

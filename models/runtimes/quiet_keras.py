@@ -12,7 +12,7 @@ from typing import Any
 def import_keras() -> Any:
     """Import and return `keras` with its backend. Output on standard error is shown only if the import fails.
 
-    TF_CPP_MIN_LOG_LEVEL does not help: TensorFlow 2.21 writes these lines before it reads the variable.
+    The variable TF_CPP_MIN_LOG_LEVEL does not hide this output: TensorFlow 2.21 writes it before it reads the variable.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -22,7 +22,10 @@ def import_keras() -> Any:
 
 @contextmanager
 def captured_stderr() -> Iterator[None]:
-    """Redirect file descriptor 2, because native code writes to it directly and not through sys.stderr of Python."""
+    """Capture standard error, and show it only if an exception is raised.
+
+    File descriptor 2 is redirected, because native code writes to it directly and not through sys.stderr of Python.
+    """
     sys.stderr.flush()
     before = os.dup(2)
     with TemporaryFile() as written:

@@ -35,7 +35,7 @@ def stack_remarks(stack: SliceStack) -> Iterator[Said]:
     low, high = stack.spacing_range_mm
     first, missing = (stack.gaps[0], sum(gap.missing for gap in stack.gaps)) if stack.gaps else (None, 0)
     sentences = {
-        StackFinding.GAP: f"{_slices(missing)} missing, first after place {first.after + 1 if first else 0}.",
+        StackFinding.GAP: f"{_slices(missing)} missing, the first after slice {first.after + 1 if first else 0}.",
         StackFinding.IRREGULAR_SPACING: f"Distances of slices are {low:g} to {high:g} mm.",
         StackFinding.MIXED_SIZES: f"Slices have {len(stack.sizes)} sizes.",
         StackFinding.MIXED_PIXEL_SPACING: "Slices have several pixel spacings.",
@@ -60,7 +60,7 @@ def numbered(remark: SeriesRemark, number: int) -> Iterator[Said]:
 
 
 def words_and_detail(remarks: Iterator[Said], *, longest: int) -> tuple[str | None, str | None]:
-    """Return the words, separated by spaces, and as many whole sentences as fit into `longest` characters."""
+    """Return the words of the remarks, with spaces, and as many of their sentences as fit into `longest` characters."""
     said = dict(remarks)
     detail = ""
     for sentence in said.values():

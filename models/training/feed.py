@@ -66,7 +66,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         return batch if self._weights is None else (*batch, self._weights[rows])
 
     def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch. Keras has stopped its threads here; when an epoch begins, they already run."""
+        """Shuffle for the next epoch while the threads of Keras are stopped: when an epoch begins, they already run."""
         self._epoch += 1
         self._order = self._shuffled()
 

@@ -54,9 +54,9 @@ def fit(
 
 
 def balancing_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return weights (frames,) for one-hot labels (frames, labels): frames / (labels * frames of the label).
+    """Return a weight for each frame, (frames,), so that each label has the same weight in the loss.
 
-    Their mean is 1.
+    For one-hot `targets`, (frames, labels), it is frames / (labels * frames of the label). The mean weight is 1.
     """
     counts = targets.sum(axis=0)
     weights = len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))

@@ -65,7 +65,7 @@ def fit_head(
 
 
 def padded(stacks: Sequence[Scores]) -> tuple[Scores, Scores]:
-    """Return all scores, padded with zeros, (series, slices, labels), and which slices exist, as 0 or 1."""
+    """Return the scores of all series, (series, slices, labels), padded with zeros; and which slices are real."""
     longest = max(len(stack) for stack in stacks)
     scores = np.zeros((len(stacks), longest, stacks[0].shape[1]), np.float32)
     exists = np.zeros((len(stacks), longest, 1), np.float32)
@@ -78,9 +78,9 @@ def padded(stacks: Sequence[Scores]) -> tuple[Scores, Scores]:
 def _networks(labels: int, activation: str, width: int) -> tuple[Any, Any]:
     """Return the head, and the same layers with a second input that says which slices exist.
 
-    Both networks give the same scores for a series. The features of slices that do not exist are set to 0, like the
-    features beyond the ends of a series that is not padded. They do not change the maximum, because no feature is below
-    0.
+    Both networks give the same scores for a series. The features of slices that do not exist are set to 0. A
+    convolution also takes 0 beyond the ends of a series, and a 0 does not change the maximum, because no feature is
+    below 0.
     """
     first = layers.Conv1D(width, _FIRST_SLICES, padding="same", activation="relu")
     second = layers.Conv1D(width, _SECOND_SLICES, padding="same", activation="relu")

@@ -10,7 +10,7 @@ class Listener:
     """Ignores the progress of a training run; subclasses show it. Methods are called from several threads."""
 
     def begin(self, progress: Progress, folder: Path) -> None:
-        """Report the plan and the epochs that are complete. `folder` is deleted when the training is finished."""
+        """Report the plan and the complete epochs. `folder`, with the checkpoint, is deleted after the training."""
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage that takes `total` steps."""

@@ -26,7 +26,7 @@ class PreparedExamples(Examples):
     prepared: NDArray[np.float32]
     """The inputs, (frames, height, width, channels)."""
     source: Examples
-    """The same examples, not in memory. They prepare inputs for any other InputSpec, with the neighbours of a slice."""
+    """The same examples without inputs in memory; they decode and prepare the inputs for any other InputSpec."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
         """Return inputs from memory; for another InputSpec than `self.spec`, decode and prepare them again."""
@@ -56,10 +56,10 @@ def in_memory(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[
 
 
 def decodable(examples: Examples, spec: InputSpec, progress: Progress) -> tuple[Examples, int]:
-    """Return a part without undecodable frames, and the number of these frames; all frames are prepared once.
+    """Return a part without its undecodable frames, and the number of these frames.
 
-    If each epoch decodes the images, such a frame would cause an error inside Keras. Raises StopWork if a file no
-    longer exists.
+    Each frame is decoded once to check it: in an epoch, an undecodable frame would cause an error inside Keras. Raises
+    StopWork if a file no longer exists.
     """
 
     def prepare(rows: NDArray[np.int64]) -> None:

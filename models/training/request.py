@@ -28,5 +28,5 @@ class TrainingRequest:
     also_h5: bool = False
     """Also save the network as a legacy HDF5 file."""
     stated_domain: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the domain, as in bundle.json, that replace the fields that the training images show."""
+    """Fields of the domain, as in bundle.json. They replace the fields that are derived from the training images."""
     listener: Listener = field(default_factory=Listener)

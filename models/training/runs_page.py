@@ -33,7 +33,7 @@ class _Shown:
     """The position of the training on the page, counted from 1."""
     plots: Sequence[Markup]
     evaluation: str | None
-    """The address of the page of its evaluation, relative to this page."""
+    """The address of the page with the evaluation of the training, relative to this page."""
 
     @property
     def anchor(self) -> str:
@@ -72,13 +72,13 @@ class _Shown:
 
 
 def write_runs(runs: Sequence[TrainingRun], page: Path) -> None:
-    """Write the page, which loads no other file; it links to the evaluations that exist. Raises OSError."""
+    """Write the page of trainings. It loads no other file, and links to the evaluations that exist. Raises OSError."""
     shown = [_shown(run, number, _evaluation(run, page)) for number, run in enumerate(runs, start=1)]
     page.write_text(_render(shown, "Trainings"), encoding="utf-8")
 
 
 def write_run(run: TrainingRun, page: Path) -> None:
-    """Write the page of a single training, with the same content. Raises OSError."""
+    """Write the page of a single training, in the same form as the page of several. Raises OSError."""
     page.write_text(_render([_shown(run, 1, None)], run.model), encoding="utf-8")
 
 
@@ -109,7 +109,7 @@ def _plots(run: TrainingRun) -> Iterator[Markup]:
 
 
 def _together(runs: Sequence[TrainingRun]) -> Iterator[tuple[Markup, str]]:
-    """Yield the validation loss and accuracy of several trainings, each with its caption."""
+    """Yield a plot of the validation loss of several trainings and one of their accuracy, each with its caption."""
     trained = [run for run in runs if run.epochs][:_MOST_TOGETHER]
     if len(trained) < 2:  # noqa: PLR2004 - a single training is drawn below
         return
@@ -126,7 +126,7 @@ def _together(runs: Sequence[TrainingRun]) -> Iterator[tuple[Markup, str]]:
 
 
 def _measured(run: TrainingRun) -> list[str]:
-    """Return the names of loss and accuracy in the history, if both parts have them."""
+    """Return the names of loss and accuracy that the history has for training and for validation."""
     names = sorted(run.history, key=lambda name: name != "loss")
     wanted = (name for name in names if name == "loss" or name.endswith("accuracy"))
     return [name for name in wanted if not name.startswith("val_") and f"val_{name}" in run.history]

@@ -81,7 +81,7 @@ def train_head(request: HeadRequest) -> tuple[Bundle, dict[str, Any]]:
 
 
 def head_of(model: Any) -> Head:
-    """Return a function that computes the head with a Keras network: from (slices, labels) to (labels,)."""
+    """Return a function that applies a Keras network to one stack: from (slices, labels) to (labels,)."""
 
     def head(scores: Scores) -> Scores:
         return np.asarray(keras.ops.convert_to_numpy(model(scores[None], training=False))[0], np.float32)
@@ -90,10 +90,10 @@ def head_of(model: Any) -> Head:
 
 
 def _thresholds(predictions: Predictions, policy: str) -> dict[str, float]:
-    """Return the thresholds of the findings that some but not all series have.
+    """Return the threshold of each finding that some series have and other series do not have.
 
-    For other findings, the threshold of a slice applies. Without a normal label, softmax has no thresholds: the highest
-    label wins.
+    For any other finding, the threshold of a slice applies. A softmax without a normal label has no thresholds: the
+    highest label wins.
     """
     levels = {}
     for column, label in enumerate(predictions.labels):

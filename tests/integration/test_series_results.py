@@ -129,7 +129,7 @@ def test_gaps_are_named_and_end_a_run(ledger_driver: LedgerDriver, tmp_path: Pat
     series_driver.record([0, 5, 10, 20, 25, 30], [0.1, 0.9, 0.9, 0.9, 0.9, 0.1])
     (result,) = series_driver.form()
     assert (result.label, result.score, result.remarks) == ("nodule", 0.5, ["gap"])
-    assert result.detail == "1 slice is missing, first after place 3."
+    assert result.detail == "1 slice is missing, the first after slice 3."
     assert [each.place for each in result.evidence] == [2, 3]
 
 

@@ -107,7 +107,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     """This holds for weights of another network and for networks without pretrained weights."""
     path = tmp_path / "other.weights.h5"
     build_network("classic", (28, 28, 1), 2, "softmax").save_weights(path)
-    with pytest.raises(UsageFault, match="does not contain weights of MobileNet without its top"):
+    with pytest.raises(UsageFault, match="do not fit MobileNet, which is built without its top"):
         build_network("MobileNet", (32, 32, 1), 2, "softmax", weights=path)
     with pytest.raises(UsageFault, match="no pretrained weights for classic"):
         build_network("classic", (28, 28, 1), 2, "softmax", weights=path)

@@ -179,5 +179,5 @@ def test_names_of_the_file_do_not_meet_those_of_the_import(tmp_path: Path) -> No
 
 def test_a_converted_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     """The second inspection does not trust the process that wrote the file."""
-    with pytest.raises(RefusedModel, match="does not take images and return scores"):
+    with pytest.raises(RefusedModel, match="does not take images, or returns no scores"):
         check_converted(save(torch_net(), tmp_path / "net.onnx"), SIZE, 2)

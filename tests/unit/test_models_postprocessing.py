@@ -184,7 +184,7 @@ def test_a_batch_costs_microseconds_per_image() -> None:
         ({"normal_label": "fine", "thresholds": {"clear": 0.5, "nodule": 0.5}}, "is not one of the labels"),
         ({"thresholds": {}}, "except normal_label: nodule"),
         ({"thresholds": {"nodule": 1.5}}, "between 0 and 1"),
-        ({"activation": "sigmoid", "thresholds": {"nodule": None}}, "do not exclude each other"),
+        ({"activation": "sigmoid", "thresholds": {"nodule": None}}, "has no threshold"),
         ({"temperature": 0.0}, "positive"),
         ({"temperature": -1.0}, "positive"),
         ({"temperature": float("inf")}, "positive"),

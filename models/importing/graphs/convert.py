@@ -96,7 +96,7 @@ def check_converted(file: Path, size: Size, labels: int) -> dict[str, Any]:
     check_graph(model.graph)
     source, target = image_input(model.graph, None), score_output(model.graph, None)
     if (source.kind, target.kind) != (1, 1) or source.shape != (None, *size) or target.shape != (None, labels):
-        raise RefusedModel("The converted network does not take images and return scores. Do not use this file.")
+        raise RefusedModel("The converted network does not take images, or returns no scores. Do not use this file.")
     return {"checked": True}
 
 

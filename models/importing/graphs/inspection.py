@@ -185,7 +185,7 @@ def _check_tensor(name: str, tensor: Any) -> None:
 
 
 def _holds(tensor: Any, size: int) -> bool:
-    """Return whether the tensor has `size` numbers, all in one place: in raw_data or in the field of its type."""
+    """Return whether the tensor stores `size` numbers, either all in raw_data or all in the field of its type."""
     filled = [name for name in _FIELDS if len(getattr(tensor, name))]
     if tensor.HasField("raw_data"):
         item = int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)

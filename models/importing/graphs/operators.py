@@ -1,4 +1,4 @@
-"""List the operators that a foreign ONNX network may contain: they give the same scores every time."""
+"""Decide whether a foreign ONNX network may contain an operator, and if not, why."""
 
 import onnx
 
@@ -63,7 +63,7 @@ REFUSED = {
 """Operators of the standard that are refused, and why."""
 _UNKNOWN = "it is not an operator of the ONNX standard, so that it would need its author's code"
 _FOREIGN = {
-    "com.microsoft": "ONNX Runtime's optimizer wrote it for one version and machine: ask for the file before that step",
+    "com.microsoft": "ONNX Runtime's optimizer wrote it for one version and machine: ask for the original file",
     "org.pytorch.aten": "export again without operator_export_type=ONNX_ATEN_FALLBACK",
 }
 

@@ -62,8 +62,9 @@ def score_output(graph: Any, wanted: str | None) -> Port:
     chosen = _chosen([_port(value) for value in graph.output], wanted, "output")
     if chosen.kind not in OUTPUT_TYPES:
         raise RefusedModel(
-            f"The output {chosen} is not a row of scores. Give --output-name with the output that is. For a classifier "
-            "of scikit-learn, export it with skl2onnx's option zipmap=False and give --output-name probabilities."
+            f"The output {chosen} is not a row of scores. Give --output-name with the name of the output that has the "
+            "scores. Export a classifier of scikit-learn with skl2onnx's option zipmap=False, and give --output-name "
+            "probabilities."
         )
     return chosen
 
@@ -76,7 +77,7 @@ def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str
     shape = port.shape
     if shape is None or len(shape) not in _RANKS:
         raise RefusedModel(
-            f"The input {port} does not have the axes of images: batch, height, width and channels in either order, or "
+            f"The input {port} does not have the axes of images: batch, height, width and channels (NHWC or NCHW), or "
             "batch and one row of pixels. Ask its author for a network of single images."
         )
     if shape[0] not in (None, 1):

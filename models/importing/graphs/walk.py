@@ -55,7 +55,7 @@ def tensors_of(graph: Any) -> Iterator[tuple[str, Any]]:
 
 
 def texts_of(graph: Any) -> Iterator[object]:
-    """Yield the names of one graph without its sub-graphs: of values, operators, attributes and weights."""
+    """Yield the names of values, operators, attributes and weights in one graph; its sub-graphs are left out."""
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         yield value.name
     for node in graph.node:
