@@ -151,7 +151,7 @@ class _ClosableChunks:
             return self._first.popleft() if self._first else next(self._chunks)
 
     def close(self) -> None:
-        """Close the file or the connection behind the chunks."""
+        """Close the file or the database connection from which the chunks come."""
         with self._lock:
             close = getattr(self._chunks, "close", None)
             if close is not None:

@@ -148,7 +148,7 @@ def _is_forged(headers: Headers, *, is_safe: bool) -> bool:
     """Return whether a browser says that a page of another site made the request (Fetch Metadata; RFC 6454).
 
     A request that changes nothing is permitted if it follows a link on another site. Other requests from other sites
-    are refused. Their page could not read the responses, but the requests would cost time.
+    are refused. The other site could not read the responses, but the requests would cost time.
     """
     if is_safe:
         return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"

@@ -106,9 +106,11 @@ class HeartbeatTimer:
         try:
             ledger.record_stop(self._database, part=self._part, boot_id=self._boot_id, now=self._clock())
         except SQLAlchemyError as error:
-            log.warning("the stop was not recorded: %s", error_messages.describe(error))
+            log.warning(
+                "the database failed, so the stop of this process was not recorded: %s", error_messages.describe(error)
+            )
         except StopWork as error:
-            log.warning("the stop was not recorded: %s", error)
+            log.warning("the stop of this process was not recorded: %s", error)
 
 
 @contextmanager

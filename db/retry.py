@@ -21,7 +21,7 @@ class RetryPolicy:
     """Which errors lead to another attempt, how long to pause before it, and when to give up."""
 
     errors: tuple[type[SQLAlchemyError], ...] = (OperationalError, InterfaceError)
-    """The errors after which the operation is repeated; by default those of lost connections and of held locks."""
+    """The errors after which the operation is repeated; by default those of a lost connection or a locked database."""
     pause_seconds: float = 1.0
     longest_pause_seconds: float = 0.0
     """The pause doubles up to this value; if this value is smaller than the pause, the pause stays the same."""

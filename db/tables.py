@@ -1,4 +1,4 @@
-"""Define the tables of the database; those of receivers, stores, reports, rules and truths are in db.store_tables."""
+"""Define the tables of images, work, workers and audit; db.store_tables and db.series_tables define all others."""
 
 from enum import StrEnum
 from typing import Any

@@ -14,8 +14,8 @@ MEMBERS_SHOWN = 100
 """The response for an archive lists at most this many members; its link `members` returns all of them."""
 
 _RESULT = ("image_id", "state", "label", "score", "scores")
-"""What a client without the permission `read` sees of the original of a duplicate, because another client may have sent
-the original."""
+"""The fields of the original of a duplicate that a client without the permission `read` sees. The other fields are left
+out, because another client may have sent the original."""
 
 Row = dict[str, Any]
 

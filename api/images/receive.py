@@ -83,7 +83,7 @@ class Receiving:
                 files.append(file)  # noqa: PERF401 - the files before a problem are needed below
         except Problem as problem:
             if files:
-                problem.detail += " The files before it are stored: see `images`."
+                problem.detail += " The earlier files of the form are stored: see `images`."
                 problem.members["images"] = [
                     {"image_id": file.image_id, "links": {"self": f"/v1/images/{file.image_id}"}} for file in files
                 ]

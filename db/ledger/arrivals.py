@@ -69,10 +69,10 @@ class _Present:
     known: set[str] = field(default_factory=set)
     """Keys of the arrivals that are registered already."""
     unfinished: dict[str, int] = field(default_factory=dict)
-    """The unfinished instance whose file each arrival changes. If a place has several, it is the newest that was not
-    replaced."""
+    """For each arrival, the unfinished instance whose file it changes. If its place has several unfinished instances,
+    this is the newest that was not replaced."""
     final: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """The instances at the place of each arrival that have an outcome, but another size or time than the arrival."""
+    """For each arrival, the instances at its place with an outcome and with another size or time."""
     returned: list[int] = field(default_factory=list)
     """Registered instances that were marked as replaced, and whose file is there again."""
 

@@ -39,7 +39,7 @@ def claim(
 
 
 def renew(database: Database, batch_id: str, *, lease: timedelta, now: datetime) -> int:
-    """Prolong the lease of a batch after progress. Returns the number of images held; 0 if they were taken back."""
+    """Prolong the lease of a batch after progress. Returns the number of images in it; 0 if they were taken back."""
     return database.write(
         lambda connection: connection.execute(_RENEW, {"batch": batch_id, "until": now + lease}).rowcount
     )

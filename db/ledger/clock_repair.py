@@ -10,14 +10,14 @@ from db.store_tables import pauses
 from db.tables import IN_BATCH, State, batches, in_state, work, workers
 
 _SKEW = timedelta(seconds=60)
-"""Times less than this in the future stay: the clocks of hosts may differ a little."""
+"""Times that are less than this in the future are not repaired, because the clocks of hosts may differ a little."""
 
 
 def clamp_future_times(database: Database, *, lease: timedelta, longest_wait: timedelta, now: datetime) -> int:
     """Replace times that are too far in the future. Returns the number of repaired rows.
 
-    A lease that ends more than two leases from now becomes one lease from now. A retry pause longer than `longest_wait`
-    becomes `longest_wait`. Future times of workers' heartbeats, unclaimed batches and pauses become `now`.
+    A lease that lasts longer than twice `lease` from now is cut to `lease`. A retry pause longer than `longest_wait` is
+    cut to `longest_wait`. Future times of workers' heartbeats, unclaimed batches and pauses become `now`.
     """
     bounds = {
         "now": now,

@@ -42,7 +42,7 @@ def _place(row: Row[Any]) -> tuple[int, int | None, int | None]:
 
 
 def _add(connection: Connection, foreign: Mapping[int, Row[Any]]) -> set[int]:
-    """Insert new origins; `foreign` has the original of each duplicate. Returns the originals with a new origin."""
+    """Store the new origins, and return the originals that got one. `foreign` has the original of each duplicate."""
     originals = {row.id for row in foreign.values()}
     ids = sorted(originals | foreign.keys())
     origins = {

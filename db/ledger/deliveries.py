@@ -120,7 +120,10 @@ def end_delivery(
 
 
 def _lock(connection: Connection, study_instance_uid: str, destination: str) -> None:
-    """Lock this study and destination on PostgreSQL, so that one process at a time drafts; SQLite has one writer."""
+    """On PostgreSQL, let only one process at a time draft the report of this study for this destination.
+
+    SQLite has only one writer.
+    """
     if connection.dialect.name == "postgresql":
         name = func.hashtextextended(f"{study_instance_uid}|{destination}", _LOCK_SEED)
         connection.execute(select(func.pg_advisory_xact_lock(name)))
@@ -136,7 +139,7 @@ def _is_being_sent(delivery: Delivery, now: datetime) -> bool:
 
 
 def _predecessor(known: list[Delivery]) -> str | None:
-    """Return the SOP Instance UID of the latest revision that the destination has or may have."""
+    """Return the SOP Instance UID of the latest revision of the report that the destination has, or may have."""
     for delivery in reversed(known):
         if delivery.state == DeliveryState.DELIVERED or delivery.reason in (*POSSIBLY_TAKEN, OVERTAKEN):
             return delivery.sop_instance_uid

@@ -49,7 +49,7 @@ class Heartbeat:
     worked_at: datetime | None = None
     """When its main loop last began a round; None if this is not measured."""
     stopped: bool = False
-    """True if the part was stopped on purpose; another part reports the stop."""
+    """True if another part reports that this part was stopped on purpose."""
 
 
 def record_heartbeats(

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, case, func, select
 from db.tables import instances, sources
 
 DEPTH = 2
-"""The number of nested levels of archives that are unpacked; these statements follow that many parents."""
+"""The number of nested levels of archives that are unpacked. The statements of this module follow as many parents."""
 
 _parent = instances.alias("parent")
 _grandparent = instances.alias("grandparent")

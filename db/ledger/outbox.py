@@ -43,7 +43,7 @@ class QueueStatus:
 
     @property
     def window(self) -> int:
-        """Return the number of batches that may wait in Redis: two per process, so that none waits for a batch."""
+        """Return the number of batches that may wait in Redis: two per process, so that no process waits."""
         return _window(self.slots)
 
     @property
@@ -107,9 +107,10 @@ ALL_SOURCES = SourceFilter()
 def queue_status(
     database: Database, *, images: int, now: datetime, source_filter: SourceFilter = ALL_SOURCES
 ) -> QueueStatus:
-    """Read the state of the queue. `images` is the size of a batch, which decides how far `ready` is counted.
+    """Read the state of the queue.
 
-    The SQL statements do not share a snapshot: the next call sees a change that this call misses.
+    `images` is the size of a batch. `ready` is counted only up to the number of images that fills the window. The SQL
+    statements do not share a snapshot: a change that this call misses is seen by the next call.
     """
     live_since = now - timedelta(seconds=LIVE_SECONDS)
     with database.read() as connection:

@@ -32,7 +32,7 @@ class Receipt:
     The response was a success, or a failure if the commit took longer than 40 s.
     """
     refused: int
-    """Images with the response out of resources (A7xx): the sender should try again."""
+    """Images that got the response "out of resources" (A7xx): the sender should send them again."""
     failed: int
     """Images for which the response was another failure."""
     statuses: Mapping[str, int]

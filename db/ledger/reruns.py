@@ -29,7 +29,7 @@ from nightread.reasons import Reason
 
 _IMAGES_AT_ONCE = 1000
 UNTAKEN = (Reason.NO_MODEL, Reason.OUT_OF_DOMAIN)
-"""Reasons of rejected images that another bundle may still analyse."""
+"""If an image was rejected for one of these reasons, another bundle may still analyse it."""
 _CHANGED = "The file has other bytes than at its first analysis."
 
 
@@ -63,10 +63,10 @@ class RerunPlan:
 def plan_rerun(
     database: Database, image_ids: Sequence[int], bundle_ids: Sequence[int], *, shadow: bool, actor: str, now: datetime
 ) -> RerunPlan:
-    """Insert a row for each image and bundle without a result, and make failed rows `received` again.
+    """Insert the missing row of work for each image and bundle, and make failed rows `received` again.
 
-    A repeated call changes nothing. Purged images are left out, and so are images whose first row has no result, unless
-    its reason is in UNTAKEN. Each 1,000 images are one transaction with a row of `audit`.
+    A repeated call changes nothing. Purged images are left out. Images whose first row has no result are left out too,
+    except rejected images with a reason in UNTAKEN. Each 1,000 images are one transaction with a row of `audit`.
     """
     chunks = (image_ids[begin : begin + _IMAGES_AT_ONCE] for begin in range(0, len(image_ids), _IMAGES_AT_ONCE))
     return sum((_plan_some(database, ids, bundle_ids, shadow, actor, now) for ids in chunks), RerunPlan())
@@ -127,7 +127,7 @@ class _Missing:
 
     @classmethod
     def of(cls, rows: Sequence[Any], bundle_ids: Sequence[int]) -> "_Missing":
-        """Find what is missing, from the rows of `_KNOWN`."""
+        """Find the rows that must be inserted or analysed again; `rows` are the rows of work that `_KNOWN` returns."""
         by_image: defaultdict[int, list[Any]] = defaultdict(list)
         for row in rows:
             by_image[row.instance_id].append(row)
@@ -157,7 +157,7 @@ def can_be_analysed(state: str, reason: str | None) -> bool:
 
 
 def _state_of(rows: Sequence[Any], bundle_id: int) -> int | str | None:
-    """Return `present`, `waiting`, or the id of the further row that failed; None if a row must be inserted."""
+    """Return what an image has of a bundle: `present`, `waiting`, the id of a failed further row, or None."""
     own = [row for row in rows if row.bundle_id == bundle_id]
     if any(row.state in (State.DONE, State.REJECTED) for row in own):
         return "present"

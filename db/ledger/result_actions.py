@@ -1,4 +1,4 @@
-"""Find the results that match a rule on results, and store the actions of the rule, once per study."""
+"""Find the studies whose results match a rule, and store the actions of the rule once per study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ _DANGEROUS = (Reason.KILLED_WORKER, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
 
 
 def retry(database: Database, image_ids: Sequence[int], *, actor: str, now: datetime) -> int:
-    """Set failed and rejected images to `received`; clear attempts, deaths and reasons. Returns their number.
+    """Set failed and rejected images to `received`; clear attempts, deaths and reasons. Returns the number of images.
 
     Failed series of these images are formed again. Images in other states and purged images stay unchanged. Each 1,000
     images are one transaction with a row of `audit`, which keeps their earlier states, reasons and attempts.

@@ -13,7 +13,7 @@ from db.ledger.outbox import URGENT
 from db.tables import State, in_state, instances, work
 
 KEPT = timedelta(days=1)
-"""For this long after the rule's action, waiting images of the study get its priority."""
+"""For this long after the action of a rule, waiting images of the study get the priority that the rule has set."""
 _CHUNK = 1000
 
 

@@ -48,7 +48,10 @@ def sender_ids(
 def _within_limit(
     connection: Connection, source_id: int, new: Collection[CallingEntity]
 ) -> dict[CallingEntity, CallingEntity]:
-    """Return how new senders beyond the limit are stored. Senders with a trust group are never limited."""
+    """Map each new sender beyond the limit of its host to the common sender as which it is stored.
+
+    Senders with a trust group are never limited.
+    """
     addresses = connection.execute(select(senders.c.address).where(senders.c.source_id == source_id)).scalars()
     titles = Counter(map(host_name, addresses))
     stored_as = {}

@@ -30,12 +30,12 @@ def note_slices(
     read_before: frozenset[int],
     now: datetime,
 ) -> None:
-    """Mark the series of these outcomes as collecting, as part of the transaction that records them.
+    """Mark the series of these outcomes as collecting, as part of the transaction that records the outcomes.
 
-    A slice of a bundle of unit `series` inserts its series if it is new. Images without a result, duplicates and notes
-    that withdraw images also mark a series that exists, because they change its result. `read_before` has the ids of
-    images. If one of them still waits for its series, it does not change a series that is not formed yet; otherwise
-    such a series would never become quiet.
+    If a slice belongs to a bundle of unit `series`, its series is inserted if it does not exist. An existing series is
+    also marked for an image without a result, for a duplicate, and for a note that withdraws images of its study,
+    because these change its result. `read_before` has the ids of images that were read earlier. If such an image still
+    waits for its series, it does not mark a series that is not formed yet: the series would never become quiet.
     """
     slices = [outcome for outcome in outcomes if _is_slice(outcome, bundles)]
     if slices:

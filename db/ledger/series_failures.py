@@ -20,7 +20,7 @@ _IDS_AT_ONCE = 1000
 
 
 def fail_series(database: Database, claimed: ClaimedSeries, *, error: str, now: datetime) -> bool:
-    """End an attempt to form a series that gave no results; `error` is the name of the exception.
+    """Record that an attempt to form a series failed; `error` is the name of the exception.
 
     The series is collecting again, as if a slice had arrived now. After the third attempt it is
     `failed(series_not_formed)`, and so are its slices that wait for the order of the series. Returns False if the claim

@@ -21,11 +21,11 @@ from nightread.reasons import Fault, Reason
 
 
 def record_series(database: Database, formed: Sequence[FormedSeries], *, now: datetime) -> int:
-    """Write the results of these series in one transaction, and return the number of series that were still held.
+    """Write the results of these series in one transaction, and return the number of recorded series.
 
-    A series is skipped if it meanwhile got a slice, was purged or was taken back. A result whose content differs from
-    the stored result is a revision. Results of patients who opted out are removed. If the database refuses a value of
-    one series, this counts as a failed attempt to form it, and the other series are recorded.
+    A series is skipped if its claim has ended, because it got a slice, was purged or was taken back. A result whose
+    content differs from the stored result is a revision. Results of patients who opted out are removed. If the database
+    refuses a value of one series, this counts as a failed attempt to form it, and the other series are recorded.
     """
 
     def transaction(connection: Connection) -> int:
@@ -49,7 +49,7 @@ def record_series(database: Database, formed: Sequence[FormedSeries], *, now: da
 
 
 def _end_held(connection: Connection, formed: Sequence[FormedSeries], now: datetime) -> list[FormedSeries]:
-    """End the claims of the series that are still held, and return these series."""
+    """End the claims of the series that this process still has claimed, and return these series."""
     rows = connection.execute(_CLAIMS, {"ids": [each.claimed.id for each in formed]}).all()
     claims = {row.id: row.claim for row in rows}
     held = [each for each in formed if claims.get(each.claimed.id) == each.claimed.claim]

@@ -32,7 +32,7 @@ class DueCause(StrEnum):
     DEADLINE = "deadline"
     """The night ended."""
     ASKED = "asked"
-    """A person or a command asked for it."""
+    """A person or a command asked to form the series."""
 
 
 PARTIAL_CAUSES = frozenset((DueCause.WAITED, DueCause.DEADLINE))
@@ -105,4 +105,4 @@ class FormedSeries:
     released: Sequence[int] = ()
     """Images that waited for the order of their series, and may be dispatched again now."""
     stored_order: Mapping[str, Any] | None = None
-    """The order of the slices, which db.queries.series_order reads. It is set if images are released."""
+    """The order of the slices, as db.queries.series_order reads it; None if no images are released."""

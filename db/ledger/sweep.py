@@ -16,7 +16,8 @@ from nightread.reasons import Reason
 EXPIRIES_ALLOWED = 10
 OVERTAKEN_SECONDS = 60
 _EXPIRED = (
-    f"The lease of this image expired {EXPIRIES_ALLOWED} times: each time its worker stopped without recording it."
+    f"The lease of this image expired {EXPIRIES_ALLOWED} times: "
+    "each time its worker stopped before it recorded an outcome."
 )
 
 

@@ -61,7 +61,7 @@ class Held:
     domains: Mapping[int, dict[Domain, int]]
 
     def own(self, row: Row[Any]) -> Domain:
-        """Return the domain from which this row arrived, without those from which the same bytes arrived again."""
+        """Return the domain of this arrival itself, and not a domain from which the same bytes arrived again."""
         return self.trust.domain(row.id, row.origin_source, row.origin_sender)
 
 

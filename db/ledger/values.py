@@ -81,7 +81,7 @@ class Claimed(NamedTuple):
     alone: bool
     arrived_at: datetime
     tried_since: datetime
-    """When it was first claimed after it arrived, after it changed, or after `nightread retry`."""
+    """Time of the first claim since the image arrived, since its file changed, or since `nightread retry`."""
     marked: bool
     """True if a missing nightread.paths.ROOT_MARKER means that the folder of the source is unavailable."""
     origin: str = ""
@@ -191,12 +191,12 @@ class Outcome(NamedTuple):
     alone: bool = False
     """True if it must be alone in its batch when it is retried."""
     uncounted: bool = False
-    """With state `received`: the image only waited for its source or for the rest of its bytes; no attempt failed."""
+    """True if the attempt does not count, because nothing failed: the image only waits, for example for its source."""
     content: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
-    """Size and modification time of the bytes that were read. If the state is `received`, they are those of the present
-    file."""
+    """Size and modification time of the bytes that were read. If the state is `received`, they are the size
+    and time of the present file."""
     facts: Facts = NO_FACTS
     duplicate_of: int | None = None
     bundle_id: int | None = None
@@ -206,7 +206,7 @@ class Outcome(NamedTuple):
     frames: tuple[FramePrediction, ...] = ()
     route_id: int | None = None
     matched: dict[str, str] | None = None
-    """The header values that the rule `route_id` matched; both are None if `--model` chose the bundle."""
+    """The header values that the rule `route_id` matched. Both fields are None if `--model` chose the bundle."""
     further: tuple[FurtherPrediction, ...] = ()
     """The results of other bundles for the same image."""
     remarks: str | None = None

@@ -55,7 +55,7 @@ def settle_again(connection: Connection, uids: Iterable[str], policy: OverwriteP
 def _settle(
     connection: Connection, uids: set[str | None], copied: Sequence[int], policy: OverwritePolicy
 ) -> list[Conflict]:
-    """Write the changed marks of all versions of these images, and return the new conflicts."""
+    """Find and store which versions of these images are superseded or in conflict; return the new conflicts."""
     if not uids:
         return []
     changed = [
@@ -100,7 +100,7 @@ def _with_superseder(version: Version, newest: dict[Domain, tuple[int, int]]) ->
 def _with_conflict(version: Version, several: set[int], latest: Sequence[int], ids: set[int]) -> Version:
     """Set `conflict_with` if there are several current versions, and clear it otherwise.
 
-    If it names a note instead of a version, it stays.
+    If `conflict_with` names a note instead of a version, it stays as it is.
     """
     known = version.conflict_with
     if known is not None and known not in ids:

@@ -20,10 +20,10 @@ _CHUNK = 500
 
 
 def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, policy: OverwritePolicy) -> list[Conflict]:
-    """Mark the images that the note names, and store the names for images that arrive later.
+    """Mark the images that a key object note rejects, and store their UIDs for images that arrive later.
 
-    An image is withdrawn if every trust domain that sent its bytes has a note that names it. Otherwise a current image
-    with a result is in conflict with the note. Returns the new conflicts.
+    An image is withdrawn if every trust domain that sent its bytes has a note that names it. Otherwise, if the image is
+    current and has a result, it is in conflict with the note. Returns the new conflicts.
     """
     study, code = withdrawal.study_instance_uid, withdrawal.code
     named = list(dict.fromkeys(withdrawal.sop_instance_uids))
@@ -47,7 +47,7 @@ def withdraw(connection: Connection, note_id: int, withdrawal: Withdrawal, polic
 def apply_pending_withdrawals(
     connection: Connection, image_ids: Sequence[int], policy: OverwritePolicy
 ) -> list[Conflict]:
-    """Apply to these images the notes that arrived earlier.
+    """Withdraw these images if key object notes that arrived earlier name them; return the new conflicts.
 
     The images are new, or their bytes have arrived again from another source, sender or archive. If a domain has
     several notes, the last note counts. Most databases have no note at all; checking that first saves 1 us per image.

@@ -25,9 +25,10 @@ class WorkerFacts(TypedDict):
 
 
 def heartbeat(database: Database, *, node: str, boot_id: str, now: datetime, **facts: Unpack[WorkerFacts]) -> None:
-    """Store that a worker is alive, with its facts.
+    """Store the heartbeat of a worker, with what the worker reports about itself.
 
-    A new `boot_id` replaces the row of an earlier start, which crashed: a worker that ends removes its own row.
+    If the stored row has another `boot_id`, a new row replaces it. The earlier start has then crashed, because a worker
+    that ends removes its own row.
     """
     model = (facts.get("model") or "")[:MODEL_LENGTH] or None
     values = {"starting": 0, **facts, "model": model, "boot_id": boot_id, "heartbeat_at": now}

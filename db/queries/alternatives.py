@@ -14,17 +14,17 @@ _SPLIT = (
     *("states", "reasons", "labels", "modalities"),
     *("bundle_ids", "view_positions", "manufacturers", "station_names"),
 )
-"""Conditions for which an index returns the rows of one value in the order of ids, or of blocks of 256 consecutive
-ids."""
+"""The fields of a filter for which an index returns the rows with one value in the order of ids, or block by block (256
+consecutive ids each)."""
 _MOST = 64
-"""This many searches together are still cheaper than one sort."""
+"""The largest number of searches that together are cheaper than one sort."""
 
 
 def alternatives(wanted: ImageFilter) -> list[ImageFilter]:
     """Return filters that each match a part of the rows of `wanted`, and together all of them.
 
-    Return only `wanted` itself if a split is not faster. Without a limit it never is, because all rows must be read and
-    sorted.
+    If a split is not faster, return only `wanted`. A search without a limit is never split, because all rows must be
+    read and sorted.
     """
     names = [name for name in _SPLIT if len(getattr(wanted, name)) > 1]
     by_id = wanted.sort in ("id", "newest")

@@ -11,7 +11,7 @@ from db.tables import instances
 def arrived_within(
     since: datetime | None, until: datetime | None, *, has_statistics: bool
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions on the time of an arrival that do not change which index the search begins with."""
+    """Yield the conditions that an arrival is in this time range, without an effect on the choice of the index."""
     moment = instances.c.arrived_at
     if has_statistics:
         # PostgreSQL estimates that a CASE is true for half of the rows. For a plain range of times it would multiply

@@ -15,11 +15,12 @@ from db.series_tables import series
 from db.tables import audit, instances
 
 _FILTERED_BY_DATABASE = 20
-"""Up to this number of images, the database itself searches the entries for their ids, so that few entries are
-parsed."""
+"""For up to this number of images, the database itself searches the entries for the ids of the images, so that few
+entries are parsed."""
 
 _CLOCKS = timedelta(days=1)
-"""By how much an entry may seem older than an image that it names, because a clock was set back."""
+"""The search begins with entries that are this much older than the oldest image, because a clock may have been set
+back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +36,10 @@ class EntryScope:
 def entries_about(
     connection: Connection, arrivals: Mapping[int, Row[Any]], scope: EntryScope
 ) -> Iterator[tuple[int, Event]]:
-    """Yield (image id, event) for each entry that names one of these images, or the series or study of one.
+    """Yield (image id, event) for each entry that names one of these images, or its series or study.
 
-    An entry names images by `image`, `image_id`, `image_ids` or `images` (numbers, or lists that begin with one) or by
-    `conflicts`, series by `series` (lists of the id of a series and a reason), and a study by `study`.
+    An entry names images by `image`, `image_id`, `image_ids`, `images` (numbers, or lists that begin with a number) or
+    `conflicts`. It names series by `series` (lists of the id of a series and a reason), and a study by `study`.
     """
     of_study: dict[str, list[int]] = {}
     for image_id, row in arrivals.items():

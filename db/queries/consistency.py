@@ -227,10 +227,10 @@ def _models_not_noted() -> Select[Any]:
 
 
 def _noted_without_image() -> Select[Any]:
-    """Select an image of each block of arrivals with a stored device, view or model that none of its images has.
+    """Find devices, views and models that are stored for a block of arrivals although no image of the block has them.
 
-    The image is the first one of the block. A registered model counts as found, because another model may have replaced
-    its results in the block.
+    This selects the first image of the block. A registered model is not reported, because another model may have
+    replaced its results in the block.
     """
     of_block = _block_of_occurrence()
     named = [
@@ -290,7 +290,7 @@ _RULES: dict[str, Select[Any]] = {
     ),
     "the devices and views of each image are stored for its block of arrivals": _devices_not_noted(),
     "the model of each result is stored for the image's block of arrivals": _models_not_noted(),
-    "a device, view or model stored for a block of arrivals belongs to an arrival of the block": _noted_without_image(),
+    "each device, view and model that is stored for a block of arrivals occurs in the block": _noted_without_image(),
     "every series has at least one image": series_without_image(),
     "a series is claimed exactly while it is being formed": series_with_a_wrong_claim(),
 }

@@ -63,7 +63,10 @@ def failure_groups(
 def _without_result(
     connection: Connection, since: datetime | None, until: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions in a form with which the search starts at the few rows of work in these states."""
+    """Yield the conditions for failed and rejected images of this time range.
+
+    With their form, the search starts at the few rows of work in these states.
+    """
     yield in_state(State.FAILED, State.REJECTED)
     yield work.c.finished_at.is_not(None)
     yield work.c.ordinal == 0

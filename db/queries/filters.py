@@ -35,9 +35,9 @@ class ImageFilter:
     manufacturers: tuple[str, ...] = ()
     station_names: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    """`NAME` or `NAME@VERSION`: results of these bundles, as the answer or as further results."""
+    """Match results of these models (`NAME` or `NAME@VERSION`), both answers and further results."""
     bundle_ids: tuple[int, ...] = ()
-    """Results of the bundles with these ids, as the answer or as further results."""
+    """Match results of the bundles with these ids, both answers and further results."""
     shadow: bool = False
     """Match shadow results only; by default they never match."""
     patient_keys: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class ImageFilter:
     parent_ids: tuple[int, ...] = ()
     """Match images that were unpacked from one of these archives."""
     scope: ArrivalScope | None = None
-    """Arrivals of one command."""
+    """Match the arrivals in this scope."""
     withdrawn: bool | None = None
     """True matches images that a key object note rejects, False matches all others, None matches both."""
     replaced: bool | None = None
@@ -74,14 +74,14 @@ class ImageFilter:
     id_range: tuple[int, int] | None = None
     """First and last id of the arrivals in the time range. db.queries.planning sets this and the next fields."""
     many_scores: bool = False
-    """True if many results match the limits of the score; then another index leads the search."""
+    """True if many results match the limits of the score; the search then uses another index."""
     many_labels: bool = False
-    """True if many results have these labels; then the index of the value by which results are sorted leads the
-    search."""
+    """True if many results have these labels; the search then uses the index of the value by which results are
+    sorted."""
     many_modalities: bool = False
     """True if many arrivals have these modalities; the effect is the same as that of `many_labels`."""
     few_of_sources: bool = False
-    """True if few arrivals are of these sources; then the index of sources leads the search."""
+    """True if few arrivals are of these sources; the search then uses the index of sources."""
     has_statistics: bool = False
     """Whether the database can estimate how many arrivals lie in a range of ids: True for PostgreSQL, False for
     SQLite."""
@@ -90,8 +90,8 @@ class ImageFilter:
 def conditions(wanted: ImageFilter) -> Iterator[ColumnElement[bool]]:
     """Yield the filter as SQL conditions on `instances` and `work`.
 
-    SQLite has no statistics and may use the index of any column that is compared with a constant. A column that must
-    not lead the search is therefore written as an expression, for which there is no index.
+    SQLite has no statistics and may use the index of any column that is compared with a constant. If the search must
+    not use the index of a column, the column is therefore written as an expression, for which there is no index.
     """
     yield from _which_row(wanted)
     yield from _of_work(wanted, leading=not matches_few(wanted))
@@ -114,9 +114,9 @@ def in_conflict() -> ColumnElement[bool]:
 
 
 def image_id(wanted: ImageFilter) -> ColumnElement[int]:
-    """Return the id expression that is cheapest to sort by.
+    """Return the expression for the id of the image that is cheapest to sort by.
 
-    An index returns rows in the order of the id of the table that leads the search. If only a few arrivals match, they
+    The index that the search uses returns rows in the order of the id of its table. If only a few arrivals match, they
     are sorted instead: PostgreSQL would read arrivals by id until it has found as many as the limit.
     """
     states = set(wanted.states)
@@ -128,7 +128,7 @@ def image_id(wanted: ImageFilter) -> ColumnElement[int]:
 
 
 def sorts_waiting(wanted: ImageFilter) -> bool:
-    """Return whether waiting images are sorted by id; otherwise PostgreSQL reads all images in order to find them."""
+    """Return whether PostgreSQL should first find all waiting images, and then sort them by id."""
     return wanted.has_statistics and wanted.states == (State.RECEIVED,) and wanted.sort in ("id", "newest")
 
 
@@ -184,14 +184,14 @@ def _of_work(wanted: ImageFilter, *, leading: bool) -> Iterator[ColumnElement[bo
 
 
 def _with_remarks(words: Sequence[str], *, leading: bool) -> Iterator[ColumnElement[bool]]:
-    """Search for whole words. The comparison with the empty string lets both databases use the partial index."""
+    """Yield the conditions that a result has one of these remarks; `leading` lets the search use the partial index."""
     if leading:
         yield work.c.remarks > ""
     yield or_(*map(has_remark, words))
 
 
 def _in_states(states: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """Add the condition of the partial index of these states. For `received`, `in_state` is that condition."""
+    """Yield the condition that work is in one of these states, also in the form of their partial index."""
     yield in_state(*(State(state) for state in states))
     if set(states) <= set(FINAL):
         yield work.c.finished_at.is_not(None)
@@ -283,7 +283,7 @@ def _opaque(column: Column[str] | Column[str | None]) -> ColumnElement[Any]:
 
 _then = instances.alias("then")
 _WIDE = 5_000
-"""A time range with more arrivals than this is wide. Up to this many results are sorted within 15 ms."""
+"""A time range with more ids than this counts as wide. Up to this many results are sorted within 15 ms."""
 
 _NARROW: dict[str, Column[Any]] = {
     "patient_keys": instances.c.patient_key,

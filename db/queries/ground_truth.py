@@ -38,7 +38,7 @@ class Coverage:
     keys: int
     """Images, studies and orders with ground truth."""
     unchecked: int
-    """How many of these results have the remark any_domain."""
+    """How many of the results in `analysed` have the remark any_domain."""
 
 
 def results_with_truth(
@@ -73,7 +73,10 @@ def results_with_truth(
 def coverage(
     database: Database, digest: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Coverage:
-    """Count current images with a result of the bundle in this time range, and all keys with ground truth."""
+    """Count current images with a result of the bundle, and all images, studies and orders with ground truth.
+
+    `since` and `until` limit only the arrival of the images with a result.
+    """
     analysed = select(func.count()).select_from(_joined()).where(*_wanted(digest, since, until))
     keys = select(truths.c.subject, truths.c.key).distinct().subquery()
     with snapshot(database) as connection:

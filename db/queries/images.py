@@ -71,7 +71,8 @@ COLUMNS = (
     "suspicion",
     "content",
 )
-"""Stable names for programs, in this order; with `per_frame` there is also `frame`, from 0."""
+"""The names of the values that `images` returns, in this order. Programs rely on them, so they do not change. With
+`per_frame` there is also `frame`, from 0."""
 
 
 def images(database: Database, wanted: ImageFilter | None = None) -> Generator[dict[str, Any]]:
@@ -156,7 +157,7 @@ def _as_dict(row: Row[Any], bundle: BundleLabels | None, origins: Origins, *, pe
 
 
 def place(row: Row[Any]) -> str:
-    """Return the full path or URL of an arrival, from a row with its `uri` and with `kind` and `root` of its source."""
+    """Return the full path or URL of an arrival. The row has its `uri`, and the `kind` and `root` of its source."""
     return f"{row.root}/{row.uri}" if row.kind in STORES else full_uri(row.root, row.uri)
 
 

@@ -1,4 +1,4 @@
-"""Find rows that name a missing row, which PostgreSQL does not refuse: it has no foreign keys for these columns."""
+"""Find rows that name a missing row. PostgreSQL does not prevent this: it has no foreign keys for these columns."""
 
 from typing import Any
 
@@ -18,7 +18,10 @@ row."""
 
 
 def rows_that_name_a_missing_row() -> Select[Any]:
-    """Return a query for the images of these rows. For a row of `contents` or `predictions` it returns NULL."""
+    """Return a query for the image id of each row that names a missing row.
+
+    The id is NULL for a row of `contents` or `predictions`.
+    """
     found = [
         select(image).select_from(name.table).where(~select(table.c.id).where(table.c.id == name).exists())
         for image, name, table in _NAMED

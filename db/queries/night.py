@@ -40,7 +40,7 @@ _RANGES = 200
 _NEAR = timedelta(hours=1)
 _MOST_OTHERS = 100
 _TEN_MINUTES = 15
-"""SQLite stores times as text. Their first 15 characters, such as `2026-11-05 22:1`, name ten minutes."""
+"""The number of characters that name ten minutes in a time that SQLite stores as text, as in `2026-11-05 22:1`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +114,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
 def most_suspicious(database: Database, *, since: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
     """Return the current images of a period with the highest suspicion, as the dicts of `images`.
 
-    On PostgreSQL their ids are found first, because it sorts narrow rows of a large night in half of the time.
+    PostgreSQL first finds the ids of the images, because it sorts narrow rows of a large night in half of the time.
     """
     wanted = ImageFilter(since=since, until=until, current=True, sort="suspicion", limit=limit)
     if not database.is_sqlite:
@@ -162,7 +162,10 @@ def sample_labels(
 def _sample(
     connection: Connection, bundles: dict[int, BundleLabels], since: datetime, until: datetime, most: int
 ) -> LabelSample:
-    """Choose arrivals by id. Ids follow times unless a clock was set back, so the times are compared too."""
+    """Count the labels of arrivals whose ids are evenly spread over the period.
+
+    Ids follow times unless a clock was set back, so the times are compared too.
+    """
     ends = [
         connection.execute(select(instances.c.id).where(*_arrived(since, until)).order_by(order).limit(1)).scalar()
         for order in (instances.c.arrived_at.asc(), instances.c.arrived_at.desc())
@@ -213,9 +216,9 @@ def _outcomes(connection: Connection, since: datetime, until: datetime, *, arriv
     """Count the first rows of work of a period by state, reason, model, label and interval of their outcome.
 
     The arrivals of a period have ids in one range. Only a few other arrivals are in this range: they came shortly
-    before or after the period, while two producers registered at the same time. They are left out by their ids, and
-    only `work` is read, in a third of the time. If the sum is not the number of arrivals, because a clock was set back,
-    the arrival time of each row is compared.
+    before or after the period, while two producers registered at the same time. These are left out by their ids. So
+    only `work` is read, which takes a third of the time. If the sum is not the number of arrivals, because a clock was
+    set back, the arrival time of each row is compared.
     """
     first, last = id_range(connection, since, until)
     others = _others_in_range(connection, since, until, first, last)
@@ -231,7 +234,7 @@ def _outcomes(connection: Connection, since: datetime, until: datetime, *, arriv
 
 
 def _others_in_range(connection: Connection, since: datetime, until: datetime, first: int, last: int) -> Sequence[int]:
-    """Return up to 101 ids from `first` to `last` that arrived at most an hour before or after the period."""
+    """Return up to 101 ids from `first` to `last` whose images arrived at most an hour before or after the period."""
     near = [
         select(instances.c.id).where(*_arrived(begin, end), (instances.c.id + 0).between(first, last))
         for begin, end in ((since - _NEAR, since), (until, until + _NEAR))
@@ -256,7 +259,7 @@ def _arrived(since: datetime, until: datetime) -> Iterator[ColumnElement[bool]]:
 
 
 def _interval(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the interval of a time: a cut text on SQLite, the number of intervals since 1970 on PostgreSQL."""
+    """Return the interval of a time: on SQLite the start of its text, on PostgreSQL the number since 1970."""
     if connection.dialect.name == "sqlite":
         return func.substr(cast(moment, String), 1, _TEN_MINUTES, type_=String)
     return cast(func.floor(func.date_part("epoch", moment) / int(INTERVAL.total_seconds())), Integer)

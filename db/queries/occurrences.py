@@ -22,7 +22,10 @@ first."""
 
 
 def occurrence_of(wanted: ImageFilter) -> tuple[Kind, str] | None:
-    """Return the kind and value whose blocks should lead this search; None if another condition leaves fewer rows."""
+    """Return the kind and value whose blocks this search should read.
+
+    Return None if the search should not read by blocks, for example because another condition leaves fewer rows.
+    """
     without_result = wanted.states and State.DONE not in wanted.states
     if wanted.sort not in ("id", "newest") or wanted.reasons or wanted.remarks or without_result:
         return None

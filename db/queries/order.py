@@ -63,10 +63,11 @@ def in_order(
     few: bool = False,
     block: ColumnElement[int] | None = None,
 ) -> Select[Any]:
-    """Add the order, and the columns from which `position_of` reads; leave out rows up to the position `after`.
+    """Add the order of the search to the statement, and leave out rows up to the position `after`.
 
-    `few` says that another condition leaves only a few rows: then they are sorted, and no index is read in its order.
-    `block` is the column of the blocks (256 consecutive ids each) to which the statement is joined.
+    The columns that `position_of` reads are added too. `few` says that another condition leaves only a few rows: these
+    are sorted, and no index is read in its order. If the statement is joined with blocks (256 consecutive ids each),
+    `block` is their column.
     """
     keys = list(_keys(wanted, after, few=few))
     if block is not None:

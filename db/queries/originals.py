@@ -49,7 +49,10 @@ def original(database: Database, image_id: int) -> Original | None:
 
 
 def suspicious_frame(database: Database, image: Original) -> int | None:
-    """Return the frame, from 0, that has the finding with the highest score; None if no frame has it."""
+    """Return the number, from 0, of the frame that has the highest score among the frames with the label of the image.
+
+    Return None if the label is no finding, or if no frame has it.
+    """
     if image.bundle is None or image.label in (None, image.normal_label):
         return None
     statement = (

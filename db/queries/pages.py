@@ -100,5 +100,5 @@ def _integer(value: object) -> int:
 
 
 def _digest(wanted: ImageFilter) -> str:
-    """Identify conditions and order."""
+    """Return a digest that identifies the conditions and the order of a search."""
     return blake2b(repr(replace(wanted, limit=None)).encode(), digest_size=_DIGEST_BYTES).hexdigest()

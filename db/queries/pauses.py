@@ -38,9 +38,9 @@ class Pause:
     id: int
     cause: Cause
     source_id: int | None
-    """The source whose images are held; None if the images of all sources are held."""
+    """The id of the paused source; None if all sources are paused."""
     source: str | None
-    """The name of the source whose images are held; None if the images of all sources are held."""
+    """The name of the paused source; None if all sources are paused."""
     detail: str
     actor: str
     since: datetime
@@ -123,11 +123,11 @@ def held_images(database: Database, source_ids: Collection[int], *, now: datetim
 
 
 def latest_outcomes(database: Database, *, at_most: int, since: datetime, now: datetime) -> LatestOutcomes:
-    """Summarise the latest outcomes after `since`: up to `at_most` of all sources together, and as many of each source.
+    """Summarise the latest outcomes after `since`: `at_most` of all sources together, and `at_most` of each source.
 
     After a pause by the circuit breaker, only outcomes after the end of the pause count. This holds for the paused
-    source, or for all sources if all dispatch was paused. The outcomes of each source are searched among the latest
-    outcomes of all sources, ten times as many.
+    source, or for all sources if all dispatch was paused. The outcomes of each source are searched only
+    among the latest outcomes of all sources, up to ten times `at_most`.
     """
     with database.read() as connection:
         ended = {row.source_id: row.ended_at for row in connection.execute(_PAUSES_ENDED)}

@@ -1,4 +1,4 @@
-"""Before a search, count the rows that decide which index leads it, because SQLite has no statistics."""
+"""Count rows before a search, to decide which index it uses, because SQLite has no statistics."""
 
 from dataclasses import replace
 from datetime import datetime

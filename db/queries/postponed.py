@@ -21,7 +21,7 @@ class Postponed:
     next_at: datetime
     """When the first of them is retried."""
     until: datetime | None
-    """When nightread gives up the last of them; None if this depends on attempts, or if they wait for their source."""
+    """When nightread gives up the last of them; None unless the images are still arriving."""
 
 
 def postponed(database: Database, *, now: datetime, arrival_timeout: timedelta) -> list[Postponed]:

@@ -35,7 +35,7 @@ class PurgePreview:
     reports: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows of deliveries of these studies, by (destination, state)."""
     mixed_archives: tuple[int, ...] = ()
-    """Archives that also hold images that are not purged: their rows and files stay."""
+    """Archives whose rows and files stay, because images that are not purged also came out of them."""
 
     @property
     def images(self) -> int:
@@ -63,7 +63,7 @@ def with_copies(database: Database, image_ids: Iterable[int]) -> list[int]:
 
 
 def purge_preview(database: Database, image_ids: Sequence[int]) -> PurgePreview:
-    """Count what the purge of these images, a result of `with_copies`, would remove."""
+    """Count what a purge of these images would remove; the ids are those that `with_copies` returned."""
     chosen = set(image_ids)
     with snapshot(database) as connection:
         states = Counter(row.state for row in execute_in_chunks(connection, _STATES, "images", image_ids))
@@ -96,9 +96,9 @@ def outdated(database: Database, *, before: datetime, after: Outdated | None = N
 
 
 def originals_in_use(database: Database, *, since: datetime) -> frozenset[int]:
-    """Return the originals of duplicates that got their outcome at this time or later.
+    """Return the originals of the duplicates whose outcome was recorded at `since` or later.
 
-    Such a duplicate still shows the results of its original.
+    These duplicates still show the results of their originals.
     """
     statement = (
         select(work.c.duplicate_of)
@@ -134,7 +134,10 @@ def _members(connection: Connection, image_ids: set[int]) -> set[int]:
 
 
 def _emptied_archives(connection: Connection, chosen: set[int]) -> set[int]:
-    """Return the archives of these images that have no other images, whether with an outcome or not."""
+    """Return the archives from which only these images came.
+
+    Other files of an archive do not count if they got their outcome without a study, for example texts.
+    """
     parents = {row.parent_id for row in execute_in_chunks(connection, _PARENTS, "images", sorted(chosen))} - chosen
     others = {
         row.parent_id

@@ -28,7 +28,10 @@ class QueueCounts:
 
 
 def queue_counts(database: Database, *, now: datetime) -> QueueCounts:
-    """Count with one statement, which reads partial indexes: 70 ms of CPU for 1,000,000 waiting images on SQLite."""
+    """Count images, batches and processes with one statement, which reads partial indexes.
+
+    This takes 70 ms of CPU for 1,000,000 waiting images on SQLite.
+    """
     bound = {"now": now, "live_since": now - timedelta(seconds=LIVE_SECONDS)}
     with database.read() as connection:
         row = connection.execute(_COUNTS, bound).mappings().one()

@@ -51,12 +51,13 @@ class ReportableResult:
     label: str | None
     score: float
     frames: tuple[int, ...]
-    """Numbers, from 1, of the frames with this label; empty unless it is a finding in some frames but not in all."""
+    """Numbers, from 1, of the frames with this label. Empty unless the label is a finding, and some frames do not have
+    it."""
     bundle: ReportedBundle
     scores: tuple[float, ...] = ()
     """Scores of the whole image, in the order of the bundle's labels."""
     strongest_frame: int | None = None
-    """Number, from 1, of the frame with this label and its highest score; None if the image has only one frame."""
+    """Number, from 1, of the frame that has this label with the highest score; None if the image has only one frame."""
     series: ReportedSeries | None = None
     """The stack of slices that the result is about; None if it is about the image."""
 
@@ -155,7 +156,7 @@ def pending(database: Database, study: Study, *, around: timedelta) -> Pending:
 
 
 def _is_named(row: Row[Any]) -> bool:
-    """Return whether all UIDs of the image are valid; any other text would make the report invalid."""
+    """Return whether all UIDs of the image are valid; with an invalid UID, the report would be invalid too."""
     return all(uid and is_uid(uid) for uid in (row.sop_instance_uid, row.sop_class_uid, row.series_instance_uid))
 
 
@@ -207,7 +208,7 @@ def _series_result(found: SeriesRow) -> ReportableResult:
 
 
 def _frames_with_label(connection: Connection, study_instance_uid: str) -> dict[int, dict[int, float]]:
-    """Return the score of each frame, from 0, that has the label of its image."""
+    """Return the scores of the frames that have the label of their image, by work id and frame, from 0."""
     found: dict[int, dict[int, float]] = {}
     for row in connection.execute(_FRAMES_WITH_LABEL, {"study": study_instance_uid}):
         found.setdefault(row.work_id, {})[row.frame] = row.score

@@ -66,7 +66,8 @@ def unfinished_reruns(database: Database, bundle_ids: Sequence[int]) -> int:
 # A sum, because SQLite would read the index of all further rows instead of the small indexes of unfinished rows.
 _IS_FURTHER = work.c.ordinal + 0 > 0
 UNFINISHED_RERUNS = (and_(in_state(State.RECEIVED), work.c.priority == RERUN, _IS_FURTHER), and_(IN_BATCH, _IS_FURTHER))
-"""The conditions on rows that wait for a re-run, and on those in batches; each is answered by one partial index."""
+"""Two conditions: the first matches rows of re-runs that wait, the second rows of re-runs that are in batches. Each
+condition uses one partial index."""
 
 
 def rerun_counts(database: Database, image_ids: Sequence[int], bundle_ids: Sequence[int]) -> list[RerunCount]:

@@ -26,7 +26,7 @@ class Retriable:
     root: str
     uri: str
     replaced: bool
-    """True if the present file at this place has another row: other bytes, or the same bytes with a later time."""
+    """True if the file was replaced: the present file at its place has other bytes or a later time, and its own row."""
     copy_is_done: bool
     """True if an image with the same bytes has a result by now."""
 

@@ -60,7 +60,10 @@ def _rows(
 def _last_of_others(
     connection: Connection, arrived: tuple[ColumnElement[bool], ...], until: datetime, ids: set[int]
 ) -> datetime | None:
-    """Return the last outcome of the other images: one after `until` if there is one, otherwise one before it."""
+    """Return the time of the last outcome of the images that are not in `ids`; None if there is none.
+
+    Outcomes after `until` are searched first.
+    """
     joined = select(work.c.instance_id, work.c.finished_at).join(instances, instances.c.id == work.c.instance_id)
     late = joined.where(*arrived, work.c.ordinal == 0, work.c.finished_at > until).order_by(work.c.finished_at.desc())
     late = late.limit(len(ids) + 1)  # one of these rows is another image, if there is one

@@ -1,4 +1,4 @@
-"""Name who sent an image, for people."""
+"""Name the source and the sender of an image, in words for people."""
 
 from sqlalchemy import Connection, bindparam, select
 

@@ -62,7 +62,7 @@ class Series:
 
     @property
     def coverage(self) -> str:
-        """Return the coverage for people, such as `412 of 412`."""
+        """Return the coverage as a text, such as `412 of 412`."""
         return "" if self.of_slices is None else f"{self.slices:,} of {self.of_slices:,}"
 
 
@@ -95,13 +95,13 @@ def series_list(
 
 
 def count_failed_series(database: Database, scope: ArrivalScope) -> int:
-    """Count the series that could not be formed and have at least one image in the scope."""
+    """Count the series that could not be formed and that have at least one image in `scope`."""
     with snapshot(database) as connection:
         return int(connection.execute(_within(_FAILED, connection, scope)).scalar_one())
 
 
 def places_of(database: Database, series_instance_uid: str) -> dict[tuple[str, str, str, int], list[list[Any]]]:
-    """Return all places of a series as [image id, frame, score], in order, by study, model, version and stack."""
+    """Return the slices of a series in order, as [image id, frame, score], by study, model, version and stack."""
     with database.read() as connection:
         rows = connection.execute(_PLACES, {"uid": series_instance_uid})
         return {(row.study_instance_uid, row.name, row.version, row.stack): row.places for row in rows}

@@ -23,7 +23,7 @@ class AnalysedSlice(NamedTuple):
     columns: int | None
     frames: int | None
     geometry: str | None
-    """As imaging.stored_geometry wrote it."""
+    """The geometry of the slices, as imaging.stored_geometry wrote it."""
     patient_key: str | None
     conflict_with: int | None
     work_id: int
@@ -53,7 +53,7 @@ class SeriesSlices:
 
 
 def series_slices(database: Database, *, study_instance_uid: str, series_instance_uid: str) -> SeriesSlices:
-    """Return the slices of a series; superseded and withdrawn images count for no result."""
+    """Return what is recorded of the slices of a series, without results of superseded and withdrawn images."""
     named = {"study": study_instance_uid, "series": series_instance_uid}
     with snapshot(database) as connection:
         found = [AnalysedSlice(*row) for row in connection.execute(_SLICES, named)]

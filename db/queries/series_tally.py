@@ -84,7 +84,7 @@ class UnformedSeries:
     failed: int
     waiting_slices: int
     oldest: datetime | None
-    """Earliest time at which one of these series that has not failed began to collect slices; None if there is none."""
+    """The earliest time at which one of the series in `states` began to collect slices; None if there is none."""
 
 
 def series_tally(database: Database, *, since: datetime, until: datetime | None = None) -> SeriesTally:

@@ -16,8 +16,8 @@ from nightread.reasons import Fault, Reason
 _DEFECTIVE = frozenset(reason.value for reason in Reason if reason.fault is Fault.DEFECTIVE)
 _NO_IMAGE = (Reason.NON_IMAGE, Reason.MEDIA_FILE, Reason.MANIFEST, Reason.KEY_OBJECT, Reason.OWN_RESULT)
 _USELESS = (_DEFECTIVE - {Reason.VOI_UNUSABLE.value}) | frozenset(reason.value for reason in _NO_IMAGE)
-"""With these reasons, no other model or rule would accept the file either. VOI_UNUSABLE is left out: another model may
-ignore the window."""
+"""Reasons for which a file is not needed any more, because no other model or rule would accept it. VOI_UNUSABLE is left
+out, because another model may ignore the window."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class Spooled:
 
 
 def spooled_at(database: Database, source_id: int, uris: Sequence[str]) -> list[Spooled]:
-    """Return the arrivals at these places, which an index finds. The files of purged images are marked as useless."""
+    """Return the arrivals at these places. If an image was purged, its file is marked as useless."""
     uri_of = {uri_key(uri): uri for uri in uris}
     with database.read() as connection:
         rows = connection.execute(_AT, {"source": source_id, "keys": list(uri_of)})

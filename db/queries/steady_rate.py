@@ -17,7 +17,7 @@ _IDLE_SECONDS = 15.0
 """An idle time longer than this separates two stretches of work. Only the latest stretch is measured."""
 _SLICES = 5
 _FEW_SECONDS = 5.0
-"""A stretch of work that is shorter is not divided into slices, because single batches would decide the result."""
+"""A stretch of work shorter than this is not divided into slices, because single batches would decide the result."""
 _MARGIN = 0.1
 _MARGIN_OF_A_START = 0.3
 

@@ -53,7 +53,7 @@ class Study:
 
     @property
     def words(self) -> str:
-        """Return the completeness for people, such as `incomplete (6490 of 6500)`."""
+        """Return the completeness in words, such as `incomplete (6490 of 6500)`."""
         if self.expected is None:
             return self.completeness.value
         return f"{self.completeness.value} ({self.images} of {self.expected})"
@@ -108,7 +108,7 @@ def latest_studies(
 ) -> list[Study]:
     """List the studies of the last 20,000 arrivals of this time range, the newest first, at most `limit`.
 
-    Unlike `studies` it counts the images of these studies only, so that a large night takes no longer.
+    Unlike `studies`, this counts only the images of the listed studies, so that it is fast for a large night too.
     """
     newest = (
         select(instances.c.id, instances.c.study_instance_uid)
@@ -139,9 +139,10 @@ def study_counts(database: Database, *, since: datetime) -> StudyCounts:
 
 
 def incomplete_studies(database: Database, *, since: datetime, until: datetime) -> list[IncompleteStudy]:
-    """List incomplete studies whose expected number was reported in this time range, those that miss most images first.
+    """List incomplete studies whose expected number was reported in this time range.
 
-    This counts the instances of all studies with a number: about 0.15 s for 2,000 studies of 50 images.
+    The studies that miss most images are first. This counts the instances of all studies with an expected number, which
+    takes about 0.15 s for 2,000 studies of 50 images.
     """
     counted = _arrived_of_expected(since, until).subquery()
     statement = (

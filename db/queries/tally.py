@@ -120,9 +120,9 @@ def unfinished(database: Database, counted: Counted = None) -> int:
 def _count_states(connection: Connection, chosen: ArrivalScope | None) -> Counter[str]:
     """Count by state with statements that each read one partial index, and no row of a done image.
 
-    The number of done rows is that of all finished rows minus that of the rarer states, which takes a fifth of the time
-    of a count by state. No index of all finished rows has `ordinal`, so further rows of images are counted first and
-    then subtracted.
+    The number of done rows is computed: all finished rows minus the finished rows in rarer states. This takes a fifth
+    of the time of a count by state. No index of all finished rows has `ordinal`, so further rows of images are counted
+    first and then subtracted.
     """
     states: Counter[str] = Counter()
 

@@ -26,7 +26,7 @@ class Pace:
     soonest_seconds: float | None = None
     """The remaining time at the highest throughput of the last ten minutes; None if `eta_seconds` is None."""
     latest_seconds: float | None = None
-    """The remaining time at the lowest throughput of the last ten minutes; None if it was 0, so no end is certain."""
+    """The remaining time at the lowest throughput of the last ten minutes; None if this throughput was 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class BatchDuration:
 
 
 def latest_batches(database: Database, count: int) -> list[BatchDuration]:
-    """Return the durations of the latest `count` batches whose process recorded its times."""
+    """Return the durations of the latest `count` batches for which times were recorded."""
     with database.read() as connection:
         rows = connection.execute(_LATEST, {"count": count})
         return [
@@ -107,9 +107,10 @@ def _oldest(database: Database, condition: ColumnElement[bool]) -> datetime | No
 def _finished_since(
     database: Database, since: datetime, reach: timedelta, now: datetime | None
 ) -> Row[int, datetime, datetime]:
-    """Return the number of outcomes, the first claim among their batches, and the time of the last outcome.
+    """Return the number of outcomes since `since`, the time of the first claim, and the time of the last outcome.
 
-    Outcomes after `now` do not count: they were written before the clock was set back.
+    The first claim is searched among the batches that ended at `since` or later. Outcomes after `now` do not count:
+    they were written before the clock was set back.
     """
     recent: ColumnElement[bool] = work.c.finished_at >= since
     if now is not None:

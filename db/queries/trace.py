@@ -59,8 +59,8 @@ class ImageTrace:
 def trace(database: Database, image_ids: Sequence[int], entries: EntryScope = _ALL_ENTRIES) -> list[ImageTrace]:
     """Return the traces of these images, in the order of `image_ids`; unknown ids are left out.
 
-    A few images take some milliseconds, plus the time to search the audit table: all entries that are newer than the
-    oldest of the images, within the scope `entries`.
+    A few images take some milliseconds, plus the time to search the audit table. This search reads the entries in the
+    scope `entries` that are newer than the oldest of the images.
     """
     wanted = list(dict.fromkeys(image_ids))
     with snapshot(database) as connection:

@@ -13,7 +13,7 @@ from nightread.reasons import Reason
 
 
 class What(StrEnum):
-    """The kinds of events; their words are stable for programs."""
+    """The kinds of events. Programs rely on the values, so they do not change."""
 
     ARRIVED = "arrived"
     ARRIVED_ELSEWHERE = "arrived_elsewhere"
@@ -48,7 +48,7 @@ class Event:
     detail: str
     """One or two complete sentences for people, without text of the header or of the path."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """The values in `detail` by stable names. JSON can hold them, except times, which have a time zone."""
+    """The values in `detail` by stable names. Times are datetimes with time zone; JSON can hold all other values."""
 
 
 def arrival_events(row: Row[Any]) -> Iterator[Event]:
@@ -199,7 +199,10 @@ def _outcome_sentence(row: Row[Any]) -> str:
 
 
 def _meaning(row: Row[Any]) -> str:
-    """Return the stored sentence, else the sentence of the reason; an empty text for a reason of another release."""
+    """Return the explanation in the row, or else the explanation of its reason.
+
+    It is empty for a reason that only another release knows.
+    """
     return row.detail or _MESSAGES.get(row.reason, "")
 
 

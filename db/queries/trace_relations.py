@@ -12,13 +12,16 @@ from db.store_tables import copies, senders
 from db.tables import instances, sources, work
 
 _Times = Mapping[int, tuple[datetime, datetime | None]]
-"""Arrival and outcome of each image."""
+"""For each image id, the time of the arrival and the time of the outcome."""
 
 
 def relations(
     connection: Connection, arrivals: Mapping[int, Row[Any]], rows_of_work: Mapping[int, Sequence[Row[Any]]]
 ) -> Iterator[tuple[int, Event]]:
-    """Yield (image id, event) for each relation of these images, which are the keys of both mappings."""
+    """Yield (image id, event) for each relation of these images.
+
+    The keys of both mappings are the ids of the images.
+    """
     named = {other for row in arrivals.values() for other in (row.superseded_by, row.replaced_by, row.withdrawn_by)}
     times: dict[int, tuple[datetime, datetime | None]] = {
         row.id: (row.arrived_at, row.finished_at)
@@ -51,7 +54,10 @@ def _marks(row: Row[Any], times: _Times) -> Iterator[Event]:
 
 
 def _of_others(connection: Connection, image_ids: list[int], times: _Times) -> Iterator[tuple[int, Event]]:
-    """Yield the relations that the rows of other images name: at most one event of each kind per image."""
+    """Yield (image id, event) for the relations that are stored in the rows of other images.
+
+    Each image has at most one event of each kind.
+    """
     for what, statement in _REVERSE.items():
         for row in execute_in_chunks(connection, statement, "images", image_ids):
             number = f"{row.images:,} image{'' if row.images == 1 else 's'}"
@@ -73,14 +79,20 @@ def _event(what: What, at: datetime | None, detail: str, image_id: int, **values
 
 
 def _both_done(image_id: int, other_id: int, times: _Times) -> datetime | None:
-    """Return the later time of the outcomes of both images, at which the mark was written; None if it is unknown."""
+    """Return the time of the later outcome of two images; None if one of the times is unknown.
+
+    The relation of the images was stored at this time.
+    """
     finished = [times[each][1] for each in (image_id, other_id) if each in times]
     known = [time for time in finished if time is not None]
     return max(known) if len(known) == len(finished) == 2 else None  # noqa: PLR2004 - both
 
 
 def _naming(column: ColumnElement[Any]) -> Select[Any]:
-    """Select, for each given image id, how many images have it in `column`, which is indexed, and the first of them."""
+    """Select for each given image how many other images name it in `column`, and the lowest id of these other images.
+
+    The column has an index.
+    """
     return (
         select(column.label("of"), func.count().label("images"), func.min(instances.c.id).label("first"))
         .where(column.in_(bindparam("images", expanding=True)))

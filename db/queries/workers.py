@@ -27,7 +27,7 @@ class Worker:
     draining: bool = False
     """Whether it finishes its batches and takes no more."""
     batches_left: int = 0
-    """Batches that a draining worker has claimed and not finished; 0 for another worker, as they are not counted."""
+    """Batches that a draining worker has claimed and not finished. For other workers they are not counted: 0."""
 
     @property
     def alive(self) -> bool:
@@ -91,11 +91,11 @@ def batches_of(database: Database, node: str) -> int:
 
 
 def unanswered_since(database: Database) -> datetime | None:
-    """Return since when no worker completed a batch although there were batches to complete; None if there are none.
+    """Return since when no worker has completed a batch, although there were batches; None if there were none.
 
-    If a batch from before the latest completion is open, this is the time of the completion. Otherwise it is the time
-    when the next batch was formed. A batch that the sweep took back was not completed, so a worker that hangs on every
-    batch is noticed.
+    If a batch that was formed before the latest completion is still open, this is the time of the completion. Otherwise
+    it is the time when the next batch after the completion was formed. A batch that the sweep took back does not count
+    as completed, so that a worker that hangs on every batch is noticed.
     """
     latest = select(batches.c.finished_at).where(batches.c.outcomes.is_not(None))
     with database.read() as connection:
@@ -112,7 +112,7 @@ def unanswered_since(database: Database) -> datetime | None:
 
 
 _LATEST_BATCHES = 100
-"""The batch that ended last is searched among this number of batches, because most sites have fewer worker
+"""The batch that ended last is searched among this number of the latest batches, because most sites have fewer worker
 processes."""
 _LEFT = (
     select(batches.c.node, func.count().label("batches"))

@@ -163,7 +163,7 @@ def test_an_image_that_expired_ten_times_keeps_its_batch_and_says_why(ledger_dri
             assert row.batch_id is None
     assert (row.state, row.batch_id, row.finished_at) == (State.FAILED, batch.id, now)
     assert row.detail == (
-        "The lease of this image expired 10 times: each time its worker stopped without recording it."
+        "The lease of this image expired 10 times: each time its worker stopped before it recorded an outcome."
     )
 
 

@@ -23,7 +23,7 @@ _NAMED_ROWS = "every row names rows that exist"
 _FRAMES = "a done image has predictions for each of its frames"
 _DUPLICATES = "a duplicate names a done image with the same bytes"
 _DEVICES_NOTED = "the devices and views of each image are stored for its block of arrivals"
-_NOTED_OF_IMAGE = "a device, view or model stored for a block of arrivals belongs to an arrival of the block"
+_NOTED_OF_IMAGE = "each device, view and model that is stored for a block of arrivals occurs in the block"
 _FACTS = Facts(manufacturer="GE", station_name="CT1", view_position="PA")
 _EVENING = datetime(2026, 11, 5, 22, 0, tzinfo=UTC)
 _PREDICTION = {"work_id": 3, "frame": 0, "score": 0.5, "scores": [0.5]}
