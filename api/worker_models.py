@@ -29,9 +29,9 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
 
 
 def _different(models: set[str | None]) -> set[str | None]:
-    """Leave out a name without a version (`NAME`) if another worker reports `NAME@VERSION`.
+    """Return the models that differ from each other. `NAME` is left out if another worker reports `NAME@VERSION`.
 
-    The worker that reports only the name is still loading its network; after that it reports the version too.
+    A worker that still loads its network reports only the name; after that it reports the version too.
     """
     names = {model.partition("@")[0] for model in models if model and "@" in model}
     return models - names

@@ -45,7 +45,7 @@ class ImageSearch:
 
 
 def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[str] = ()) -> ImageSearch:
-    """Read the filters. A night replaces other times. Empty values count as absent.
+    """Read the filters. If a night is given, other times are ignored. Empty values count as absent.
 
     Raises SearchError for an invalid value and for an unknown filter. If an unknown filter were ignored, the page would
     show images that the person did not search.

@@ -80,7 +80,7 @@ class PictureCache:
         return removed
 
     def _shrink(self) -> int:
-        """Remove the least recently used pictures if the limit is exceeded. Return the bytes of the pictures kept."""
+        """Remove the least recently used pictures if the limit is exceeded. Return the size of the others."""
         kept = sorted(_entries(self._folder), reverse=True)
         total = sum(entry.size for entry in kept)
         if total <= self._max_bytes:

@@ -38,7 +38,7 @@ class ArchiveWriter:
 
 
 class ArchiveReader:
-    """Reads an archive. The caller decides where a file is written; its name in the archive never does."""
+    """Reads an archive. The caller decides where each file is written, because names in the archive may be unsafe."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
