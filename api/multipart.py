@@ -85,7 +85,7 @@ class _Collector:
         )
 
     def feed(self, chunk: bytes) -> list[PartEvent]:
-        """Return the events of the next bytes of the body."""
+        """Parse the next bytes of the body, and return their events."""
         try:
             self._parser.write(chunk)
         except FormParserError:

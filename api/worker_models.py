@@ -7,7 +7,10 @@ from nightread.wording import counted
 
 
 def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str]:
-    """Yield warnings for live workers; `rules` is the number of active routing rules."""
+    """Warn if live workers ignore the routing rules, have neither rules nor a model, or use different models.
+
+    `rules` is the number of active routing rules.
+    """
     alive = [worker for worker in workers if worker.alive]
     fixed = [worker for worker in alive if worker.model is not None]
     routed = [worker for worker in alive if worker.model is None]

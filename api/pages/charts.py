@@ -159,7 +159,7 @@ class _Scale:
 
 
 def _round_step(about: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, at least 1 and not below `about`."""
+    """Return the smallest of the numbers 1, 2, 5, 10, 20, 50, ... that is not below `about`."""
     power = 1.0
     while True:
         for step in _STEPS:

@@ -35,7 +35,7 @@ class ImageSearch:
 
     wanted: ImageFilter
     query: Mapping[str, Values]
-    """The values of the filters that are set, by name; without `cursor` and `view`."""
+    """Maps the name of each filter that is set to its value or values. `cursor` and `view` are left out."""
 
     def first(self, name: str) -> str:
         """Return the first value of a filter; empty if it is not set."""

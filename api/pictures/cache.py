@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FOLDER = "thumbnails"
 _FOLDERS = 256
 _FILL = 0.9
-"""When the limit is exceeded, pictures are removed down to this share of it, so that the next pictures fit at once."""
+"""Share of the limit that remains in use after pictures were removed, so that the next pictures fit at once."""
 _PARTIAL = ".partial"
 
 

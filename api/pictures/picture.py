@@ -52,7 +52,7 @@ class HeatMapRequest:
 
     place: OriginalPlace
     bundle: str
-    """NAME@VERSION."""
+    """The model, as NAME@VERSION."""
     digest: str
     label: str
     view: View = PLAIN_VIEW

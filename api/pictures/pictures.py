@@ -24,7 +24,7 @@ from imaging.limits import Limits
 from nightread.settings import Settings
 
 _RELEASE = 1
-"""Increase this number when the same request gives another picture, so that caches do not return old pictures."""
+"""Increase this number if a change of the code makes another picture for the same request: caches hold old pictures."""
 _PROCESSES, _WAITING = 2, 64
 """Number of processes, and of requests that may wait for them. There are two processes, so that a large image does not
 block all others."""
@@ -82,7 +82,7 @@ class Pictures:
         return self.cached(request) or self.make(request, keep=True).result()
 
     def make(self, request: AnyRequest, *, keep: bool = False) -> "Future[Picture]":
-        """Return a future of the picture, which equal requests share. `keep` puts the picture into the cache.
+        """Return a future of the picture. Equal requests share one future. With `keep`, the picture is cached.
 
         This method and the future raise NoPictureError and BusyError.
         """

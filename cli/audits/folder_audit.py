@@ -31,7 +31,7 @@ class FolderFindings:
     source: str
     kind: str
     looked_at: bool
-    """False for a source that is not a folder, and for a folder that does not exist on this machine."""
+    """Whether the folder was compared. False if the source is not a folder, or if its folder is not on this host."""
     files: int = 0
     without_row: tuple[str, ...] = ()
     """Full paths of complete files that have no row in the database."""

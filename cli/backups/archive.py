@@ -31,7 +31,7 @@ class ArchiveWriter:
         self.files[name] = hashed.digest()
 
     def finish(self, manifest: Manifest) -> None:
-        """Add the manifest and close the archive, but not its file."""
+        """Add the manifest, and complete the archive. Its file stays open."""
         text = manifest.model_dump_json(indent=2).encode()
         self._tar.addfile(_entry(MANIFEST, len(text)), io.BytesIO(text))
         self._tar.close()

@@ -174,7 +174,7 @@ def _mail(settings: Settings) -> Check:
 
 def _web_failure(name: str, kind: str, error: Exception) -> Check:
     found, _, remedy = str(error).partition(": ")
-    default = f"Check that it runs, and `url`, `login` and `tls` of the {kind}."
+    default = f"Check whether it runs, then check `url`, `login` and `tls` of the {kind}."
     return Check.fail(name, found, f"{remedy[:1].upper()}{remedy[1:]}." if remedy else default)
 
 
