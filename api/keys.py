@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 2.0
 """Age at which the copy of the keys is read again: a revoked key is refused after at most this time."""
 _OUTAGE_SECONDS = 60.0
-"""While the database is unavailable, the copy is used for this long, so that a short outage refuses no client."""
+"""Time for which the copy of the keys is used while the database is unavailable: a short outage refuses no client."""
 
 
 FROM_SETTINGS = Principal(name="settings", permissions=frozenset(Permission))

@@ -19,21 +19,21 @@ _LONGEST_BOUNDARY = 200
 
 @dataclass(frozen=True, slots=True)
 class PartBegins:
-    """The headers of a part are complete. Their names are in lower case."""
+    """The event that the headers of a part are complete. The names of the headers are in lower case."""
 
     headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """Some bytes of the content of the current part."""
+    """The event that some bytes of the content of the current part arrived."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PartEnds:
-    """The content of the current part is complete."""
+    """The event that the content of the current part is complete."""
 
 
 PartEvent = PartBegins | PartData | PartEnds
@@ -85,7 +85,7 @@ class _Collector:
         )
 
     def feed(self, chunk: bytes) -> list[PartEvent]:
-        """Return the events of the next bytes of the body."""
+        """Parse the next bytes of the body, and return their events."""
         try:
             self._parser.write(chunk)
         except FormParserError:

@@ -65,6 +65,6 @@ def _not_found(name: str) -> str:
     if re.fullmatch(r"\d{1,18}", name) or is_content(name) or is_uid(name):
         return f"No image in the database has {name}. A UID is known once a worker has read the file."
     return (
-        f"No file arrived from {name}. `nightread status` lists the sources; `nightread audit` finds files "
-        "of their folders that have no row."
+        f"No file arrived from {name}. `nightread status` lists the sources; `nightread audit` lists the files in "
+        "their folders that the database does not have."
     )

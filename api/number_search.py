@@ -58,7 +58,7 @@ class NumberSearch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Numbers:
-    """The numbers that a command names. Raises UsageFault for an issuer without a number."""
+    """The patient or accession number that a command searches. Raises UsageFault for an issuer without a number."""
 
     patient: str | None = None
     accession: str | None = None
@@ -111,7 +111,11 @@ def search_number(
     *,
     option: IssuerOption = COMMAND_OPTION,
 ) -> NumberSearch:
-    """Hash the number with the given issuer. If none is given, hash it without an issuer and with each known issuer."""
+    """Return the hashes under which the images of a number are stored.
+
+    If an issuer is given, this is one hash. Otherwise, images without an issuer and images of each issuer in
+    the database are searched.
+    """
     if issuer is not None:
         return NumberSearch(keys=(_key(hasher, kind, number, issuer),))
     known = queries.known_issuers(database, kind)
@@ -139,10 +143,11 @@ def images_of_number(database: Database, hasher: PatientHasher, patient: str, is
 def accession_keys(
     database: Database, hasher: PatientHasher, lines: Mapping[str, int], issuer: str | None
 ) -> dict[str, str]:
-    """Hash each accession number with the given issuer. If none is given, use the only issuer whose images have it.
+    """Return the hash of each accession number. `lines` maps each number to its line in a file.
 
-    A number that no image has is hashed without an issuer. `lines` maps each number to its line in a file. Raises
-    UsageFault if images of several issuers have a number, because a label must not be stored for another order.
+    If no issuer is given, each number is hashed with the issuer of its images. A number that no image has is hashed
+    without an issuer. Raises UsageFault if images of several issuers have the same number, because its label could be
+    stored for the wrong order.
     """
     if issuer is not None:
         return {number: _key(hasher, "accession", number, issuer) for number in lines}

@@ -17,7 +17,7 @@ class SearchFilter:
     """One filter of a search. Its name in a URL is its key in SEARCH_FILTERS."""
 
     field: str
-    """The field of ImageFilter."""
+    """The field of ImageFilter that holds the values of this filter."""
     kind: Kind = "text"
     several: bool = True
     """Whether the filter can have several values; an image matches if one of them matches."""
@@ -26,9 +26,9 @@ class SearchFilter:
 
 
 def conditions_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of ImageFilter for these values, which are given by their names in SEARCH_FILTERS.
+    """Return the fields of ImageFilter for the given filters.
 
-    The value of a filter that can have several values is a sequence.
+    `values` maps names of SEARCH_FILTERS to values. If a filter can have several values, its value is a sequence.
     """
     return {
         found.field: tuple(values[name]) if found.several else values[name]

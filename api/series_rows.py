@@ -10,13 +10,13 @@ SERIES_COLUMNS = tuple(field.name for field in fields(Series))
 
 
 def series_row(series: Series) -> dict[str, Any]:
-    """Return the row for JSON; `evidence` is a list of objects, the strongest evidence first."""
+    """Return a result as a row for JSON; `evidence` is a list of objects, the strongest evidence first."""
     values = asdict(series) | {"evidence": [slice_object(each) for each in series.evidence]}
     return {name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def flat_series_row(series: Series) -> dict[str, Any]:
-    """Return the row for a table of text; `evidence` is a list of words such as `place=3,image=1042,frame=0`."""
+    """Return a result as a row for tables; `evidence` is a list of texts such as `place=3,image=1042,frame=0`."""
     words = [f"place={each.place},image={each.image_id},frame={each.frame}" for each in series.evidence]
     return series_row(series) | {"evidence": words}
 

@@ -39,7 +39,7 @@ class ApiServices:
     submit_threads: Threads
     """Threads for requests that send images, so that these never wait for requests that read."""
     messages: RedisMessages | None
-    """None if there is no Redis. The dispatcher then finds new images within a second."""
+    """The messages from and to Redis. None without Redis: the dispatcher then finds new images within a second."""
     loop: asyncio.AbstractEventLoop
     failed: asyncio.Event
     """Set when a service ended by itself; the API then stops."""

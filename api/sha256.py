@@ -14,11 +14,11 @@ from nightread.settings import Settings
 Row = dict[str, Any]
 
 SMALL_FILE_BYTES = 64 * 1024**2
-"""The API adds the SHA-256 to the object of one image up to this file size; this takes less than 50 ms."""
+"""Largest file for which the API computes the SHA-256 when a client reads one image. It takes less than 50 ms."""
 MOST_IMAGES = 1000
 MOST_BYTES = 1024**3
-"""Without --with-sha256, `nightread query` reads no files if it finds more than MOST_IMAGES rows, or files of more than
-MOST_BYTES. So it takes at most a few seconds longer."""
+"""`nightread query` computes SHA-256 only if there are at most MOST_IMAGES rows, and at most MOST_BYTES to read. This
+takes a few seconds at most. With --with-sha256 there is no limit."""
 
 
 def fill_sha256(database: Database, settings: Settings, row: Row, *, max_bytes: int = MOST_BYTES) -> Row:
@@ -47,10 +47,9 @@ def with_sha256(database: Database, settings: Settings, rows: Iterator[Row]) -> 
 
 
 def with_sha256_of_few(database: Database, settings: Settings, rows: Iterator[Row]) -> tuple[Iterator[Row], bool]:
-    """Return the rows and True, with each SHA-256 filled in as by `with_sha256`.
+    """Fill in the SHA-256 of each row if there are few rows. Return the rows, and whether it was filled in.
 
-    If there are more than MOST_IMAGES rows, or if more than MOST_BYTES would have to be read, return the rows unchanged
-    and False.
+    Nothing is filled in if there are more than MOST_IMAGES rows, or if more than MOST_BYTES would have to be read.
     """
     first = list(islice(rows, MOST_IMAGES + 1))
     unknown = {row["image_id"] for row in first if row["content"] is not None and row["sha256"] is None}

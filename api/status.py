@@ -1,4 +1,4 @@
-"""Read the state of the work at one time: what `nightread status` and /v1/status show. It needs no web framework."""
+"""Read the state of the work for `nightread status` and /v1/status. This module needs no web framework."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -34,7 +34,7 @@ def _part_json(part: Part) -> dict[str, Any]:
 
 
 def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
-    """Return the object of a pause; `probe` is null unless the circuit breaker paused."""
+    """Return a pause as an object for JSON; `probe` is null unless the circuit breaker made the pause."""
     return {
         "cause": pause.cause.value,
         "source": pause.source,
@@ -46,18 +46,18 @@ def pause_json(pause: Pause, settings: Settings) -> dict[str, Any]:
 
 
 def postponed_json(group: Postponed) -> dict[str, Any]:
-    """Return the object of a group of postponed images."""
+    """Return a group of postponed images as an object for JSON."""
     until = group.until.isoformat() if group.until else None
     return {"reason": group.reason, "images": group.images, "next_at": group.next_at.isoformat(), "until": until}
 
 
 def rerun_json(rerun: WaitingRerun) -> dict[str, Any]:
-    """Return the object of a re-run."""
+    """Return a re-run as an object for JSON."""
     return {**asdict(rerun), "ordered_at": rerun.ordered_at.isoformat() if rerun.ordered_at else None}
 
 
 def source_json(source: Source) -> dict[str, Any]:
-    """Return the object of a source."""
+    """Return a source as an object for JSON."""
     reported_at = source.reported_at.isoformat() if source.reported_at else None
     return {"name": source.name, "kind": source.kind, "report": source.report, "reported_at": reported_at}
 

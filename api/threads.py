@@ -17,8 +17,8 @@ SUBMIT_THREADS = 4
 EXPORT_THREADS = 2
 _BACKGROUND_THREADS = 6
 _KEPT_CONNECTIONS = SUBMIT_THREADS + EXPORT_THREADS + 5
-"""Number of connections that are reserved: for requests that send images, for downloads, and one each for commits,
-outcomes, events, keys and upkeep. Requests that read get the others."""
+"""Number of database connections that requests that read cannot use. They are reserved for requests that send images,
+for downloads, and for five other tasks: commits, outcomes, events, keys and upkeep."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -20,7 +20,7 @@ POLL_SECONDS = 1.0
 
 
 class OutcomeWaiters:
-    """The clients that wait, by image. A message from a worker starts a query, which tells what is finished."""
+    """The clients that wait for outcomes of images. After a message from a worker, a query finds the outcomes."""
 
     def __init__(self, database: Database, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._database = database

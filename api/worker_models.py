@@ -7,7 +7,10 @@ from nightread.wording import counted
 
 
 def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str]:
-    """Yield warnings for live workers; `rules` is the number of active routing rules."""
+    """Warn if live workers ignore the routing rules, have neither rules nor a model, or use different models.
+
+    `rules` is the number of active routing rules.
+    """
     alive = [worker for worker in workers if worker.alive]
     fixed = [worker for worker in alive if worker.model is not None]
     routed = [worker for worker in alive if worker.model is None]
@@ -29,9 +32,9 @@ def worker_model_warnings(workers: Sequence[Worker], rules: int) -> Iterator[str
 
 
 def _different(models: set[str | None]) -> set[str | None]:
-    """Leave out a name without a version (`NAME`) if another worker reports `NAME@VERSION`.
+    """Return the models that differ from each other. `NAME` is left out if another worker reports `NAME@VERSION`.
 
-    The worker that reports only the name is still loading its network; after that it reports the version too.
+    A worker that still loads its network reports only the name; after that it reports the version too.
     """
     names = {model.partition("@")[0] for model in models if model and "@" in model}
     return models - names

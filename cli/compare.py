@@ -49,8 +49,8 @@ _FLIP_NAMES = tuple(field.name for field in fields(Flip))
 def compare_command(first: str, second: str, style: str, output: Path | None, pictures: int, **options: Any) -> None:
     """Compare the results of two models for the same images.
 
-    OLD and NEW are models that have results, as NAME[@VERSION]. The results may be answers, further or shadow results,
-    from routing rules or from `nightread rerun`. Images count if both models have a result for them. With imported
+    OLD and NEW are models that have results, as NAME[@VERSION]. All results count: answers, further results and shadow
+    results, also those of `nightread rerun`. Only images with a result of both models are compared. With imported
     labels (`nightread labels import`) the areas under the ROC curves are compared too.
 
     CSV lists the images with different labels, the largest change first; JSON has all figures.

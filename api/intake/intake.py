@@ -32,14 +32,18 @@ log = logging.getLogger(__name__)
 
 _FILE_THREADS = 4
 _STOW_PARTS_AT_ONCE = 64
-"""Limit for the parts of all STOW-RS requests together, because each part holds up to 1 MiB of memory."""
+"""Largest number of received parts of STOW-RS requests that are neither durable nor refused yet. It is limited, because
+each part needs up to 1 MiB of memory."""
 _KEY_TITLE = "API"
-"""Stored as the AE title of each client. The id of the client's key is stored as the address of the client. The name of
-the key is not used, because a later key may have the same name."""
+"""The AE title that is stored for each client. The id of the client's key is stored as its address. The name of the key
+is not used, because a later key may have the same name."""
 
 
 class SubmissionIntake:
-    """The spool of the API and its committer. Each key is a sender: its images can replace only images that it sent."""
+    """Receives files into the spool of the API, and registers them.
+
+    Each key is a sender of its own: images of a key can replace only images of the same key.
+    """
 
     def __init__(
         self, settings: Settings, database: Database, *, clock: Clock, on_registered: Callable[[], None]
@@ -54,7 +58,7 @@ class SubmissionIntake:
         self.quota = SpoolQuota(partial(disk_space, self.spool.root, settings.disk_reserve_bytes))
         self.source_id = 0
         self.places = asyncio.Semaphore(_STOW_PARTS_AT_ONCE)
-        """A part of a STOW-RS request holds one place from its last byte until it is durable or refused."""
+        """Limits the number of STOW-RS parts that are received, but neither durable nor refused yet."""
         self._free_space = FreeSpaceCheck(DiskReserve(settings, self.spool.root))
         self._files = ThreadPoolExecutor(_FILE_THREADS, "files")
         self._commits = ThreadPoolExecutor(1, "commits")
@@ -62,7 +66,7 @@ class SubmissionIntake:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Hold the locks of the API and its spool, and register the files that an earlier API left there when it died.
+        """Hold the locks of the API and its spool, and register the files that an earlier API left in the spool.
 
         Raises OSError, database errors, and UsageFault if another API holds a lock.
         """

@@ -14,7 +14,10 @@ _ALREADY_RUNNING = "Another API serves this database, and only one may run: stop
 
 
 class OnlyApi:
-    """The lock of the API, an advisory lock of a PostgreSQL session. On SQLite the lock of the spool is enough."""
+    """The lock by which only one API serves a database: an advisory lock of a PostgreSQL session.
+
+    SQLite has no such lock. There the lock of the spool is enough.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,7 +54,8 @@ class OnlyApi:
     def _acquire(self) -> bool:
         """Try to take the lock. Return whether this process holds it.
 
-        Its earlier session may still hold it, if PostgreSQL has not noticed yet that the connection was lost.
+        If a connection was lost and PostgreSQL has not noticed it yet, the earlier session of this process still holds
+        the lock. This counts as held.
         """
         connection = self._database.writer.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # the connection stays open, and would occupy a place in the small pool

@@ -27,7 +27,7 @@ _REST_PER_PURGE = 50
 
 
 class Upkeep:
-    """Runs the report of each minute and the purge of every ten minutes, one after the other, in a thread."""
+    """Reports the state of the API each minute, and purges its spool and its pictures every ten minutes."""
 
     def __init__(
         self, settings: Settings, database: Database, intake: SubmissionIntake, keys: KeyRing, *, clock: Clock
@@ -55,7 +55,7 @@ class Upkeep:
             self._report()
             self._purge()
         except SQLAlchemyError as error:
-            log.warning("the API could not report or purge: %s", error_messages.describe(error))
+            log.warning("the API could not report its state or purge its spool: %s", error_messages.describe(error))
         except OSError as error:
             log.warning("the API could not purge its spool or its pictures", extra={"errno": error.errno})
 

@@ -1,4 +1,4 @@
-"""Write all metrics in the text format of Prometheus. It needs no web framework."""
+"""Write all metrics in the text format of Prometheus. This module needs no web framework."""
 
 import time
 from collections import Counter

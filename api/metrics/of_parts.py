@@ -1,4 +1,4 @@
-"""Turn the heartbeats of the parts into metrics. No label names a host, a source or a destination."""
+"""Turn the heartbeats of the parts of nightread into metrics. No label names a host, a source or a destination."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ def part_metrics(status: Status) -> Iterator[Metric]:
 
 
 def _sources(status: Status) -> Iterator[Metric]:
-    """Yield the number of sources with and without a problem, among those that a part serves."""
+    """Count the sources that a part serves: how many have a problem, and how many have none."""
     served = {name for part in status.condition.parts for name in part.sources}
     known = [source for source in status.sources if source.name in served]
     bad = sum(1 for source in known if any(source_problems(source, status.at)))

@@ -14,10 +14,10 @@ def series_metrics(database: Database, night_began_at: datetime) -> Iterator[Met
     """Yield the metrics of series. No label names a series, a model or a finding."""
     unformed = queries.unformed_by_state(database)
     states = {(state,): float(number) for state, number in unformed.states.items()}
-    text = "Series without a result: collecting slices, due, or being formed."
+    text = "Series without a result, by state: they collect slices, are due, or are being formed."
     yield gauge("series_unformed", text, states, labels=("state",))
     yield gauge("series_failed", "Series that could not be formed, until they are retried.", unformed.failed)
-    text = "Slices that wait to be analysed until their series is put in order."
+    text = "Slices that are not analysed yet, because their series is not in order yet."
     yield gauge("series_waiting_slices", text, unformed.waiting_slices)
     text = "When the oldest series without a result began to collect slices; absent if there is none."
     yield gauge("series_oldest_unformed_timestamp_seconds", text, timestamp(unformed.oldest))

@@ -17,7 +17,7 @@ class ScoreRow:
     label: str
     score: float
     threshold: float | None
-    """None for the normal label, and for a label that becomes the result if its score is the highest."""
+    """The score from which this label counts. None for the normal label, and if the highest score decides."""
     is_result: bool
 
 

@@ -18,9 +18,9 @@ _HOURS = (1, 2, 3, 4, 6, 12, 24)
 _MOST_HOURS = 7
 """Largest number of hours with a label on the axis. More labels would overlap on a phone."""
 _EDGE = 4.0
-"""Text that is nearer than this to an end of the axis, in percent of the width, is not centred: it would be cut off."""
+"""Distance from an end of the axis, in percent of the width, below which text is not centred: it would be cut off."""
 _NEAR = 26.0
-"""If two markers are nearer than this, in percent of the width, their words would overlap on a phone."""
+"""Distance of two markers, in percent of the width, below which their words would overlap on a phone."""
 _WORD_HEIGHTS = (12, 27)
 """Two heights for the word of a marker: the usual one, and a lower one if the word would overlap another text."""
 STACK = ("done", "expanded", "duplicate", "rejected", "failed")
@@ -103,7 +103,7 @@ def curve_chart(axis: Axis, curves: Sequence[Curve], *, title: str, markers: Ite
 
 
 def share_bar(shares: Iterable[tuple[str, float]]) -> Markup:
-    """Draw a horizontal bar of parts: (CSS class, share from 0 to 1). The template shows the numbers beside the bar."""
+    """Draw a horizontal bar. Each of its parts is given as (CSS class, share from 0 to 1)."""
     parts, left = [], 0.0
     for kind, share in shares:
         if share > 0:
@@ -159,7 +159,7 @@ class _Scale:
 
 
 def _round_step(about: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, at least 1 and not below `about`."""
+    """Return the smallest of the numbers 1, 2, 5, 10, 20, 50, ... that is not below `about`."""
     power = 1.0
     while True:
         for step in _STEPS:

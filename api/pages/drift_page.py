@@ -87,7 +87,7 @@ def drift_section(database: Database, drift: NightDrift) -> DriftSection:
 
 
 def verdict_of(drift: NightDrift) -> tuple[str, str]:
-    """Return a CSS class, and the state of a model in words."""
+    """Return the verdict about the drift of a model: its CSS class, and its words."""
     if drift.reference is None:
         return "empty", "no reference"
     if not drift.comparisons:

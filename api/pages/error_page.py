@@ -19,7 +19,10 @@ _TEXTS = {
 
 
 async def respond(request: Request, problem: Problem) -> Response:
-    """Return problem+json for addresses of programs, and for clients that accept JSON but not HTML; else a page."""
+    """Return problem+json if a program asks, else a page.
+
+    A program uses an address of `_OF_PROGRAMS`, or accepts JSON but not HTML.
+    """
     return await error_page(request, problem) if _is_of_people(request) else problem_response(problem)
 
 

@@ -102,7 +102,7 @@ async def retry(request: Request, context: Context, user: Reader) -> Response:
 
 
 def _search(parameters: QueryParams, context: ApiContext, *, default: bool = True) -> ImageSearch:
-    """Read the filters. With `default`, a search without times begins with the current or last night."""
+    """Read the filters. With `default`, a search without times begins at the start of the current or last night."""
     named = [(name, value) for name, value in parameters.multi_items() if name in _FORM_NAMES and value]
     if default and not any(name in _TIMES for name, _ in named):
         night, _ = current_periods(context.nights, context.clock())

@@ -18,7 +18,7 @@ class Forecast:
     """When the work of a period ended or will end."""
 
     word: str
-    """`complete`, `running`, `late`, `unfinished` or `empty`."""
+    """The forecast in one word: `complete`, `running`, `late`, `unfinished` or `empty`."""
     text: str
     done_by: datetime | None = None
     """The time of the last outcome, or the time at which it is expected; None if it is unknown."""
@@ -84,7 +84,7 @@ def _pace(tally: Tally, remaining: RemainingWork, done_by: datetime, nights: Nig
     if remaining.ready == tally.unfinished:
         return f"At {rate}, {when}"
     number = counted(remaining.ready, "image is", "images are")
-    return f"Of all periods together, {number} ready for analysis: at {rate}, {when}"
+    return f"Together with other periods, {number} ready for analysis: at {rate}, {when}"
 
 
 def _ended(period: Period, counts: PeriodCounts, retried: Retried | None, nights: Nights) -> Forecast:

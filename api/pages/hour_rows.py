@@ -55,5 +55,8 @@ def _label(hour: datetime, nights: Nights, period: Period) -> str:
 
 
 def _seconds(hour: datetime, period: Period, now: datetime) -> float:
-    """Return the counted seconds of the hour, at least 1: the hour may begin after now if a clock is fast."""
+    """Return how many seconds of the hour belong to the period and have passed, but at least 1.
+
+    If a clock is fast, an outcome may lie in an hour that has not begun.
+    """
     return max(1.0, (min(hour + _HOUR, now) - max(hour, period.since)).total_seconds())

@@ -25,7 +25,8 @@ _WINDOWS = {"header": "header", "full": "full range"}
 _CT_WINDOWS = {"lung": "lung", "bone": "bone", "brain": "brain", "soft-tissue": "soft tissue"}
 _FRAMES_SHOWN = 60
 ENTRIES = EntryScope(views=False, latest=20_000)
-"""The page searches only the latest 20,000 entries of the audit table, and no views. `nightread trace` searches all."""
+"""The entries of the audit table that the page searches: the latest 20,000, without views. `nightread trace` searches
+all entries."""
 HEADER_FACTS = {
     "modality": "Modality",
     "body_part": "Body part",

@@ -35,7 +35,7 @@ class ImageSearch:
 
     wanted: ImageFilter
     query: Mapping[str, Values]
-    """The values of the filters that are set, by name; without `cursor` and `view`."""
+    """Maps the name of each filter that is set to its value or values. `cursor` and `view` are left out."""
 
     def first(self, name: str) -> str:
         """Return the first value of a filter; empty if it is not set."""
@@ -45,7 +45,7 @@ class ImageSearch:
 
 
 def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[str] = ()) -> ImageSearch:
-    """Read the filters. A night replaces other times. Empty values count as absent.
+    """Read the filters. If a night is given, other times are ignored. Empty values count as absent.
 
     Raises SearchError for an invalid value and for an unknown filter. If an unknown filter were ignored, the page would
     show images that the person did not search.

@@ -147,7 +147,7 @@ def _of_uid(context: ApiContext, uid: str) -> str:
 
 
 def _choices(context: ApiContext) -> dict[str, list[str]]:
-    """Return the choices in the lists of the form."""
+    """Return the values to choose from in the search form, by the name of the filter."""
     bundles = queries.bundles(context.database)
     return {
         "state": [state.value for state in State],

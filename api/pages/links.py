@@ -19,17 +19,17 @@ def path_link(path: str, query: Mapping[str, Values] | None = None, **more: Valu
 
 
 def images_link(**query: Value) -> str:
-    """Return the link to the list of images with these filters, as api.pages.image_search reads them."""
+    """Return the link to the list of images with these filters. api.pages.image_search defines the filters."""
     return path_link("/images", query)
 
 
 def studies_data_link(style: str, query: Mapping[str, Values]) -> str:
-    """Return the link to studies as data; `style` is csv, json or jsonl."""
+    """Return the link to the data of studies; `style` is csv, json or jsonl."""
     return path_link("/v1/studies", {**query, "format": style})
 
 
 def results_link(style: str, query: Mapping[str, Values]) -> str:
-    """Return the link to rows of images as data; `style` is csv, json, jsonl or parquet."""
+    """Return the link to the data of images; `style` is csv, json, jsonl or parquet."""
     return path_link("/v1/results", {**query, "format": style})
 
 

@@ -35,9 +35,9 @@ class ModelRow:
     labels: Sequence[str]
     normal_label: str | None
     registered: bool
-    """Whether the database has the bundle, because it analysed an image or a rule names it."""
+    """Whether the database has the bundle: the bundle has analysed an image, or a routing rule names the bundle."""
     card: Mapping[str, Any] | None
-    """bundle.json; None if this host does not have the bundle."""
+    """The content of bundle.json; None if this host does not have the bundle."""
     has_evaluation: bool
     has_training: bool
 

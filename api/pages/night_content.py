@@ -39,7 +39,7 @@ class ReasonRow:
     reason: str
     images: int
     share: float
-    """The share of all arrivals."""
+    """The images with this reason, as a share of all arrivals."""
     fault: str
     message: str
 
@@ -72,8 +72,8 @@ class NightContent:
     remarks: Mapping[str, int]
     labels: Sequence[LabelHistory]
     has_further_results: bool
-    """Whether there are further results, which a filter by model would match too. It is False without a search if only
-    one model gave answers, because no link then needs a filter by model."""
+    """Whether there are further results. They matter for links with a filter by model, because this filter matches them
+    too. If only one model gave answers, no link needs this filter, and the value is False."""
     earlier_nights: int
     suspicious: Sequence[dict[str, Any]]
     tags: Mapping[int, Sequence[str]]
@@ -93,7 +93,7 @@ class NightContent:
 
     @property
     def series_words(self) -> Mapping[SeriesOutcome, str]:
-        """Return the meanings of the outcomes of series."""
+        """Return what each outcome of a series means, in words."""
         return _SERIES_WORDS
 
     @property
@@ -228,7 +228,7 @@ def _suspicious(database: Database, period: Period) -> list[dict[str, Any]]:
 _SERIES_WORDS: Mapping[SeriesOutcome, str] = {
     SeriesOutcome.FORMED: "with a result of all slices",
     SeriesOutcome.PARTIAL: "with a result; slices, or images of the study, are missing",
-    SeriesOutcome.AMBIGUOUS: "nothing tells the stacks of the series apart",
+    SeriesOutcome.AMBIGUOUS: "the stacks of the series cannot be distinguished",
     SeriesOutcome.REJECTED: "the series breaks the rules of the model, or a slice has no result",
     SeriesOutcome.FAILED: "no result could be formed; the log of the worker names the error",
     SeriesOutcome.EMPTY: "no slice has a score, at least not yet",

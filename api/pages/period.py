@@ -52,7 +52,7 @@ def night_of(nights: Nights, evening: date) -> Period:
 
 
 def day_of(nights: Nights, morning: date) -> Period | None:
-    """Return the day that begins on this date, when a night ends; None if the next night begins at that time."""
+    """Return the day that begins on this date, between two nights; None if no time is left between the nights."""
     for evening in (morning, morning - _DAY):
         _, since = nights.bounds(evening)
         until, _ = nights.bounds(evening + _DAY)

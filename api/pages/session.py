@@ -25,7 +25,7 @@ class Keys(Protocol):
         """Return the principal of an active key, else None; `client` is the address of the browser."""
 
     async def referred(self, reference: str) -> Principal | None:
-        """Return the present principal with this `Principal.reference`; None if its key is revoked or expired."""
+        """Return the principal with this `Principal.reference`; None if its key is revoked or expired."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

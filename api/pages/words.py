@@ -9,7 +9,7 @@ _ROUNDED_PERCENT = 10
 
 
 def clock(moment: datetime, nights: Nights, *, near: datetime) -> str:
-    """Return the local time, with the date if it is far from the time `near`."""
+    """Return the local time of `moment`. The date is added if `moment` is far from `near`."""
     local = nights.local(moment)
     if abs((moment - near).total_seconds()) > _FAR_SECONDS:
         return f"{local:%a} {local.day} {local:%b %H:%M}"

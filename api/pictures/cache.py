@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FOLDER = "thumbnails"
 _FOLDERS = 256
 _FILL = 0.9
-"""When the limit is exceeded, pictures are removed down to this share of it, so that the next pictures fit at once."""
+"""Share of the limit that remains in use after pictures were removed, so that the next pictures fit at once."""
 _PARTIAL = ".partial"
 
 
@@ -80,7 +80,7 @@ class PictureCache:
         return removed
 
     def _shrink(self) -> int:
-        """Remove the least recently used pictures if the limit is exceeded. Return the bytes of the pictures kept."""
+        """Remove the least recently used pictures if the limit is exceeded. Return the size of the others."""
         kept = sorted(_entries(self._folder), reverse=True)
         total = sum(entry.size for entry in kept)
         if total <= self._max_bytes:

@@ -35,7 +35,7 @@ def draw(request: PictureRequest, data: bytes, limits: Limits) -> Picture:
 
 
 def encode(pixels: Array, media_type: str, quality: int = 0) -> bytes:
-    """Return uint8 pixels (height, width[, 3 or 4]) in grey, RGB or RGBA as the bytes of a JPEG or PNG file.
+    """Encode pixels as JPEG or PNG. They are uint8 (height, width[, 3 or 4]) in grey, RGB or RGBA.
 
     `quality` is the quality of a JPEG, from 0 to 100. Raises NoPictureError.
     """

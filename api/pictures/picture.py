@@ -52,7 +52,7 @@ class HeatMapRequest:
 
     place: OriginalPlace
     bundle: str
-    """NAME@VERSION."""
+    """The model, as NAME@VERSION."""
     digest: str
     label: str
     view: View = PLAIN_VIEW
@@ -72,7 +72,7 @@ class ProcessSettings:
 
     limits: Limits
     seconds: float
-    """Time limit for one picture. The process ends if it takes longer."""
+    """Time limit for one picture. If a picture takes longer, the process ends."""
     memory_bytes: int
     """Memory limit for one picture."""
     bundle_folders: tuple[str, ...] = ()

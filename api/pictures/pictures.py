@@ -24,7 +24,7 @@ from imaging.limits import Limits
 from nightread.settings import Settings
 
 _RELEASE = 1
-"""Increase this number when the same request gives another picture, so that caches do not return old pictures."""
+"""Increase this number if a change of the code makes another picture for the same request: caches hold old pictures."""
 _PROCESSES, _WAITING = 2, 64
 """Number of processes, and of requests that may wait for them. There are two processes, so that a large image does not
 block all others."""
@@ -32,7 +32,7 @@ _HEAT_WAITING = 8
 """Number of requests that may wait for the one process that makes heat maps. A heat map takes 0.1 s to some seconds."""
 _STORE_THREADS = 4
 _MOST_SECONDS = 20.0
-"""Longest time limit for a picture, because a person waits. It is image_timeout_seconds if that is shorter."""
+"""Time limit for a picture in seconds, because a person waits for it. A shorter image_timeout_seconds replaces it."""
 _HEAT_TIMES = 3
 """A heat map may take this many times as long as a picture, because the frame with the highest score is found first."""
 _REFUSED_SECONDS, _MOST_REFUSED = 60.0, 1000
@@ -82,7 +82,7 @@ class Pictures:
         return self.cached(request) or self.make(request, keep=True).result()
 
     def make(self, request: AnyRequest, *, keep: bool = False) -> "Future[Picture]":
-        """Return a future of the picture, which equal requests share. `keep` puts the picture into the cache.
+        """Return a future of the picture. Equal requests share one future. With `keep`, the picture is cached.
 
         This method and the future raise NoPictureError and BusyError.
         """
@@ -140,7 +140,10 @@ class Underway:
         self._refused: dict[str, tuple[float, NoPictureError]] = {}
 
     def future(self, key: str, request: AnyRequest) -> "Future[Picture]":
-        """Return the future of an equal request, or submit this request. Raises a remembered NoPictureError."""
+        """Return the future of an equal request, or submit this request.
+
+        Raises NoPictureError without a new attempt if an equal request failed in the last minute.
+        """
         with self._lock:
             until, error = self._refused.get(key, (0.0, None))
             if error is not None and self._monotonic() < until:
@@ -162,9 +165,9 @@ class Underway:
 
 
 def key_of(request: AnyRequest) -> str:
-    """Return 32 hex digits that identify the picture: its image, the bytes of the original, and the parameters.
+    """Return 32 hex digits that identify the picture. All processes compute the same digits.
 
-    They are the same in all processes.
+    They depend on the image, the bytes of the original, and the parameters of the request.
     """
     values = asdict(request) | {"kind": type(request).__name__, "release": _RELEASE}
     place = values.pop("place")

@@ -23,7 +23,7 @@ class BusyError(Exception):
 
 
 class PicturePool:
-    """Makes pictures in processes, with a thread per process that waits for it. Both start when they are needed."""
+    """Makes pictures in processes. For each process, a thread waits for its pictures. Both start on demand."""
 
     def __init__(self, processes: Sequence[Answering], *, waiting: int) -> None:
         """`waiting` is the number of requests that may wait while all processes are busy."""

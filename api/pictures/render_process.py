@@ -17,7 +17,10 @@ from nightread.process_limits import die_with_parent, limit_memory
 
 
 def serve(connection: "Connection[Any, Any]") -> int:
-    """Handle requests until a child ends without a response. Return the exit code for this process."""
+    """Let one child after the other handle a request, until a child ends without a response.
+
+    Return the exit code with which this process must end.
+    """
     settings: ProcessSettings = connection.recv()
     code = ANSWERED
     while code == ANSWERED:

@@ -12,7 +12,7 @@ NOTICE = "not for diagnosis"
 
 
 CACHING = {"Cache-Control": "private, max-age=300", "Vary": "Accept, Authorization, Cookie"}
-"""A browser may keep a picture for a short time. With another login, or without one, the browser asks again."""
+"""Headers that let a browser keep a picture for a short time. If the login changes, the browser asks again."""
 
 
 def not_modified(etag: str) -> Response:

@@ -168,7 +168,10 @@ async def thumbnail(
     frame: FrameNumber = None,
     size: Annotated[int, Query(ge=16, le=512, description="Largest side in pixels.")] = THUMBNAIL_SIDE,
 ) -> Response:
-    """Return a small picture of `frame`; without it, of the frame with the finding, or else of the middle frame."""
+    """Return a small picture of `frame`.
+
+    Without `frame`, it shows the frame with the finding, or the middle frame if no frame has a finding.
+    """
     _require_installed("cv2")
 
     def request() -> PictureRequest:
@@ -188,9 +191,10 @@ async def heat_map(
     label: Annotated[str | None, Query(max_length=100, description="Label to explain [the finding].")] = None,
     overlay: Annotated[Literal["0", "1"], Query(description="1: heat over the picture; 0: a transparent layer.")] = "0",
 ) -> Response:
-    """Return a map of the pixels that are evidence for a label. By default, the frame has the highest score.
+    """Return a map of the pixels that are evidence for a label.
 
-    The header `Nightread-Method` names the method: Grad-CAM or occlusion.
+    Without `frame`, it shows the frame with the highest score. The header `Nightread-Method` names the method: Grad-CAM
+    or occlusion.
     """
     if not any(map(is_installed, RUNTIMES)):
         _require_installed("onnxruntime")
@@ -232,7 +236,10 @@ async def _answer(asked: _Asked, request_of: Callable[[], AnyRequest], *, keep: 
 
 
 async def _audited(asked: _Asked, response: Response) -> Response:
-    """Store the read, and return the response. Reads of thumbnails are not stored, since a page shows many of them."""
+    """Write to the audit table who read the image, and return the response.
+
+    Thumbnails are returned without this entry, because a page shows many of them.
+    """
     await run_in_threadpool(note_read, asked.context, asked.principal, "image", asked.image_id)
     return response
 

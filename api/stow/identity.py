@@ -23,7 +23,7 @@ class InstanceIdentity:
     sop_class_uid: str
     sop_instance_uid: str
     study_instance_uid: str | None
-    """None if the first bytes do not contain this UID, or if the object is deflated."""
+    """Study Instance UID; None if the first bytes do not contain it, or if the object is deflated."""
 
 
 def instance_identity(head: bytes) -> InstanceIdentity | None:

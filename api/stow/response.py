@@ -41,7 +41,7 @@ class StoredPart:
 
     identity: InstanceIdentity | None
     failure: FailureReason | None = None
-    """None if the instance is durable in the database."""
+    """Why the part was not stored; None if its instance is durable in the database."""
 
 
 def store_response(parts: Sequence[StoredPart]) -> Attributes:

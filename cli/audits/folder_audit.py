@@ -31,7 +31,7 @@ class FolderFindings:
     source: str
     kind: str
     looked_at: bool
-    """False for a source that is not a folder, and for a folder that does not exist on this machine."""
+    """Whether the folder was compared. False if the source is not a folder, or if its folder is not on this host."""
     files: int = 0
     without_row: tuple[str, ...] = ()
     """Full paths of complete files that have no row in the database."""
@@ -40,7 +40,7 @@ class FolderFindings:
     gone: tuple[tuple[int, str], ...] = ()
     """(image id, full path) of rows whose file no longer exists."""
     purged: int = 0
-    """Rows of received or unpacked files that nightread removed some days after the outcome."""
+    """Number of rows whose file was received or unpacked, and was removed by nightread some days after the outcome."""
     unreadable_folders: int = 0
     """Folders that this user may not read."""
     old_temporaries: int = 0
@@ -109,7 +109,10 @@ def compare(database: Database, source: queries.Source, settings: Settings) -> F
 
 
 class _Walk:
-    """Iterates over the files below a root, as relative paths in bytes; it skips hidden folders, state and spool."""
+    """Iterates over the files below a root, as relative paths in bytes.
+
+    Hidden folders, the state folder and the spool are left out.
+    """
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self._root = os.fsencode(root)

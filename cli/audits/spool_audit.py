@@ -18,7 +18,7 @@ _PARTIAL = ".partial"
 
 
 def compare_spool(database: Database, source: queries.Source, settings: Settings) -> FolderFindings:
-    """Look up a row for each received file, then the file of each row.
+    """Look up a row for each received file, then look for the file of each row.
 
     A file that was due for removal does not count as missing. A file without a row was not acknowledged: its sender
     still has it, and the receiver or the API registers it at its next start.

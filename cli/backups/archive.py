@@ -31,14 +31,14 @@ class ArchiveWriter:
         self.files[name] = hashed.digest()
 
     def finish(self, manifest: Manifest) -> None:
-        """Add the manifest and close the archive, but not its file."""
+        """Add the manifest, and complete the archive. Its file stays open."""
         text = manifest.model_dump_json(indent=2).encode()
         self._tar.addfile(_entry(MANIFEST, len(text)), io.BytesIO(text))
         self._tar.close()
 
 
 class ArchiveReader:
-    """Reads an archive. The caller decides where a file is written; its name in the archive never does."""
+    """Reads an archive. The caller decides where each file is written, because names in the archive may be unsafe."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar

@@ -27,9 +27,10 @@ def write_site_key(settings: Settings, target: Path) -> None:
 
 
 def require_key(settings: Settings, needed: Sequence[str], given: Path | None) -> None:
-    """Raise UsageFault unless the site key with which the patients of a backup are hashed is known.
+    """Raise UsageFault unless this host has a site key that the backup needs.
 
-    `needed` has ids of keys: one of these keys must be known, unless `needed` is empty.
+    `needed` has the ids of the keys with which patients of the backup are hashed. One of them is enough; if there is
+    none, no key is needed. The key may be in the file `given`, in the settings or in the state folder.
     """
     known = [PatientHasher(_parse(given)).key_id] if given else []
     known += [site_hasher(settings).key_id] if has_site_key(settings) else []

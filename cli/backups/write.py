@@ -65,10 +65,10 @@ def backup_name(taken_at: datetime) -> str:
 
 
 def remove_older(made: Path, keep: int) -> list[Path]:
-    """Remove old backups beside the new backup `made`: `keep` backups stay, which are `made` and the latest others.
+    """Remove old backups beside the new backup `made`, so that `keep` backups stay. Return the removed files.
 
-    Only files with a name of `backup_name` count. Their names tell their age; `made` stays even if the clock was set
-    back. Returns the removed files. Raises StopWork if a file cannot be removed.
+    `made` always stays, even if the clock was set back. Only files with a name of `backup_name` count; their names tell
+    their age. Raises StopWork if a file cannot be removed.
     """
     others = sorted(path for path in made.parent.iterdir() if _NAME.fullmatch(path.name) and path.name != made.name)
     older = others[: max(0, len(others) - keep + 1)]

@@ -19,7 +19,7 @@ _CONTEXT_0, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
 _LONG = 0x80
 _HTTPS, _SECONDS = 443, 10.0
 _CENTURY = 50
-"""UTCTime has two digits for the year: below 50 it is in this century (RFC 5280, section 4.1.2.5.1)."""
+"""A UTCTime has two digits for its year. Years below this number are in this century (RFC 5280, section 4.1.2.5.1)."""
 
 
 def check_certificates(settings: Settings, now: datetime) -> Iterator[Check]:
@@ -67,7 +67,8 @@ def _check(name: str, tls: Tls, now: datetime) -> Iterator[Check]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password=_no_password)
         except (ssl.SSLError, ValueError):
             remedy = (
-                "Give the certificate first and then its chain, and the key of this certificate, without a password."
+                "Put the certificate first, and its chain after it, into the file of `certificate`. Put its key, "
+                "without a password, into the file of `key`."
             )
             yield Check.fail(name, f"{tls.certificate} and its key do not belong together, or are no PEM files", remedy)
             return
@@ -85,7 +86,7 @@ def _no_password() -> str:
 def _validity(name: str, path: Path, now: datetime, *, one_is_enough: bool = False) -> Check:
     """Check the dates of the certificates in a file.
 
-    With `one_is_enough`, for authorities, only the certificate that expires last is checked.
+    With `one_is_enough`, only the certificate that expires last is checked. Files of authorities are checked like this.
     """
     periods = [period for pem in _PEM.findall(path.read_bytes()) if (period := valid_period(base64.b64decode(pem)))]
     if not periods:

@@ -22,7 +22,7 @@ class Check:
 
     @classmethod
     def warn(cls, name: str, found: str, remedy: str) -> Self:
-        """Report a restriction that does not stop nightread."""
+        """Report a problem with which nightread still works."""
         return cls(name=name, result="warn", found=found, remedy=remedy)
 
     @classmethod

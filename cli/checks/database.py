@@ -81,7 +81,7 @@ def _site_key(settings: Settings, database: Database) -> Iterator[Check]:
 
 
 def _opt_outs(entries: list[OptOut], key_id: str) -> Check:
-    """Check that the entries were made with the site key in use; entries of another key match no image."""
+    """Check that the opt-out list was made with the present site key: entries of another key match no image."""
     others = sum(entry.key_id != key_id for entry in entries)
     if not others:
         return Check.ok("opt-outs", counted(len(entries), "patient"))

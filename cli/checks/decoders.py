@@ -10,7 +10,7 @@ _PACKAGE = "imagecodecs"
 _INSTALL = "`pip install 'nightread[worker]'`, unless this host only watches folders."
 _REINSTALL = f"Reinstall it: `pip install --force-reinstall {_PACKAGE}`; images of this kind end as bad_pixels."
 _KINDS = {"JPEG": "jpeg8", "JPEG_LS": "jpegls", "JPEG_2000": "jpeg2k", "RLE": "packbits"}
-"""The name in imagecodecs of each codec of imaging.codecs; its functions there are NAME_encode and NAME_decode."""
+"""Maps each codec of imaging.codecs to its name in imagecodecs, whose functions are NAME_encode and NAME_decode."""
 _SAMPLE = bytes(range(64))
 
 
@@ -41,7 +41,7 @@ def check_decoders(*, works_here: bool) -> Iterator[Check]:
 
 
 def _syntaxes() -> dict[str, list[str]]:
-    """Return the transfer syntaxes by name of their codec."""
+    """Return a mapping from each name of a codec to the transfer syntaxes that this codec decodes."""
     from imaging.codecs import CODECS  # noqa: PLC0415 - needs the library that is checked
 
     found: dict[str, list[str]] = {}

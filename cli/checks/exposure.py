@@ -9,7 +9,7 @@ from nightread.settings import Settings
 
 
 def check_exposure(settings: Settings) -> Iterator[Check]:
-    """Check the user, and every source and destination of the settings."""
+    """Warn if nightread runs as root, and if a setting admits unknown senders or sends secrets unencrypted."""
     if is_root():
         remedy = "Start nightread as its own user; from root, `nightread up --user NAME` continues as that user."
         yield Check.warn("user", "root, who may do everything on this machine", remedy)

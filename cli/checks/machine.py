@@ -134,7 +134,10 @@ def _open_files() -> Check:
 def _watches() -> Check:
     watches = int(_WATCHES.read_text())
     if watches < _ENOUGH_WATCHES:
-        remedy = "In further folders only scans find new files: run `sysctl fs.inotify.max_user_watches=65536`."
+        remedy = (
+            "When all watches are in use, only scans find new files in the other folders: "
+            "run `sysctl fs.inotify.max_user_watches=65536`."
+        )
         return Check.warn("folder watches", str(watches), remedy)
     return Check.ok("folder watches", str(watches))
 

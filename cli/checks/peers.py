@@ -17,7 +17,7 @@ _SECONDS = 10.0
 """Longest time to wait for one answer."""
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on
 _NO_SEARCH = (400, 404, 405, 406, 415, 501)
-"""A server that takes reports, but offers no search, answers the search of this check with one of these statuses."""
+"""HTTP statuses with which a server refuses a search that it does not offer. It may accept reports all the same."""
 _SILENCED = ("pynetdicom", "urllib3")
 
 
@@ -82,7 +82,7 @@ def _receiver(source: ReceiverSource) -> Check:
     except NotDelivered:
         if source.callers:
             return Check.ok(name, "listens, and refuses this host, which is not among its `callers`")
-        remedy = "Another program may listen there under another AE title: see who has the port, and its log."
+        remedy = "Another program may use this port: find out which program it is, and read its log."
         return Check.fail(name, f"listens, and does not answer C-ECHO as {source.ae_title}", remedy)
     return Check.ok(name, f"answers C-ECHO as {source.ae_title}")
 
@@ -174,7 +174,7 @@ def _mail(settings: Settings) -> Check:
 
 def _web_failure(name: str, kind: str, error: Exception) -> Check:
     found, _, remedy = str(error).partition(": ")
-    default = f"Check that it runs, and `url`, `login` and `tls` of the {kind}."
+    default = f"Check whether it runs, then check `url`, `login` and `tls` of the {kind}."
     return Check.fail(name, found, f"{remedy[:1].upper()}{remedy[1:]}." if remedy else default)
 
 

@@ -86,7 +86,9 @@ def _explained(
 
 def _taken(name: str, listener: ListeningPort, process: psutil.Process | None) -> Check:
     if process is None:
-        remedy = f"If it is not {listener.name} under another user: stop that process, or change {listener.setting}."
+        remedy = (
+            f"If this process is {listener.name}, nothing is wrong. Otherwise stop it, or change {listener.setting}."
+        )
         return Check.warn(name, f"for {listener.name}: in use by a process of another user", remedy)
     try:
         command, title = process.cmdline(), process.name()

@@ -19,7 +19,7 @@ from nightread.settings import Settings
 _UNREACHABLE = "Start Redis, or correct NIGHTREAD_REDIS_URL."
 _REFUSED = "Correct the password in NIGHTREAD_REDIS_PASSWORD or NIGHTREAD_REDIS_URL."
 _TIME_LIMITS_PER_LEASE = 4
-"""nightread.queue ends a batch after four times lease_seconds."""
+"""nightread.queue limits the time of a batch to four times lease_seconds."""
 _NEARLY_FULL = 0.8
 
 

@@ -33,7 +33,7 @@ def check_secrets(settings: Settings, config: Path | None) -> Iterator[Check]:
 
 
 def _passwords(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield for each password where it is used, its user, and the password."""
+    """Yield (where it is used, its user, the password) for each password of the settings."""
     urls = (
         ("Redis", settings.redis_url, settings.redis_password),
         ("the database", settings.database_url, settings.database_password),

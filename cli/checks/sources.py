@@ -36,7 +36,9 @@ def _check(name: str, folder: Path, settings: Settings) -> Check:
         if not folder.is_dir():
             return Check.fail(name, f"{folder} is not a folder", "Correct the path.")
     except OSError:
-        return Check.fail(name, f"{folder} cannot be reached by this user", "Give this user access to its parents.")
+        return Check.fail(
+            name, f"{folder} cannot be reached by this user", "Give this user access to its parent folders."
+        )
     if not os.access(folder, os.R_OK | os.X_OK):
         remedy = "Give the user of nightread the right to read it and the files in it."
         return Check.fail(name, f"{folder} is not readable", remedy)

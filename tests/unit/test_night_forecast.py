@@ -112,7 +112,9 @@ def test_before_the_deadline_the_pace_of_all_does_the_work_of_all(late: PagesCli
     text = late.text(NIGHT)
 
     assert badge(late) == "running"
-    assert "5 images are unfinished. Of all periods together, 6 images are ready for analysis: at 0.1 images" in text
+    assert (
+        "5 images are unfinished. Together with other periods, 6 images are ready for analysis: at 0.1 images" in text
+    )
     assert "all will be done in 1 min 00 s, by 06:41" in text
 
 
