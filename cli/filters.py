@@ -42,7 +42,7 @@ class ChosenImages:
     def filter(self, database: Database, tell: Callable[[str], None]) -> ImageFilter:
         """Return the filter, with the hashes of the patient or order that the options name.
 
-        `tell` gets remarks about the hashes.
+        `tell` is called with sentences about the issuers of these numbers.
         """
         return self.numbers.add_to(self.wanted, database, self.settings, tell)
 

@@ -134,7 +134,7 @@ class Pipeline:
         show_unfinished: Callable[[int], None],
         goes_on: Callable[[int], bool] = bool,
     ) -> None:
-        """Dispatch, and count again and again, until `goes_on` returns False for the count.
+        """Dispatch until `goes_on` returns False for the number of unfinished images, which is counted again and again.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -142,7 +142,10 @@ class Pipeline:
         paused: frozenset[int] = frozenset()
 
         def dispatch_and_count() -> float | None:
-            """Dispatch, and count if it is time. Return the longest wait before the next call; None at the end."""
+            """Dispatch, and count the unfinished images if the next count is due.
+
+            Returns the maximum number of seconds before the next call; None if no further call is needed.
+            """
             nonlocal count_at, paused, was_idle
             self._supervise_children()
             self.require_lock()
@@ -244,6 +247,9 @@ def _last_refusal(member: Child) -> str:
 
 
 def _worker_name(settings: Settings) -> str:
-    """Return a unique name if Redis or database is shared: this host may already have a worker there."""
+    """Return the name of the worker.
+
+    The name is unique if Redis or database is shared, because this host may already have a worker that uses them.
+    """
     is_private = settings.embedded_redis and settings.database_url is None
     return "nightread" if is_private else f"run-{os.getpid()}"

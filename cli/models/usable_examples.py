@@ -77,7 +77,7 @@ def progress_bar(title: str, frames: int) -> Iterator[Callable[[int], object]]:
 
 
 def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
-    """Return the examples without frames that cannot be decoded, and the number of frames left out.
+    """Leave out frames that cannot be decoded. Returns the other examples, and the number of frames left out.
 
     Raises UsageFault if nothing can be decoded.
     """

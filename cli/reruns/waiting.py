@@ -23,7 +23,7 @@ from nightread.settings import Settings
 _LOOK_SECONDS = 0.5
 
 Show = Callable[[int], None]
-"""Takes the number of unfinished rows."""
+"""A function that shows the progress; it is called with the number of unfinished rows."""
 
 
 def is_served(settings: Settings) -> bool:
