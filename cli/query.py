@@ -204,7 +204,7 @@ def query_command(
 
 
 def wanted_images(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
-    """Convert the options that choose images to settings, a filter, and the numbers that are hashed for the filter."""
+    """Convert the options that choose images to settings, a filter, and the patient or order to search for."""
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))

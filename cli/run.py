@@ -130,7 +130,7 @@ def _register(
 
 
 def _remarks(folder: Folder) -> Iterator[str]:
-    """Yield a sentence for each kind of file that the scan skipped; skipped files have no row."""
+    """Yield a sentence for each kind of file that the scan skipped; the database has no row of skipped files."""
     report = folder.report
     for number, what, hint in (
         (report.temporary, "hidden or temporary file", ": a file is analysed when it has its final name"),

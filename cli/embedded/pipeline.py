@@ -125,7 +125,7 @@ class Pipeline:
         return self.dispatcher.tick()
 
     def drain(self, scope: queries.ArrivalScope, show_unfinished: Callable[[int], None]) -> None:
-        """Dispatch until every arrival of the scope has its outcome and every series its result; see `drain_until`."""
+        """Dispatch until all arrivals in `scope` have an outcome and all series have a result; see `drain_until`."""
         self.drain_until(lambda: queries.unfinished(self.database, scope), show_unfinished, goes_on=self._has_more)
 
     def drain_until(
@@ -173,7 +173,7 @@ class Pipeline:
             pause(wait)
 
     def _has_more(self, unfinished: int) -> bool:
-        """Return False if every arrival has its outcome and every series its result."""
+        """Return False if all arrivals have an outcome and all series have a result."""
         if unfinished == 0:
             return self.forms_series()
         if queries.waiting_slices(self.database) >= unfinished:
@@ -189,7 +189,7 @@ class Pipeline:
         return True
 
     def stop_worker(self) -> None:
-        """Ask the worker to end, and do not wait for it; the context manager waits at its end."""
+        """Ask the worker to end, without waiting for it. The context manager `pipeline` waits for it later."""
         for member in self.workers:
             member.ask_to_end()
 

@@ -34,7 +34,7 @@ class Summary:
     """Number of files that are new, or have changed since they were registered."""
     rate_per_second: float | None
     remarks: Sequence[str]
-    """Sentences about skipped files and folders, which have no row."""
+    """Sentences about skipped files and folders, which have no row in the database."""
     hints: Sequence[str]
     """What to do about images and series without a result."""
 

@@ -72,7 +72,7 @@ def select_images(database: Database, settings: Settings, wanted: ImageFilter) -
 
 
 def _why_not(image: RerunCandidate, opted_out: Collection[str]) -> str | None:
-    """Return the reason in the database why the image cannot be analysed again; None if there is no such reason."""
+    """Return why, according to the database, the image cannot be analysed again; None if it can."""
     tests = {
         "purged": image.purged,
         "opted_out": image.patient_key in opted_out,

@@ -27,9 +27,9 @@ Show = Callable[[int], None]
 
 
 def is_served(settings: Settings) -> bool:
-    """Return whether other processes analyse the rows.
+    """Return whether other processes analyse the images of a re-run.
 
-    These are services if the settings have a Redis URL, else a running `up` or `run` with this state folder.
+    These processes are services if the settings have a Redis URL, else a running `up` or `run` with this state folder.
     """
     if not settings.embedded_redis:
         return True
