@@ -44,7 +44,7 @@ class _Wanted:
 
 @click.command("explain")
 @click.argument("image", metavar="IMAGE_ID|FILE")
-@click.option("--label", help="Label to explain [the finding; without one, the most suspicious label].")
+@click.option("--label", help="Label to explain [the finding; if there is none, the most suspicious label].")
 @click.option(
     "--frame",
     type=click.IntRange(min=0),
@@ -170,7 +170,7 @@ def _write(
 
 
 def _audit(settings: Settings, image_id: int, model: str, frame: int) -> None:
-    """Note that a person looked at the image, for `nightread trace`."""
+    """Write into the audit table that a person looked at the image; `nightread trace` shows it."""
     detail = {"image": image_id, "model": model, "frame": frame}
     with open_existing_database(settings) as database, one_line_errors():
         ledger.write_entry(database, "images.explain", detail, actor=user_name(), now=utc_now())

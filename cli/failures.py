@@ -19,7 +19,7 @@ EXTRAS = {
     "psycopg": "postgres",
     **dict.fromkeys(("highdicom", "pynetdicom", "urllib3"), "stores"),
 }
-"""The extra of nightread that installs a package, such as `worker`, by the name of the package."""
+"""By Python package: the extra of nightread that installs the package, such as `worker` for `pydicom`."""
 
 
 def show_failure(error: Exception) -> int:

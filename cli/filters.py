@@ -42,7 +42,7 @@ class ChosenImages:
     def filter(self, database: Database, tell: Callable[[str], None]) -> ImageFilter:
         """Return the filter, with the hashes of the patient or order that the options name.
 
-        `tell` gets remarks about the hashes.
+        `tell` is called with sentences about the issuers of these numbers.
         """
         return self.numbers.add_to(self.wanted, database, self.settings, tell)
 
@@ -56,7 +56,7 @@ def with_filters(command: click.Command) -> click.Command:
 
 
 def chosen_images(options: dict[str, Any]) -> ChosenImages:
-    """Convert the options of `with_filters` and of `state_options` to the images that they choose.
+    """Return which images are chosen by the options of `with_filters` and `state_options`.
 
     Raises UsageFault if no filter is given, because people rarely want all images of a database.
     """

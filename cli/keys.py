@@ -22,7 +22,9 @@ from nightread.nights import Nights, nights_of
 from nightread.plain_text import visible
 
 _RESERVED = ("settings", "local")
-"""Names in the audit table for the key of the setting api_key, and for requests of this machine without a key."""
+"""Names that a new key cannot get. In the audit table, `settings` means the key of the setting api_key, and `local` a
+request of this machine without a key.
+"""
 
 
 @click.group("keys")

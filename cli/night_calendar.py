@@ -11,7 +11,9 @@ from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _AHEAD = timedelta(days=3 * 366)
-"""Each start of the dispatcher writes the calendar again; no dispatcher runs longer than this without a restart."""
+"""How far into the future the calendar reaches. Each start of the dispatcher writes the calendar again, and no
+dispatcher runs longer than this without a restart.
+"""
 
 
 def keep_night_calendar(database: Database, settings: Settings) -> None:

@@ -40,7 +40,9 @@ class PurgeRequest:
 @click.command("purge")
 @click.option("--study", help="Study Instance UID.")
 @click.option("--patient", help="PatientID; it is hashed before the search.")
-@click.option("--issuer", help="Issuer of the PatientID, '' for images without one [the only issuer of this number].")
+@click.option(
+    "--issuer", help="Issuer of the PatientID, '' for images that name no issuer [the only issuer of this number]."
+)
 @click.option("--image", "images", type=int, multiple=True, help="Id of an image.")
 @click.option(
     "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Images whose outcome is older than this."
@@ -85,13 +87,16 @@ def purge_command(dry_run: bool, yes: bool, as_json: bool, **options: Any) -> No
 
 
 def purge_images(database: Database, settings: Settings, request: PurgeRequest) -> tuple[Purged, FileRemoval, int]:
-    """Purge the images and remove their files. Returns what was purged, the removed files, and how many pictures."""
+    """Purge the images, and remove their files and pictures.
+
+    Returns what was purged, what happened to the files, and the number of removed pictures.
+    """
     actor, now = user_name(), utc_now()
     purged = ledger.purge(database, request.image_ids, cause=request.cause, actor=actor, now=now)
     if request.study is not None:
         purged += Purged(reports=ledger.purge_study_rows(database, request.study, actor=actor, now=now))
     if not database.empty_log():
-        err.print("Other programs read the database, so its write-ahead log keeps old pages until later writes.")
+        err.print("Other programs read the database, so its write-ahead log keeps the purged data until later writes.")
     try:
         files = remove_purged_files(settings, queries.sources(database), purged.places)
         pictures = remove_pictures(database, settings)
@@ -130,7 +135,10 @@ def _request(
 
 
 def _outdated(database: Database, before: datetime) -> list[int]:
-    """Return the images whose outcome is older than `before`, except images whose result a younger duplicate shows."""
+    """Return the images whose outcome is older than `before`.
+
+    An image is left out if a duplicate of it is not older than `before`, because the duplicate shows its result.
+    """
     kept = queries.originals_in_use(database, since=before)
     found: list[int] = []
     after: Outdated | None = None

@@ -110,17 +110,20 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--parent", "parent_ids", type=int, help="Only images extracted from the archive with this image id.", **_MANY
 )
 @click.option(
-    "--withdrawn/--not-withdrawn", default=None, help="Only images that a key object note rejected, or only all others."
+    "--withdrawn/--not-withdrawn",
+    default=None,
+    help="Only images that a key object note rejected; --not-withdrawn: only the other images.",
 )
 @click.option(
     "--replaced/--not-replaced",
     default=None,
-    help="Only images whose file was replaced by another file of the same name, or only all others.",
+    help="Only images whose file was replaced by another file of the same name; --not-replaced: only the other images.",
 )
 @click.option(
     "--conflict/--no-conflict",
     default=None,
-    help="Only images in conflict with a version or note of a source that may not replace them, or only all others.",
+    help="Only images in conflict: a source that may not replace or withdraw them tried to. --no-conflict: only the "
+    "other images.",
 )
 @click.option(
     "--current",
@@ -136,7 +139,7 @@ _MANY: dict[str, Any] = {"multiple": True}
     "--with-sha256/--without-sha256",
     "fills_sha256",
     default=None,
-    help="Read the files to fill in `sha256`, if they are on this host [read up to 1,000 images of 1 GiB in all].",
+    help="Read the files to fill in `sha256`, if they are on this host [yes for up to 1,000 images with 1 GiB in all].",
 )
 @click.option("--frames", "per_frame", is_flag=True, help="One row per analysed frame.")
 @click.option(
@@ -201,7 +204,7 @@ def query_command(
 
 
 def wanted_images(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbers]:
-    """Convert the options that choose images to settings, a filter, and the numbers that are hashed for the filter."""
+    """Convert the options that choose images to settings, a filter, and the patient or order to search for."""
     given = {name: options.pop(name) for name in ("config", "state_dir", "database_url", "redis_url")}
     settings = settings_from(**given)
     patient, accession, issuer, night = (options.pop(name) for name in ("patient", "accession", "issuer", "night"))
@@ -215,7 +218,7 @@ def wanted_images(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbe
 
 
 def _contents_of(path: Path) -> tuple[str, str]:
-    """Return the identities that the bytes of the file may have."""
+    """Return the identities of the bytes of the file: the present one, and the one of earlier releases."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -239,7 +242,7 @@ def _tell(note: str) -> None:
 
 
 def _style(style: str | None, output: Path | None) -> str:
-    """Return the format: `style`, else by the suffix of the file name, else table."""
+    """Return the output format: `style` if it is given, else the format named by the file's suffix, else table."""
     named = output.suffix.removeprefix(".").lower() if output else ""
     chosen = style or (named if named in FORMATS else "table")
     if chosen == "table" and output:

@@ -30,7 +30,7 @@ from nightread.settings import Settings
     metavar="FILE",
     help="File that `nightread backup --site-key-to` wrote.",
 )
-@click.option("--without-site-key", is_flag=True, help="Restore without the site key, because only workers have it.")
+@click.option("--without-site-key", is_flag=True, help="Restore without the site key: only if the workers have it.")
 @click.option("--no-bundles", is_flag=True, help="Leave the models of this host as they are.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @state_options

@@ -60,8 +60,9 @@ def retry_command(image_ids: tuple[int, ...], dry_run: bool, yes: bool, as_json:
     Attempts are counted from zero again. The audit table keeps the earlier reasons. Conditions can be combined and mean
     the same as in `nightread query`. The original files are read again from their sources.
 
-    --failed and --reason also choose series of which no result could be formed, unless you name a source; so does the
-    id of one of their images. For series, --since, --until and --night mean the time of the latest slice or attempt.
+    Series of which no result could be formed are formed again if --failed, --reason or the id of one of their images
+    chooses them, unless --source is given. For series, --since, --until and --night mean the time of the latest slice
+    or attempt.
 
     \b
     Examples: nightread retry 4711 4712
@@ -106,7 +107,7 @@ class _Plan:
     file_gone: list[int]
     """Images that would be analysed again, and would fail because the file is missing."""
     copies_done: list[int]
-    """Images that would become duplicates, if the file has not changed."""
+    """Images that would be recorded as duplicates of images that are done, if their file has not changed."""
     not_retriable: list[int]
     """Images named by id that are not in the database, or are neither failed nor rejected."""
     series: list[int]
@@ -151,7 +152,7 @@ def _wanted(image_ids: tuple[int, ...], options: dict[str, Any]) -> tuple[Settin
 
 
 def _failed_series(database: Database, wanted: ImageFilter) -> list[int]:
-    """Return the ids of the series of which no result could be formed and that match the same conditions."""
+    """Return the ids of the series that match the conditions of the command and of which no result could be formed."""
     if wanted.sources:
         return []
     found = queries.retriable_series(

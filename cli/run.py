@@ -51,8 +51,8 @@ def run_command(paths: tuple[Path, ...], no_worker: bool, as_json: bool, **optio
     Files are assumed to be complete. The command ends when each file has its outcome. The results of up to 20 images
     and the latest 20 results of series are printed as tables; with --json all results are printed.
 
-    Exit code 0: the counts add up, nothing failed, and at least one image has a result; 1: an image or a series failed,
-    or no image has a result; 2: wrong usage.
+    Exit code 0: the counts add up, nothing failed, and at least one image has a result, or no file was found; 1: an
+    image or a series failed, or no image has a result; 2: wrong usage.
 
     \b
     Example: nightread run ~/scans --model phantom
@@ -130,7 +130,7 @@ def _register(
 
 
 def _remarks(folder: Folder) -> Iterator[str]:
-    """Yield a sentence for each kind of file that the scan skipped; skipped files have no row."""
+    """Yield a sentence for each kind of file that the scan skipped; the database has no row of skipped files."""
     report = folder.report
     for number, what, hint in (
         (report.temporary, "hidden or temporary file", ": a file is analysed when it has its final name"),

@@ -60,7 +60,7 @@ def list_series(
 def show_series_of_images(
     console: Console, database: Database, series_instance_uid: str | None, settings: Settings
 ) -> bool:
-    """Print the results of one series above the list of its images; return whether it has any."""
+    """Print the results of one series, if it has any, above the list of its images. Returns whether it has results."""
     if not series_instance_uid:
         return False
     found = list(queries.series_list(database, series_instance_uid=series_instance_uid))

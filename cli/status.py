@@ -73,7 +73,10 @@ def status_command(*, as_json: bool, watch: bool, check: bool, **options: Any) -
 
 
 def _check(settings: Settings, nights: Nights) -> int:
-    """Print one line and return the exit code; if the condition cannot be read, it counts as stopped."""
+    """Print the condition of nightread in one line, and return the exit code.
+
+    If the condition cannot be read, the line says STOPPED.
+    """
     try:
         with open_existing_database(settings, answer_seconds=ANSWER_SECONDS) as database, one_line_errors():
             condition = take_condition(database, settings, nights, utc_now())

@@ -87,7 +87,7 @@ def _found(database: Database, settings: Settings, name: str | None, numbers: Nu
 
 
 def _as_json(trace: ImageTrace) -> dict[str, Any]:
-    """Return the trace by stable names; absent values are null, and times are in UTC."""
+    """Return the trace with stable names, for programs; absent values are null, and times are in UTC."""
     return {**asdict(trace), "events": [_event_json(asdict(event)) for event in trace.events]}
 
 

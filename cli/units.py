@@ -44,7 +44,7 @@ class Place:
 
 
 def parts_of(settings: Settings) -> tuple[list[Unit], dict[str, str]]:
-    """Return the services that these settings need, and by name the reason why a service is left out."""
+    """Return the services that these settings need and, by name, the reason why each other service is left out."""
     receivers = [source for source in settings.sources if isinstance(source, ReceiverSource)]
     wanted = {
         "watch": any(isinstance(source, FolderSource) for source in settings.sources) or "no folder in `sources`",

@@ -59,7 +59,7 @@ def _registered(database: Database, name: str, image_ids: Sequence[int]) -> tupl
 
 
 def _truths(database: Database, wanted: ImageFilter, bundles: Sequence[BundleLabels]) -> dict[int, dict[str, bool]]:
-    """Return the truth of each image by label, for all labels of the bundles."""
+    """Return by image id which labels of the bundles are true and which are false; unknown labels are left out."""
     labels = list(dict.fromkeys(label for bundle in bundles for label in bundle.labels))
     normal = next((bundle.normal_label for bundle in bundles if bundle.normal_label is not None), None)
     found = queries.results_with_truth(database, bundles[0].digest, since=wanted.since, until=wanted.until)

@@ -17,8 +17,8 @@ def show_compared(compared: Compared) -> None:
     out.print(f"{counted(of.images, 'image')}{patients} with results of both models.")
     if compared.only_first or compared.only_second:
         out.print(
-            f"Left out: {compared.only_first:,} with a result of {of.first.reference} only, "
-            f"{compared.only_second:,} of {of.second.reference} only."
+            f"Left out: {counted(compared.only_first, 'image')} with a result of {of.first.reference} only, "
+            f"{counted(compared.only_second, 'image')} with a result of {of.second.reference} only."
         )
     if not of.images:
         return

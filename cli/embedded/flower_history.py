@@ -10,7 +10,7 @@ from nightread.contract import IMAGE_IDS
 
 
 class TidyEvents(Events):  # type: ignore[misc]
-    """The events of Flower, without the earlier attempts at the same images."""
+    """Collects the events that Flower shows, and removes earlier attempts at the same images."""
 
     def on_event(self, event: dict[str, Any]) -> None:
         """Pass an event from the thread that reads Redis to the thread that serves the pages."""
@@ -22,7 +22,7 @@ class TidyEvents(Events):  # type: ignore[misc]
 
 
 def remove_earlier_attempts(state: Any, event: dict[str, Any]) -> None:
-    """Remove each task that put images back, if later tasks have tried all images in its result again.
+    """Remove each earlier task whose images are to be retried, if later tasks have tried all these images again.
 
     `state` is flower.events.EventsState, and `event` is the event of the latest task. The number of earlier attempts
     becomes `retries` of the event.

@@ -18,7 +18,10 @@ def login_file(settings: Settings) -> Path | None:
 
 
 def flower_login(settings: Settings) -> str:
-    """Return `user:password`. If the file is missing, make a new login, so that a deleted login is never accepted."""
+    """Return the login as `user:password`.
+
+    If the settings have no login and the file is missing, make a new login. A deleted login is never accepted again.
+    """
     if settings.flower_auth is not None:
         return settings.flower_auth.get_secret_value()
     path = settings.state_dir / _FILE

@@ -26,7 +26,7 @@ class QueueView:
 
     level: str
     line: str
-    """One line for every page."""
+    """The line that every page of Flower shows: how many images wait, or the worst problem."""
     facts: tuple[tuple[str, str], ...] = ()
     """Names and values for the page of the queue."""
     next_step: str = ""
@@ -90,7 +90,7 @@ def _pause_line(pause: PauseReport) -> str:
 
 
 def read_view(redis: Redis) -> QueueView:
-    """Read the report from Redis and describe it."""
+    """Read the latest report of the dispatcher from Redis and describe it."""
     try:
         return view_of(read_queue_report(redis))
     except (RedisError, OSError):

@@ -1,8 +1,9 @@
-"""Run Celery's Flower with a login, for known host names and read-only: `python -m cli.embedded.flower_server`.
+"""Run Celery's Flower read-only, with a login, and only under permitted host names.
 
-The arguments are the same as for the program `celery`. The login is read from the settings or the state folder, so it
-is not in the arguments. Options in Flower's environment variables (`FLOWER_...`) cannot turn this protection off. Each
-page also shows what waits and whether dispatch is paused (cli.embedded.flower_queue).
+Run it with `python -m cli.embedded.flower_server`. The arguments are the same as for the program `celery`. The login is
+read from the settings or the state folder, so it is not in the arguments. Options in Flower's environment variables
+(`FLOWER_...`) cannot turn this protection off. Each page also shows what waits and whether dispatch is paused
+(cli.embedded.flower_queue).
 """
 
 import socket
@@ -35,7 +36,7 @@ _REFUSAL = "Flower is not known by this host name. Add the name to the setting f
 
 
 class GuardedFlower(Flower):  # type: ignore[misc]
-    """Flower that answers only requests to a known host name, and only with the login."""
+    """Flower that requires the login, and refuses requests whose Host header does not name this server."""
 
     nightread_settings: Settings
 
@@ -57,7 +58,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         self.options.basic_auth = [flower_login(self.nightread_settings)]
 
     def start(self) -> None:
-        """Run the server. Leave a sign of life every ten seconds while it runs."""
+        """Run the server. While it runs, write a sign of life to Redis every ten seconds."""
         self._signs = _Signs(self.nightread_settings)
         PeriodicCallback(self._leave_sign, HEARTBEAT_SECONDS * 1000).start()
         self.io_loop.add_callback(self._leave_sign)
@@ -74,7 +75,7 @@ class GuardedFlower(Flower):  # type: ignore[misc]
 
 
 class _Signs:
-    """Leaves the signs of life of this process in Redis."""
+    """Writes to Redis that this process is alive, or that it was stopped on purpose."""
 
     def __init__(self, settings: Settings) -> None:
         self._redis = open_redis(settings.require_redis_url())
@@ -82,13 +83,19 @@ class _Signs:
         self._node = f"{socket.gethostname()}-{settings.flower_port}"
 
     def leave(self, *, stopped: bool = False) -> None:
-        """Leave a sign of life. Errors of Redis are ignored, because without Redis Flower shows nothing either."""
+        """Write to Redis that Flower is alive, or with `stopped` that it stops on purpose.
+
+        Errors of Redis are ignored, because without Redis Flower shows nothing either.
+        """
         with suppress(RedisError, OSError):
             leave_sign(self._redis, node=self._node, boot_id=self._boot_id, stopped=stopped)
 
 
 class UnknownHost(RequestHandler):
-    """Refuses a request with any method; the response repeats nothing from the request."""
+    """Refuses every request whose Host header does not name this server.
+
+    The response repeats nothing from the request.
+    """
 
     def check_xsrf_cookie(self) -> None:
         """Accept the request here; `prepare` refuses it."""

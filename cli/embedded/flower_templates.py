@@ -7,7 +7,7 @@ from tornado.template import Loader, Template
 
 _OWN = Path(__file__).parent / "flower_pages"
 _FLOWERS_OWN = "original/"
-"""A page of nightread replaces Flower's page of the same name; it includes that page by this prefix and the name."""
+"""Prefix by which a page of nightread includes the page of Flower that it replaces; both pages have the same name."""
 
 
 class FlowerTemplates(Loader):

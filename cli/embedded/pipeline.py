@@ -125,7 +125,7 @@ class Pipeline:
         return self.dispatcher.tick()
 
     def drain(self, scope: queries.ArrivalScope, show_unfinished: Callable[[int], None]) -> None:
-        """Dispatch until every arrival of the scope has its outcome and every series its result; see `drain_until`."""
+        """Dispatch until all arrivals in `scope` have an outcome and all series have a result; see `drain_until`."""
         self.drain_until(lambda: queries.unfinished(self.database, scope), show_unfinished, goes_on=self._has_more)
 
     def drain_until(
@@ -134,7 +134,7 @@ class Pipeline:
         show_unfinished: Callable[[int], None],
         goes_on: Callable[[int], bool] = bool,
     ) -> None:
-        """Dispatch, and count again and again, until `goes_on` returns False for the count.
+        """Dispatch until `goes_on` returns False for the number of unfinished images, which is counted again and again.
 
         Raises StopWork if a child process keeps ending, or if another dispatcher may have taken over.
         """
@@ -142,7 +142,10 @@ class Pipeline:
         paused: frozenset[int] = frozenset()
 
         def dispatch_and_count() -> float | None:
-            """Dispatch, and count if it is time. Return the longest wait before the next call; None at the end."""
+            """Dispatch, and count the unfinished images if the next count is due.
+
+            Returns the maximum number of seconds before the next call; None if no further call is needed.
+            """
             nonlocal count_at, paused, was_idle
             self._supervise_children()
             self.require_lock()
@@ -170,7 +173,7 @@ class Pipeline:
             pause(wait)
 
     def _has_more(self, unfinished: int) -> bool:
-        """Return False if every arrival has its outcome and every series its result."""
+        """Return False if all arrivals have an outcome and all series have a result."""
         if unfinished == 0:
             return self.forms_series()
         if queries.waiting_slices(self.database) >= unfinished:
@@ -186,7 +189,7 @@ class Pipeline:
         return True
 
     def stop_worker(self) -> None:
-        """Ask the worker to end, and do not wait for it; the context manager waits at its end."""
+        """Ask the worker to end, without waiting for it. The context manager `pipeline` waits for it later."""
         for member in self.workers:
             member.ask_to_end()
 
@@ -244,6 +247,9 @@ def _last_refusal(member: Child) -> str:
 
 
 def _worker_name(settings: Settings) -> str:
-    """Return a unique name if Redis or database is shared: this host may already have a worker there."""
+    """Return the name of the worker.
+
+    The name is unique if Redis or database is shared, because this host may already have a worker that uses them.
+    """
     is_private = settings.embedded_redis and settings.database_url is None
     return "nightread" if is_private else f"run-{os.getpid()}"

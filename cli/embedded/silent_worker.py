@@ -17,7 +17,8 @@ SILENT_SECONDS = 120.0
 class SilentWorker:
     """Kills a worker that was silent at two checks in a row.
 
-    One check is not enough: after an outage of the database, it may come before the worker's next heartbeat.
+    One check is not enough, because after an outage of the database the first check may come before the first
+    heartbeat.
     """
 
     def __init__(self, worker: Child, database: Database, clock: Clock = utc_now) -> None:

@@ -1,4 +1,4 @@
-"""Open an existing database for a command; a missing or outdated one is a one-line error."""
+"""Open an existing database for a command; if it is missing or outdated, raise an error of one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -14,7 +14,10 @@ MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-
 def arrival_bounds(
     settings: Settings, since: datetime | None, until: datetime | None, night: str | None
 ) -> tuple[datetime | None, datetime | None]:
-    """Return start (included) and end (excluded) in UTC. Raises UsageFault if a night and times are given."""
+    """Return start (included) and end (excluded) of the time range, in UTC.
+
+    Raises UsageFault if both a night and times are given.
+    """
     nights = nights_of(settings)
     if not night:
         return nights.utc(since) if since else None, nights.utc(until) if until else None

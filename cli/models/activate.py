@@ -189,7 +189,10 @@ def rules_named(database: Database, reference: str) -> list[Route]:
 
 
 def require_same_folder(database: Database, bundle: Bundle, replaces: str | None) -> None:
-    """Raise UsageFault if a rule has another bundle of the same name and version: workers could not start."""
+    """Raise UsageFault if an active rule names a different bundle with the same name and version.
+
+    Workers could not start with both rules. A rule that `replaces` names is no problem.
+    """
     for route in routes_in_force(database):
         replaced = replaces is not None and _is_named(route.bundle, replaces)
         if route.bundle == bundle.reference and route.digest != bundle.digest and not replaced:

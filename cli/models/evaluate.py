@@ -200,7 +200,7 @@ def loaded_head(bundle: Bundle) -> Head | None:
 def folder_for(bundle: Bundle) -> Path:
     """Return the bundle's own folder if it is writable and has no evaluation yet, else a folder in the current folder.
 
-    An evaluation that the bundle's folder has already is not replaced: it was made once, on the test part.
+    An existing evaluation is not replaced, because it was made only once, on the test part.
     """
     is_free = os.access(bundle.path, os.W_OK) and not (bundle.path / JSON_FILE).exists()
     return bundle.path if is_free else Path(f"{bundle.name}-evaluation")

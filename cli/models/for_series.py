@@ -106,7 +106,10 @@ def for_series_command(
 
 
 def _spec(options: dict[str, Any]) -> SeriesSpec:
-    """Take the values of the spec out of the options. Raises UsageFault for values that no series can meet."""
+    """Make the SeriesSpec from the options, and remove the used options from `options`.
+
+    Raises UsageFault for values that no series can meet.
+    """
     values = {name: options.pop(name) for name in ("aggregate", "count", "above", "bad_slice")}
     rules = {name: options.pop(name) for name in ("minimum_slices", "orientation")}
     spacing = options.pop("spacing")

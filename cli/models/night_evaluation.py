@@ -64,7 +64,8 @@ def night_results(bundle: Bundle, settings: Settings, night: str) -> NightResult
     remark = f"{name}: {counted(met.analysed, 'image')} analysed, {len(predictions.truth):,} with imported labels"
     if unusable:
         remark += (
-            f"; {len(unusable):,} left out, because the model does not know their labels or they contradict each other"
+            f"; {counted(len(unusable), 'image')} left out, because the model does not know the imported labels of the "
+            "image, or these labels contradict each other"
         )
     if met.unchecked:
         remark += (

@@ -24,7 +24,7 @@ _SLICE, _SERIES = "slice", "series"
 @click.option(
     "--habit",
     type=click.Choice([habit.value for habit in SeriesHabit]),
-    help="How the device writes its series [a mixture of all but ambiguous].",
+    help="How the device writes its series [a mixture of all except `ambiguous`].",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Random seed.")
 @click.option(

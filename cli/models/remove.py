@@ -39,7 +39,10 @@ def remove_command(reference: str, yes: bool, **options: Any) -> None:
 
 
 def _delete(folder: Path) -> None:
-    """Delete the card first, so that a worker that starts meanwhile finds a complete bundle or none."""
+    """Delete the folder of a bundle.
+
+    The card is deleted first, so that a worker that starts meanwhile finds a complete bundle or none.
+    """
     try:
         if folder.is_symlink():  # delete only the link, because its target is outside of the bundle folders
             folder.unlink()

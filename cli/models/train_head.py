@@ -144,7 +144,7 @@ def _require_new(bundle: Bundle, version: str, target: Path) -> None:
 
 
 def _to_learn_from(bundle: Bundle, dataset: Dataset, part: str) -> tuple[Scored, dict[str, int]]:
-    """Return the scores of the slices of one part, and the number of stacks that the bundle refuses by reason."""
+    """Return the scores of the slices of one part and, by reason, the number of stacks that the bundle refuses."""
     usable = _usable(bundle, dataset, part)
     return score_with_progress(bundle, usable.examples), counts_by_reason(usable.refused)
 

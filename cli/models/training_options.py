@@ -52,7 +52,8 @@ _OPTIONS = (
     click.option(
         "--intensity",
         type=INTENSITY,
-        help="Pixels to grey values: voi, voi:refuse, full, window:-600:1500, percentile:1:99 [set by the data].",
+        help="How pixels become grey values: voi, voi:refuse, full, window:-600:1500 or percentile:1:99 "
+        "[set by the data].",
     ),
     click.option(
         "--aspect", type=click.Choice(ASPECTS), help="How images that are not square are fitted [set by the data]."

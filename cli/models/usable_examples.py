@@ -32,9 +32,10 @@ class UsableExamples:
 
 
 def usable_examples(bundles: Sequence[Bundle], examples: Examples, part: str) -> UsableExamples:
-    """Return the examples of a part that all bundles accept and can prepare; say on standard error which are refused.
+    """Return the examples of a part that all bundles accept and can prepare.
 
-    Examples that fit into memory are prepared there. Raises UsageFault if nothing is left.
+    Print on standard error which examples are refused. If the prepared examples fit into memory, they are kept there.
+    Raises UsageFault if nothing is left.
     """
     refused: list[RefusedStacks] = []
     for bundle in bundles:
@@ -77,7 +78,7 @@ def progress_bar(title: str, frames: int) -> Iterator[Callable[[int], object]]:
 
 
 def readable(examples: Examples, spec: InputSpec) -> tuple[Examples, int]:
-    """Return the examples without frames that cannot be decoded, and the number of frames left out.
+    """Leave out frames that cannot be decoded. Returns the other examples, and the number of frames left out.
 
     Raises UsageFault if nothing can be decoded.
     """

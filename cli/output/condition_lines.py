@@ -26,7 +26,7 @@ def waiting_line(condition: SystemCondition, nights: Nights) -> str | None:
         (waiting.rest_of_file, f"for the rest of a file{until}"),
         (waiting.source, "for an unavailable source"),
         (waiting.disk_space, "for disk space"),
-        (waiting.hours, "for the hours of their source"),
+        (waiting.hours, "for the daily hours of their source"),
         (waiting.person, "for a person"),
         (waiting.retry, "for another attempt"),
     )

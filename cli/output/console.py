@@ -26,7 +26,10 @@ class PlainConsole(Console):
         super().print(*(cell(each) if isinstance(each, str | Text) else each for each in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render anything. All output passes here; only Rich's own control segments may control the terminal."""
+        """Convert an object to segments of text, with control characters shown as escapes.
+
+        All output passes here, so that only Rich itself can control the terminal.
+        """
         for segment in super().render(renderable, options):
             is_safe = segment.control or segment.text.isprintable() or segment.text == "\n"
             yield segment if is_safe else Segment("\n".join(map(visible, segment.text.split("\n"))), segment.style)

@@ -19,7 +19,7 @@ from nightread.nights import Nights, nights_of
 from nightread.settings import Settings
 
 _PAGE = 1000
-"""Most rows of one table. A longer list is printed as several tables, each with its own column widths."""
+"""Maximum number of rows of one table. A longer list is printed as several tables, each with its own column widths."""
 
 
 def show_images(
@@ -33,8 +33,9 @@ def show_images(
 ) -> None:
     """Print one line per image with its result or the reason why it has none.
 
-    The note `Not for diagnosis.` follows the last of several tables with results. Without `is_last`, it is left to the
-    next table; without `is_first`, it is printed for the table before, even if no image matches.
+    Of several tables with results, the last one is followed by the note `Not for diagnosis.` Pass `is_last=False` if
+    another table follows. Pass `is_first=False` if this table is not the first: then the note is printed even if no
+    image matches.
     """
     nights = nights_of(settings)
     with_next = replace(wanted, limit=wanted.limit + 1) if wanted.limit else wanted
@@ -54,7 +55,9 @@ def show_images(
 
 
 def _table(console: Console, page: list[dict[str, Any]], wanted: ImageFilter, nights: Nights) -> Table:
-    """Make the table. On a terminal no line wraps: the path is shortened, and if it has too little room, columns in
+    """Make the table of images.
+
+    On a terminal no line wraps: the path is shortened. If too little room is left for the path, columns in
     _DISPENSABLE are left out.
     """
     with_model = bool(wanted.models) or wanted.shadow

@@ -17,8 +17,8 @@ def show_preview(preview: PurgePreview) -> None:
         table.add_row(state, f"{images:,}", style=COLOURS.get(state, ""))
     show(out, table)
     out.print(
-        f"In total {counted(preview.images, 'image')} with {counted(preview.predictions, 'result')} of frames; only "
-        f"counts would remain of {counted(preview.studies, 'study', 'studies')}."
+        f"In total {counted(preview.images, 'image')} with {counted(preview.predictions, 'result')} of frames. Of "
+        f"{counted(preview.studies, 'study', 'studies')}, only the counts would remain."
     )
     for (destination, state), reports in sorted(preview.reports.items()):
         stays = " The destination keeps delivered reports: delete them there." if state == "delivered" else ""

@@ -14,7 +14,7 @@ from db.tables import State
 from nightread.settings import Settings
 
 _MOST_NAMED = 5
-_LEGEND = "slices: slices with a score, of all that arrived. evidence: places of the slices that support the label."
+_LEGEND = "slices: slices with a score, of all that arrived. evidence: slices that support the label, by number."
 
 
 def show_series(
@@ -28,8 +28,8 @@ def show_series(
 ) -> None:
     """Print a table of series, or a line if there are no series.
 
-    `shows_all` is the option or command that prints all rows. Without `is_last`, another table with results follows,
-    and the note `Not for diagnosis.` is left to it.
+    `shows_all` is the option or command that prints all rows. Pass `is_last=False` if another table with results
+    follows: then the note `Not for diagnosis.` is printed after that table.
     """
     right = ("score", "slices", "revision")
     headings = ("series", "stack", "result", "score", "slices", "evidence", "model", "revision", "remarks")

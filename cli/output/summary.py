@@ -25,16 +25,16 @@ class Summary:
     """The images of the run."""
     tally: queries.Tally
     reasons: Sequence[tuple[str, str, str, int]]
-    """(state, reason, class, images)."""
+    """One tuple per state and reason: state, reason, class of the reason, number of images."""
     image_remarks: Mapping[str, int]
     """Number of done images by remark."""
     failed_series: int
-    """Series with images of the run that could not be formed."""
+    """Number of series that could not be formed, among the series with images of the run."""
     new: int
     """Number of files that are new, or have changed since they were registered."""
     rate_per_second: float | None
     remarks: Sequence[str]
-    """Sentences about skipped files and folders, which have no row."""
+    """Sentences about skipped files and folders, which have no row in the database."""
     hints: Sequence[str]
     """What to do about images and series without a result."""
 
@@ -96,7 +96,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.tally.arrived == 0:
         console.print("No file was found.")
     elif summary.new == 0:
-        console.print(f"No new files. Outcomes of {counted(summary.tally.arrived, 'known file')}:")
+        console.print(f"No new files. Outcomes of {counted(summary.tally.arrived, 'file')} registered earlier:")
     show_tally(
         console,
         summary.tally,

@@ -29,7 +29,7 @@ SENTENCES = {reason.value: reason.message for reason in Reason}
 _OF_REMARKS = {remark.value: remark.message for remark in Remark}
 
 Reasons = Sequence[tuple[str, str, str, int]]
-"""(state, reason, class, images)."""
+"""One tuple per state and reason: state, reason, class of the reason, number of images."""
 Remarks = Mapping[str, int]
 """Number of done images by remark."""
 NO_REMARKS: Remarks = MappingProxyType({})

@@ -8,6 +8,6 @@ from db.queries import Worker
 
 
 def print_worker_model_warnings(workers: Sequence[Worker], rules: int) -> None:
-    """Print the warnings on standard error."""
+    """Print on standard error the warnings about the models of these workers; `rules` is the number of rules."""
     for warning in worker_model_warnings(workers, rules):
         err.print(warning, markup=False, style="yellow")

@@ -35,7 +35,7 @@ class Selection:
 
     image_ids: list[int] = field(default_factory=list)
     left_out: list[tuple[int, str]] = field(default_factory=list)
-    """Image and reason, a key of WHY."""
+    """Images that are left out: the id of each image, and the reason as a key of WHY."""
     unchecked: int = 0
     """Images that are analysed although this host cannot see whether their original exists."""
 
@@ -45,13 +45,13 @@ class Selection:
         return Counter(reason for _, reason in self.left_out)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; the names are stable."""
+        """Return the values for `--json`; their names are stable."""
         left_out = [{"image_id": image_id, "reason": reason} for image_id, reason in self.left_out]
         return {"images": len(self.image_ids), "left_out": left_out, "unchecked_originals": self.unchecked}
 
 
 def select_images(database: Database, settings: Settings, wanted: ImageFilter) -> Selection:
-    """Choose the images that match the filter and can be analysed again, by their rows in the database.
+    """Choose the images that match the filter and, according to the database, can be analysed again.
 
     If the folder of an image's source is on this host, the file must also exist and be unchanged. Otherwise the image
     is chosen unchecked.
@@ -72,7 +72,7 @@ def select_images(database: Database, settings: Settings, wanted: ImageFilter) -
 
 
 def _why_not(image: RerunCandidate, opted_out: Collection[str]) -> str | None:
-    """Return the reason in the database why the image cannot be analysed again; None if there is no such reason."""
+    """Return why, according to the database, the image cannot be analysed again; None if it can."""
     tests = {
         "purged": image.purged,
         "opted_out": image.patient_key in opted_out,

@@ -23,13 +23,13 @@ from nightread.settings import Settings
 _LOOK_SECONDS = 0.5
 
 Show = Callable[[int], None]
-"""Takes the number of unfinished rows."""
+"""A function that shows the progress; it is called with the number of unfinished rows."""
 
 
 def is_served(settings: Settings) -> bool:
-    """Return whether other processes analyse the rows.
+    """Return whether other processes analyse the images of a re-run.
 
-    These are services if the settings have a Redis URL, else a running `up` or `run` with this state folder.
+    These processes are services if the settings have a Redis URL, else a running `up` or `run` with this state folder.
     """
     if not settings.embedded_redis:
         return True
