@@ -178,10 +178,15 @@ def _key(hasher: PatientHasher, kind: NumberKind, number: str, issuer: str | Non
 
 def _not_found(kind: NumberKind, known: list[str], option: IssuerOption) -> str:
     names = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
-    with_known = f" and with {counted(len(known), 'known issuer')} ({names})" if known else ""
+    if not known:
+        return (
+            f"No image without an issuer has this {_NAMES[kind]}, and no issuer is known. "
+            f"If the images have one, give it with {option.name}."
+        )
     return (
-        f"No image has this {_NAMES[kind]}; it was searched without an issuer{with_known}. "
-        f"If the images name another issuer, give it with {option.name}."
+        f"No image has this {_NAMES[kind]}: neither an image without an issuer nor an image of the "
+        f"{counted(len(known), 'known issuer')} ({names}). "
+        f"If the images have another issuer, give it with {option.name}."
     )
 
 

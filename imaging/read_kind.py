@@ -41,7 +41,11 @@ def likely_kind(image: DicomImage) -> ImageKind:
 
 
 def read_kind(image: DicomImage) -> ImageKind:
-    """Return the kind of the image by its header alone. Most values are in its facts, so only two elements are read."""
+    """Return the kind of the image without decoding its frames.
+
+    Most values were already read into `image.facts`; of the header, only ViewPosition and QualityControlImage are read
+    here. If the image is not DICOM, the shape of its frames decides between grey and colour.
+    """
     facts, elements, source = image.facts, image.elements, image.source
     if elements is None or not isinstance(source, DicomFrames):
         samples = COLOUR if isinstance(source, tuple) and any(map(_is_coloured, source)) else GREY

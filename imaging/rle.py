@@ -55,7 +55,7 @@ def _unpack(frame: bytes, span: Span, pixels: Array, row: int) -> None:
     if count != len(pixels):
         _unpack_leniently(frame, span, pixels, row)
     if frame.endswith(_FILL, start, end) and _pairs_at_end(frame, start, end) > _MOST_PAIRS:
-        raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame was filled with the byte 0xFF.")
+        raise RejectImage(Reason.BAD_PIXELS, "A segment of an RLE frame ends with 0xFF bytes instead of pixel data.")
 
 
 def _segment_starts(frame: bytes, segments: int) -> list[int]:

@@ -1,4 +1,7 @@
-"""Decide by values of the header whether the pixels of an image may show names, without a DICOM library."""
+"""Decide from header values whether an image could have names in its pixels, so that no picture of it is shown.
+
+This module needs no DICOM library.
+"""
 
 from imaging.kind import SCREEN_TYPES, SECONDARY_CAPTURES
 

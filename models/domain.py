@@ -106,7 +106,7 @@ class Domain:
         return f"{_ATTRIBUTES[name]} is not {' or '.join([*values, *more])}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for bundle.json, without fields that allow every value."""
+        """Return plain values for bundle.json. Fields that are empty, None or False are left out."""
         given = {name: getattr(self, name) for name in (*_LISTS, "samples", *RANGES, "accepts")}
         values: dict[str, Any] = {name: list(value) for name, value in given.items() if value}
         if self.dicom_only:

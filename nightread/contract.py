@@ -9,10 +9,10 @@ ANALYSE_TASK = "nightread.analyse"
 FORM_SERIES_TASK = "nightread.form_series"
 """The task of forming the series that are due. Its message names no series: the worker process claims them."""
 IMAGE_IDS = "image_ids"
-"""Key in the result of a batch's task. Its value lists the ids of the images that failed, are defective or were put
-back, or the id of the only image of the batch. The key is absent if there are no such images or more than 16. A task
-that put images back is removed from Flower when later tasks have tried all of them again
-(`cli.embedded.flower_history`)."""
+"""Key in the result of a batch's task, with a list of image ids: those that failed, are defective or were put back. If
+the batch has only one image, its id is always listed. The key is absent if the list would be empty or longer than 16.
+Flower hides a task that put images back, and in which no image got a result, failed or was defective, once later tasks
+have tried all its listed images again (`cli.embedded.flower_history`)."""
 BATCH_QUEUE = "nightread.batches"
 URGENT_PRIORITY, USUAL_PRIORITY = 0, 9
 """Priorities of messages: on Redis 0 is the highest."""

@@ -15,6 +15,7 @@ class SeriesSettings(BaseSettings):
     series_wait_seconds: float = Field(
         900,
         ge=0,
-        description="A series of a study with missing images is formed, as partial, when no slice got an outcome for "
-        "this long, or at the end of the night.",
+        description="If the number of images of a study is known and the study is still incomplete, each of its series "
+        "is formed anyway, marked as partial, when none of its slices got an outcome for this long, or at the end of "
+        "the night.",
     )

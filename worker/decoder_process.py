@@ -52,7 +52,7 @@ from worker.sidecars.sidecar import header_annotations
 
 
 class DecoderKilledError(Exception):
-    """A decoder died while it was reading no image."""
+    """A decoder died although no image was in flight, so a person or the system killed it."""
 
 
 class NotPlainError(Exception):

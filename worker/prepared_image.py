@@ -38,9 +38,10 @@ class PreparedImage(NamedTuple):
     targets: tuple[tuple[str, int], ...]
     """The bundles that analyse the image, each with the index of its array in a chunk. Equal specs share an array."""
     chunks: Iterable[tuple[Inputs, ...]]
-    """One item per chunk. It has a float32 array (frames, height, width, channels) for each input spec.
+    """One item per chunk: a float32 array (frames, height, width, channels) for each input spec.
 
-    Later chunks may be decoded only when the iteration reaches them.
+    If all frames fit into one chunk, it is decoded already. Otherwise each chunk is decoded when the iteration reaches
+    it.
     """
     held_bytes: int
     """Bytes of the chunks that are prepared already; 0 if they are decoded during prediction."""

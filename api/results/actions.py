@@ -99,7 +99,7 @@ def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPri
 def resume_dispatch(
     context: Context, services: Services, principal: CurrentPrincipal, wanted: ResumeRequest | None = None
 ) -> Response:
-    """End the pauses with the given causes; without causes, end all pauses except those for the hours of sources."""
+    """End the pauses with the given causes; without causes, end all pauses except those with the cause `hours`."""
     causes = (wanted.causes if wanted else None) or ENDED_BY_PEOPLE
     ledger.end_pauses(context.database, causes, actor=principal.name, now=context.clock())
     services.notify_dispatcher()

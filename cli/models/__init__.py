@@ -27,7 +27,10 @@ class _Models(LazyGroup):
             "Import an .onnx, .keras or .h5 file that was trained elsewhere, for example with PyTorch.",
         ),
         "export": ("cli.models.export", "Make a new version of a model that also has an ONNX file."),
-        "for-series": ("cli.models.for_series", "Make a new version of a model whose results are about series."),
+        "for-series": (
+            "cli.models.for_series",
+            "From a model, make a new version that also gives results for whole series.",
+        ),
         "remove": ("cli.models.remove", "Delete a model that is not active."),
         "activate": ("cli.models.activate", "Add a routing rule: which images this model analyses."),
         "deactivate": ("cli.models.activate", "End all routing rules of a model, or one rule by its number."),

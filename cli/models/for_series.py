@@ -1,4 +1,4 @@
-"""Run `nightread models for-series`: make a version of a model whose results are about series."""
+"""Run `nightread models for-series`: from a model, make a version that also gives results for whole series."""
 
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ _SHARE = click.FloatRange(0, 1)
 def for_series_command(
     reference: str, version: str, head: Path | None, folder: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Make a new version of a model whose results are about series.
+    """From a model, make a new version that also gives results for whole series.
 
     Slices keep their own results. docs/series_results.md explains aggregates and rules.
 

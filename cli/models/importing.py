@@ -226,8 +226,8 @@ def _warnings(record: dict[str, Any], bundle: Bundle) -> list[str]:
         )
     if record.get("graph", {}).get("batch") == ONE_BY_ONE:
         lines.append(
-            "The network takes one image at once, so that batches of images do not make it faster: ask its author to "
-            "export it with a free batch size (dynamic_axes)."
+            "The network takes one image at once, so that batches of images do not make it faster: "
+            "ask the author of the model to export it with a free batch size (dynamic_axes)."
         )
     missing = [name.replace("_", " ") for name, works in record["sandbox"].items() if not works]
     if missing:

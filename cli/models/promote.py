@@ -87,8 +87,8 @@ def rollback_command(name: str, as_json: bool, **options: Any) -> None:
         promotion = queries.last_promotion(database, active)
         if promotion is None:
             raise UsageFault(
-                f"{active} was never promoted by `nightread models promote`: name the earlier model with "
-                f"`nightread models activate OLD --replaces {active}`."
+                f"{active} was never promoted by `nightread models promote`, so the earlier model is not known. To go "
+                f"back, run `nightread models activate OLD --replaces {active}`, with the earlier model as OLD."
             )
         bundle = bundle_of_result(promotion.old, promotion.old_digest, settings.bundle_folders)
         if bundle is None:

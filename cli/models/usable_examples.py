@@ -23,7 +23,10 @@ _MEMORY_BYTES = 2 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class UsableExamples:
-    """The examples of one part to which all models of an evaluation give a result, and what was left out."""
+    """The examples of one part of a data set that every model of an evaluation accepts and can prepare.
+
+    It also has the stacks that were refused, and the number of frames that could not be decoded.
+    """
 
     examples: Examples
     refused: tuple[RefusedStacks, ...]

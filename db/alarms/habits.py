@@ -55,7 +55,10 @@ class Habits:
                 yield key, day.last_at, limit.longest_gap
 
     def today(self, database: Database, now: datetime) -> Mapping[SenderKey, SendingDay]:
-        """Return when each source and sender has sent since the start of this night."""
+        """Return first and last arrival and longest gap since the start of this night, for each source and sender.
+
+        A gap is the time between two arrivals. Sources and senders that have sent nothing are left out.
+        """
         return self._sending_days.today(database, self._nights.latest(now), now)
 
     def _learn(self, database: Database, evening: date) -> None:

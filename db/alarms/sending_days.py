@@ -60,7 +60,10 @@ class SendingDays:
         return self._days(start, _read(database, {}, start, end))
 
     def today(self, database: Database, evening: date, now: datetime) -> Mapping[SenderKey, SendingDay]:
-        """Return when each source and sender has sent since the start of this night."""
+        """Return first and last arrival and longest gap since the start of this night, for each source and sender.
+
+        A gap is the time between two arrivals. Sources and senders that have sent nothing are left out.
+        """
         start, end = self._bounds(evening)
         if self._today != evening or self._read_until is None or self._read_until > now:
             self._today, self._read_until, self._seen = evening, start, {}

@@ -24,7 +24,7 @@ STARTING_SECONDS = 120.0
 DRAIN_SECONDS = 300.0
 """A worker that ends may take this long to finish its batches without a heartbeat; after that it counts as silent."""
 RECENT = timedelta(minutes=10)
-"""For this long after its death, a part that was started again is reported as restarted."""
+"""A part that died and runs again is reported as restarted until this long after its death."""
 
 _PRODUCERS = {
     "folder": PartKind.WATCHER,

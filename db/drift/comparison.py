@@ -61,9 +61,10 @@ class NightDrift:
 def refresh_night(database: Database, nights: Nights, evening: date, *, again: bool = False) -> None:
     """Count the results of a night if it was not counted or has more results now; then compare it with the references.
 
-    The previous night with results is compared too. With `again` the results are counted in any case. If there are
-    fewer results than at the earlier count, some were purged, and the earlier count stays. A night whose reference was
-    replaced is compared again from its stored counts.
+    Without `again`, a night with fewer results than at its earlier count keeps that count, because some results were
+    purged. With `again`, the results are always counted, and the new count replaces the earlier one. The previous night
+    with results is compared too; it is not counted again. A night whose reference was replaced is compared again from
+    its stored counts.
     """
     since, until = period(nights, evening)
     counted = _counted(database, evening)

@@ -162,7 +162,8 @@ IS_RESULT = (
     work.c.score.is_not(None),
     work.c.priority < RERUN,  # a re-run may analyse images of any night
 )
-"""The conditions under which a result counts in the night in which it was recorded."""
+"""The conditions for a result to be counted for the night in which it was recorded: it is done, has a score, and is not
+a re-run."""
 _HEADER = (
     instances.c.modality,
     instances.c.device_model,

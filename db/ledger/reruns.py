@@ -120,7 +120,8 @@ class _Missing:
     """The rows that a re-run must insert or analyse again for a chunk of images."""
 
     new: list[tuple[int, int, int]]
-    """Image, ordinal and bundle of each row to insert; the rows of an image are neighbours."""
+    """Image, ordinal and bundle of each row to insert into `work`. The rows that belong to the same image are next to
+    each other."""
     failed: list[tuple[int, int]]
     """Image and id of each row to analyse again."""
     plan: RerunPlan

@@ -14,8 +14,10 @@ from db.store_tables import senders
 from nightread.hosts import host_name
 
 MOST_TITLES = 256
-"""Largest number of AE titles of one host that are stored as separate senders. A program that uses a new title each
-time must not slow down the ledger: with 2,000 current versions of one image, each new version costs 40 ms."""
+"""Largest number of AE titles of one host that are stored as separate senders; further titles share one sender (senders
+with a trust group are never limited). Each separate sender has its own current version of an image, and each new
+version is compared with all of them: with 2,000, that costs 40 ms. So a program that uses a new title each time cannot
+slow down the ledger."""
 _FURTHER = "further titles of "
 
 

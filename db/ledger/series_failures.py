@@ -23,8 +23,8 @@ def fail_series(database: Database, claimed: ClaimedSeries, *, error: str, now: 
     """Record that an attempt to form a series failed; `error` is the name of the exception.
 
     The series is collecting again, as if a slice had arrived now. After the third attempt it is
-    `failed(series_not_formed)`, and so are its slices that wait for the order of the series. Returns False if the claim
-    has ended meanwhile, because of another process or a new slice.
+    `failed(series_not_formed)`, and so are its slices that wait for their neighbouring slices. Returns False if the
+    claim has ended meanwhile, because of another process or a new slice.
     """
 
     def transaction(connection: Connection) -> bool:
@@ -45,7 +45,8 @@ def fail_series(database: Database, claimed: ClaimedSeries, *, error: str, now: 
 def return_expired_series(database: Database, *, now: datetime) -> int:
     """Mark series with an expired lease as due again; after the third attempt they are `failed(killed_worker)`.
 
-    Slices that wait for the order of a failed series are `failed(series_not_formed)`. Returns the number of series.
+    If a series fails, its slices that wait for their neighbouring slices become `failed(series_not_formed)`. Returns
+    the number of series whose lease had expired.
     """
 
     def transaction(connection: Connection) -> int:

@@ -142,7 +142,10 @@ def has_arrivals(database: Database, *, since: datetime, until: datetime) -> boo
 
 
 def has_further_results(database: Database) -> bool:
-    """Return whether any image has results, or work, of more bundles than the one that gives its answer."""
+    """Return whether any image is analysed by a second bundle too, finished or not.
+
+    The result of an image is that of its first bundle (ordinal 0).
+    """
     # The constant and the column of the partial index let SQLite read that index, and not all work.
     statement = select(work.c.bundle_id).where(work.c.ordinal > literal_column("0")).limit(1)
     with database.read() as connection:

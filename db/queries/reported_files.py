@@ -24,14 +24,18 @@ class OriginalFile:
 
 
 def study_originals(database: Database, study_instance_uid: str, *, limit: int) -> list[OriginalFile]:
-    """List files of images with a result, the smallest first; each of them names the patient of the study."""
+    """List up to `limit` files of the study's images that have a result.
+
+    The patient's identity is read from the first usable one. Contested images come last; otherwise the smallest file is
+    first.
+    """
     with database.read() as connection:
         rows = connection.execute(_ORIGINALS.limit(limit), {"study": study_instance_uid}).all()
     return [OriginalFile(**row._mapping) for row in rows]  # noqa: SLF001
 
 
 def originals_of(database: Database, image_ids: Sequence[int]) -> dict[int, OriginalFile]:
-    """Return the files of images, by their ids."""
+    """Return the file of each of these images, keyed by image id. Images without a SOP Instance UID are left out."""
     with database.read() as connection:
         rows = connection.execute(_FILES, {"ids": list(image_ids)}).all()
     return {row.image_id: OriginalFile(**row._mapping) for row in rows}  # noqa: SLF001

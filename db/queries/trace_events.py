@@ -1,4 +1,8 @@
-"""Describe what happened to an image as events, each with its time, a stable word, a sentence and its values."""
+"""Describe what happened to an image as events.
+
+Each event has a time if it is known, a kind (`What`, whose values never change), a sentence for people, and the values
+in that sentence.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

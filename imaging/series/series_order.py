@@ -21,7 +21,10 @@ class LeftOutReason(StrEnum):
 
 
 class StackFinding(StrEnum):
-    """What a person should know about a stack. Fields of `SliceStack` hold the numbers."""
+    """Something unusual about a stack that a person should know.
+
+    The details (such as the gaps or the tilt) are in the fields of `SliceStack`.
+    """
 
     GAP = "gap"
     """Slices seem to be missing at the places in `gaps`."""

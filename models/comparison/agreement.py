@@ -12,7 +12,8 @@ SEED = 0
 _LEVEL = 0.95
 _LEAST_ROUNDS = 100
 _WORK = 20_000_000
-"""The largest product of rounds and images for one figure. A figure of this size takes about a second."""
+"""For many images, the number of bootstrap rounds is reduced so that rounds x images stays within this number (but
+never below 200 rounds). Computing one figure with its interval takes about a second at this limit."""
 _LEAST_OF_MANY = 200
 _CELLS = 2_000_000
 """The largest number of weights in memory at once: one per round and image."""

@@ -98,7 +98,10 @@ def stored_predictions(
     given: Sequence[str | None],
     patients: NDArray[np.int64] | None = None,
 ) -> Predictions:
-    """Build predictions from stored results: final scores (images, labels) and assigned labels."""
+    """Build predictions from results: the true labels, the final scores and the assigned label of each image.
+
+    `truth` and `scores` have the shape (images, labels).
+    """
     position = {label: number for number, label in enumerate(postprocessing.labels)}
     return Predictions(
         postprocessing=postprocessing,

@@ -27,7 +27,7 @@ _REASONS = {
     "SlicingOpLambda": "it names a TensorFlow function, which Keras 3 does not load",
 }
 _REMEDY = (
-    "Ask its author to rebuild the network from Keras' own layers (Rescaling, Normalization, Resizing, "
+    "Ask the author of the model to rebuild the network from Keras' own layers (Rescaling, Normalization, Resizing, "
     "Activation ...) with the same weights, and to save it as .keras."
 )
 
@@ -35,7 +35,9 @@ _REMEDY = (
 def check_architecture(config: object) -> None:
     """Raise RefusedModel, with the name of the layer, if any part is not in models.importing.allowed."""
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict | list):
-        raise RefusedModel("The file does not describe a Keras network. Ask its author to save the network again.")
+        raise RefusedModel(
+            "The file does not describe a Keras network. Ask the author of the model to save the network again."
+        )
     if not _is_in(config.get("class_name"), MODELS):
         raise RefusedModel(
             f"The network is of a class that is not part of Keras ({_short(config.get('class_name'))}), so loading it "
@@ -77,7 +79,8 @@ def _walk(root: object) -> None:
         if depth > _DEPTH or seen > MAX_NODES:
             raise RefusedModel(
                 "The file's description of the network is deeper or longer than that of any real network. "
-                f"Ask its author for another file: at most {_DEPTH} levels and {MAX_NODES:,} nodes are accepted."
+                f"Ask the author of the model for another file: at most {_DEPTH} levels and {MAX_NODES:,} nodes are "
+                "accepted."
             )
         if isinstance(node, list):
             waiting += [(item, layer, depth + 1) for item in node]
@@ -103,8 +106,8 @@ def _check_class(node: dict[str, Any], layer: str) -> None:
         raise _refused(layer, registered, module)
     if node.get("compile_config"):
         raise RefusedModel(
-            f"{_layer_text(layer)} is a nested model with a loss and an optimizer. Ask its author to build the network "
-            "without compiling the nested model, and to save it again."
+            f"{_layer_text(layer)} is a nested model with a loss and an optimizer. "
+            "Ask the author of the model to build the network without compiling the nested model, and to save it again."
         )
 
 
@@ -112,7 +115,8 @@ def _check_strings(node: dict[str, Any], layer: str) -> None:
     for field, value in node.items():
         if not isinstance(field, str):
             raise RefusedModel(
-                "The file's description of the network is not a JSON object. Ask its author to save the network again."
+                "The file's description of the network is not a JSON object. "
+                "Ask the author of the model to save the network again."
             )
         known = STRINGS.get(field.rpartition("_")[2])
         if known is not None and isinstance(value, str) and value not in known:

@@ -1,4 +1,7 @@
-"""Check that a converted network fits its card. Each message says what is wrong and what to do."""
+"""Check that a converted network matches its bundle (input, labels, weights, activation, scores).
+
+Each message says what is wrong and what to do.
+"""
 
 import numpy as np
 
@@ -29,8 +32,8 @@ def _check_input(bundle: Bundle, found: Conversion) -> None:
         return
     channels_first = len(shape) == len(wanted) and shape[0] in (1, 3) and shape[2] not in (1, 3)
     remedy = (
-        "The network expects channels first, and nightread needs channels last: ask its author for a channels_last "
-        "network."
+        "The network expects channels first, and nightread needs channels last: "
+        "ask the author of the model for a channels_last network."
         if channels_first
         else f"Give --input {_by(shape)}, if the network was trained on such images."
     )
@@ -67,7 +70,7 @@ def _check_weights(found: Conversion) -> None:
     if found.bad_weights:
         raise RefusedModel(
             f"The weights contain NaN or infinity ({', '.join(found.bad_weights)}): the training diverged, or the file "
-            "is damaged. Ask its author for another copy or an earlier checkpoint."
+            "is damaged. Ask the author of the model for another copy or an earlier checkpoint."
         )
 
 
@@ -76,19 +79,22 @@ def _check_activation(bundle: Bundle, found: Conversion) -> None:
     if found.activation in (SOFTMAX, SIGMOID) and found.activation != declared:
         raise RefusedModel(
             f"The last layer of the network is {found.activation}, but --activation is {declared}. "
-            f"Give --activation {found.activation}, or ask its author which one the network was trained with."
+            f"Give --activation {found.activation}, or ask the author of the model which one the network was trained "
+            "with."
         )
 
 
 def _check_scores(bundle: Bundle, found: Conversion) -> None:
     outputs = np.concatenate([part for part in (found.probes, found.scores) if part.size])
     if not np.isfinite(outputs).all():
-        raise RefusedModel("The network returns NaN or infinity for some images. Ask its author for another version.")
+        raise RefusedModel(
+            "The network returns NaN or infinity for some images. Ask the author of the model for another version."
+        )
     declared = bundle.postprocessing.activation
     if outputs.min() < -ROUNDING or outputs.max() > 1 + ROUNDING:
         remedy = (
-            f"Ask its author to add {declared} (keras.layers.Activation('{declared}') after the last layer) and to "
-            "save it again."
+            f"Ask the author of the model to add {declared} (keras.layers.Activation('{declared}') after the last "
+            "layer) and to save it again."
             if found.graph is None
             else f"Give --logits (in a card: logits = true): nightread then adds {declared} to the network."
         )

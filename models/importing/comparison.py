@@ -101,7 +101,9 @@ def _hint(bundle: Bundle, file: Path, golden: Golden, *, options: GraphOptions |
     )
     if difference < now * _MUCH_CLOSER:
         return f"{tried}. The closest scores differ by {difference:.4f}: {tries[best][0]}."
-    return f"{tried}, but none gives the same scores. Ask its author for the exact steps from file to input."
+    return (
+        f"{tried}, but none gives the same scores. Ask the author of the model for the exact steps from file to input."
+    )
 
 
 def _few(golden: Golden) -> Golden:

@@ -36,7 +36,8 @@ def convert(folder: Path, file: Path, input_shape: tuple[int, int, int], *, with
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise RefusedModel(
             f"The network has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only one of each is "
-            "supported. Ask its author for a network with one image as input and one row of scores as output."
+            "supported. Ask the author of the model for a network with one image as input and one row of scores as "
+            "output."
         )
     facts = {
         "keras": keras.__version__,
@@ -61,11 +62,12 @@ def _load(keras: Any, file: Path) -> Any:
         if isinstance(error, MemoryError) or type(error).__name__ == _TENSORFLOW_MEMORY_ERROR:
             raise RefusedModel(
                 "The network needs more memory than an import may use for weights of this size. "
-                "Ask its author for a smaller network."
+                "Ask the author of the model for a smaller network."
             ) from error
         raise RefusedModel(
             f"Keras {keras.__version__} cannot load the file ({type(error).__name__}): its weights do not fit its "
-            "description, or another version of Keras wrote it. Ask its author to save it as .keras with Keras 3."
+            "description, or another version of Keras wrote it. "
+            "Ask the author of the model to save it as .keras with Keras 3."
         ) from error
 
 

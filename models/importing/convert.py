@@ -202,7 +202,7 @@ def _run(folder: Path, timeout_seconds: float) -> None:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise RefusedModel(
             f"The process that loaded the network ended {how}: the file is damaged, or the network needs more memory "
-            "or time than an import may use. Ask its author to save it as .keras with Keras 3."
+            "or time than an import may use. Ask the author of the model to save it as .keras with Keras 3."
         )
 
 
@@ -213,7 +213,7 @@ def _wait(process: int, timeout_seconds: float) -> None:
         if time.monotonic() > end:
             raise RefusedModel(
                 f"Loading and scoring the network took longer than {timeout_seconds:g} s, so it was stopped. "
-                "Ask its author for a smaller network."
+                "Ask the author of the model for a smaller network."
             )
         time.sleep(_POLL_SECONDS)
 

@@ -33,6 +33,6 @@ def read_json(text: bytes | str) -> Any:
     if len(text) > MAX_TEXT_BYTES or count > _MARKS:
         raise RefusedModel(
             "The file's description of the network is longer than that of any real network. "
-            f"Ask its author for another file: at most {MAX_NODES:,} nodes are accepted."
+            f"Ask the author of the model for another file: at most {MAX_NODES:,} nodes are accepted."
         )
     return json.loads(text)

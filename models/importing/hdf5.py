@@ -41,7 +41,7 @@ def model_config(stream: IO[bytes]) -> bytes | str:
     if not isinstance(text, bytes | str):
         raise RefusedModel(
             "The .h5 file contains weights without their network. "
-            "Ask its author for the file that `model.save('network.keras')` writes, not `save_weights`."
+            "Ask the author of the model for the file that `model.save('network.keras')` writes, not `save_weights`."
         )
     return text
 
@@ -74,12 +74,13 @@ def _check_group(file: h5py.File, size: int) -> int:
             seen += 1
             if depth > _DEPTH or seen > _OBJECTS:
                 raise RefusedModel(
-                    "The HDF5 part is deeper or larger than that of any network. Ask its author to save it with Keras."
+                    "The HDF5 part is deeper or larger than that of any network. "
+                    "Ask the author of the model to save it with Keras."
                 )
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise RefusedModel(
                     f"{_at(group, name)} in the HDF5 part is a link, which may lead to other files. "
-                    "Ask its author to save it with Keras."
+                    "Ask the author of the model to save it with Keras."
                 )
             found = group[name]
             if isinstance(found, h5py.Group):
@@ -89,12 +90,12 @@ def _check_group(file: h5py.File, size: int) -> int:
             else:
                 raise RefusedModel(
                     f"{_at(group, name)} in the HDF5 part is neither a group nor numbers. "
-                    "Ask its author to save it with Keras."
+                    "Ask the author of the model to save it with Keras."
                 )
     if total > _SMALL_TOTAL and total > _TOTAL_EXPANSION * size:
         raise RefusedModel(
             f"The HDF5 part would grow to {total:,} bytes, so it is refused as a decompression bomb. "
-            "Ask its author to save it with Keras."
+            "Ask the author of the model to save it with Keras."
         )
     if total > _TOTAL_BYTES:
         raise RefusedModel(f"The weights have {total:,} bytes; at most {_TOTAL_BYTES:,} are accepted.")
@@ -104,19 +105,20 @@ def _check_group(file: h5py.File, size: int) -> int:
 def _bytes_of(data: h5py.Dataset, place: str) -> int:
     if data.external or data.is_virtual:
         raise RefusedModel(
-            f"{place} in the HDF5 part takes its numbers from another file. Ask its author to save it with Keras."
+            f"{place} in the HDF5 part takes its numbers from another file. "
+            "Ask the author of the model to save it with Keras."
         )
     if data.dtype.hasobject or data.dtype.names:
         raise RefusedModel(
             f"{place} in the HDF5 part holds references or records instead of numbers. "
-            "Ask its author to save it with Keras."
+            "Ask the author of the model to save it with Keras."
         )
     declared = int(data.nbytes)
     unpacked = max(declared, math.prod(data.chunks or (0,)) * data.dtype.itemsize)
     if unpacked > _SMALL and unpacked > _EXPANSION * max(int(data.id.get_storage_size()), 1):
         raise RefusedModel(
             f"{place} in the HDF5 part would grow to {unpacked:,} bytes, so it is refused as a decompression bomb. "
-            "Ask its author to save it with Keras."
+            "Ask the author of the model to save it with Keras."
         )
     return declared
 

@@ -64,7 +64,7 @@ def _rewrite_layer(kind: str, settings: dict[str, Any]) -> None:
     if settings.pop(name, neutral) != neutral:
         raise RefusedModel(
             f"{_layer_text(settings)} ({kind}) has a value of `{name}` that Keras 3 does not support. "
-            "Ask its author for a network without it."
+            "Ask the author of the model for a network without it."
         )
     for inner in (settings.get("layer"), settings.get("backward_layer")):
         if isinstance(inner, dict) and "class_name" in inner:
@@ -96,7 +96,8 @@ def _require_same_activation(settings: dict[str, Any]) -> None:
         if str(name).endswith("activation") and "hard_sigmoid" in (value, _config_of(value)):
             raise RefusedModel(
                 f"{_layer_text(settings)} has the activation hard_sigmoid, which is 0.2 x + 0.5 in Keras 2 and "
-                "x / 6 + 0.5 in Keras 3: the scores would differ. Ask its author to train the network with Keras 3."
+                "x / 6 + 0.5 in Keras 3: the scores would differ. "
+                "Ask the author of the model to train the network with Keras 3."
             )
 
 

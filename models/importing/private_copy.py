@@ -43,7 +43,9 @@ def _copy(source: BinaryIO, copy: BinaryIO, max_bytes: int) -> Copied:
     while piece := source.read(_PIECE_BYTES):
         size += len(piece)
         if size > max_bytes:
-            raise RefusedModel(f"The file has more than {max_bytes:,} bytes. Ask its author for a smaller network.")
+            raise RefusedModel(
+                f"The file has more than {max_bytes:,} bytes. Ask the author of the model for a smaller network."
+            )
         digest.update(piece)
         copy.write(piece)
     return Copied(size=size, sha256=digest.hexdigest())
@@ -54,5 +56,6 @@ def _open_private(path: str, flags: int) -> int:
 
 
 SAVE_AGAIN = (
-    "Ask its author for the file that Keras' `model.save('network.keras')` or PyTorch's `torch.onnx.export` writes."
+    "Ask the author of the model for the file that Keras' `model.save('network.keras')` or PyTorch's "
+    "`torch.onnx.export` writes."
 )

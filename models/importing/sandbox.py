@@ -54,7 +54,9 @@ def _steps(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     return convert_graph(folder, file, size, job["labels"], GraphOptions(**job["graph"]))
 
 
-_MEMORY = "The file needs more memory than a network of its size may use. Ask its author for a smaller network."
+_MEMORY = (
+    "The file needs more memory than a network of its size may use. Ask the author of the model for a smaller network."
+)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,10 @@ class PreparedExamples(Examples):
     """The same examples without inputs in memory; they decode and prepare the inputs for any other InputSpec."""
 
     def inputs(self, frames: Any, spec: InputSpec) -> NDArray[np.float32]:
-        """Return inputs from memory; for another InputSpec than `self.spec`, decode and prepare them again."""
+        """Return the inputs from memory.
+
+        For an InputSpec other than `self.spec`, decode the images and prepare the inputs again.
+        """
         return self.prepared[np.asarray(frames)] if spec == self.spec else self.source.inputs(frames, spec)
 
 

@@ -49,11 +49,12 @@ class HeadRequest:
 
 
 def train_head(request: HeadRequest) -> tuple[Bundle, dict[str, Any]]:
-    """Train a head, and write the bundle with it into the new folder. Returns this bundle and the record of training.
+    """Train a head, and write a new version of `request.bundle` with this head into the new folder.
 
-    Thresholds of the series are chosen on the validation part. The rules for series and the effect of a bad slice stay
-    as in the bundle. Raises UsageFault if the version is not allowed or the folder exists, and StopWork for scores that
-    are not finite; then nothing is written.
+    Returns the new bundle and the record of training. Thresholds of the series are chosen on the validation part. The
+    rules for series and the effect of a bad slice are copied from `request.bundle` (defaults if it has no series
+    settings). Raises UsageFault if the version is not allowed or the folder exists, and StopWork if scores are not
+    finite or the head cannot be used; nothing is written in these cases.
     """
     postprocessing = request.bundle.postprocessing
     model, history = fit_head(postprocessing, request.train, request.validation, request.recipe)

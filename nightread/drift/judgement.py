@@ -50,8 +50,9 @@ class DriftComparison:
     distance: float
     limit: float
     p_value: float
-    """Share of redrawn nights that differ from the reference at least as much as this night; for a stratum, adjusted
-    for the number of strata."""
+    """The share of nights redrawn from the reference whose distance from a redrawn reference is at least the distance
+    of this night; this night counts as one of them. For a stratum, the p-value is adjusted (Holm) for the number of
+    strata."""
     is_judged: bool = True
     """False if the reference has too few studies of these images to judge a difference."""
 

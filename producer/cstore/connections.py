@@ -43,12 +43,17 @@ class Connection:
 
 
 class ConnectionLimits:
-    """Limits the open connections: in total, per address, and together for all addresses that may not send.
+    """Limits the open connections: in total, per address, and for all unlisted addresses together.
 
-    If a limit is reached, an old connection without an association is closed in favour of a new connection. It is the
-    oldest connection of the address that has most connections without an association. So clients that are slow with
-    their association request never keep others out. An address with many connections never displaces a connection of
-    an address with fewer, unless only the address with many connections may send.
+    Unlisted addresses are those that are not in `callers`; their associations are refused anyway. If a limit is
+    reached, a connection without an association is closed to make room, so that clients that are slow with their
+    association request never keep others out. For the total limit, connections of unlisted addresses are closed first,
+    and next those of the address with the most connections without an association. Otherwise the oldest is closed
+    first.
+
+    A connection gives way only if it is at least 0.1 s old and its address has at least as many connections without an
+    association as the address of the new connection, which itself is not counted. A listed address may always displace
+    a connection without an association of an unlisted address. If no connection gives way, the new one is refused.
     """
 
     def __init__(self, *, associations: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,7 +90,7 @@ class ConnectionLimits:
             self._open.pop(request, None)
 
     def begin_association(self, connection: Connection) -> bool:
-        """Count an association. Returns False if the limit in total, or that of its address, is already reached."""
+        """Count an association and return True, unless the total limit or that of its address is already reached."""
         with self._lock:
             established = [other for other in self._open.values() if other.has_association]
             of_address = sum(other.address == connection.address for other in established)

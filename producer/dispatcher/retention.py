@@ -31,7 +31,8 @@ class _Run:
     after: Outdated | None = None
     images: int = 0
     pictures: Iterator[int] | None = None
-    """Removes the pictures of purged images, step by step. None until all old images are purged."""
+    """Iterator that removes the pictures of purged images, some at each step. The value is None while old images are
+    still being purged."""
 
 
 class Retention:

@@ -1,4 +1,4 @@
-"""`nightread models for-series` makes a version of a bundle whose results are about series."""
+"""`nightread models for-series` makes, from a bundle, a version that also gives results for whole series."""
 
 import json
 from pathlib import Path

@@ -76,7 +76,7 @@ def test_parts_with_other_effects_than_computing_are_refused(harmful: dict[str, 
     """The message names the layer, the reason and what to do (CVE-2025-1550, -9905, -9906, -12058)."""
     with pytest.raises(RefusedModel, match=message) as refused:
         check_architecture(network(harmful))
-    assert "Ask its author" in str(refused.value)
+    assert "Ask the author of the model" in str(refused.value)
 
 
 def test_a_network_of_a_custom_class_is_refused() -> None:

@@ -123,8 +123,9 @@ def _labels(shape: tuple[int, ...], target: Port) -> int:
     if not shape or shape[0] != 1 or len(long) > 1:
         sizes = "x".join(map(str, shape)) or "one number"
         raise RefusedModel(
-            f"The output {target} is {sizes} for one image, but it must be one row of scores. Ask its author for a "
-            "network that classifies whole images, or give --output-name with another output."
+            f"The output {target} is {sizes} for one image, but it must be one row of scores. "
+            "Ask the author of the model for a network that classifies whole images, or give --output-name with "
+            "another output."
         )
     return long[0] if long else 1
 
@@ -144,8 +145,8 @@ def _in_batches(rewriter: Rewriter, size: Size, labels: int) -> tuple[Any, str]:
         return session, FREE
     if rewriter.opset < SCAN_OPSET:
         raise RefusedModel(
-            "The network takes only one image at a time. Ask its author to export it with a free batch size "
-            "(dynamic_axes)."
+            "The network takes only one image at a time. "
+            "Ask the author of the model to export it with a free batch size (dynamic_axes)."
         )
     rewriter.run_one_by_one(size, labels)
     return GraphSession(rewriter.model), ONE_BY_ONE

@@ -30,7 +30,7 @@ _TYPES = frozenset(
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE})
 _DAMAGED = "The .onnx file is damaged, or it has more parts than any real network. Copy it again."
 _FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
-_AGAIN = "Ask its author to export the network again"
+_AGAIN = "Ask the author of the model to export the network again"
 
 
 def read_model(path: Path) -> Any:
@@ -103,7 +103,7 @@ def short(text: object) -> str:
 def _parsed(path: Path) -> Any:
     if path.stat().st_size > _LARGEST_FILE:
         raise RefusedModel(
-            f"The .onnx file has more than {_LARGEST_FILE:,} bytes. Ask its author for a smaller network."
+            f"The .onnx file has more than {_LARGEST_FILE:,} bytes. Ask the author of the model for a smaller network."
         )
     model = onnx.ModelProto()
     try:
@@ -112,7 +112,9 @@ def _parsed(path: Path) -> Any:
         raise RefusedModel(_DAMAGED) from error
     model.DiscardUnknownFields()
     if not model.graph.node:
-        raise RefusedModel("The file holds no ONNX network. Ask its author for the file that the export wrote.")
+        raise RefusedModel(
+            "The file holds no ONNX network. Ask the author of the model for the file that the export wrote."
+        )
     return model
 
 
@@ -204,5 +206,6 @@ def _check_not_training(constants: Mapping[str, Any], node: Any) -> None:
     if training:
         raise RefusedModel(
             f"The network was exported in training mode ({node.op_type} {short(node.name or '-')}), in which its "
-            "scores change from batch to batch. Ask its author to call net.eval() before torch.onnx.export."
+            "scores change from batch to batch. "
+            "Ask the author of the model to call net.eval() before torch.onnx.export."
         )

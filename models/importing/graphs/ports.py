@@ -46,13 +46,13 @@ def image_input(graph: Any, wanted: str | None) -> Port:
     if len(found) > 1:
         others = ", ".join(str(port) for port in found if port is not chosen)
         raise RefusedModel(
-            f"The network also needs the input {others[:300]}, but nightread gives it images only. Ask its author for "
-            "a network with one image as input."
+            f"The network also needs the input {others[:300]}, but nightread gives it images only. "
+            "Ask the author of the model for a network with one image as input."
         )
     if chosen.kind not in INPUT_TYPES:
         raise RefusedModel(
             f"The input {chosen} takes {type_name(chosen.kind)}; float32, float16, bfloat16, float64 and uint8 are "
-            "supported. Ask its author to export the network for float32 images."
+            "supported. Ask the author of the model to export the network for float32 images."
         )
     return chosen
 
@@ -78,11 +78,12 @@ def layout_of(port: Port, size: tuple[int, int, int], stated: str | None) -> str
     if shape is None or len(shape) not in _RANKS:
         raise RefusedModel(
             f"The input {port} does not have the axes of images: batch, height, width and channels (NHWC or NCHW), or "
-            "batch and one row of pixels. Ask its author for a network of single images."
+            "batch and one row of pixels. Ask the author of the model for a network of single images."
         )
     if shape[0] not in (None, 1):
         raise RefusedModel(
-            f"The network takes exactly {shape[0]} images at once. Ask its author to export it with a free batch size: "
+            f"The network takes exactly {shape[0]} images at once. "
+            "Ask the author of the model to export it with a free batch size: "
             "torch.onnx.export(..., dynamic_axes={'input': {0: 'batch'}}) or dynamic_shapes."
         )
     fitting = [layout for layout in LAYOUTS if _fits(shape[1:], axes(size, layout, len(shape)))]

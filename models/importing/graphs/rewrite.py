@@ -79,8 +79,8 @@ class Rewriter:
         if port.kind == TensorProto.UINT8:
             if self.opset < _ROUND_OPSET:
                 raise RefusedModel(
-                    f"The network takes uint8 images with opset {self.opset}. Ask its author to export it again with "
-                    "opset 17."
+                    f"The network takes uint8 images with opset {self.opset}. "
+                    "Ask the author of the model to export it again with opset 17."
                 )
             # Cubic interpolation leaves the range, and a cast would then turn white into black.
             steps.append(("Clip", [self._constant(end, np.float32) for end in _UINT8_RANGE], {}))

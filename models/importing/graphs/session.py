@@ -62,12 +62,13 @@ def _refused(what: str, error: Exception) -> RefusedModel:
     if isinstance(error, MemoryError) or _MEMORY.search(text):
         return RefusedModel(
             "The network needs more memory than an import may use for weights of this size. "
-            "Ask its author for a smaller network."
+            "Ask the author of the model for a smaller network."
         )
     # Only the name of a standard operator is passed on, because the rest of the message may quote the file.
     known = next((name for name in _OPERATOR.findall(text) if onnx.defs.has(name)), None)
     where = f" at an operator {known}" if known else ""
     return RefusedModel(
-        f"ONNX Runtime {version()} cannot {what} the network{where} ({type(error).__name__}). Ask its author to export "
-        "it again, with float32 weights and opset 17 (opset_version=17), and to run the file with onnxruntime first."
+        f"ONNX Runtime {version()} cannot {what} the network{where} ({type(error).__name__}). "
+        "Ask the author of the model to export it again, with float32 weights and opset 17 (opset_version=17), and to "
+        "run the file with onnxruntime first."
     )

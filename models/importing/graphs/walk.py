@@ -8,7 +8,7 @@ from models.importing.errors import RefusedModel
 MAX_NODES = 100_000
 MAX_DEPTH = 8
 MAX_TENSORS = 100_000
-_SMALLER = "Ask its author for a smaller network."
+_SMALLER = "Ask the author of the model for a smaller network."
 
 
 def graphs_of(graph: Any) -> Iterator[Any]:

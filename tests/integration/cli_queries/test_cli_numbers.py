@@ -83,8 +83,8 @@ def test_a_trace_and_a_purge_are_asked_for_by_number(nightread: Nightread) -> No
             ("--patient", "125"),
             [],
             (
-                "No image has this PatientID; it was searched without an issuer and with 2 known issuers (CLINIC, "
-                "HOSP). If the images name another issuer, give it with --issuer NAME."
+                "No image has this PatientID: neither an image without an issuer nor an image of the 2 known issuers "
+                "(CLINIC, HOSP). If the images have another issuer, give it with --issuer NAME."
             ),
         ),
     ],

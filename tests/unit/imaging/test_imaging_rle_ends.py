@@ -11,7 +11,7 @@ from nightread.reasons import Reason
 
 TOO_LONG = (Reason.BAD_PIXELS, "A segment of an RLE frame holds more pixels than the header declares.")
 TOO_SHORT = (Reason.TRUNCATED, "An RLE frame holds fewer pixels than the header declares.")
-FILLED = (Reason.BAD_PIXELS, "A segment of an RLE frame was filled with the byte 0xFF.")
+FILLED = (Reason.BAD_PIXELS, "A segment of an RLE frame ends with 0xFF bytes instead of pixel data.")
 
 
 def outcome(*segments: bytes, rows: int = 1, columns: int = 4, bits: int = 8) -> bytes | tuple[Reason, str]:
