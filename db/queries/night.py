@@ -89,6 +89,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
         bundles = bundles_by_id(connection)
         arrived = _arrivals(connection, since, until)
         rows = _outcomes(connection, since, until, arrivals=sum(arrived.values()))
+        last_outcome = _latest(connection, since, until, rows)
     states: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
     labels: Counter[tuple[str, str | None]] = Counter()
@@ -107,7 +108,7 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
         labels=[LabelCount(model=model, label=label, images=images) for (model, label), images in labels.most_common()],
         arrived_at=dict(sorted(arrived.items())),
         finished_at=dict(sorted(finished.items())),
-        last_outcome=max((row.latest for row in rows if row.latest is not None), default=None),
+        last_outcome=last_outcome,
     )
 
 
@@ -249,11 +250,29 @@ def _grouped(connection: Connection) -> Select[Any]:
     interval = _interval(connection, work.c.finished_at).label("finished")
     kinds = (work.c.state, work.c.reason, work.c.bundle_id, work.c.label, interval)
     return (
-        select(*kinds, func.count().label("images"), func.max(work.c.finished_at).label("latest"))
+        select(*kinds, func.count().label("images"))
         .where(work.c.ordinal == 0)
         # The interval first: SQLite then sorts in three quarters of the time.
         .group_by(interval, work.c.label, work.c.state, work.c.reason, work.c.bundle_id)
     )
+
+
+def _latest(connection: Connection, since: datetime, until: datetime, rows: Sequence[Row[Any]]) -> datetime | None:
+    """Return the time of the latest outcome of a period; only outcomes in the last interval of the rows are read.
+
+    SQLite counts the outcomes of a period in five sixths of the time if it need not find the latest of each group.
+    """
+    begin = max((_begin(row.finished) for row in rows if row.finished is not None), default=None)
+    if begin is None:
+        return None
+    statement = (
+        select(func.max(work.c.finished_at))
+        .join(instances, instances.c.id == work.c.instance_id)
+        .where(work.c.ordinal == 0, work.c.finished_at >= begin, work.c.finished_at < begin + INTERVAL)
+        .where(*arrived_within(since, until, has_statistics=connection.dialect.name != "sqlite"))
+    )
+    latest: datetime | None = connection.execute(statement).scalar_one()
+    return latest
 
 
 def _arrived(since: datetime, until: datetime) -> Iterator[ColumnElement[bool]]:
