@@ -143,10 +143,7 @@ def has_arrivals(database: Database, *, since: datetime, until: datetime) -> boo
 
 
 def has_further_results(database: Database) -> bool:
-    """Return whether any image is analysed by a second bundle too, finished or not.
-
-    The result of an image is that of its first bundle (ordinal 0).
-    """
+    """Return whether any image is, or will be, analysed by a second bundle too."""
     # The constant and the column of the partial index let SQLite read that index, and not all work.
     statement = select(work.c.bundle_id).where(work.c.ordinal > literal_column("0")).limit(1)
     with database.read() as connection:

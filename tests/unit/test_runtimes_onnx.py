@@ -76,8 +76,8 @@ def test_the_activation_of_the_bundle_is_applied_to_logits(tmp_path: Path) -> No
     [
         ({"labels": 3}, r"output has the shape \(3,\).*\(2,\)"),
         ({"shape": (HEIGHT, WIDTH + 1, CHANNELS)}, r"input has the shape .*\(6, 4, 3\)"),
-        ({"names": {"input": "pictures"}}, "must have the input 'pictures'"),
-        ({"names": {"output": "labels"}}, "must have the output 'labels'"),
+        ({"names": {"input": "pictures"}}, "must have the float32 input 'pictures'"),
+        ({"names": {"output": "labels"}}, "must have the float32 output 'labels'"),
         ({"batch": 2}, "exactly 2 image.*free batch size"),
         ({"activation": "Acos"}, r"outside of 0\.\.1.*softmax activation.*last layer"),
         ({"activation": "Log"}, "returns NaN or infinity .*train it again"),
