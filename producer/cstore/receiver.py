@@ -162,7 +162,7 @@ class Receiver:
                 self._purge_pause = max(_PURGE_SECONDS, _REST_PER_PURGE * (time.monotonic() - began))
         except SQLAlchemyError as error:
             log.warning(
-                "the receiver could not report or purge: %s",
+                "the receiver could not report its state or purge its spool: %s",
                 error_messages.describe(error),
                 extra={"source": self._source_id},
             )
