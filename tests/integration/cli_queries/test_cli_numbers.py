@@ -101,6 +101,14 @@ def test_a_number_is_found_whichever_issuer_the_images_name(
     assert [image["image_id"] for image in json.loads(text)] == found
 
 
+@pytest.mark.usefixtures("ledger_driver")
+def test_without_any_known_issuer_the_sentence_says_so(nightread: Nightread) -> None:
+    """There is no list of issuers in it."""
+    assert nightread("query", "--patient", "125")[2].startswith(
+        "No image without an issuer has this PatientID, and no issuer is known. If the images have one, give it with"
+    )
+
+
 @pytest.mark.usefixtures("images")
 def test_patient_and_accession_together_must_both_hold(nightread: Nightread) -> None:
     """Each is searched across the issuers of its own kind."""
