@@ -128,6 +128,21 @@ def test_rows_of_one_image_travel_together(ledger_driver: LedgerDriver, bundle_i
     assert claimed == [[1, 1], [2, 2], [3, 3]]
 
 
+def test_a_full_batch_of_a_rerun_takes_all_rows_of_its_last_image(
+    ledger_driver: LedgerDriver, bundle_id: int, trial_id: int
+) -> None:
+    """Three rows are wanted, and the fourth belongs to the image of the third."""
+    other = {"name": "u", "version": "1", "digest": "u" * 64, "labels": ["a"], "normal_label": None}
+    other_id = ledger.register_bundle(ledger_driver.database, **other, now=ledger_driver.clock())
+    ledger_driver.register(build_arrivals(4))
+    ledger_driver.analyse_all(bundle_id=bundle_id)
+    plan(ledger_driver, trial_id, other_id)
+    claimed = [
+        [image.instance_id for image in ledger_driver.claim(batch)] for batch in ledger_driver.form(count=3, images=3)
+    ]
+    assert claimed == [[1, 1, 2, 2], [3, 3, 4, 4]]
+
+
 def test_rerun_rows_are_no_arrivals(ledger_driver: LedgerDriver, bundle_id: int, trial_id: int) -> None:
     """Progress, the oldest waiting image and the counts of the night do not see them."""
     ledger_driver.register(build_arrivals(2))

@@ -64,6 +64,8 @@ GROUPS = (
             "tests/integration/test_retention.py",
             "tests/integration/test_seen_parts.py",
             "tests/integration/test_series_[orsv]*.py",
+            "tests/integration/test_trace.py",
+            "tests/integration/test_views.py",
             "tests/unit/test_api_keys.py",
         ),
         leave_out=("test_ledger_races", "test_ledger_plans", "test_recovery", "many_senders"),
