@@ -40,8 +40,8 @@ def note_occurrences(connection: Connection, outcomes: Sequence[Outcome]) -> Non
 def forget_occurrences(connection: Connection, image_ids: Sequence[int]) -> None:
     """Remove devices and view positions from the blocks of these images if no image of the block has them any more."""
     blocks = sorted({image_id // BLOCK for image_id in image_ids})
-    for statement in _FORGET:
-        connection.execute(statement, {"blocks": blocks})
+    for kind, column in _OF_HEADERS.items():
+        connection.execute(_forget(kind, column), {"blocks": blocks})
 
 
 _OF_HEADERS: dict[Kind, Column[Any]] = {
@@ -56,6 +56,3 @@ def _forget(kind: Kind, column: Column[Any]) -> Delete:
     still = exists().where(instances.c.id >= first, instances.c.id < first + BLOCK, column == occurrences.c.value)
     blocks = occurrences.c.block.in_(bindparam("blocks", expanding=True))
     return delete(occurrences).where(blocks, occurrences.c.kind == kind, ~still)
-
-
-_FORGET = tuple(_forget(kind, column) for kind, column in _OF_HEADERS.items())

@@ -1,6 +1,7 @@
 """An alarm opens once, repeats, closes by itself, and can be acknowledged and silenced, on both databases."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -198,6 +199,28 @@ def test_a_notice_is_tried_again_with_growing_pauses_for_a_day(database: Databas
     end_attempt(database, closing, "status 500", now=clock.advance(hours=24))
     assert waiting_notices(database, now=clock.advance(days=1)) == []
     assert queries.unsent_notices(database) == 0
+
+
+def test_the_pauses_between_attempts(database: Database, clock: SettableClock) -> None:
+    """10 s, 30 s, 2, 10, 30 minutes, and then an hour each; the problem is cut to 100 characters."""
+    _note(database, clock, PAUSED)
+    for seconds in (10, 30, 120, 600, 1800, 3600, 3600):
+        (notice,) = waiting_notices(database, now=clock())
+        assert claim_notice(database, notice, now=clock())
+        end_attempt(database, notice, "x" * 101, now=clock())
+        assert waiting_notices(database, now=clock.advance(seconds=seconds - 1)) == []
+        clock.advance(seconds=1)
+    with database.read() as connection:
+        assert connection.execute(select(notices.c.detail)).scalar_one() == "x" * 100
+
+
+def test_an_attempt_concerns_one_notice(database: Database, clock: SettableClock) -> None:
+    """The notice of another alarm waits on."""
+    _note(database, clock, PAUSED, replace(PAUSED, subject="person"))
+    first, second = waiting_notices(database, now=clock())
+
+    assert claim_notice(database, first, now=clock())
+    assert waiting_notices(database, now=clock()) == [second]
 
 
 def test_a_notice_whose_sender_died_is_sent_again(database: Database, clock: SettableClock) -> None:

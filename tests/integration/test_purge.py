@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from purge_rows import CANARY, add_study_rows, text_of_all_rows
-from sqlalchemy import select
+from sqlalchemy import select, update
 from trusted_arrivals import STUDY, TrustedArrivals
 
 from db import ledger, queries
@@ -73,6 +73,18 @@ def test_no_word_of_a_purged_image_is_left_in_any_table(
     assert queries.tally(ledger_driver.database).done == 1
     (row,) = queries.images(ledger_driver.database)
     assert (row["uri"], row["state"], row["purged_at"]) == (None, "done", ledger_driver.clock())
+
+
+def test_a_purged_image_keeps_no_relation_to_others(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
+    """Neither the note that withdrew it with its code, nor the image with which it is in conflict."""
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all()
+    related = {"withdrawn_by": 2, "withdrawn_code": "113037", "conflict_with": 2}
+    ledger_driver.database.write(lambda c: c.execute(update(instances).where(instances.c.id == 1).values(**related)))
+    _purge(ledger_driver, 1)
+
+    purged = ledger_driver.instances()[0]
+    assert [getattr(purged, name) for name in related] == [None, None, None]
 
 
 def test_a_purged_file_does_not_come_back_at_the_next_scan(
