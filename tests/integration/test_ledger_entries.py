@@ -12,6 +12,7 @@ from db import ledger
 from db.engine import Database
 from db.ledger import Heartbeat, PartKind
 from db.ledger.alarms import Finding, note_findings
+from db.ledger.result_actions import note_examined, results_since
 from db.store_tables import api_keys, heartbeats
 from db.tables import State, audit, bundles
 from nightread.alarm_rules import AlarmRule
@@ -105,6 +106,19 @@ def test_a_known_bundle_keeps_its_codes_or_gets_new_ones(ledger_driver: LedgerDr
     assert stored() == (shown, False)
     assert stored(of_series=True) == (shown, True)
     assert stored(codes={}) == (None, True)
+
+
+def test_results_are_examined_from_the_last_time_that_is_not_in_the_future(
+    database: Database, clock: SettableClock
+) -> None:
+    """A time in the future was stored before the clock was set back."""
+    assert results_since(database, clock()) == clock()
+    note_examined(database, clock())
+    overlap = clock() - results_since(database, clock())
+    assert overlap > timedelta(0)
+    an_hour_later, an_hour_before = clock() + timedelta(hours=1), clock() - timedelta(hours=1)
+    assert results_since(database, an_hour_later) == clock() - overlap
+    assert results_since(database, an_hour_before) == an_hour_before - overlap
 
 
 def beat(boot_id: str, node: str = "w1", **fields: Any) -> Heartbeat:

@@ -80,6 +80,15 @@ def test_a_touched_file_brings_nothing_back_in_another_source(ledger_driver: Led
     assert replaced_by(ledger_driver) == [2, None, None, None]
 
 
+def test_a_touched_file_brings_nothing_back_at_another_place(ledger_driver: LedgerDriver) -> None:
+    """There the file had the same bytes, and has others now."""
+    for name, second in (("b", "2"), ("a", "1")):
+        for number, content in enumerate(("1", second), start=1):
+            ledger_driver.register([file(name, number)])
+            record(ledger_driver, content)
+    assert replaced_by(ledger_driver) == [2, None, None, None]
+
+
 def test_a_file_that_comes_back_replaces_nothing_elsewhere(ledger_driver: LedgerDriver) -> None:
     """Neither under another name nor in another source; an earlier mark of its own place stays."""
     inbox, ward = ledger_driver.source_id, add_source(ledger_driver, "ward")
