@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_outcome
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 
 from db import ledger
 from db.engine import Database
 from db.ledger import Heartbeat, PartKind
 from db.ledger.alarms import Finding, note_findings
+from db.ledger.occurrences import forget_occurrences
 from db.ledger.result_actions import note_examined, results_since
-from db.store_tables import api_keys, heartbeats
-from db.tables import State, audit, bundles
+from db.store_tables import api_keys, heartbeats, occurrences
+from db.tables import State, audit, bundles, instances
+from imaging.facts import Facts
 from nightread.alarm_rules import AlarmRule
 from nightread.label_codes import LabelCode
 from nightread.reasons import Reason
@@ -189,6 +191,62 @@ def test_one_former_content_is_enough_to_look_for_them(ledger_driver: LedgerDriv
     assert ledger.has_former_contents(ledger_driver.database)
     assert ledger.former_contents(ledger_driver.database, [SHA256, "c" * 64]) == {SHA256}
     assert ledger.former_contents(ledger_driver.database, ["c" * 64]) == set()
+
+
+def test_former_contents_and_uids_are_those_that_were_asked_for(ledger_driver: LedgerDriver) -> None:
+    """A rejected image has its content as well; a UID counts only if its image has a SHA-256."""
+    ledger_driver.register(build_arrivals(4))
+    (batch,) = ledger_driver.form()
+    rejected = {"state": State.REJECTED, "reason": Reason.TRUNCATED}
+    kinds: list[dict[str, Any]] = [{"content": SHA256}, {"content": BLAKE3}, {"content": "c" * 64}, rejected]
+    kinds[3] |= {"content": "d" * 64}
+    outcomes = [
+        build_outcome(image, facts=Facts(sop_instance_uid=f"1.{number}", series_instance_uid="1"), **kind)
+        for number, (image, kind) in enumerate(zip(ledger_driver.claim(batch), kinds, strict=True))
+    ]
+    ledger_driver.record(batch, outcomes)
+
+    database = ledger_driver.database
+    assert ledger.former_uids(database, ["1.0", "1.1", "1.9"]) == {"1.0"}
+    assert ledger.former_contents(database, [SHA256, "d" * 64]) == {SHA256, "d" * 64}
+    assert ledger.former_contents(database, [SHA256]) == {SHA256}
+    assert ledger.former_contents(database, ["e" * 64]) == set()
+
+
+def test_a_device_is_forgotten_in_blocks_without_its_images(ledger_driver: LedgerDriver) -> None:
+    """Blocks have 256 ids: 1 to 255, 256 to 511, and so on. One image of a block is enough to keep its device."""
+    ledger_driver.register(build_arrivals(520))
+    facts = Facts(manufacturer="ACME", station_name="S1")
+    for batch in ledger_driver.form(images=1024):
+        images = ledger_driver.claim(batch)
+        ledger_driver.record(batch, [build_outcome(image, facts=facts) for image in images])
+    database, of_ids = ledger_driver.database, instances.c.id
+    found = [
+        (kind, value, block) for kind, value in (("manufacturer", "ACME"), ("station", "S1")) for block in range(3)
+    ]
+
+    def forget(condition: ColumnElement[bool], *image_ids: int) -> list[tuple[str, str, int]]:
+        without = update(instances).where(condition).values(manufacturer=None)
+        database.write(lambda connection: connection.execute(without))
+        database.write(lambda connection: forget_occurrences(connection, image_ids))
+        statement = select(occurrences.c.kind, occurrences.c.value, occurrences.c.block)
+        with database.read() as connection:
+            return sorted(tuple(row) for row in connection.execute(statement))
+
+    assert forget(of_ids > 256, 300) == found  # image 256 has the device, and nobody asked for the third block
+    found.remove(("manufacturer", "ACME", 1))
+    assert forget(of_ids == 256, 256) == found
+
+
+def test_the_first_arrival_is_the_earliest(ledger_driver: LedgerDriver) -> None:
+    """None without any."""
+    assert ledger.first_arrival(ledger_driver.database) is None
+    first = ledger_driver.clock()
+    ledger_driver.register(build_arrivals(1))
+    ledger_driver.clock.advance(hours=1)
+    ledger_driver.register(build_arrivals(1))
+
+    assert ledger.first_arrival(ledger_driver.database) == first
 
 
 def test_a_duplicate_has_no_intensities(ledger_driver: LedgerDriver) -> None:

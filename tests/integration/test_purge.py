@@ -87,6 +87,19 @@ def test_a_purged_image_keeps_no_relation_to_others(ledger_driver: LedgerDriver,
     assert [getattr(purged, name) for name in related] == [None, None, None]
 
 
+def test_an_original_keeps_its_content_if_only_its_duplicate_is_purged(
+    ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
+) -> None:
+    """The next copy is a duplicate of it again."""
+    ledger_driver.register(make_arrivals(2))
+    ledger_driver.analyse_all(content="a" * 64)
+    ledger.purge(ledger_driver.database, [2], cause="image", actor="ann", now=ledger_driver.clock())
+    ledger_driver.register(make_arrivals(1))
+    ledger_driver.analyse_all(content="a" * 64)
+
+    assert [row.duplicate_of for row in ledger_driver.work()] == [None, 1, 1]
+
+
 def test_a_purged_file_does_not_come_back_at_the_next_scan(
     ledger_driver: LedgerDriver, make_arrivals: MakeArrivals
 ) -> None:
