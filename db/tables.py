@@ -153,7 +153,8 @@ instances = Table(
     Index("ix_instances_modality", "modality", "id", **when("modality IS NOT NULL")),
     Index("ix_instances_unowned", "content", **when("unowned IS NOT NULL")),
     Index("ix_instances_superseded_by", "superseded_by", **when("superseded_by IS NOT NULL")),
-    Index("ix_instances_arrived_at", "arrived_at"),
+    # With the ids, so that PostgreSQL finds the ids of a night without its rows; on SQLite each index contains them.
+    Index("ix_instances_arrived_at", "arrived_at", postgresql_include=["id"]),
     Index("ix_instances_parent_id", "parent_id", **when("parent_id IS NOT NULL")),
     Index("ix_instances_replaced_by", "replaced_by", **when("replaced_by IS NOT NULL")),
     Index("ix_instances_withdrawn_by", "withdrawn_by", **when("withdrawn_by IS NOT NULL")),

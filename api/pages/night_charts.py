@@ -10,7 +10,7 @@ from api.pages.charts import Axis, Columns, Curve, Marker, column_chart, curve_c
 from api.pages.forecast import Forecast
 from api.pages.period import Period
 from db.queries import PeriodCounts
-from db.queries.night import INTERVAL
+from db.queries.night_arrivals import INTERVAL
 from nightread.nights import Nights
 
 _LONGEST = timedelta(hours=36)

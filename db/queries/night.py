@@ -14,13 +14,11 @@ from sqlalchemy import (
     Select,
     String,
     cast,
-    column,
     func,
     literal,
     literal_column,
     select,
     union_all,
-    values,
 )
 
 from db.engine import Database
@@ -28,15 +26,12 @@ from db.queries.arrival_times import arrived_within
 from db.queries.bundles import BundleLabels, bundles_by_id
 from db.queries.filters import ImageFilter
 from db.queries.images import images
-from db.queries.planning import id_range
+from db.queries.night_arrivals import INTERVAL, NightArrivals, night_arrivals
 from db.queries.snapshot import snapshot
 from db.queries.tally import Tally
 from db.tables import State, instances, work
-from db.types import Id, UtcDateTime
+from db.types import Id
 
-INTERVAL = timedelta(minutes=10)
-"""Arrivals and outcomes are counted by intervals of this length, which begin at full ten minutes of UTC."""
-_RANGES = 200
 _NEAR = timedelta(hours=1)
 _MOST_OTHERS = 100
 _TEN_MINUTES = 15
@@ -87,8 +82,8 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
     """
     with snapshot(database) as connection:
         bundles = bundles_by_id(connection)
-        arrived = _arrivals(connection, since, until)
-        rows = _outcomes(connection, since, until, arrivals=sum(arrived.values()))
+        arrivals = night_arrivals(connection, since, until)
+        rows = _outcomes(connection, since, until, arrivals)
         last_outcome = _latest(connection, since, until, rows)
     states: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
@@ -103,10 +98,10 @@ def period_counts(database: Database, *, since: datetime, until: datetime) -> Pe
         if row.finished is not None:
             finished[_begin(row.finished), row.state] += row.images
     return PeriodCounts(
-        tally=_tally(sum(arrived.values()), states),
+        tally=_tally(arrivals.images, states),
         reasons=dict(reasons.most_common()),
         labels=[LabelCount(model=model, label=label, images=images) for (model, label), images in labels.most_common()],
-        arrived_at=dict(sorted(arrived.items())),
+        arrived_at=arrivals.at,
         finished_at=dict(sorted(finished.items())),
         last_outcome=last_outcome,
     )
@@ -191,29 +186,7 @@ def _sample(
     return LabelSample(results=sum(labels.values()), labels=labels)
 
 
-def _arrivals(connection: Connection, since: datetime, until: datetime) -> dict[datetime, int]:
-    """Count arrivals by interval; ranges of the index are counted without reading a row."""
-    names = ("at", "since", "until")
-    bounds = [(begin, max(begin, since), min(begin + INTERVAL, until)) for begin in _intervals(since, until)]
-    found: dict[datetime, int] = {}
-    for first in range(0, len(bounds), _RANGES):
-        ranges = (
-            values(*(column(name, UtcDateTime) for name in names)).data(bounds[first : first + _RANGES]).cte("ranges")
-        )
-        within = (instances.c.arrived_at >= ranges.c.since, instances.c.arrived_at < ranges.c.until)
-        arrived = select(func.count()).select_from(instances).where(*within).scalar_subquery()
-        found.update({at: images for at, images in connection.execute(select(ranges.c.at, arrived)) if images})
-    return found
-
-
-def _intervals(since: datetime, until: datetime) -> Iterator[datetime]:
-    begin = datetime.fromtimestamp(since.timestamp() // INTERVAL.total_seconds() * INTERVAL.total_seconds(), UTC)
-    while begin < until:
-        yield begin
-        begin += INTERVAL
-
-
-def _outcomes(connection: Connection, since: datetime, until: datetime, *, arrivals: int) -> Sequence[Row[Any]]:
+def _outcomes(connection: Connection, since: datetime, until: datetime, arrivals: NightArrivals) -> Sequence[Row[Any]]:
     """Count the first rows of work of a period by state, reason, model, label and interval of their outcome.
 
     The arrivals of a period have ids in one range. Only a few other arrivals are in this range: they came shortly
@@ -221,14 +194,14 @@ def _outcomes(connection: Connection, since: datetime, until: datetime, *, arriv
     only `work` is read, which takes a third of the time. If the sum is not the number of arrivals, because a clock was
     set back, the arrival time of each row is compared.
     """
-    first, last = id_range(connection, since, until)
+    first, last = arrivals.first_id, arrivals.last_id
     others = _others_in_range(connection, since, until, first, last)
     if len(others) <= _MOST_OTHERS:
         in_range = [work.c.instance_id.between(first, last)]
         if others:
             in_range.append(work.c.instance_id.not_in(others))
         rows = connection.execute(_grouped(connection).select_from(work).where(*in_range)).all()
-        if sum(row.images for row in rows) == arrivals:
+        if sum(row.images for row in rows) == arrivals.images:
             return rows
     joined = instances.join(work, work.c.instance_id == instances.c.id)
     return connection.execute(_grouped(connection).select_from(joined).where(*_arrived(since, until))).all()

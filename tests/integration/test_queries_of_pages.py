@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from mixed_night import MORNING, SINCE, MixedNight, fill_mixed_night
-from sqlalchemy import insert, text, update
+from sqlalchemy import insert, select, text, update
 
 from db import ledger, queries
 from db.engine import Database
+from db.queries.night_arrivals import night_arrivals
 from db.tables import instances, work
 
 UNTIL = SINCE + timedelta(hours=13)
@@ -102,6 +103,34 @@ def test_the_intervals_hold_what_arrived_in_them(database: Database, night: Mixe
     for begin, images in counts.arrived_at.items():
         end = begin + timedelta(minutes=10)
         assert rows(database, COUNTED, since=begin, until=end) == [(images,)]
+
+
+def test_a_period_that_begins_and_ends_with_an_arrival(database: Database, night: MixedNight) -> None:
+    """The first arrival is counted and the last is not, and the ids are those of the counted arrivals."""
+    with database.read() as connection:
+        times = connection.execute(select(instances.c.arrived_at).order_by(instances.c.arrived_at)).scalars().all()
+        since, until = times[-150], times[-20]
+        found = night_arrivals(connection, since, until)
+        within = select(instances.c.id).where(instances.c.arrived_at >= since, instances.c.arrived_at < until)
+        ids = connection.execute(within).scalars().all()
+        none = night_arrivals(connection, until, until)
+
+    counted = Counter(at.replace(minute=at.minute // 10 * 10, second=0, microsecond=0) for at in times[-150:-20])
+    assert (found.at, list(found.at)) == (counted, sorted(counted))
+    assert (found.images, found.first_id, found.last_id) == (130, min(ids), max(ids))
+    assert none.at == {}
+    assert none.first_id > none.last_id
+
+
+def test_the_ids_of_a_period_are_read_from_an_index(database: Database) -> None:
+    """On SQLite by the plan; on PostgreSQL, which would scan a small table, by the columns of the index."""
+    ids = "SELECT min(id + 0) FROM instances WHERE arrived_at >= '2026-01-01'"
+    if database.is_sqlite:
+        ((*_, step),) = rows(database, f"EXPLAIN QUERY PLAN {ids}")
+        assert "COVERING INDEX ix_instances_arrived_at" in str(step)
+    else:
+        ((definition,),) = rows(database, "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_instances_arrived_at'")
+        assert str(definition).endswith("USING btree (arrived_at) INCLUDE (id)")
 
 
 def test_labels_of_earlier_nights_are_sampled_evenly(database: Database, night: MixedNight) -> None:
