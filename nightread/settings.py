@@ -178,7 +178,8 @@ class Settings(ServerSettings, InferenceSettings, SeriesSettings, MailSettings, 
     disk_reserve_bytes: int = Field(
         256 * MiB,
         ge=0,
-        description="Dispatch is paused while the disk of the state folder has less free space than this.",
+        description="Dispatch is paused while the disk of the state folder, or of SQLite's file, has less free space "
+        "than this.",
     )
     hold_missing_sources: bool = Field(
         True,

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, update
 
 from db.engine import Database
 from db.ledger.upsert import insert_if_absent
@@ -44,11 +44,9 @@ def pause(
     """
 
     def transaction(connection: Connection) -> bool:
-        same_source = pauses.c.source_id.is_(None) if source_id is None else pauses.c.source_id == source_id
-        if connection.execute(_IN_FORCE.where(same_source), {"causes": [cause.value]}).first():
-            return False
         row = {"cause": cause.value, "source_id": source_id, "detail": detail, "actor": actor, "began_at": now}
-        insert_if_absent(connection, pauses, tuple(row), [tuple(row.values())])
+        if not insert_if_absent(connection, pauses, tuple(row), [tuple(row.values())]):
+            return False
         written: dict[str, object] = {"cause": cause.value, "detail": detail}
         if source_id is not None:
             written["source_id"] = source_id
@@ -117,7 +115,6 @@ _OF_CAUSES: tuple[ColumnElement[bool], ...] = (
     pauses.c.cause.in_(bindparam("causes", expanding=True)),
     pauses.c.ended_at.is_(None),
 )
-_IN_FORCE = select(pauses.c.id).where(*_OF_CAUSES)
 _END = (
     update(pauses)
     .where(*_OF_CAUSES)

@@ -38,7 +38,7 @@ def admitted(bundle: Bundle, examples: Examples, part: str) -> tuple[Examples, t
 
     As in a worker, `SeriesRules.refusal` decides. It considers all slices of a stack, even slices that cannot be
     decoded. Nothing is refused if the unit of the bundle is not the series, or if the images are not stacks. Raises
-    UsageFault if no stack is left.
+    UsageFault if there is no stack, or none is left.
     """
     if bundle.series is None or examples.stacks is None:
         return examples, ()
@@ -48,6 +48,8 @@ def admitted(bundle: Bundle, examples: Examples, part: str) -> tuple[Examples, t
         for reason in SeriesRefusal
         if reason in reasons
     )
+    if not reasons:
+        raise UsageFault(f"The {part} part has no stack: choose another part, or give more series.")
     if None not in reasons:
         why = ", ".join(f"{reason} {stacks:,}" for reason, stacks in counts_by_reason(refused).items())
         raise UsageFault(

@@ -49,7 +49,8 @@ class DiskReserve:
     @property
     def message(self) -> str:
         """Explain in one sentence for `status` why dispatch is paused."""
-        return f"The disk of the state folder has less than {self._reserve_bytes / _MIB:,.0f} MiB free."
+        or_of = " or of SQLite's file" if len(self._folders) > 1 else ""
+        return f"The disk of the state folder{or_of} has less than {self._reserve_bytes / _MIB:,.0f} MiB free."
 
 
 class DiskAlarm:

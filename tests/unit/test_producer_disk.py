@@ -30,6 +30,8 @@ def test_the_disk_of_the_sqlite_file_counts_too(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/record.sqlite3"
     assert reserve(tmp_path / "absent", too_much, database_url=url).is_short(before=False)
     assert not reserve(tmp_path / "absent", too_much).is_short(before=False)
+    assert "of the state folder or of SQLite's file has" in reserve(tmp_path / "state", 1, database_url=url).message
+    assert "of the state folder has" in reserve(tmp_path, 1).message
 
 
 @pytest.mark.parametrize("before", [False, True])

@@ -63,3 +63,9 @@ def test_nothing_left_is_wrong_usage() -> None:
     strict = replace(BUNDLE, series=SeriesSpec(aggregate="max", rules=SeriesRules(spacing_mm=(1, 2), minimum_slices=2)))
     with pytest.raises(UsageFault, match=r"validation part .* 3 stacks \(too_few_slices 1, slice_spacing 2\)"):
         admitted(strict, EXAMPLES, "validation")
+
+
+def test_a_part_without_stacks_says_so() -> None:
+    """The rules refuse nothing there, so another bundle would not help."""
+    with pytest.raises(UsageFault, match=r"^The test part has no stack: choose another part, or give more series\.$"):
+        admitted(BUNDLE, replace(EXAMPLES, stacks=[]), "test")
