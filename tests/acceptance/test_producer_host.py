@@ -74,6 +74,7 @@ def test_a_command_names_the_extra_to_install(host: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_files_become_rows_and_rows_become_messages(host: Path, tmp_path: Path, redis_url: str) -> None:
     """Watcher, dispatcher and `status` work, and services stop with exit code 0."""
     inbox, state, output = tmp_path / "inbox", tmp_path / "state", tmp_path / "output"

@@ -78,6 +78,7 @@ def _final_outcomes(up: UpProcess) -> dict[str, int]:
     return {state: images for state, images in up.flower.outcomes().items() if state != "put back"}
 
 
+@pytest.mark.slow
 def test_the_worker_reports_the_version_of_its_model(up: UpProcess) -> None:
     """`--model phantom` leaves it open; the version is known as soon as a process has loaded the network."""
     models: list[str | None] = []
@@ -221,6 +222,7 @@ def test_a_killed_up_leaves_no_orphan_process(up: UpProcess) -> None:
         assert process.wait(20) == 0, up.describe()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_everything_within_ten_seconds(up: UpProcess) -> None:
     """During a batch the exit code is 0, no process survives, and unfinished images wait for the next start."""
     with up.running() as process:

@@ -35,6 +35,7 @@ def image_id(images: ShownImages, film: tuple[bytes, PhantomTruth]) -> int:
     return images.add(film[0], name="film.dcm", bundle_id=images.phantom_bundle(), label="nodule")
 
 
+@pytest.mark.slow
 def test_the_heat_lies_on_the_lesion(images: ShownImages, image_id: int, film: tuple[bytes, PhantomTruth]) -> None:
     """A transparent layer of the size of the preview: a browser lays it over it."""
     layer = pixels_of(images.get(image_id, "heatmap.png"))

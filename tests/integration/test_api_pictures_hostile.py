@@ -119,6 +119,7 @@ def test_a_pipe_does_not_hold_the_reader(images: ShownImages) -> None:
     assert images.get(image_id).status_code == 409
 
 
+@pytest.mark.slow
 def test_twenty_requests_at_once_are_answered(images: ShownImages) -> None:
     """Some of them are equal; a file that hangs keeps one of the two processes, and the others are served."""
     good = [images.add(phantom(20 + index), name=f"g{index}.dcm") for index in range(9)]

@@ -36,6 +36,7 @@ def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_it(tmp_path: Path) -> None:
     """A runtime that lacks a precision costs only that row."""
     pytest.importorskip("onnxruntime")
@@ -68,6 +69,7 @@ def test_all_runtimes_return_the_same_scores() -> None:
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="decoder processes need Linux")
 
 
+@pytest.mark.slow
 @linux_only
 def test_files_go_through_the_pipeline_in_every_way(tmp_path: Path) -> None:
     """In turn, with the network in a thread, by threads and by decoder processes; the report ends with a warning."""

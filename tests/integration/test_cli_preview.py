@@ -47,6 +47,7 @@ def test_the_picture_is_written(images: ShownImages, tmp_path: Path) -> None:
     assert [tuple(row) for row in rows] == [(user_name(), *shown), ("local", *shown), (user_name(), *shown)]
 
 
+@pytest.mark.slow
 def test_the_message_says_why_there_is_no_picture(images: ShownImages, tmp_path: Path) -> None:
     """An unknown image, a wrong window, a frame that does not exist, a name in the pixels."""
     image_id = images.add(with_values(2, BurnedInAnnotation="YES"), name="b.dcm")

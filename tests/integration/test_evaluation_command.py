@@ -77,6 +77,7 @@ def test_a_comparison_prints_whether_it_could_be_chance(bundle_folder: Path) -> 
     assert all(word in shown for word in ("both right", "McNemar", "difference", "Not for diagnosis."))
 
 
+@pytest.mark.slow
 def test_requirements_decide_the_exit_code_and_are_named_in_json(bundle_folder: Path, tmp_path: Path) -> None:
     """Continuous integration needs no parser: 1 if a figure is below its limit; page and file say which."""
     out = tmp_path / "out"

@@ -86,6 +86,7 @@ def test_the_heat_is_on_the_lesions(network: KerasNetwork) -> None:
     assert np.mean(near) >= 0.95
 
 
+@pytest.mark.slow
 def test_a_saturated_network_is_explained(network: KerasNetwork) -> None:
     """The gradient of a saturated softmax is 0, that of its logits is not. The network is not changed."""
     content, _ = next(films_with_lesions(1))

@@ -118,6 +118,7 @@ def test_the_page_of_the_queue_changes_nothing(flower: RunningFlower) -> None:
         assert flower.ask(path)[0] == 401
 
 
+@pytest.mark.slow
 def test_the_history_outlives_flower(
     flower: RunningFlower, worker: RemoteWorker, folder: Path, redis_server_url: str
 ) -> None:

@@ -29,6 +29,7 @@ def process() -> Iterator[TrialProcess]:
         yield trial_process
 
 
+@pytest.mark.slow
 def test_each_mutation_at_each_entrance_has_an_explained_outcome() -> None:
     """There is no unexpected exception, no dead process and no trial that hangs."""
     campaign = Campaign.new(SEED)

@@ -25,6 +25,7 @@ def totals() -> Totals:
     return run(range(COUNT), files=seeds(), seed=SEED, limits=CostLimits())
 
 
+@pytest.mark.slow
 def test_each_mutation_is_decoded_or_has_a_reason(totals: Totals) -> None:
     """There is no other exception, no dead process, no hanging file and none that takes half a gigabyte."""
     assert [(found.number, found.outcome, found.what) for found in totals.findings] == []
@@ -62,6 +63,7 @@ def test_a_mutation_is_the_same_each_time() -> None:
     assert mutation(seeds(), SEED, 1).data != mutation(seeds(), SEED + 1, 1).data
 
 
+@pytest.mark.slow
 def test_a_file_that_exceeds_a_limit_is_found_and_kept(tmp_path: Path) -> None:
     """The limits are time and memory; in this test they are zero."""
     slow = run((3,), files=seeds(), seed=SEED, limits=CostLimits(seconds=0), keep_in=tmp_path)
@@ -72,6 +74,7 @@ def test_a_file_that_exceeds_a_limit_is_found_and_kept(tmp_path: Path) -> None:
     assert kept == {f"{SEED}-{number}.dcm": mutation(seeds(), SEED, number).data for number in (3, 4)}
 
 
+@pytest.mark.slow
 def test_a_death_is_recorded_for_its_file_and_the_campaign_continues() -> None:
     """The child process is killed when it reads the second file."""
 

@@ -117,6 +117,7 @@ def _loaded(path: Path) -> Any:
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_keras_2_has_the_scores_that_it_had(name: str, tmp_path: Path) -> None:
     """Entries without effect, such as `groups` of a depthwise convolution, do not stop the import."""

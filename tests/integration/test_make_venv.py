@@ -127,6 +127,7 @@ def test_each_version_is_listed_once(machine: Machine) -> None:
     assert machine.list() == ["python3.12", str(kept / "python3.13")]
 
 
+@pytest.mark.slow
 def test_an_update_counts_only_the_packages_that_it_installs(machine: Machine) -> None:
     """Packages that were installed before are not counted; pip's messages do not reset the count."""
     packages = "lib/python3.12/site-packages"

@@ -79,6 +79,7 @@ def test_the_shipped_bundle_for_series_contains_its_evaluation() -> None:
     assert sum(file.stat().st_size for file in shipped.path.iterdir()) < 2_000_000
 
 
+@pytest.mark.slow
 def test_padded_micro_batches_score_as_unpadded_ones(bundle: Bundle, network: Network, unseen: Examples) -> None:
     """Padding and other images in the batch do not change a score."""
     inputs = unseen.inputs(range(75), bundle.spec)

@@ -217,6 +217,7 @@ def test_a_patient_who_opted_out_is_not_analysed_again(worker_driver: WorkerDriv
     assert trials.labels() == [(1, "new", "opted_out", "rejected")]
 
 
+@pytest.mark.slow
 def test_a_network_of_a_rerun_is_dropped_after_ten_minutes(worker_driver: WorkerDriver, trials: TrialNetworks) -> None:
     """Its memory is free again, and the next re-run loads it anew."""
     trials.by_name["new"] = FakeNetwork(certain)

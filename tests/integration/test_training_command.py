@@ -109,6 +109,7 @@ def test_a_network_trained_on_jax_is_served_on_tensorflow(tmp_path: Path) -> Non
     assert again.loss == pytest.approx(report["evaluation"]["loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_output_is_a_table_and_a_line_per_epoch(tmp_path: Path) -> None:
     """Results go to standard output, progress goes to standard error."""
     done = CliRunner().invoke(train_command, [*SMALL, "--epochs", "2", "--flip", "--out", str(tmp_path / "bundle")])

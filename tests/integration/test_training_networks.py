@@ -81,6 +81,7 @@ def test_every_application_has_a_known_preprocessing() -> None:
         assert preprocessed(name, image).shape == (1, 4, 4, 3)
 
 
+@pytest.mark.slow
 def test_pretrained_weights_come_from_a_file(tmp_path: Path) -> None:
     """Published weights contain only the layers without the top."""
     body = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=1.0)

@@ -106,6 +106,7 @@ def test_no_timer_outlives_an_error(worker_driver: WorkerDriver) -> None:
     assert [outcome.reason for outcome in results.outcomes] == [Reason.TIMEOUT]
 
 
+@pytest.mark.slow
 def test_a_long_cine_is_not_a_hung_decoder(worker_driver: WorkerDriver) -> None:
     """The time limit applies to each frame, so a cine may take longer in total."""
     worker_driver.put(cine=cine(2, frames=25))  # more than a second

@@ -182,6 +182,7 @@ def test_decoders_know_no_password(open_context: OpenContext, monkeypatch: pytes
     assert b"canary" not in environment
 
 
+@pytest.mark.slow
 def test_poison_kills_only_decoders(worker_driver: WorkerDriver, context: WorkerContext) -> None:
     """Bad images get their reasons, good ones are done, and this process reads no bad image."""
     worker_driver.put(
@@ -269,6 +270,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_no_decoder_outlives_its_worker_process() -> None:
     """Their memory has no name, so nothing is left of it either."""
     with subprocess.Popen(

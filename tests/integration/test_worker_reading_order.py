@@ -168,6 +168,7 @@ def test_images_without_a_place_keep_their_turn(worker_driver: WorkerDriver) -> 
     assert in_reading_order(plain, images) == images
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="decoder processes need Linux")
 @pytest.mark.parametrize("only", [True, False])
 def test_decoder_processes_change_no_result(worker_driver: WorkerDriver, only: bool) -> None:

@@ -68,6 +68,7 @@ def driver(shared_driver: TrialReaderDriver, tmp_path: Path) -> TrialReaderDrive
     return shared_driver
 
 
+@pytest.mark.slow
 def test_harmless_images_pass(driver: TrialReaderDriver) -> None:
     """Good scans pass, a cine that takes longer than the limit of one frame passes, and files to be rejected pass."""
     frames = []
@@ -119,6 +120,7 @@ def test_poison_ends_only_its_reader(driver: TrialReaderDriver, deed: bytes, rea
     driver.read(phantom(2))
 
 
+@pytest.mark.slow
 def test_a_killed_trial_process_is_started_again(driver: TrialReaderDriver) -> None:
     """A person or the out-of-memory killer may have killed it."""
     driver.read(phantom(1))

@@ -70,6 +70,7 @@ def compared(reference: DriftReference, seeds: range, **changed: object) -> Iter
         yield compare_night(reference, night(seed, **changed))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_stationary_nights_raise_no_alarm(reference: DriftReference) -> None:
     """Twenty nights; `python -m benchmarks.drift` simulates hundreds."""
     before: list[DriftComparison] = []
