@@ -1,10 +1,10 @@
 """Measure a night of a million small images, from folder to row: do rate, memory and `status` stay the same?"""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -44,6 +44,10 @@ class _Samples:
     worker_megabytes: list[float] = field(default_factory=list)
     own_megabytes: list[float] = field(default_factory=list)
     status_milliseconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=lambda: [sum(process_times.cpu_seconds().values())])
+    """Of all processes until now: at the start, and after each tenth."""
+    analysed: list[int] = field(default_factory=lambda: [0])
+    """Images at these times."""
 
     def __call__(self, unfinished: int) -> None:
         """Take the samples if another tenth is done."""
@@ -54,6 +58,14 @@ class _Samples:
         self.worker_megabytes.append(max(each.memory_info().rss for each in processes) / 1e6)
         self.own_megabytes.append(psutil.Process().memory_info().rss / 1e6)
         self.status_milliseconds.append(_milliseconds(self.read_status))
+        self.processor_seconds.append(sum(process_times.cpu_seconds().values()))
+        self.analysed.append(self.images - unfinished)
+
+    def microseconds_per_image(self) -> list[float]:
+        """Return the processor time per image of each tenth. Other work on the machine hardly changes it."""
+        seconds = (after - before for before, after in pairwise(self.processor_seconds))
+        images = (after - before for before, after in pairwise(self.analysed))
+        return [1e6 * spent / analysed for spent, analysed in zip(seconds, images, strict=True)]
 
 
 def measure(plan: Plan, kind: str) -> Iterator[Figure]:
@@ -65,7 +77,6 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
             write(WORKLOADS["28x28-16"], work_dir / "scans", images)
             with warm(work_dir, plan, database_url=url) as pipe:
                 yield from _figures(pipe, work_dir / "scans", images, f"{images:,} images in one night, {kind}")
-            shutil.rmtree(work_dir / "scans")
     except MissingServerError as missing:
         yield Figure(name=f"one night, {kind}", note=str(missing))
 
@@ -89,6 +100,14 @@ def _figures(pipe: WarmPipeline, folder: Path, images: int, of_what: str) -> Ite
         note=f"images/s by tenth: {', '.join(f'{rate:,.0f}' for rate in rates)}; in all {run.rate:,.0f}/s",
         bound_by=process_times.describe(run.cpu),
     )
+    if len(spent := samples.microseconds_per_image()) >= _FIRST_STEADY:  # fewer with --quick
+        yield Figure(
+            name=f"processor time of the last tenth / of the tenths from the third on, {of_what}",
+            values=(spent[-1] / median(spent[_FIRST_STEADY - 1 :]),),
+            unit="x",
+            target=_FLAT,
+            note=f"us per image by tenth: {', '.join(f'{each:,.0f}' for each in spent)}",
+        )
     for who, megabytes in (("worker process", samples.worker_megabytes), ("producer", samples.own_megabytes)):
         yield Figure(
             name=f"memory of the {who} after the last tenth / after the first, {of_what}",
