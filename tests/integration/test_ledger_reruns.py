@@ -86,26 +86,26 @@ def test_another_bundle_can_analyse_what_is_done_or_was_not_taken(
 
 
 def test_a_preview_says_what_a_plan_does(ledger_driver: LedgerDriver, bundle_id: int, trial_id: int) -> None:
-    """For two thousand images, of which three are known; each thousand has an entry of the audit if it has any."""
-    ledger_driver.register(build_arrivals(3))
+    """For two thousand images, of which four are known; each thousand has an entry of the audit if it has any."""
+    ledger_driver.register(build_arrivals(4))
     ledger_driver.analyse_all(bundle_id=bundle_id)
-    unknown = range(1000, 2999)
-    ids = [1, *unknown[:999], 2, *unknown[999:1998], 3, unknown[1998]]
-    assert ledger.preview_rerun(ledger_driver.database, ids, [trial_id]) == RerunPlan(added=3)
+    unknown = range(10_000, 12_000)
+    ids = [1, *unknown[:998], 2, 3, *unknown[998:1997], 4]
+    assert ledger.preview_rerun(ledger_driver.database, ids, [trial_id]) == RerunPlan(added=4)
     assert ledger.preview_rerun(ledger_driver.database, ids[:1000], [trial_id, bundle_id]) == RerunPlan(
-        added=1, present=1
+        added=2, present=2
     )
     assert further(ledger_driver) == []
-    assert plan(ledger_driver, trial_id, *ids) == RerunPlan(added=3)
-    assert plan(ledger_driver, trial_id, *ids) == RerunPlan(waiting=3)
+    assert plan(ledger_driver, trial_id, *ids) == RerunPlan(added=4)
+    assert plan(ledger_driver, trial_id, *ids) == RerunPlan(waiting=4)
     assert entries(ledger_driver) == [
         (
             ledger_driver.clock(),
             "ann",
             "images.rerun",
-            {"images": [image], "bundles": [trial_id], "shadow": False, "again": 0},
+            {"images": images, "bundles": [trial_id], "shadow": False, "again": 0},
         )
-        for image in (1, 2, 3)
+        for images in ([1, 2], [3], [4])
     ]
 
 

@@ -243,7 +243,7 @@ def test_a_cancelled_slice_changes_its_series(series_driver: SeriesDriver) -> No
 
 
 def test_the_series_of_a_patient_who_opted_out_meanwhile_is_removed(series_driver: SeriesDriver) -> None:
-    """Of images that were read before; the series of another patient in the same batch stays."""
+    """Of images that were read before; that of another patient stays, and new images of the batch have none."""
     driver = series_driver.ledger_driver
     mine, other = "1" * 64, "2" * 64
     later = driver.clock() + LEASE
@@ -251,13 +251,14 @@ def test_the_series_of_a_patient_who_opted_out_meanwhile_is_removed(series_drive
         known = {"content": key, "facts": {"patient_key": key}, "not_before": later}
         series_driver.record([0], series=uid, **known, **WAITS)
     driver.clock.now = later
+    driver.register(build_arrivals(1))
     ledger.add_opt_out(driver.database, [mine], number_key=None, key_id="k", actor="ann", now=later)
     (batch,) = driver.form()
     outcomes: list[Outcome] = [
         build_outcome(image, bundle_id=series_driver.bundle_id, content=key, facts=facts(uid, patient_key=key))
-        for image, uid, key in zip(driver.claim(batch), ("1.1", "1.2"), (mine, other), strict=True)
+        for image, uid, key in zip(driver.claim(batch), ("1.1", "1.2", "1.3"), (mine, other, mine), strict=True)
     ]
     driver.record(batch, outcomes)
 
-    assert driver.states() == ["rejected", "done"]
+    assert driver.states() == ["rejected", "done", "rejected"]
     assert [row.series_instance_uid for row in rows(driver)] == ["1.2"]

@@ -1,16 +1,19 @@
 """A purge takes copies and emptied archives along, and leaves notes, versions and conflicts consistent."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from ledger_driver import LedgerDriver, build_outcome
+from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from purge_rows import add_study_rows
+from series_driver import SeriesDriver
 from sqlalchemy import select
 from trusted_arrivals import SOP, STUDY, TrustedArrivals
 
 from db import ledger, queries
 from db.ledger import Arrival
 from db.queries import ImageFilter
+from db.series_tables import series
 from db.store_tables import copies, withdrawals
 from db.tables import State, audit, work
 from imaging.facts import Facts
@@ -165,3 +168,20 @@ def test_only_studies_without_images_are_forgotten_in_views(
         with database.read() as connection:
             details = connection.execute(select(audit.c.detail).order_by(audit.c.id)).scalars().all()
         assert details == [{"study": STUDY}, {"study": None}, {"image": 1}]
+
+
+def test_a_purge_removes_the_series_of_its_images(ledger_driver: LedgerDriver, tmp_path: Path) -> None:
+    """Whose study and series are known; a purge of what is purged already writes no entry."""
+    driver = SeriesDriver(ledger_driver=ledger_driver, folder=tmp_path)
+    driver.record([0], series="1.1")
+    driver.record([0], series="1.2")
+    for facts in (Facts(study_instance_uid=STUDY), Facts(series_instance_uid="1.1"), Facts()):
+        ledger_driver.register(build_arrivals(1))
+        ledger_driver.analyse_all(facts=facts)
+    for _ in range(2):
+        _purge(ledger_driver, 1, 3, 4, 5)
+        ledger.purge(ledger_driver.database, [1], cause="image", actor="ann", now=ledger_driver.clock())
+    with ledger_driver.database.read() as connection:
+        assert connection.execute(select(series.c.series_instance_uid)).scalars().all() == ["1.2"]
+        (entry,) = connection.execute(select(audit)).all()
+    assert (entry.detail["images"], entry.at) == ([1, 3, 4, 5], ledger_driver.clock())
