@@ -130,12 +130,10 @@ def _series_of(facts: Iterable[Facts]) -> list[SeriesKey]:
 
 
 def _is_slice(outcome: Outcome, bundles: Mapping[int, RegisteredBundle]) -> bool:
-    """Return whether the image is a slice of a known study and series, and belongs to a bundle of unit `series`.
+    """Return whether the image belongs to a bundle of unit `series`.
 
     This is so if such a bundle has analysed the image, or if the image waits for the order of its series.
     """
-    if not outcome.facts.series_instance_uid or not outcome.facts.study_instance_uid:
-        return False
     if outcome.state is not State.DONE:
         return outcome.state is State.RECEIVED and outcome.reason is Reason.AWAITING_SERIES
     named = (outcome.bundle_id, *(prediction.bundle_id for prediction in outcome.further))

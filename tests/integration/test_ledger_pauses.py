@@ -217,3 +217,28 @@ def test_a_probe_leaves_out_images_that_travel_alone(ledger_driver: LedgerDriver
     )
     assert formed.images == 3
     assert ledger_driver.states()[:2] == [State.RECEIVED, State.RECEIVED]
+
+
+def test_the_end_of_a_pause_of_a_source_is_audited_with_the_source(ledger_driver: LedgerDriver) -> None:
+    """Only the pauses of the named sources end; without a name all end, and the audit names their sources."""
+    database, now = ledger_driver.database, ledger_driver.clock()
+    one, two, three = (
+        ledger.ensure_source(database, name=name, kind="folder", root=name, now=now) for name in ("c", "b", "a")
+    )
+    for source_id in (one, two, three, None):
+        assert ledger.pause(database, Cause.PERSON, detail="why", actor="anna", source_id=source_id, now=now)
+    ends = {"actor": "ben", "now": now}
+    assert ledger.end_pauses(database, source_ids=[two], **ends) == [Cause.PERSON]  # type: ignore[arg-type]
+    assert ledger.end_pauses(database, source_ids=[two], **ends) == []  # type: ignore[arg-type]
+    assert ledger.end_pauses(database, **ends) == [Cause.PERSON]  # type: ignore[arg-type]
+
+    with database.read() as connection:
+        details = connection.execute(select(audit.c.detail).order_by(audit.c.id)).scalars().all()
+    assert details[:4] == [
+        *({"cause": "person", "detail": "why", "source_id": source_id} for source_id in (one, two, three)),
+        {"cause": "person", "detail": "why"},
+    ]
+    assert details[4:] == [
+        {"causes": ["person"], "source_ids": [two]},
+        {"causes": ["person"], "source_ids": [one, three]},
+    ]

@@ -78,3 +78,23 @@ def test_a_new_version_replaces_the_old_one_in_all_rules(
         ("phantom@2", "answer", ("modality=MR",)),
         ("phantom@2", "further", ("modality=DX",)),
     ]
+
+
+def test_the_audit_says_which_rules_were_replaced_and_why(
+    ledger_driver: LedgerDriver, bundle_id: int, other_bundle_id: int
+) -> None:
+    """Each rule with its bundle, the old ones first; nothing is written if no rule has the bundle."""
+    add_route(ledger_driver, other_bundle_id)
+    old = add_route(ledger_driver, bundle_id, "modality=CR", role="shadow")
+    database, now = ledger_driver.database, ledger_driver.clock()
+    order = {"actor": "bob", "now": now, "because": {"images": 12}}
+    assert ledger.replace_bundle(database, bundle_id, other_bundle_id, **order) == 1  # type: ignore[arg-type]
+    assert ledger.replace_bundle(database, bundle_id, other_bundle_id, **order) == 0  # type: ignore[arg-type]
+
+    with database.read() as connection:
+        entries = connection.execute(select(audit).order_by(audit.c.id)).all()
+    both = {"position": 1, "role": "shadow", "conditions": ["modality=CR"], "name": "phantom"}
+    routes = [{"id": old, "version": "1", **both}, {"id": old + 1, "version": "2", **both}]
+    assert [(row.at, row.actor, row.action) for row in entries[2:]] == [(now, "bob", "route.replace")]
+    assert entries[2].detail == {"routes": routes, "because": {"images": 12}}
+    assert "because" not in entries[1].detail

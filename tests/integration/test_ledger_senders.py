@@ -9,7 +9,7 @@ from trusted_arrivals import TrustedArrivals
 
 from db import ledger
 from db.ledger import CallingEntity
-from db.ledger.senders import sender_ids
+from db.ledger.senders import MOST_TITLES, sender_ids
 from db.store_tables import senders
 
 A = CallingEntity(calling_ae="A", address="10.0.0.1")
@@ -112,3 +112,26 @@ def test_the_group_of_a_sender_may_change(arrivals: TrustedArrivals) -> None:
         arrivals.image("receiver", "c", sender=A._replace(trust="radiology")),
     ]
     assert arrivals.superseded_by(*images) == [images[2], images[2], None]
+
+
+def test_titles_of_a_host_beyond_the_limit_share_one_sender(ledger_driver: LedgerDriver) -> None:
+    """Whether they come at once or one by one; a known title keeps its sender, and one with a group is not limited."""
+    named = [CallingEntity(calling_ae=f"T{number:03}", address="10.0.0.1") for number in range(MOST_TITLES)]
+    of_host = set(ids(ledger_driver, ledger_driver.source_id, *named).values())
+    assert len(of_host) == MOST_TITLES
+    further = [CallingEntity(calling_ae=title, address="10.0.0.1") for title in ("X", "Y")]
+    grouped = CallingEntity(calling_ae="G", address="10.0.0.1", trust="wards")
+    found = ids(ledger_driver, ledger_driver.source_id, *further, grouped, named[0], B)
+
+    assert found[named[0]] in of_host
+    assert len({found[further[0]], found[further[1]]}) == 1
+    assert {row[1:] for row in stored(ledger_driver)} - {tuple(each) for each in named} == {
+        ("", "further titles of 10.0.0.1", None),
+        ("G", "10.0.0.1", "wards"),
+        ("B", "10.0.0.2", None),
+    }
+    asked: list[str] = []
+    ledger.update_trust(
+        ledger_driver.database, ledger_driver.source_id, lambda title, _address, _group: asked.append(title)
+    )
+    assert sorted(asked) == ["B", "G", *(each.calling_ae for each in named)]

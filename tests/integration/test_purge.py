@@ -129,7 +129,10 @@ def test_unfinished_work_is_cancelled_and_its_late_outcome_is_not_recorded(
     assert _purge(ledger_driver, 1, 2, 3).cancelled == 3
     assert ledger_driver.record(running, [build_outcome(image) for image in claimed]) == {}
     assert ledger_driver.claim(queued) == []
-    assert {(row.state, row.reason) for row in ledger_driver.work()} == {("rejected", "cancelled")}
+    now = ledger_driver.clock()
+    assert {(row.state, row.reason, row.finished_at, row.lease_until) for row in ledger_driver.work()} == {
+        ("rejected", "cancelled", now, None)
+    }
     assert ledger_driver.predicted() == ledger_driver.open_batches() == []
     assert list(queries.violations(ledger_driver.database)) == []
 
