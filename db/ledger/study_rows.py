@@ -22,9 +22,9 @@ class Removed(NamedTuple):
 
 def remove_study_rows(
     connection: Connection,
-    studies: Collection[str | None],
-    sop_instance_uids: Collection[str | None] = (),
-    accession_keys: Collection[str | None] = (),
+    studies: Collection[str],
+    sop_instance_uids: Collection[str] = (),
+    accession_keys: Collection[str] = (),
 ) -> Removed:
     """Remove the rows of these studies, images and orders, unless an image still has their UID or key."""
     gone = _without_images(connection, instances.c.study_instance_uid, studies)
@@ -46,13 +46,13 @@ def remove_study_rows(
     return Removed(gone, reports, others)
 
 
-def _without_images(connection: Connection, column: Column[str | None], keys: Collection[str | None]) -> list[str]:
+def _without_images(connection: Connection, column: Column[str | None], keys: Collection[str]) -> list[str]:
     """Return the keys that no image has."""
     if not keys:
         return []
     still = select(column).where(column.in_(bindparam("keys", expanding=True))).distinct()
     known = set(connection.execute(still, {"keys": list(keys)}).scalars())
-    return sorted(key for key in keys if key is not None and key not in known)
+    return sorted(key for key in keys if key not in known)
 
 
 _KEYS: Any = bindparam("keys", expanding=True)

@@ -63,7 +63,7 @@ GROUPS = (
             "tests/integration/test_result_rules.py",
             "tests/integration/test_retention.py",
             "tests/integration/test_seen_parts.py",
-            "tests/integration/test_series_[orsv]*.py",
+            "tests/integration/test_series_[forsv]*.py",
             "tests/integration/test_trace.py",
             "tests/integration/test_views.py",
             "tests/unit/test_api_keys.py",
