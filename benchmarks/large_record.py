@@ -1,8 +1,10 @@
 """Compare the ledger in databases with ten million and ten thousand images: more images must not make it slower."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
+import psutil
 from sqlalchemy import text
 
 from benchmarks import ledger as steps
@@ -24,27 +26,49 @@ def measure(plan: Plan, kind: str) -> Iterator[Figure]:
     try:
         with ExitStack() as stack:
             ledgers = {rows: _filled(stack, plan, kind, rows) for rows in (small, large)}
-            spent: dict[str, dict[int, list[float]]] = {}
+            turns: dict[int, list[_Timers]] = {small: [], large: []}
             for turn in range(plan.repeat):
                 for rows, database in ledgers.items():
-                    timers = steps.measure(database, images, folder=f"turn{turn}")
-                    for step, seconds in timers.wall.items():
-                        spent.setdefault(step, {}).setdefault(rows, []).append(1e6 * seconds / images)
-            yield from _figures(spent, small, large, kind)
+                    turns[rows].append(_Timers())
+                    steps.measure(database, images, turns[rows][-1], folder=f"turn{turn}")
+            yield from _figures(turns, images, kind)
     except MissingServerError as missing:
         yield Figure(name=f"ten million images, {kind}", note=str(missing))
 
 
-def _figures(spent: dict[str, dict[int, list[float]]], small: int, large: int, kind: str) -> Iterator[Figure]:
-    for step, by_rows in spent.items():
-        pairs = list(zip(by_rows[large], by_rows[small], strict=True))
+class _Timers(steps.Timers):
+    """Also counts the bytes that this process writes, which are those of the database if it is SQLite's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: defaultdict[str, int] = defaultdict(int)
+
+    def time(self, name: str, operation: Callable[[], steps.T]) -> steps.T:
+        """Run the operation, and add its time and its bytes to `name`."""
+        before = psutil.Process().io_counters().write_chars
+        result = super().time(name, operation)
+        self.written[name] += psutil.Process().io_counters().write_chars - before
+        return result
+
+
+def _figures(turns: dict[int, list[_Timers]], images: int, kind: str) -> Iterator[Figure]:
+    small, large = turns
+    pairs = list(zip(turns[large], turns[small], strict=True))
+    for step in pairs[0][0].wall:
+        microseconds = [tuple(1e6 * each.wall[step] / images for each in pair) for pair in pairs]
+        kilobytes = [tuple(each.written[step] / images / 1000 for each in pair) for pair in pairs]
+        written = "; kB written per image: " + _joined(kilobytes) if kind == "SQLite" else ""
         yield Figure(
             name=f"{step}, {large:,} / {small:,} images in the database, {kind}",
-            values=tuple(more / few for more, few in pairs),
+            values=tuple(more / few for more, few in microseconds),
             unit="x",
             target=_TARGET,
-            note="us per image: " + ", ".join(f"{more:.1f} / {few:.1f}" for more, few in pairs),
+            note=f"us per image: {_joined(microseconds)}{written}",
         )
+
+
+def _joined(pairs: list[tuple[float, ...]]) -> str:
+    return ", ".join(f"{more:.1f} / {few:.1f}" for more, few in pairs)
 
 
 def _filled(stack: ExitStack, plan: Plan, kind: str, rows: int) -> Database:
