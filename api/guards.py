@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access import ANONYMOUS, Principal
 from api.authentication import Authentication
 from api.bodies import CLOSE
+from api.head_request import HeadAsGet
 from api.pages.session import COOKIE
 from api.problems import Problem, Respond, database_problem, stopped_problem
 from nightread.errors import StopWork
@@ -53,7 +54,10 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
+        began, method = time.perf_counter(), scope["method"]
+        if method == "HEAD":
+            head = HeadAsGet(scope, send)
+            scope, receive, send = head.scope, head.receive, head.send
         body = _Body(scope, receive)
         response = _Response(send, body)
         try:
@@ -62,7 +66,7 @@ class Guards:
                 refusal = await self._respond(Request(scope), problem)
                 await refusal(scope, receive, response.send)
         finally:
-            _log_request(scope, response.status, 1000 * (time.perf_counter() - began))
+            _log_request(scope, method, response.status, 1000 * (time.perf_counter() - began))
 
     async def _pass_on(self, scope: Scope, body: "_Body", response: "_Response") -> Problem | None:
         """Run the application. Return the problem if the body could not be read and no response was sent, else None."""
@@ -119,7 +123,20 @@ class _Response:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            if self.status == HTTPStatus.TEMPORARY_REDIRECT:
+                headers["Location"] = _path_of(headers["Location"])
         await self._send(message)
+
+
+def _path_of(address: str) -> str:
+    """Return path and query of an address of this server.
+
+    The framework redirects from `/v1/results/` with the scheme of the request. Behind a proxy with TLS, this is http,
+    and the client would send its key again without encryption.
+    """
+    parts = urlsplit(address)
+    path = f"/{parts.path.lstrip('/')}"  # `//other.example` would be another server
+    return f"{path}?{parts.query}" if parts.query else path
 
 
 async def _principal(scope: Scope) -> Principal:
@@ -204,9 +221,8 @@ def route_of(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", None) or _UNKNOWN
 
 
-def _log_request(scope: Scope, status: int, milliseconds: float) -> None:
+def _log_request(scope: Scope, method: str, status: int, milliseconds: float) -> None:
     principal = scope.get("state", {}).get("principal")
-    method = scope["method"]
     log.info(
         "request",
         extra={

@@ -15,6 +15,8 @@ _HEADER_BYTES = 8192
 _LONGEST_BOUNDARY = 200
 """Longest accepted boundary, in characters. RFC 2046, section 5.1.1, allows 70, but Orthanc's DICOMweb plugin 1.7 sends
 73."""
+_LONGEST_PREAMBLE = 16 * 1024
+"""Most bytes before the first boundary. They are ignored (RFC 2046, section 5.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,37 @@ async def part_events(chunks: AsyncIterator[bytes], boundary: str | None) -> Asy
     """Yield the parts of a body as events. Raises Problem 400 for an invalid body, and 413 for too many parts."""
     if not boundary or len(boundary) > _LONGEST_BOUNDARY or not boundary.isascii():
         raise Problem(HTTPStatus.BAD_REQUEST, "The header Content-Type has no valid boundary.")
-    collector = _Collector(boundary)
-    async for chunk in chunks:
+    collector, preamble = _Collector(boundary), _Preamble(boundary)
+    async for received in chunks:
+        chunk = preamble.removed_from(received)
         for event in collector.feed(chunk):
             yield event
     for event in collector.finish():
         yield event
+
+
+class _Preamble:
+    """Removes what stands before the first boundary, since the parser does not accept it."""
+
+    def __init__(self, boundary: str) -> None:
+        self._delimiter = b"--" + boundary.encode("ascii")
+        self._held = b""
+        self._is_past = False
+
+    def removed_from(self, chunk: bytes) -> bytes:
+        """Return the bytes of the body from the first boundary on. Raises Problem 400 if the preamble is too long."""
+        if self._is_past:
+            return chunk
+        self._held += chunk
+        start = 0 if self._held.startswith(self._delimiter) else self._held.find(b"\r\n" + self._delimiter) + 2
+        if start == 1:  # not found yet
+            if len(self._held) > _LONGEST_PREAMBLE:
+                raise Problem(
+                    HTTPStatus.BAD_REQUEST, "The body does not begin with the boundary that Content-Type names."
+                )
+            return b""
+        self._is_past = True
+        return self._held[start:]
 
 
 class _Collector:

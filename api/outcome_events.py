@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 MOST_CLIENTS = 50
 KEEP_ALIVE_SECONDS = 15.0
 _KEEP_ALIVE = ": keep-alive\n\n"
-_RETRY = "retry: 2000\n\n"
+_BEGIN = "retry: 2000\nid: 1\n\n"
+"""The id makes browsers send the header Last-Event-ID when they connect again. It names no event."""
 _MISSED = "event: missed\ndata: {}\n\n"
 _END = ""
 _QUEUED_EVENTS = 10_000
@@ -61,15 +62,20 @@ class OutcomeEvents:
         """Tell the clients that they may have missed outcomes."""
         self._tell(_MISSED)
 
-    async def listen(self, is_permitted: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    async def listen(
+        self, is_permitted: Callable[[], Awaitable[bool]], *, is_again: bool = False
+    ) -> AsyncIterator[str]:
         """Yield events from now on. If the client reads too slowly, one event `missed` replaces all events that wait.
 
+        A client that connects again (`is_again`) gets `missed` first, because nobody was told while it was away.
         `is_permitted` is called every 15 s. The stream ends if it returns False or fails.
         """
         queue: asyncio.Queue[str] = asyncio.Queue(_QUEUED_EVENTS)
         self._clients.add(queue)
         try:
-            yield _RETRY
+            yield _BEGIN
+            if is_again:
+                yield _MISSED
             check_at = _now() + self._keep_alive_seconds
             while not self._has_ended:
                 text = await _next(queue, check_at)

@@ -1,7 +1,7 @@
 """Turn errors into problem objects (RFC 9457) that quote no patient data and no text of the request."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -37,6 +37,12 @@ class Problem(Exception):  # noqa: N818 - named as in RFC 9457
         self.members = members
 
 
+def no_image(image_id: int) -> Problem:
+    """Return the problem for an id that no image has."""
+    return Problem(HTTPStatus.NOT_FOUND, f"There is no image {image_id}.", image_id=image_id)
+
+
+NO_SUCH_ADDRESS = "There is nothing at this address; /openapi.json lists the addresses of the API."
 Respond = Callable[[Request, Problem], Awaitable[Response]]
 """A function that turns a problem into a response."""
 
@@ -82,13 +88,27 @@ def _handler(problem_of: Callable[[Any], Problem], respond: Respond) -> Callable
 
 def _invalid(error: RequestValidationError) -> Problem:
     """Return a problem that names each wrong parameter, but not its value, which may identify a patient."""
-    found = [{"parameter": ".".join(map(str, entry["loc"])), "message": entry["msg"]} for entry in error.errors()]
+    found = [{"parameter": ".".join(map(str, entry["loc"])), "message": _message(entry)} for entry in error.errors()]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request has wrong parameters: see `errors`.", errors=found)
 
 
+def _message(entry: Mapping[str, Any]) -> str:
+    if entry["loc"] == ("body",) and entry["type"] != "missing":  # such as the form that curl sends by default
+        return "Must be a JSON object, sent with the header `Content-Type: application/json`"
+    return str(entry["msg"]).removeprefix("Value error, ")
+
+
 def _of_framework(error: HTTPException) -> Problem:
-    headers = dict(error.headers) if error.headers else None
-    return Problem(HTTPStatus(error.status_code), str(error.detail), headers=headers)
+    """Return the problem for an error of the framework, which has only the phrase of its status as its detail."""
+    status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    detail = str(error.detail)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")  # api.guards answers HEAD
+        headers["Allow"] = allowed
+        detail = f"This address takes {allowed} only." if allowed else detail
+    elif status is HTTPStatus.NOT_FOUND and detail == status.phrase:
+        detail = NO_SUCH_ADDRESS
+    return Problem(status, detail, headers=headers)
 
 
 def _gone(_error: ClientDisconnect) -> Problem:

@@ -8,6 +8,9 @@ from nightread.clock import utc_now
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
+_YEARS = range(1970, 9999)
+"""Years of nights that can be named. In others, the days around the night may lie outside of Python's calendar."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nights:
@@ -45,8 +48,14 @@ class Nights:
         return moment.astimezone(self.zone)
 
     def utc(self, moment: datetime) -> datetime:
-        """Convert a time to UTC; a time without a time zone is taken as local time."""
-        return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(UTC)
+        """Convert a time to UTC; a time without a time zone is taken as local time.
+
+        Raises OverflowError for a time before the year 1 or after the year 9999 in UTC.
+        """
+        try:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(UTC)
+        except ValueError:  # the error for a time without a zone whose year is 0 in UTC
+            raise OverflowError from None
 
 
 def nights_of(settings: Settings) -> Nights:
@@ -66,6 +75,9 @@ def evening_named(night: str, nights: Nights) -> date:
     if night == "last":
         return nights.latest(utc_now())
     try:
-        return date.fromisoformat(night)
+        evening = date.fromisoformat(night)
     except ValueError:
-        raise UsageFault(f"--night {night} is not valid: give a date such as 2026-11-05, or `last`.") from None
+        evening = date.min
+    if evening.year not in _YEARS:
+        raise UsageFault(f"--night {night} is not valid: give a date such as 2026-11-05, or `last`.")
+    return evening

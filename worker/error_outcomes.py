@@ -8,6 +8,7 @@ from db.ledger import Claimed, Outcome
 from db.tables import State
 from imaging.facts import Facts
 from nightread.errors import ImageError, RejectImage, RetryImage
+from nightread.paths import root_path
 from nightread.reasons import Reason
 from nightread.settings import Settings
 from worker.fetching.files import Fetched, FileChangedError, is_in_store
@@ -27,10 +28,11 @@ def outcome_of_error(
     """Return the outcome: rejected, received again (retry later) or failed.
 
     An unexpected error is logged and gives `failed` with the reason `internal_error`. An incomplete file is retried
-    with the reason `still_arriving` until `arrival_timeout_seconds` have passed since its last change.
+    with the reason `still_arriving` until `arrival_timeout_seconds` have passed since its last change, unless nightread
+    itself wrote the file.
     """
     image_error, max_delay = _as_image_error(image, error), timedelta.max
-    if isinstance(image_error, RejectImage) and image_error.reason in _INCOMPLETE and not _is_archive_member(image):
+    if isinstance(image_error, RejectImage) and image_error.reason in _INCOMPLETE and not _is_whole(image, settings):
         max_delay = timedelta(seconds=settings.arrival_timeout_seconds) - _age(image, now)
         if max_delay > timedelta():
             image_error = RetryImage(Reason.STILL_ARRIVING, _until(now + max_delay))
@@ -69,9 +71,15 @@ def _until(moment: datetime) -> str:
     return f"{Reason.STILL_ARRIVING.message} It is read again until {moment:%Y-%m-%d %H:%M:%S} UTC."
 
 
-def _is_archive_member(image: Claimed) -> bool:
-    """Return whether the file was unpacked from an archive; then the rest of it cannot arrive later."""
-    return image.origin not in ("", image.source)
+def _is_whole(image: Claimed, settings: Settings) -> bool:
+    """Return whether no rest of the file can arrive later, because it came out of an archive or lies in the spool.
+
+    A file in the spool is registered when all that its sender sent is on the disk.
+    """
+    if image.origin not in ("", image.source):
+        return True
+    root = settings.roots.get(image.source) or root_path(image.root)
+    return not is_in_store(image) and root.is_relative_to(settings.spool_folder.absolute())
 
 
 def _age(image: Claimed, now: datetime) -> timedelta:

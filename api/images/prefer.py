@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 LONGEST_WAIT_SECONDS = 60.0
 _ASYNC, _WAIT = "respond-async", "wait"
-_PREFERENCE = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,"]*))?[^,]*""")
+_BETWEEN_COMMAS = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*"?)+""")
+"""One preference with its parameters; commas in quoted strings separate nothing."""
+_PREFERENCE = re.compile(r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s;,"]*))?(?:[\s;].*)?""", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,14 +41,14 @@ def waiting(headers: Sequence[str], parameter: float | None, default_seconds: fl
     seconds = 0.0 if applied else default_seconds
     wanted = preferences.get(_WAIT, "")
     if wanted.isascii() and wanted.isdecimal():
-        seconds = min(float(wanted[:9]), LONGEST_WAIT_SECONDS)
+        seconds = min(float(wanted), LONGEST_WAIT_SECONDS)
         applied.append(f"{_WAIT}={seconds:.0f}")
     return Waiting(seconds=seconds, applied=tuple(applied))
 
 
 def _preferences(headers: Sequence[str]) -> Iterator[tuple[str, str]]:
     for header in headers:
-        for part in header.split(","):
+        for part in _BETWEEN_COMMAS.findall(header):
             found = _PREFERENCE.fullmatch(part)
             if found is not None:
                 yield found[1].lower(), (found[2] or "").strip('"')

@@ -65,7 +65,7 @@ class Receiving:
         try:
             async for chunk in body_chunks(request, self.limit_bytes):
                 await upload.write(chunk)
-            _require_content(upload)
+            _require_content(upload, "The file")
             if declared in _TYPES_WITHOUT_MEANING and not is_known_content(upload.head):
                 raise unsupported(declared_type_help())
             return await self.store(upload)
@@ -73,7 +73,7 @@ class Receiving:
             await upload.discard()
 
     async def form_files(self, request: Request) -> list[ReceivedFile]:
-        """Receive each file of a form; fields without a file name are ignored.
+        """Receive each file of a form; its other fields are ignored.
 
         Raises the problems of `raw_body`. If files were stored before, the member `images` of the problem lists them.
         """
@@ -107,7 +107,7 @@ class Receiving:
                     case PartData() if upload is not None:
                         await upload.write(event.data)
                     case PartEnds() if upload is not None:
-                        _require_content(upload)
+                        _require_content(upload, f"File {files:,} of the form")
                         yield await self.store(upload)
                         upload = None
         finally:
@@ -137,10 +137,15 @@ def is_known_content(head: bytes | bytearray) -> bool:
     return any(head[at : at + len(magic)] == magic for at, magic in _MAGIC)
 
 
-def _require_content(upload: Upload) -> None:
+def _require_content(upload: Upload, name: str) -> None:
     if upload.size == 0:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The file is empty.")
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} is empty.")
 
 
 def _is_file(headers: dict[str, str]) -> bool:
-    return "filename" in media_type(headers.get("content-disposition"))[1]
+    """Return whether a part of a form is a file: it has a file name, or a media type that is not text.
+
+    A file name is optional (RFC 7578, section 4.2). Some clients send a media type for text fields too.
+    """
+    kind = media_type(headers.get("content-type", "text/plain"))[0]
+    return "filename" in media_type(headers.get("content-disposition"))[1] or kind.partition("/")[0] != "text"

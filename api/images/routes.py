@@ -1,6 +1,5 @@
 """Define /v1/images: send images, and read one with its result."""
 
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -15,7 +14,8 @@ from api.images.responses import SubmissionResponses
 from api.json_response import json_response
 from api.multipart import media_type
 from api.openapi import IMAGE_RESPONSES, SUBMIT_BODY, SUBMIT_RESPONSES
-from api.problems import Problem
+from api.parameters import only
+from api.problems import no_image
 from api.read_audit import note_read
 from api.services import Services
 from db.tables import UNFINISHED
@@ -33,7 +33,7 @@ WaitSeconds = Annotated[
 @router.post(
     "/v1/images",
     summary="Send an image, and get its result",
-    dependencies=[require(Permission.SUBMIT)],
+    dependencies=[require(Permission.SUBMIT), only("wait")],
     responses=SUBMIT_RESPONSES,
     openapi_extra={"requestBody": SUBMIT_BODY},
 )
@@ -68,7 +68,7 @@ async def submit_images(
 @router.get(
     "/v1/images/{image_id}",
     summary="Read one image",
-    dependencies=[require(Permission.READ)],
+    dependencies=[require(Permission.READ), only("wait")],
     responses=IMAGE_RESPONSES,
 )
 async def read_image(
@@ -89,6 +89,6 @@ async def read_image(
         await services.waiters.wait([image_id], time_to_wait.seconds)
         found = await run_in_threadpool(image_details, context.database, context.settings, image_id)
     if found is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
+        raise no_image(image_id)
     await run_in_threadpool(note_read, context, principal, "image", image_id)
     return await run_in_threadpool(json_response, found, headers=time_to_wait.headers)

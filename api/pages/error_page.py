@@ -7,15 +7,11 @@ from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.pages.page_user import PageUser, anonymous_user, any_user, page
-from api.problems import Problem, problem_response
+from api.problems import NO_SUCH_ADDRESS, Problem, problem_response
 from nightread.errors import StopWork
 
 _OF_PROGRAMS = ("/v1", "/dicom-web", "/openapi.json", "/metrics")
-_TEXTS = {
-    HTTPStatus.NOT_FOUND: "There is no such page.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not accept such a request: open the page, and try from there.",
-}
-"""Sentences for errors for which the framework has only the phrase of the status."""
+_METHOD = "This address does not accept such a request: open the page, and try from there."
 
 
 async def respond(request: Request, problem: Problem) -> Response:
@@ -51,7 +47,9 @@ def _is_of_people(request: Request) -> bool:
 
 
 def _text(problem: Problem, status: HTTPStatus) -> str:
-    return _TEXTS.get(status, problem.detail) if problem.detail == status.phrase else problem.detail
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        return _METHOD
+    return "There is no such page." if problem.detail == NO_SUCH_ADDRESS else problem.detail
 
 
 async def _user(request: Request) -> PageUser:

@@ -174,8 +174,13 @@ def set_session(request: Request, response: Response, session: Session) -> None:
         max_age=int(LIFETIME.total_seconds()),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=_is_https(request),
     )
+
+
+def _is_https(request: Request) -> bool:
+    """Return whether the browser uses HTTPS to this server, or to a proxy that says so."""
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").strip().lower())
 
 
 def redirect(path: str) -> Response:

@@ -15,6 +15,7 @@ from api.access import CurrentPrincipal, Permission, Principal, require
 from api.context import ApiContext, Context, context_of
 from api.openapi import problem_responses
 from api.original_files import OriginalPlace
+from api.parameters import only
 from api.pictures.finding import (
     THUMBNAIL_SIDE,
     find_image,
@@ -132,7 +133,12 @@ Asked = Annotated[_Asked, Depends(_asked)]
 WantedView = Annotated[View, Depends(_view)]
 
 
-@router.get("/{image_id}/preview.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
+@router.get(
+    "/{image_id}/preview.png",  # noqa: FAST003 - see _asked
+    response_class=Response,
+    responses=_ANSWERS,
+    dependencies=[only("window", "viewport", "frame", "quality")],
+)
 async def preview(
     asked: Asked,
     view: WantedView,
@@ -161,7 +167,12 @@ async def preview(
     return await _audited(asked, await _answer(asked, request))
 
 
-@router.get("/{image_id}/thumbnail.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
+@router.get(
+    "/{image_id}/thumbnail.png",  # noqa: FAST003 - see _asked
+    response_class=Response,
+    responses=_ANSWERS,
+    dependencies=[only("frame", "size")],
+)
 async def thumbnail(
     asked: Asked,
     *,
@@ -182,7 +193,12 @@ async def thumbnail(
     return await _answer(asked, request, keep=True)
 
 
-@router.get("/{image_id}/heatmap.png", response_class=Response, responses=_ANSWERS)  # noqa: FAST003 - see _asked
+@router.get(
+    "/{image_id}/heatmap.png",  # noqa: FAST003 - see _asked
+    response_class=Response,
+    responses=_ANSWERS,
+    dependencies=[only("window", "viewport", "frame", "label", "overlay")],
+)
 async def heat_map(
     asked: Asked,
     view: WantedView,

@@ -11,7 +11,8 @@ from api.context import Context
 from api.images.routes import ImageId
 from api.json_response import json_response
 from api.openapi import json_body, problem_responses
-from api.problems import Problem
+from api.parameters import only
+from api.problems import Problem, no_image
 from api.retriable_files import is_file_gone
 from api.services import Services
 from db import ledger, queries
@@ -20,7 +21,7 @@ from db.ledger.pauses import ENDED_BY_PEOPLE
 from db.queries import ImageFilter
 from nightread.plain_text import visible
 
-router = APIRouter(tags=["actions"], dependencies=[require(Permission.OPERATE)])
+router = APIRouter(tags=["actions"], dependencies=[require(Permission.OPERATE), only()])
 
 _ACTION = {"type": "object", "required": ["image_id", "state"]}
 _PAUSES = {"type": "object", "required": ["paused"], "properties": {"paused": {"type": "array"}}}
@@ -54,13 +55,18 @@ def retry_image(image_id: ImageId, context: Context, services: Services, princip
     wanted = ImageFilter(image_ids=(image_id,), states=("failed", "rejected"))
     found = next(iter(queries.retriable(context.database, wanted)), None)
     if found is None:
-        raise _cannot(context, image_id, "Only a failed or rejected image can be retried.")
+        raise _cannot(context, image_id, "only a failed or rejected image can be retried.")
     if found.replaced:
-        raise _conflict("The image cannot be retried: a newer file at the same place is registered as another image.")
+        raise _conflict(
+            f"Image {image_id} cannot be retried: a newer file at the same place is registered as another image.",
+            image_id,
+        )
     if is_file_gone(found, context.settings):
-        raise _conflict("The file of the image is gone: send the file again.")
+        raise _conflict(f"The file of image {image_id} is gone: send the file again.", image_id)
     if not ledger.retry(context.database, [image_id], actor=principal.name, now=context.clock()):
-        raise _conflict("Another request has retried or purged the image meanwhile: read its state again.")
+        raise _conflict(
+            f"Another request has retried or purged image {image_id} meanwhile: read its state again.", image_id
+        )
     services.notify_dispatcher()
     return json_response({"image_id": image_id, "state": "received", "links": {"self": f"/v1/images/{image_id}"}})
 
@@ -73,7 +79,7 @@ def retry_image(image_id: ImageId, context: Context, services: Services, princip
 def cancel_image(image_id: ImageId, context: Context, services: Services, principal: CurrentPrincipal) -> Response:
     """Reject an image with the reason `cancelled`, unless a worker has begun to analyse it. A retry undoes this."""
     if not ledger.cancel(context.database, [image_id], actor=principal.name, now=context.clock()):
-        raise _cannot(context, image_id, "A worker has begun to analyse the image, or has finished it.")
+        raise _cannot(context, image_id, "only an image that waits can be cancelled.")
     services.wake_waiters()
     return json_response({"image_id": image_id, "state": "rejected", "links": {"self": f"/v1/images/{image_id}"}})
 
@@ -87,7 +93,7 @@ def pause_dispatch(wanted: PauseRequest, context: Context, principal: CurrentPri
     """Stop forming batches until `resume`. Workers finish the batches that are formed; other images wait."""
     detail = visible(wanted.why)[:500]
     if not ledger.pause(context.database, Cause.PERSON, detail=detail, actor=principal.name, now=context.clock()):
-        raise _conflict("Dispatch is paused already: see `pauses` of /v1/status.")
+        raise Problem(HTTPStatus.CONFLICT, "Dispatch is paused already: see `pauses` of /v1/status.")
     return _pauses(context)
 
 
@@ -111,10 +117,11 @@ def _pauses(context: Context) -> Response:
 
 
 def _cannot(context: Context, image_id: int, why: str) -> Problem:
-    if next(queries.images(context.database, ImageFilter(image_ids=(image_id,))), None) is None:
-        return Problem(HTTPStatus.NOT_FOUND, "There is no image with this id.")
-    return _conflict(why)
+    row = next(queries.images(context.database, ImageFilter(image_ids=(image_id,))), None)
+    if row is None:
+        return no_image(image_id)
+    return _conflict(f"Image {image_id} is {row['state']}: {why}", image_id)
 
 
-def _conflict(detail: str) -> Problem:
-    return Problem(HTTPStatus.CONFLICT, detail)
+def _conflict(detail: str, image_id: int) -> Problem:
+    return Problem(HTTPStatus.CONFLICT, detail, image_id=image_id)

@@ -3,15 +3,16 @@
 from functools import partial
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
 from api.access import CurrentPrincipal, Permission, require
 from api.openapi import problem_responses
+from api.parameters import only
 from api.problems import Problem
 from api.services import Services
 
-router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
+router = APIRouter(tags=["results"], dependencies=[require(Permission.READ), only()])
 
 
 @router.get(
@@ -23,13 +24,17 @@ router = APIRouter(tags=["results"], dependencies=[require(Permission.READ)])
     },
     response_class=Response,
 )
-async def stream_events(services: Services, principal: CurrentPrincipal) -> Response:
+async def stream_events(request: Request, services: Services, principal: CurrentPrincipal) -> Response:
     """Send an event `outcome` for each image, with its id, state, reason and label, and without patient data.
 
-    After an event `missed`, read the outcomes from /v1/results with `sort=finished`. Events need Redis. The stream ends
-    soon after the key is revoked or has expired.
+    After an event `missed`, read the outcomes from /v1/results with `sort=finished`. A client that connects again with
+    the header `Last-Event-ID`, as browsers do, gets this event first. Events need Redis. The stream ends soon after the
+    key is revoked or has expired.
     """
     if services.events.is_full:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients listen already.", headers={"Retry-After": "60"})
     is_permitted = partial(services.authentication.is_in_force, principal)
-    return StreamingResponse(services.events.listen(is_permitted), media_type="text/event-stream")
+    return StreamingResponse(
+        services.events.listen(is_permitted, is_again="last-event-id" in request.headers),
+        media_type="text/event-stream",
+    )

@@ -5,17 +5,20 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import URL
 
+from api.accept import accept_of
 from api.access import Permission, require
 from api.context import ApiContext, Context
 from api.formats import MEDIA_TYPES, chosen_format
 from api.json_response import json_list, json_object, json_text, text_response
 from api.openapi import problem_responses
+from api.parameters import only_those_of
 from api.results.times import Text, Times, bounds_of, unprocessable
 from api.services import Services
 from db import queries
@@ -69,6 +72,7 @@ class BatchesSearch(BaseModel):
 @router.get(
     "/v1/studies",
     summary="List studies",
+    dependencies=[only_those_of(StudiesSearch)],
     responses={
         200: {
             "description": "The studies with the newest arrivals, or a file with all of them.",
@@ -85,7 +89,7 @@ async def list_studies(
     A study is listed if one of its images arrived in this time range, or if the expected number of its images was
     reported in this time range.
     """
-    style = chosen_format(search.format, request.headers.get("accept"), FORMATS)
+    style = chosen_format(search.format, accept_of(request.headers), FORMATS)
     since, until = await run_in_threadpool(bounds_of, search, context)
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -109,13 +113,16 @@ async def list_studies(
 
 
 def _study_list(found: Sequence[dict[str, Any]], limit: int) -> Response:
-    studies = ({**row, "links": {"self": f"/v1/studies/{row['study_instance_uid']}"}} for row in found[:limit])
+    studies = (
+        {**row, "links": {"self": f"/v1/studies/{quote(row['study_instance_uid'], safe='')}"}} for row in found[:limit]
+    )
     return text_response(json_object(studies=json_list(studies), more=json_text(len(found) > limit)))
 
 
 @router.get(
     "/v1/batches",
     summary="List batches",
+    dependencies=[only_those_of(BatchesSearch)],
     responses={
         200: {
             "description": "The latest batches, or a file with all of them.",
@@ -129,7 +136,7 @@ async def list_batches(
     search: Annotated[BatchesSearch, Query()], request: Request, context: Context, services: Services
 ) -> Response:
     """Return the latest batches, the newest first: their sizes, times, seconds by phase and outcomes."""
-    style = chosen_format(search.format, request.headers.get("accept"), FORMATS)
+    style = chosen_format(search.format, accept_of(request.headers), FORMATS)
     before = _position(search.cursor, context) if search.cursor else None
     if style != "json":
         rows = _all_batches(context, before)

@@ -3,23 +3,26 @@
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Depends as DependsParameter
 from starlette.datastructures import URL
 
+from api.accept import accept_of
 from api.access import CurrentPrincipal, Permission, require
 from api.context import ApiContext, Context
 from api.formats import MEDIA_TYPES, chosen_format
 from api.images.objects import with_links
 from api.json_response import json_list, json_object, json_response, json_text, text_response
 from api.openapi import IMAGE_SCHEMA, json_body, problem_responses
+from api.parameters import only, only_those_of
 from api.problems import Problem
 from api.read_audit import note_read
 from api.results.model_list import model_list
 from api.results.search import ResultsSearch, filter_of, page_limit, with_limit
-from api.results.times import night_bounds
+from api.results.times import night_bounds, unprocessable
 from api.series_rows import series_row
 from api.services import Services
 from api.status import take_status
@@ -32,7 +35,8 @@ router = APIRouter(tags=["results"], dependencies=READ)
 
 _MOST_IMAGES = 1000
 _OBJECT = {"type": "object"}
-_Uid = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z.]+$")]
+_Uid = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+"""A UID as the header has it, percent-encoded. Some headers have UIDs with characters that the standard forbids."""
 _PAGE_SCHEMA = {
     "type": "object",
     "required": ["images", "next", "note"],
@@ -52,6 +56,7 @@ _FILE = {"schema": {"type": "string"}}
 @router.get(
     "/v1/results",
     summary="Search results",
+    dependencies=[only_those_of(ResultsSearch)],
     responses={
         200: {
             "description": "A page of JSON, or a file with all rows.",
@@ -73,9 +78,11 @@ async def search_results(
     to several issuers, `note` lists them; a response with a file lists them in the header Nightread-Note,
     percent-encoded.
     """
-    style = chosen_format(search.format, request.headers.get("accept"))
+    style = chosen_format(search.format, accept_of(request.headers))
     wanted, note = await run_in_threadpool(filter_of, search, context)
     if style != "json":
+        if search.cursor is not None:
+            raise unprocessable("A cursor is for pages of JSON; a file has all rows: omit `cursor`.")
         return await services.exports.response(style, with_limit(wanted, search), search.columns, context, note=note)
     return await run_in_threadpool(_page, search, wanted, note, request.url, context)
 
@@ -97,7 +104,8 @@ def _page(search: ResultsSearch, wanted: ImageFilter, note: str | None, url: URL
 
 
 @router.get(
-    "/v1/studies/{study_instance_uid}",
+    "/v1/studies/{study_instance_uid:path}",
+    dependencies=[only()],
     summary="Read one study",
     responses={200: json_body("The study, with its images.", _OBJECT), **problem_responses(404)},
 )
@@ -121,15 +129,16 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
             "series": [series_row(each) for each in _series_of_study(context, study_instance_uid)],
             "images": [with_links(row) for row in queries.images(context.database, wanted)],
             "links": {
-                "self": f"/v1/studies/{study_instance_uid}",
-                "images": f"/v1/results?study={study_instance_uid}",
+                "self": f"/v1/studies/{quote(study_instance_uid, safe='')}",
+                "images": f"/v1/results?study={quote(study_instance_uid, safe='')}",
             },
         }
     )
 
 
 @router.get(
-    "/v1/series/{series_instance_uid}",
+    "/v1/series/{series_instance_uid:path}",
+    dependencies=[only()],
     summary="Read one series",
     responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},
 )
@@ -154,8 +163,8 @@ def read_series(series_instance_uid: _Uid, context: Context, principal: CurrentP
             "results": results,
             "images": found,
             "links": {
-                "self": f"/v1/series/{series_instance_uid}",
-                "images": f"/v1/results?series={series_instance_uid}",
+                "self": f"/v1/series/{quote(series_instance_uid, safe='')}",
+                "images": f"/v1/results?series={quote(series_instance_uid, safe='')}",
             },
         }
     )
@@ -186,6 +195,7 @@ def _places(places: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
 
 @router.get(
     "/v1/nights/{night}",
+    dependencies=[only()],
     summary="Count the images of a night",
     responses={200: json_body("The counts of the night.", _OBJECT), **problem_responses()},
 )
@@ -214,6 +224,7 @@ def read_night(
 
 @router.get(
     "/v1/status",
+    dependencies=[only()],
     summary="Read the state of the work",
     responses={200: json_body("The object of `nightread status --json`.", _OBJECT), **problem_responses()},
 )
@@ -225,6 +236,7 @@ def read_status(context: Context) -> Response:
 
 @router.get(
     "/v1/models",
+    dependencies=[only()],
     summary="List models",
     responses={200: json_body("The models.", {"type": "array", "items": _OBJECT}), **problem_responses()},
 )

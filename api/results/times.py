@@ -4,7 +4,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from api.context import ApiContext
 from api.problems import Problem
@@ -14,13 +14,26 @@ from nightread.nights import evening_named
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
+def _iso_time(text: object) -> datetime:
+    """Return the time. Unlike pydantic, this takes no number, which would mean seconds since 1970: `since=2026`."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        raise ValueError(
+            "this is no time: give one such as 2026-11-05 or 2026-11-05T18:00:00%2B01:00 (in an address, + is %2B)"
+        ) from None
+
+
+Time = Annotated[datetime, BeforeValidator(_iso_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
 class Times(BaseModel):
     """The parameters that choose a time range."""
 
     model_config = ConfigDict(extra="forbid")
 
-    since: datetime | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
-    until: datetime | None = Field(None, description="Arrived before this time.")
+    since: Time | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
+    until: Time | None = Field(None, description="Arrived before this time.")
     night: Text | None = Field(
         None, description="Arrived in the night of this date, or, with `last`, in the last night."
     )
@@ -30,10 +43,10 @@ def bounds_of(times: Times, context: ApiContext) -> tuple[datetime | None, datet
     """Return begin and end in UTC; each is None if it is not given. Raises Problem 422."""
     if times.night is not None and (times.since or times.until):
         raise unprocessable("`night` cannot be combined with `since` or `until`: omit one of them.")
+    if times.night is not None:
+        return night_bounds(times.night, context)
+    utc = context.nights.utc
     try:
-        if times.night is not None:
-            return night_bounds(times.night, context)
-        utc = context.nights.utc
         return utc(times.since) if times.since else None, utc(times.until) if times.until else None
     except OverflowError:
         raise unprocessable("The time is outside of the range that nightread supports.") from None

@@ -1,10 +1,12 @@
 """Define /dicom-web/studies, the store transaction of DICOMweb."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
+from api.accept import accept_of, accepted
 from api.access import CurrentPrincipal, Permission, require
 from api.bodies import body_chunks
 from api.context import Context
@@ -18,7 +20,8 @@ from api.stow.store import InstanceStore
 router = APIRouter(tags=["dicomweb"])
 
 _RELATED, _DICOM = "multipart/related", "application/dicom"
-_ANY = ("*/*", "application/*", "")
+_TYPES = {JSON: JSON, XML: XML, "application/json": JSON}
+"""Maps the media types that clients may accept to the types of the response."""
 _StudyUid = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[0-9.]+$")]
 _BODY: dict[str, Any] = {
     "required": True,
@@ -65,9 +68,9 @@ async def store_study(
 
 
 async def _store(request: Request, store: InstanceStore) -> Response:
-    style = _response_type(request.headers.get("accept", ""))
+    style = _response_type(accept_of(request.headers))
     kind, options = media_type(request.headers.get("content-type"))
-    if kind != _RELATED or options.get("type", _DICOM).lower() != _DICOM:
+    if kind != _RELATED or _contained_type(options) != _DICOM:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f'Send DICOM files as {_RELATED}; type="{_DICOM}" (PS3.18, 10.5).'
         )
@@ -83,11 +86,13 @@ async def _store(request: Request, store: InstanceStore) -> Response:
 
 
 def _response_type(accept: str) -> str:
-    """Return the first media type in the header Accept that the response can have. Raises Problem 406."""
-    wanted = [entry.partition(";")[0].strip().lower() for entry in accept.split(",")]
-    for media in wanted:
-        if media in (JSON, XML):
-            return media
-        if media in (*_ANY, "application/json"):
-            return JSON
-    raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"The response is {JSON} or {XML}.")
+    """Return the media type of the response that the client prefers. Raises Problem 406."""
+    found = accepted(accept, tuple(_TYPES))
+    if not found:
+        raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"The response is {JSON} or {XML}: change the header Accept.")
+    return _TYPES[found[0]]
+
+
+def _contained_type(options: Mapping[str, str]) -> str:
+    """Return the parameter `type` without parameters of its own, such as `transfer-syntax`."""
+    return options.get("type", _DICOM).partition(";")[0].strip().lower()

@@ -12,6 +12,7 @@ from api.multipart import PartBegins, PartData, PartEnds, PartEvent
 from api.problems import Problem
 from api.stow.identity import instance_identity
 from api.stow.response import FailureReason, StoredPart
+from nightread.wording import counted
 
 
 class InstanceStore:
@@ -41,10 +42,21 @@ class InstanceStore:
                     case PartEnds():
                         await self._end_part()
             return list(await asyncio.gather(*self._finishing))
+        except Problem as problem:
+            problem.detail += await self._stored_before()
+            raise
         finally:
             if self._upload is not None:
                 await self._upload.discard()
             await asyncio.gather(*self._finishing, return_exceptions=True)
+
+    async def _stored_before(self) -> str:
+        """Return a sentence on the parts that are stored although the rest of the request could not be read."""
+        parts = await asyncio.gather(*self._finishing, return_exceptions=True)
+        stored = sum(isinstance(part, StoredPart) and part.failure is None for part in parts)
+        if not stored:
+            return ""
+        return f" {counted(stored, 'earlier instance is', 'earlier instances are')} stored: send all of them again."
 
     def _begin_part(self) -> None:
         self._upload, self._failure = None, None

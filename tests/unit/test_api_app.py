@@ -38,4 +38,9 @@ def test_an_error_is_a_problem_object(client: TestClient) -> None:
     response = client.get("/v1/nothing/CANARY")
 
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json() == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "Not Found"}
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is nothing at this address; /openapi.json lists the addresses of the API.",
+    }

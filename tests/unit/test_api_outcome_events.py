@@ -1,6 +1,7 @@
 """Clients that hear of outcomes hear nothing more once their key is not active."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from threading import Event
 from typing import NoReturn, cast
@@ -16,7 +17,7 @@ from db import ledger, queries
 from db.engine import Database
 from db.queries import ImageOutcome
 
-RETRY = "retry: 2000\n\n"
+BEGIN = "retry: 2000\nid: 1\n\n"
 KEEP_ALIVE = ": keep-alive\n\n"
 
 
@@ -45,8 +46,21 @@ def test_a_stream_ends_when_its_key_is_not_in_force(new_sqlite: NewSqlite, tmp_p
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         first, ended = asyncio.run(both_streams(database))
 
-    assert first == [RETRY, KEEP_ALIVE, KEEP_ALIVE]
-    assert ended == [[RETRY], [RETRY]]
+    assert first == [BEGIN, KEEP_ALIVE, KEEP_ALIVE]
+    assert ended == [[BEGIN], [BEGIN]]
+
+
+def test_a_client_that_connects_again_is_told_that_it_missed_events(new_sqlite: NewSqlite, tmp_path: Path) -> None:
+    """The id makes a browser say so in the header Last-Event-ID."""
+    with new_sqlite(tmp_path / "nightread.sqlite3") as database:
+        events = OutcomeEvents(database, keep_alive_seconds=0)
+        again = asyncio.run(_all_texts(events.listen(revoked, is_again=True)))
+
+    assert again == [BEGIN, "event: missed\ndata: {}\n\n"]
+
+
+async def _all_texts(stream: AsyncIterator[str]) -> list[str]:
+    return [text async for text in stream]
 
 
 def is_in_force(driver: ApiDriver, principal: Principal) -> bool:

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from outcomes_of_errors import NOW, outcome, seconds_until
@@ -105,6 +106,21 @@ def test_the_rest_of_a_member_of_an_archive_cannot_arrive_later(place: tuple[str
     """A truncated file waits for the rest of its bytes unless it was unpacked from an archive."""
     found = outcome(RejectImage(Reason.TRUNCATED), age=timedelta(seconds=1), place=place)
     assert found.state is state
+
+
+@pytest.mark.parametrize("reason", [Reason.TRUNCATED, Reason.EMPTY])
+def test_the_rest_of_a_file_in_the_spool_cannot_arrive_later(tmp_path: Path, reason: Reason) -> None:
+    """A file that was sent over HTTP or by C-STORE is registered when it is complete; its client waits for the result.
+
+    The spool may be mounted at another place on the worker's host.
+    """
+    young, spool = timedelta(seconds=1), str(tmp_path / "spool" / "api-1f2e3d4c")
+    sent = outcome(RejectImage(reason), age=young, place=("api", "api", spool), state_dir=tmp_path)
+    roots = {"api": tmp_path / "spool" / "api"}
+    elsewhere = outcome(RejectImage(reason), age=young, place=("api", "api", "/far"), state_dir=tmp_path, roots=roots)
+    folder = outcome(RejectImage(reason), age=young, place=("a", "a", f"{spool}/../../in"), state_dir=tmp_path / "b")
+
+    assert [found.state for found in (sent, elsewhere, folder)] == [State.REJECTED, State.REJECTED, State.RECEIVED]
 
 
 def test_the_age_of_a_file_is_counted_in_seconds_of_its_modification_time() -> None:
