@@ -16,13 +16,15 @@ from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
 from imaging.refuted_colours import checked_to_rgb
 from imaging.remarks import Remark, Remarks
+from imaging.row_length import sides_are_exchanged
 from imaging.sample_order import is_by_plane
 from imaging.stored_bits import StoredValues, native_values
-from imaging.tags import PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, tag_name
+from imaging.tags import COLUMNS, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, ROWS, tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _BYTE = 8
+_SIDES = f"{tag_name(ROWS)} and {tag_name(COLUMNS)}"
 
 
 class StoredFrames:
@@ -117,7 +119,10 @@ class StoredFrames:
             return StoredValues(self._one_bit(index), layout.bits_stored)
         words = self._words(index)
         if layout.samples == 1:
-            return native_values(words.reshape(layout.rows, layout.columns), layout)
+            stored = native_values(words.reshape(layout.rows, layout.columns), layout)
+            if index == 0 and sides_are_exchanged(stored.values):
+                raise RejectImage(Reason.BAD_HEADER, f"By the pixels, {_SIDES} are exchanged: the picture is sheared.")
+            return stored
         stored = native_values(words, layout)
         values, note = _in_rgb(stored.values, layout)
         return stored._replace(values=values, colour_note=note)

@@ -40,9 +40,7 @@ def first_with(groups: list[Elements], sequence: int, wanted: tuple[int, ...]) -
     return groups[-1] if _has_value(groups[-1], wanted) else None
 
 
-def item_with(
-    group: Elements, sequence: int, wanted: tuple[int, ...], others: list[Elements]
-) -> Elements | None:
+def item_with(group: Elements, sequence: int, wanted: tuple[int, ...], others: list[Elements]) -> Elements | None:
     """Return the data set of a group that has a value of one of the `wanted` tags; None if it has none.
 
     If it lacks half of a transformation, and one of the `others`, the groups behind it, has nothing but that half, they

@@ -45,7 +45,11 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int) 
     """
     if shift > 0 and masked is not words:
         begin_low = _lie_low(words, layout, shift)
-        return Refuted(words, layout.bits_stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.") if begin_low else None
+        return (
+            Refuted(words, layout.bits_stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.")
+            if begin_low
+            else None
+        )
     if layout.photometric in GRAYSCALE and shift == 0:
         if layout.bits_stored == words.dtype.itemsize * _BYTE_BITS:
             return _of_other_sign(words) if words.dtype.itemsize == _WORD else None
@@ -82,7 +86,11 @@ def _of_other_sign(words: Array) -> Refuted | None:
     if _leaps(_with_other_sign(sample)) >= _MUCH_SMOOTHER * _leaps(sample):
         return None
     other = _with_other_sign(words)
-    return Refuted(other, words.dtype.itemsize * _BYTE_BITS, _SIGN) if _leaps(other) < _MUCH_SMOOTHER * _leaps(words) else None
+    return (
+        Refuted(other, words.dtype.itemsize * _BYTE_BITS, _SIGN)
+        if _leaps(other) < _MUCH_SMOOTHER * _leaps(words)
+        else None
+    )
 
 
 def _signed(words: Array, masked: Array, layout: PixelLayout) -> Refuted | None:

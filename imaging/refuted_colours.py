@@ -30,8 +30,8 @@ def refuted_label(pixels: Array, label: str, bits: int) -> str:
     """Return the right label of stored colours of shape (rows, columns, 3); empty if `label` may be right.
 
     RGB is refuted if most pixels have two samples in the middle of the range, as grey pixels have in YBR, and hardly
-    any others have three equal ones. YBR is refuted if many pixels do not exist in RGB, and more are grey as RGB than as YBR. YBR_PARTIAL is refuted by luminance outside of its
-    range.
+    any others have three equal ones. YBR is refuted if many pixels do not exist in RGB, and more are grey as RGB than
+    as YBR. YBR_PARTIAL is refuted by luminance outside of its range.
     """
     if label in YBR_PARTIAL and _is_full(_some(pixels, _FEW), bits) and _is_full(_some(pixels, _MANY), bits):
         return RGB if _is_rgb(_some(pixels, _MANY), bits) else YBR

@@ -13,6 +13,7 @@ _SMOOTHER = 0.8
 _SAMPLED_ROWS, _SAMPLED_COLUMNS = 16, 512
 _NEARLY_EQUAL = 2
 """Samples of a grey pixel differ by at most this much, on a scale of 256."""
+_HARDLY = 0.05
 _LEAST_ROWS, _LEAST_COLUMNS = 8, 8
 _COLOURS, _HALF = 3, 2
 _PAIR = 4
@@ -23,8 +24,8 @@ def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     """Return whether the samples of a colour frame lie plane by plane.
 
     `words` are all samples of one frame in the order of the file. PlanarConfiguration decides unless the other order is
-    clearly smoother and shows at least as many grey pixels. For 4:2:2, whose samples always lie by pixel, only the
-    pixels decide.
+    clearly smoother and shows more grey pixels, or hardly any pixels are grey. For 4:2:2, whose samples always lie by
+    pixel, only the pixels decide.
     """
     if layout.rows < _LEAST_ROWS or layout.columns < _LEAST_COLUMNS:
         return layout.planar and not layout.subsampled
@@ -36,8 +37,10 @@ def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     if other >= _SMOOTHER * said:
         return layout.planar
     greys = _greys(words, layout)
-    more = greys[0] >= greys[1] if layout.planar else greys[1] >= greys[0]
-    return layout.planar is not more
+    said_grey, other_grey = greys[::-1] if layout.planar else greys
+    # Grey stripes are smooth in both orders, and all of their pixels are grey in both.
+    refuted = other_grey > said_grey or max(greys) < _HARDLY
+    return layout.planar is not refuted
 
 
 def _roughness(words: Array, layout: PixelLayout, samples: int, step: int) -> tuple[int, int]:
@@ -62,12 +65,12 @@ def _roughness(words: Array, layout: PixelLayout, samples: int, step: int) -> tu
     return by_pixel, off(here[:, 1 : width + 1]) + off(here[:, columns : columns + width])
 
 
-def _greys(words: Array, layout: PixelLayout) -> tuple[int, int]:
-    """Return how many of some pixels are grey if the samples lie by pixel, and if they lie by plane."""
+def _greys(words: Array, layout: PixelLayout) -> tuple[float, float]:
+    """Return the share of some pixels that are grey if the samples lie by pixel, and if they lie by plane."""
     tolerance = max(_NEARLY_EQUAL << layout.bits_stored >> 8, 1)
     pixels = words.reshape(-1, _COLOURS)
     planes = words.reshape(_COLOURS, -1).T
     step = max(len(pixels) // (_SAMPLED_ROWS * _SAMPLED_COLUMNS), 1)
     some = (reading[::step].astype(np.int64) for reading in (pixels, planes))
-    by_pixel, by_plane = (int(np.count_nonzero(np.ptp(each, axis=-1) <= tolerance)) for each in some)
+    by_pixel, by_plane = (float((np.ptp(each, axis=-1) <= tolerance).mean()) for each in some)
     return by_pixel, by_plane
