@@ -80,22 +80,20 @@ def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> Array | 
 
 def _of_other_sign(words: Array) -> Refuted | None:
     """Return full words of 16 bits with the other sign, if this reading has far fewer leaps."""
-    sample = _sample(words)
+    sample, bits = _sample(words), words.dtype.itemsize * _BYTE_BITS
     if int(sample.max()) - int(sample.min()) < _WIDE:
         return None
-    if _leaps(_with_other_sign(sample)) >= _MUCH_SMOOTHER * _leaps(sample):
-        return None
-    other = _with_other_sign(words)
-    return (
-        Refuted(other, words.dtype.itemsize * _BYTE_BITS, _SIGN)
-        if _leaps(other) < _MUCH_SMOOTHER * _leaps(words)
-        else None
-    )
+    for some in (sample, words):
+        if not _has_fewer_leaps(_with_other_sign(some), some, bits, _MUCH_SMOOTHER):
+            return None
+    return Refuted(_with_other_sign(words), bits, _SIGN)
 
 
 def _signed(words: Array, masked: Array, layout: PixelLayout) -> Refuted | None:
-    """Return whole words if they are smoother than the lowest bits, whose sign BitsStored decides."""
-    if np.array_equal(_sample(words), _sample(masked)) or _variation(words) >= _SMOOTHER * _variation(masked):
+    """Return whole words if they have fewer leaps than the lowest bits, whose sign BitsStored decides."""
+    if np.array_equal(_sample(words), _sample(masked)):
+        return None
+    if not _has_fewer_leaps(words, masked, layout.bits_stored, _SMOOTHER):
         return None
     low, high = int(words.min()), int(words.max())
     if low >= 0 and high >> layout.bits_stored == 0:
@@ -188,12 +186,14 @@ def _roughness(words: Array) -> float:
     return _variation(words) / (words.size * span) if span else 0.0
 
 
-def _leaps(words: Array) -> int:
-    """Return the variation between neighbours of which neither has an extreme value.
+def _has_fewer_leaps(other: Array, said: Array, bits: int, share: float) -> bool:
+    """Return whether another reading varies less than this share of what the header says.
 
-    Extreme values are the clipped ends of the range: black text on white differs little if its sign is wrong.
+    Neighbours with an extreme value of `bits` bits do not count: black text on white hardly varies if its sign is
+    wrong.
     """
-    wide, limits = words.astype(np.int64), np.iinfo(words.dtype)
-    inner = (wide > limits.min) & (wide < limits.max)
-    steps = np.abs(np.diff(wide, axis=-1))
-    return int(steps[inner[..., 1:] & inner[..., :-1]].sum())
+    lowest, values = (-(1 << bits - 1) if said.dtype.kind == "i" else 0), 1 << bits
+    inner = (said > lowest) & (said < lowest + values - 1)
+    pairs = inner[..., 1:] & inner[..., :-1]
+    of_other, of_said = (int(np.abs(np.diff(each.astype(np.int64)))[pairs].sum()) for each in (other, said))
+    return of_other < share * of_said

@@ -81,6 +81,7 @@ LAWFUL = {
     "whole range": (SIXTEEN, 16, 0),
     "low bytes are zero": ((TWELVE >> 4) << 8, 16, 0),
     "black and white": (np.where(PICTURE > 0.5, 65535, 0).astype(np.uint16), 16, 0),
+    "lowest and highest": (np.where(PICTURE > 0.5, 2047, -2048).astype(np.int16) & 0xFFF, 12, 1),
     "noise": (np.random.default_rng(1).integers(0, 65536, (64, 48)).astype(np.uint16), 16, 0),
     "signed noise": (np.random.default_rng(2).integers(-32768, 32768, (64, 48)).astype(np.int16), 16, 1),
     "overlay of one bit": (TWELVE | np.where(PICTURE > 0.6, 0x8000, 0).astype(np.uint16), 12, 0),
