@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_files import MakeDicom
-from pydicom.dataset import Dataset
 from voi_files import lut, shown, words
 
 from imaging.read import read
