@@ -183,13 +183,6 @@ def test_the_message_names_keyword_and_tag(element: bytes, message: str) -> None
     assert str(raised.value) == message
 
 
-def test_numbers_in_a_vr_of_text() -> None:
-    """Digits are digits, if the element should have them; two bytes of Rows may be anything."""
-    assert read(short(SLOPE, "LO", b"1.5 ")).numbers(SLOPE) == [1.5]
-    with pytest.raises(HeaderError, match=r"Rows \(0028,0010\) must be a number, but has a VR of text."):
-        read(short(ROWS, "LO", b"64")).numbers(ROWS)
-
-
 def test_the_longest_value_of_a_short_element_is_read() -> None:
     """65,534 bytes are the longest even length."""
     assert len(read(short(SLOPE, "US", b"\x01\x00" * 32_767)).numbers(SLOPE)) == 32_767
