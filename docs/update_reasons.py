@@ -215,7 +215,10 @@ REMARKS = {
     ),
     "pixels_unclosed": (
         "The file ends without the sequence delimiter of its pixel data. All frames are there.",
-        "Nothing; many such remarks from one sender mean that its transfers end too early.",
+        (
+            "If the pixel data are longer than the frames, look at the image. Else nothing; many such remarks from one "
+            "sender mean that its transfers end too early."
+        ),
     ),
     "syntax_contradicted": (
         "PixelData (7FE0,0010) at offset 1,432 is compressed, which contradicts TransferSyntaxUID (0002,0010).",
@@ -242,7 +245,7 @@ REMARKS = {
     ),
     "partly_used": (
         "The window (0028,1050) has different numbers of centers (2) and widths (1); the first pair was used.",
-        "Compare with the picture in the PACS: brightness and contrast may differ.",
+        "Compare with the picture in the PACS: brightness and contrast may differ, or black and white be exchanged.",
     ),
 }
 """Maps each remark to an example of its detail, and to what a person can do."""

@@ -22,10 +22,11 @@ from imaging.codestream import (
     read_codestream,
     without_boxes,
 )
-from imaging.colour import is_unsure, labelled_to_rgb, ybr_to_rgb
+from imaging.colour import is_unsure, ybr_to_rgb
 from imaging.jpeg2000_tiles import check_complete
 from imaging.jpeg_complete import decode_complete
 from imaging.pixel_layout import PixelLayout
+from imaging.refuted_colours import checked_to_rgb
 from imaging.rle import decode_rle, is_rle
 from imaging.stored_bits import StoredValues, decoded_values, native_values
 from imaging.tags import TRANSFER_SYNTAX_UID, tag_name
@@ -71,7 +72,8 @@ def decode_frame(codec: Codec, frame: bytes, layout: PixelLayout) -> StoredValue
         return stored
     if stored.bits != layout.bits_stored:
         layout = replace(layout, bits_stored=stored.bits)
-    return stored._replace(values=_rgb(stored.values, layout, stream))
+    values, note = _rgb(stored.values, layout, stream)
+    return stored._replace(values=values, colour_note=note)
 
 
 def needs_guess_of_colours(frame: bytes, layout: PixelLayout) -> bool:
@@ -130,13 +132,16 @@ def _stored_values(pixels: Array, frame: bytes, layout: PixelLayout, stream: Cod
     return decoded_values(pixels, layout, stream.precision, signed=stream.signed, lossless=lossless)
 
 
-def _rgb(pixels: Array, layout: PixelLayout, stream: Codestream | None) -> Array:
-    """Convert colours to RGB, by the markers of the frame or, if there are none, by the header."""
+def _rgb(pixels: Array, layout: PixelLayout, stream: Codestream | None) -> tuple[Array, str]:
+    """Convert colours to RGB, by the markers of the frame or, if there are none, by the header.
+
+    Also return what contradicts the header; empty if nothing.
+    """
     if stream is not None and (stream.coding is Coding.JPEG or stream.colours is Colours.RGB):
-        return pixels
+        return pixels, ""
     if stream is not None and stream.colours is Colours.YBR:
-        return ybr_to_rgb(pixels, layout.bits_stored)
-    return labelled_to_rgb(pixels, layout)
+        return ybr_to_rgb(pixels, layout.bits_stored), ""
+    return checked_to_rgb(pixels, layout)
 
 
 def _check(stream: Codestream | None, layout: PixelLayout, *, rle: bool) -> None:

@@ -17,6 +17,8 @@ _NEARLY_GREY = 2
 """Tolerance for a grey pixel, on a scale of 256: the samples of RGB differ by at most this much, and the chroma of YBR
 differs by at most this much from the middle of its range."""
 RGB, YBR = "RGB", "YBR_FULL"
+UNLABELLED = ""
+"""A label for samples that are to stay as they are stored."""
 
 
 def labelled_to_rgb(pixels: Array, layout: PixelLayout) -> Array:
@@ -45,10 +47,33 @@ def guess_label(frames: list[Array], bits: int) -> str:
     the range. If the grey pixels do not decide, the frames count as YBR_FULL if nearly all of their colours, read as
     YBR, exist in RGB.
     """
-    rgb_greys, ybr_greys = (sum(count(frame, bits) for frame in frames) for count in (_rgb_greys, _ybr_greys))
+    counts = [greys(_sampled(frame), bits) for frame in frames]
+    rgb_greys, ybr_greys = (sum(numbers) for numbers in zip(*counts, strict=True))
     if rgb_greys != ybr_greys:
         return RGB if rgb_greys > ybr_greys else YBR
-    return YBR if all(_can_be_ybr(frame, bits) for frame in frames) else RGB
+    return RGB if any(is_impossible(_sampled(frame), bits) for frame in frames) else YBR
+
+
+def greys(pixels: Array, bits: int) -> tuple[int, int]:
+    """Return how many pixels are grey only if read as RGB, and how many only if read as YBR."""
+    wide, tolerance = pixels.astype(np.int64), max((_NEARLY_GREY << bits) >> 8, 1)
+    first, second, third = (wide[..., sample] for sample in range(3))
+    lowest, highest = np.minimum(second, third), np.maximum(second, third)
+    rgb = np.maximum(highest, first) - np.minimum(lowest, first) <= tolerance
+    half = 1 << bits - 1
+    ybr = (lowest >= half - tolerance) & (highest <= half + tolerance)
+    return int(np.count_nonzero(rgb & ~ybr)), int(np.count_nonzero(ybr & ~rgb))
+
+
+def is_impossible(pixels: Array, bits: int) -> bool:
+    """Return whether many of these pixels, read as YBR, do not exist in RGB.
+
+    This is so if the frame really is RGB: read as YBR, its black and white pixels are impossible colours.
+    """
+    rgb = _unclipped(pixels, bits)
+    unit = (1 << bits) / 256
+    far_out = (rgb < -_FAR_OUT * unit) | (rgb > (255 + _FAR_OUT) * unit)
+    return float(far_out.any(axis=-1).mean()) > _MOST_FAR_OUT
 
 
 def ybr_to_rgb(ybr: Array, bits: int) -> Array:
@@ -76,29 +101,5 @@ def _partial_to_rgb(ybr: Array, bits: int) -> Array:
     return ybr_to_rgb(full, bits).astype(ybr.dtype)
 
 
-def _rgb_greys(pixels: Array, bits: int) -> int:
-    return int(np.count_nonzero(np.ptp(_sampled(pixels), axis=-1) <= _nearly(bits)))
-
-
-def _ybr_greys(pixels: Array, bits: int) -> int:
-    from_middle = np.abs(_sampled(pixels)[..., 1:] - (1 << bits - 1))
-    return int(np.count_nonzero(from_middle.max(axis=-1) <= _nearly(bits)))
-
-
 def _sampled(pixels: Array) -> Array:
-    return pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP].astype(np.int64)
-
-
-def _nearly(bits: int) -> int:
-    return max((_NEARLY_GREY << bits) >> 8, 1)
-
-
-def _can_be_ybr(pixels: Array, bits: int) -> bool:
-    """Return whether nearly all pixels, read as YBR, exist in RGB.
-
-    They do not if the frame really is RGB: read as YBR, its black and white pixels are impossible colours.
-    """
-    rgb = _unclipped(pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP], bits)
-    unit = (1 << bits) / 256
-    far_out = (rgb < -_FAR_OUT * unit) | (rgb > (255 + _FAR_OUT) * unit)
-    return float(far_out.any(axis=-1).mean()) <= _MOST_FAR_OUT
+    return pixels[::_SAMPLE_STEP, ::_SAMPLE_STEP]

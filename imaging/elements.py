@@ -36,6 +36,7 @@ _MAX_TEXT_BYTES = 4096
 _MAX_NUMBERS_BYTES = 0xFFFF
 """Maximum length of a value with a 16-bit length field (PS3.5 section 7.1.2)."""
 _ESCAPE = b"\x1b"
+_DIGITS = ("DS", "IS")
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "OW": "H"}
 
 
@@ -168,7 +169,7 @@ class Elements:
             raise HeaderError(f"{tag_name(tag)} is too long for a list of numbers.")
         vr = _vr_of(tag, element[0])
         raw = self.raw(tag)
-        if vr in ("DS", "IS"):
+        if vr in _DIGITS:
             parts = raw.decode("ascii", "replace").strip(" \x00").split("\\")
             return [_finite(part, tag) for part in parts if part.strip()]
         if vr not in _BINARY:
@@ -263,9 +264,11 @@ def _finite(text: str, tag: int) -> float:
 
 @lru_cache(maxsize=1024)
 def _vr_of(tag: int, written: bytes) -> str:
+    """Return the VR that decides how numbers are read. Decimal digits are the same in every VR of text."""
     vr = written.decode("ascii", "replace")
-    if vr in ("", "UN"):
-        vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    lawful = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    if vr in ("", "UN") or (lawful in _DIGITS and vr not in _BINARY):
+        vr = lawful
     return "US" if vr.startswith("US or") else vr
 
 

@@ -97,7 +97,16 @@ def _count_native(layout: PixelLayout, start: int, length: int, available: int, 
         raise RejectImage(Reason.TRUNCATED, f"{place} ends within frame {there + 1}.")
     if there > counted:
         _remark_left_out(remarks, there - counted)
+    elif (more := min(length, available) - (layout.frame_bits * counted + _BYTE - 1) // _BYTE) > 1:
+        _remark_longer(remarks, layout, more)
     return counted
+
+
+def _remark_longer(remarks: Remarks, layout: PixelLayout, more: int) -> None:
+    """Add a remark on bytes behind the pixels: they are slack, or Rows, Columns or SamplesPerPixel are too small."""
+    sizes = f"{tag_name(tags.ROWS)} and {tag_name(tags.COLUMNS)}"
+    longer = f"{tag_name(layout.pixel_tag)} is {more:,} bytes longer than its frames"
+    remarks.add(Remark.PIXELS_UNCLOSED, f"{longer}: if {sizes} are wrong, the picture is distorted.")
 
 
 def _remark_left_out(remarks: Remarks, left_out: int) -> None:

@@ -9,18 +9,22 @@ import numpy as np
 
 from imaging.array import Array
 from imaging.codecs import Codec, decode_frame, needs_guess_of_colours
-from imaging.colour import RGB, guess_label, is_unsure, labelled_to_rgb
+from imaging.colour import UNLABELLED, guess_label, is_unsure
 from imaging.elements import Elements
 from imaging.encapsulation import join
 from imaging.joined_codestreams import Span
 from imaging.pixel_layout import PixelLayout
+from imaging.refuted_colours import checked_to_rgb
 from imaging.remarks import Remark, Remarks
+from imaging.row_length import sides_are_exchanged
+from imaging.sample_order import is_by_plane
 from imaging.stored_bits import StoredValues, native_values
-from imaging.tags import PHOTOMETRIC_INTERPRETATION, tag_name
+from imaging.tags import COLUMNS, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, ROWS, tag_name
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _BYTE = 8
+_SIDES = f"{tag_name(ROWS)} and {tag_name(COLUMNS)}"
 
 
 class StoredFrames:
@@ -67,23 +71,37 @@ class StoredFrames:
     def _with_remark(self, stored: StoredValues) -> StoredValues:
         if stored.note:
             self._remarks.add(Remark.BITS_WRONG, stored.note)
+        if stored.colour_note:
+            self._remarks.add(Remark.COLOUR_UNSURE, stored.colour_note)
         return stored
 
     def _certain_layout(self) -> PixelLayout:
-        return self._with_certain_colours() if is_unsure(self._layout) else self._layout
-
-    def _with_certain_colours(self) -> PixelLayout:
-        """Return the layout with the colour label that fits the pixels. Up to three frames decide for all frames."""
         layout = self._layout
+        if layout.samples > 1 and self._codec is None:
+            layout = self._with_certain_order(layout)
+        return self._with_certain_colours(layout) if is_unsure(layout) else layout
+
+    def _with_certain_order(self, layout: PixelLayout) -> PixelLayout:
+        """Return the layout with the order of the samples that fits the pixels of the first frame."""
+        by_plane = is_by_plane(self._words(0), layout)
+        if by_plane is (layout.planar and not layout.subsampled):
+            return replace(layout, planar=by_plane)
+        order = "plane by plane" if by_plane else "pixel by pixel"
+        name = tag_name(PLANAR_CONFIGURATION)
+        self._remarks.add(Remark.COLOUR_UNSURE, f"The samples of the pixels lie {order}, which contradicts {name}.")
+        return replace(layout, planar=by_plane)
+
+    def _with_certain_colours(self, layout: PixelLayout) -> PixelLayout:
+        """Return the layout with the colour label that fits the pixels. Up to three frames decide for all frames."""
         if self._codec is not None and not needs_guess_of_colours(join(self._elements.data, self._spans[0]), layout):
             return layout
-        as_they_are = replace(layout, photometric=RGB)
+        as_they_are = replace(layout, photometric=UNLABELLED, label_decided=True)
         some = [self._frame(index, as_they_are) for index in sorted({0, layout.frames // 2, layout.frames - 1})]
         label = guess_label([each.values for each in some], some[0].bits)
         name = tag_name(PHOTOMETRIC_INTERPRETATION)
         detail = f"{name} is {layout.photometric}, but all samples are there, and their values look like {label}."
         self._remarks.add(Remark.COLOUR_UNSURE, detail)
-        return replace(layout, photometric=label)
+        return replace(layout, photometric=label, label_decided=True)
 
     def _frame(self, index: int, layout: PixelLayout) -> StoredValues:
         return self._native(index, layout) if self._codec is None else self._compressed(self._codec, index, layout)
@@ -101,9 +119,13 @@ class StoredFrames:
             return StoredValues(self._one_bit(index), layout.bits_stored)
         words = self._words(index)
         if layout.samples == 1:
-            return native_values(words.reshape(layout.rows, layout.columns), layout)
+            stored = native_values(words.reshape(layout.rows, layout.columns), layout)
+            if index == 0 and sides_are_exchanged(stored.values):
+                raise RejectImage(Reason.BAD_HEADER, f"By the pixels, {_SIDES} are exchanged: the picture is sheared.")
+            return stored
         stored = native_values(words, layout)
-        return stored._replace(values=_in_rgb(stored.values, layout))
+        values, note = _in_rgb(stored.values, layout)
+        return stored._replace(values=values, colour_note=note)
 
     def _words(self, index: int) -> Array:
         layout, data, little = self._layout, self._elements.data, self._elements.encoding.little
@@ -126,7 +148,10 @@ class StoredFrames:
         count = layout.rows * layout.columns
         first = index * count
         start, end = first // _BYTE, (first + count + 7) // _BYTE
-        packed = np.frombuffer(self._elements.data, np.uint8, end - start, self._start + start)
+        if not self._elements.encoding.little and self._written_as_words():
+            packed = _swapped_bytes(self._elements.data, self._start, start, end - start)
+        else:
+            packed = np.frombuffer(self._elements.data, np.uint8, end - start, self._start + start)
         bits = np.unpackbits(packed, bitorder="little")
         return bits[first % _BYTE : first % _BYTE + count].reshape(layout.rows, layout.columns)
 
@@ -139,14 +164,14 @@ def _dtypes(floating: bool, signed: bool, size: int, little: bool) -> tuple[np.d
     return dtype, dtype.newbyteorder("=")
 
 
-def _in_rgb(values: Array, layout: PixelLayout) -> Array:
-    """Return one uncompressed colour frame as RGB of shape (rows, columns, 3)."""
+def _in_rgb(values: Array, layout: PixelLayout) -> tuple[Array, str]:
+    """Return one uncompressed colour frame as RGB of shape (rows, columns, 3), and what contradicts its label."""
     if layout.subsampled:
-        return labelled_to_rgb(_widen_422(values, layout), layout)
+        return checked_to_rgb(_widen_422(values, layout), layout)
     if layout.planar:
         planes = values.reshape(layout.samples, layout.rows, layout.columns)
-        return labelled_to_rgb(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), layout)
-    return labelled_to_rgb(values.reshape(layout.rows, layout.columns, layout.samples), layout)
+        return checked_to_rgb(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), layout)
+    return checked_to_rgb(values.reshape(layout.rows, layout.columns, layout.samples), layout)
 
 
 def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
@@ -161,9 +186,13 @@ def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
 
 
 def _widen_422(values: Array, layout: PixelLayout) -> Array:
-    """Expand each Y1 Y2 Cb Cr to two pixels of three samples (PS3.3 C.7.6.3.1.2)."""
+    """Expand each Y1 Y2 Cb Cr, or planes with half as many Cb and Cr, to three samples (PS3.3 C.7.6.3.1.2)."""
     if layout.columns % 2:
         raise RejectImage(Reason.BAD_HEADER, f"{layout.photometric} requires an even number of columns.")
+    if layout.planar:
+        luminance, *chroma = np.split(values, [values.size // 2, values.size // 4 * 3])
+        widened = np.stack([luminance, *(np.repeat(plane, 2) for plane in chroma)], axis=-1)
+        return widened.reshape(layout.rows, layout.columns, 3)
     pairs = values.reshape(-1, 4)
     pixels = np.stack([pairs[:, [0, 2, 3]], pairs[:, [1, 2, 3]]], axis=1)
     return pixels.reshape(layout.rows, layout.columns, 3)

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice, repeat
 
-import numpy as np
-
 from imaging import tags
 from imaging.elements import Elements
+from imaging.functional_groups import MODALITY, VOI, first_with, item_with, shared_group
 from imaging.header_voi import Voi, read_voi
 from imaging.lookup_table import ValueRange
 from imaging.modality import Modality, read_modality
+from imaging.padding import Padding, read_padding
 from imaging.pixel_layout import PixelLayout
 from imaging.remarks import Remark, Remarks
 from imaging.series_cache import SeriesCache
-from imaging.stored_bits import StoredValues, mask_unused_bits
+from imaging.stored_bits import StoredValues
 from imaging.tags import tag_name
 from imaging.voi import Lut, Mapping
 from imaging.walk import HeaderError
@@ -44,24 +44,19 @@ class Grayscale:
     """A fault in the VOI that does not prevent its use."""
     padding: tuple[float, float] | None = None
     """Lowest and highest stored value that marks padding (PS3.3 C.7.5.1.1.2)."""
+    padding_fault: str = ""
+    """Why the padding of the header was ignored; empty if nothing is wrong."""
 
 
 PLAIN = Grayscale()
-_MODALITY = (
-    tags.PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
-    (tags.RESCALE_SLOPE, tags.RESCALE_INTERCEPT, tags.MODALITY_LUT_SEQUENCE),
-)
-_VOI = tags.FRAME_VOI_LUT_SEQUENCE, (tags.WINDOW_CENTER, tags.WINDOW_WIDTH, tags.VOI_LUT_SEQUENCE)
-_SEQUENCES = tags.MODALITY_LUT_SEQUENCE, tags.VOI_LUT_SEQUENCE
 _GROUPS_AND_TABLES = (
     tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
     tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
-    _MODALITY[0],
-    _VOI[0],
-    *_SEQUENCES,
+    MODALITY[0],
+    VOI[0],
+    tags.MODALITY_LUT_SEQUENCE,
+    tags.VOI_LUT_SEQUENCE,
 )
-_LONGEST_EMPTY = 64
-"""A value of at most this many bytes is empty if it consists of padding. A longer value is never empty."""
 
 
 def read_grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
@@ -97,9 +92,9 @@ def without_unfit_voi(grayscale: Grayscale, stored: StoredValues) -> Grayscale:
 
 
 def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> Iterator[Grayscale]:
-    padding = _padding(elements, layout)
+    padding = read_padding(elements, layout)
     outer = [elements]
-    if (shared := elements.item(tags.SHARED_FUNCTIONAL_GROUPS_SEQUENCE)) is not None:
+    if (shared := shared_group(elements)) is not None:
         outer.insert(0, shared)
     if tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE in elements:
         groups = list(islice(elements.items(tags.PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE), layout.frames + 1))
@@ -110,7 +105,7 @@ def _grayscales(elements: Elements, layout: PixelLayout, remarks: Remarks) -> It
 
 
 def _top_level_grayscale(elements: Elements, layout: PixelLayout) -> Grayscale:
-    return _of_all_frames([elements], elements, layout, _padding(elements, layout))
+    return _of_all_frames([elements], elements, layout, read_padding(elements, layout))
 
 
 _top_level_grayscales = SeriesCache(
@@ -128,11 +123,9 @@ _top_level_grayscales = SeriesCache(
 """Keeps the grayscale parameters of data sets that have neither functional groups nor lookup tables."""
 
 
-def _of_all_frames(
-    outer: list[Elements], elements: Elements, layout: PixelLayout, padding: tuple[float, float] | None
-) -> Grayscale:
-    modality = _modality(_first_with(outer, *_MODALITY), elements, layout)
-    voi = read_voi(_first_with(outer, *_VOI), layout.bits_stored, lambda: modality.outputs(layout))
+def _of_all_frames(outer: list[Elements], elements: Elements, layout: PixelLayout, padding: Padding) -> Grayscale:
+    modality = _modality(first_with(outer, *MODALITY), elements, layout)
+    voi = read_voi(first_with(outer, *VOI), layout.bits_stored, lambda: modality.outputs(layout))
     return _grayscale(modality, voi, padding)
 
 
@@ -150,13 +143,13 @@ def _by_frame(
     elements: Elements,
     outer: list[Elements],
     layout: PixelLayout,
-    padding: tuple[float, float] | None,
+    padding: Padding,
 ) -> Iterator[Grayscale]:
     """Yield one Grayscale per frame. Values shared by all frames are read once, and only if a frame needs them."""
-    modality_of_all = cache(lambda: _modality(_first_with(outer, *_MODALITY), elements, layout))
+    modality_of_all = cache(lambda: _modality(first_with(outer, *MODALITY), elements, layout))
 
     def modality_of(frame: Elements) -> Modality:
-        own = _item_with(frame, *_MODALITY)
+        own = item_with(frame, *MODALITY, outer)
         return modality_of_all() if own is None else _modality(own, elements, layout)
 
     def inputs_of_all() -> ValueRange:
@@ -164,14 +157,14 @@ def _by_frame(
         return ValueRange(min(each.low for each in ranges), max(each.high for each in ranges))
 
     bits = layout.bits_stored
-    voi_of_all = cache(lambda: read_voi(_first_with(outer, *_VOI), bits, inputs_of_all))
+    voi_of_all = cache(lambda: read_voi(first_with(outer, *VOI), bits, inputs_of_all))
     for frame in groups:
-        modality, own_voi = modality_of(frame), _item_with(frame, *_VOI)
+        modality, own_voi = modality_of(frame), item_with(frame, *VOI, outer)
         voi = voi_of_all() if own_voi is None else read_voi(own_voi, bits, partial(modality.outputs, layout))
         yield _grayscale(modality, voi, padding)
 
 
-def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None) -> Grayscale:
+def _grayscale(modality: Modality, voi: Voi, padding: Padding) -> Grayscale:
     return Grayscale(
         slope=modality.slope,
         intercept=modality.intercept,
@@ -179,7 +172,8 @@ def _grayscale(modality: Modality, voi: Voi, padding: tuple[float, float] | None
         voi=voi.mapping,
         voi_fault=voi.fault,
         voi_note=voi.note,
-        padding=padding,
+        padding=padding.range,
+        padding_fault=padding.fault,
     )
 
 
@@ -193,76 +187,3 @@ def _modality(place: Elements | None, elements: Elements, layout: PixelLayout) -
     if modality == Modality() and place is not elements and tags.MODALITY_LUT_SEQUENCE in elements:
         return read_modality(elements, layout)
     return modality
-
-
-def _first_with(groups: list[Elements], sequence: int, wanted: tuple[int, ...]) -> Elements | None:
-    """Return the first data set with a value of one of the `wanted` tags.
-
-    The functional groups (item of `sequence`) are searched first, then the top level.
-    """
-    for group in groups:
-        if (item := _item_with(group, sequence, wanted)) is not None:
-            return item
-    return groups[-1] if _has_value(groups[-1], wanted) else None
-
-
-def _item_with(group: Elements, sequence: int, wanted: tuple[int, ...]) -> Elements | None:
-    item = group.item(sequence) if sequence in group else None
-    return item if item is not None and _has_value(item, wanted) else None
-
-
-def _has_value(place: Elements, wanted: tuple[int, ...]) -> bool:
-    """Return whether one of the elements is present and has a value: some writers add empty elements."""
-    for tag in wanted:
-        element = place.get(tag)
-        if element is None or not element[2]:
-            continue
-        if tag in _SEQUENCES:
-            if _has_item(place, tag):
-                return True
-            continue
-        if element[2] > _LONGEST_EMPTY or place.raw(tag).strip(b" \x00\\"):
-            return True
-    return False
-
-
-def _has_item(place: Elements, tag: int) -> bool:
-    """Return whether a sequence has an item with elements. A damaged sequence counts too, so that it is reported."""
-    try:
-        return any(len(item) for item in place.items(tag))
-    except HeaderError:
-        return True
-
-
-def _padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
-    """Read the padding range, masked like the pixels. PixelRepresentation decides the sign, not the element's VR."""
-    if layout.floating:
-        return _float_padding(elements, layout)
-    found = tags.PIXEL_PADDING_VALUE, tags.PIXEL_PADDING_RANGE_LIMIT
-    if found[0] not in elements and found[1] not in elements:
-        return None
-    raw = [_first_bytes(elements, tag, 2) for tag in found]
-    values = [int(value) for part in raw for value in elements.unpack(part, "h" if layout.signed else "H")]
-    if not values:
-        return None
-    stored = np.array(values, np.int16 if layout.signed else np.uint16)
-    if layout.bits_allocated == 8 * stored.itemsize:
-        stored = mask_unused_bits(stored, layout)
-    return int(stored.min()), int(stored.max())
-
-
-def _float_padding(elements: Elements, layout: PixelLayout) -> tuple[float, float] | None:
-    """Read FloatPixelPaddingValue, or DoubleFloatPixelPaddingValue, with its range limit (PS3.3 C.7.6.24, C.7.6.25)."""
-    double = layout.pixel_tag == tags.DOUBLE_FLOAT_PIXEL_DATA
-    code, size = ("d", 8) if double else ("f", 4)
-    found = tags.DOUBLE_FLOAT_PADDING if double else tags.FLOAT_PADDING
-    values = [value for tag in found for value in elements.unpack(_first_bytes(elements, tag, size), code)]
-    return (min(values), max(values)) if values else None
-
-
-def _first_bytes(elements: Elements, tag: int, size: int) -> bytes:
-    """Return the bytes of the first number of an element; empty if absent. Raises HeaderError if it is shorter."""
-    raw = elements.raw(tag)[:size]
-    if raw and len(raw) < size:
-        raise HeaderError(f"{tag_name(tag)} is shorter than a number.")
-    return raw

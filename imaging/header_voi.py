@@ -8,7 +8,8 @@ from imaging import tags
 from imaging.elements import Elements, decimal
 from imaging.lookup_table import ValueRange
 from imaging.modality import LARGEST, read_lut
-from imaging.voi import Lut, Mapping, window
+from imaging.tags import tag_name
+from imaging.voi import Lut, Mapping, plain_function, window
 from imaging.walk import HeaderError
 from nightread.errors import RejectImage
 
@@ -64,7 +65,7 @@ def _first_window(place: Elements) -> Voi:
         if center is None or width is None or max(abs(center), abs(width)) > LARGEST:
             continue
         if mapping := window(center, width, function):
-            return Voi(mapping, note=_unpaired(centers, widths))
+            return Voi(mapping, note=_unpaired(centers, widths) or _unknown(function))
     return Voi(fault=f"The center and width of the {_WINDOW} are not usable numbers, or the width is not positive.")
 
 
@@ -75,6 +76,10 @@ def _unpaired(centers: list[float | None], widths: list[float | None]) -> str:
         return ""
     numbers = f"different numbers of centers ({counts[0]}) and widths ({counts[1]})"
     return f"The {_WINDOW} has {numbers}; the first pair was used."
+
+
+def _unknown(function: str | None) -> str:
+    return "" if plain_function(function) else f"{tag_name(tags.VOI_LUT_FUNCTION)} is unknown; LINEAR was used."
 
 
 def _numbers(place: Elements, tag: int) -> list[float | None]:

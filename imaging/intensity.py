@@ -64,6 +64,8 @@ def mapping_for(frame: Frame, intensity: Intensity) -> Mapping:
     """
     if frame.grayscale.modality_lut is not None and (note := frame.grayscale.modality_lut.note):
         frame.remarks.add(Remark.PARTLY_USED, note)
+    if frame.grayscale.padding_fault:
+        frame.remarks.add(Remark.PARTLY_USED, frame.grayscale.padding_fault)
     if intensity.kind == "window":
         return Ramp(low=float(intensity.low or 0), high=float(intensity.high or 0))
     if intensity.kind == "percentile":

@@ -45,6 +45,8 @@ class PixelLayout:
     """Whether the header has no photometric interpretation."""
     subsampled: bool = False
     """Whether uncompressed pixels hold two chroma samples for each two pixels (4:2:2), by the length of the data."""
+    label_decided: bool = False
+    """Whether the pixels have already decided about `photometric`."""
 
     @property
     def floating(self) -> bool:

@@ -24,6 +24,8 @@ from nightread.reasons import Reason
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_DICOM_PREFIX = slice(128, 132)
+"""Where a DICOM file has the letters DICM, behind its preamble (PS3.10 section 7.1)."""
 _GRAY_DIMENSIONS = 2
 _PNG_END, _PNG_PIXELS = b"IEND", b"IDAT"
 _INFLATED_AT_ONCE = 64 * 1024
@@ -47,8 +49,9 @@ class RasterHeader(NamedTuple):
 
 
 def is_raster(data: bytes) -> bool:
-    """Return whether the bytes begin like a PNG or JPEG file."""
-    return data[: len(_PNG)].startswith((_PNG, _JPEG))  # a slice, because a memory map has no startswith
+    """Return whether the bytes begin like a PNG or JPEG file. The preamble of a DICOM file may begin like one too."""
+    begins = data[: len(_PNG)].startswith((_PNG, _JPEG))  # a slice, because a memory map has no startswith
+    return begins and data[_DICOM_PREFIX] != b"DICM"
 
 
 def read_raster(data: bytes, limits: Limits) -> DicomImage:

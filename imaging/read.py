@@ -27,6 +27,7 @@ from imaging.own_results import is_own_picture, is_own_result
 from imaging.palette import read_palette
 from imaging.patient import PatientHasher
 from imaging.pixel_layout import PALETTE, read_pixel_layout
+from imaging.presentation import not_applied
 from imaging.raster import is_raster, read_raster
 from imaging.remarks import Remark, Remarks
 from imaging.tags import tag_name
@@ -92,6 +93,8 @@ def _dicom_image(header: Header, limits: Limits, patient: PatientHasher | None) 
     stored_bytes = layout.stored_bytes if codec is None else _distinct_bytes(spans)
     check_density(layout, stored_bytes)
     stored = StoredFrames(elements, layout, codec, spans, remarks)
+    if note := not_applied(elements, layout):
+        remarks.add(Remark.PARTLY_USED, note)
     palette = read_palette(elements, layout) if layout.photometric == PALETTE else None
     if layout.photometric == PALETTE and palette is None:
         remarks.add(Remark.PALETTE_MISSING)

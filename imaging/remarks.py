@@ -29,13 +29,19 @@ class Remark(StrEnum):
     FRAMES_LEFT_OUT = "frames_left_out", "The pixel data hold more frames than could be analysed."
     FRAMES_COUNTED = "frames_counted", "NumberOfFrames is missing or wrong; the frames of the pixel data were counted."
     FRAME_GROUPS_DIFFER = "frame_groups_differ", "The header describes more or fewer frames than the pixel data hold."
-    PIXELS_UNCLOSED = "pixels_unclosed", "The pixel data do not end as DICOM requires; all frames are there."
+    PIXELS_UNCLOSED = (
+        "pixels_unclosed",
+        "The pixel data do not end as DICOM requires; all frames are there, if the header is right.",
+    )
     SYNTAX_CONTRADICTED = "syntax_contradicted", "The pixel data are compressed, which contradicts the transfer syntax."
     PHOTOMETRIC_ASSUMED = "photometric_assumed", "PhotometricInterpretation is missing; it was assumed from the header."
     BITS_WRONG = "bits_wrong", "The pixel data contradict what the header says of their bits or their sign."
     COLOUR_UNSURE = "colour_unsure", "The pixel data contradict PhotometricInterpretation; the colours were guessed."
     UID_WRONG = "uid_wrong", "A UID of the header has other characters than digits and dots, or is too long."
-    PARTLY_USED = "partly_used", "A window or lookup table of the header is faulty; its usable part was used."
+    PARTLY_USED = (
+        "partly_used",
+        "A part of the header that changes the picture is faulty or not supported; its usable part was used.",
+    )
 
 
 class Remarks:

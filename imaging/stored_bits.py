@@ -9,14 +9,12 @@ import numpy as np
 
 from imaging import tags
 from imaging.array import Array
-from imaging.pixel_layout import GRAYSCALE, PALETTE, PixelLayout
+from imaging.pixel_layout import PALETTE, PixelLayout
+from imaging.refuted_bits import SWAPPED, in_other_order, refuted_words
 from imaging.tags import tag_name
 
 _BYTE_BITS = 8
-_SMOOTHER = 0.8
-"""If the variation of whole words is less than this share of the variation of their low bits, the high bits belong to
-the values."""
-_STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
+_STORED = tag_name(tags.BITS_STORED)
 
 
 class StoredValues(NamedTuple):
@@ -28,13 +26,24 @@ class StoredValues(NamedTuple):
     """What the pixels contradict in the header; empty if nothing."""
     scaled: bool = False
     """Whether the values were probably scaled to fewer bits than the header says, so that its window may not fit."""
+    colour_note: str = ""
+    """What the pixels contradict in the header about their colours; empty if nothing."""
 
 
 def native_values(words: Array, layout: PixelLayout) -> StoredValues:
-    """Return the values of the words of an uncompressed frame, without the bits outside of BitsStored."""
+    """Return the values of the words of an uncompressed or RLE frame, without the bits outside of BitsStored."""
     masked = mask_unused_bits(words, layout)
-    refuted = None if masked is words else _refuted(words, layout, layout.high_bit + 1 - layout.bits_stored)
-    return refuted or StoredValues(masked, layout.bits_stored)
+    swapped = in_other_order(words, masked, layout)
+    if swapped is None:
+        return _native_values(words, masked, layout)
+    return _native_values(swapped, mask_unused_bits(swapped, layout), layout)._replace(note=SWAPPED)
+
+
+def _native_values(words: Array, masked: Array, layout: PixelLayout) -> StoredValues:
+    if layout.floating:
+        return StoredValues(masked, layout.bits_stored)
+    refuted = refuted_words(words, masked, layout, layout.high_bit + 1 - layout.bits_stored)
+    return StoredValues(*refuted) if refuted else StoredValues(masked, layout.bits_stored)
 
 
 def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed: bool, lossless: bool) -> StoredValues:
@@ -46,9 +55,13 @@ def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed
     if not lossless and precision > layout.bits_stored:
         return StoredValues(limit_decoded_bits(pixels, layout, precision), layout.bits_stored)
     masked = mask_decoded_bits(pixels, layout, precision)
-    whole = layout.bits_stored < precision == pixels.dtype.itemsize * _BYTE_BITS
-    refuted = _refuted(pixels, layout, _shift(layout, precision)) if whole else None
-    return refuted or StoredValues(masked, layout.bits_stored)
+    if layout.bits_stored <= precision == pixels.dtype.itemsize * _BYTE_BITS:
+        words = _with_sign(pixels, layout)[0]
+        unchanged = masked is pixels
+        refuted = refuted_words(words, words if unchanged else masked, layout, _shift(layout, precision))
+        if refuted:
+            return StoredValues(*refuted)
+    return StoredValues(masked, layout.bits_stored)
 
 
 def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:
@@ -125,45 +138,6 @@ def _is_signed(pixels: Array, layout: PixelLayout, precision: int) -> bool:
 
 def _of_other_sign() -> str:
     return f"The compressed frames have signed samples, which contradicts {tag_name(tags.PIXEL_REPRESENTATION)}."
-
-
-def _refuted(words: Array, layout: PixelLayout, shift: int) -> StoredValues | None:
-    """Return the values and a note if the stored words contradict BitsStored or HighBit, else None."""
-    stored = layout.bits_stored
-    words = _with_sign(words, layout)[0]
-    if shift > 0 and _lie_low(words, layout, shift):
-        return StoredValues(words, stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.")
-    unsigned_grey = shift == 0 and not layout.signed and layout.photometric in GRAYSCALE
-    if unsigned_grey and (used := int(words.max()).bit_length()) > stored and _smoother_whole(words, stored):
-        return StoredValues(words, used, f"The pixel values have {used} bits, but {_STORED} is {stored}.")
-    return None
-
-
-def _lie_low(values: Array, layout: PixelLayout, shift: int) -> bool:
-    """Return whether the values are in the low bits, and not at HighBit.
-
-    This is so if all values fit into BitsStored bits, and if most of the values that need more than `shift` bits also
-    use the lowest `shift` bits.
-    """
-    top = 1 << layout.bits_stored - layout.signed
-    if int(values.max()) >= top or int(values.min()) < -top:
-        return False
-    more = values[values >= 1 << shift]
-    return more.size > 0 and 2 * int(np.count_nonzero(more & (1 << shift) - 1)) >= more.size
-
-
-def _smoother_whole(words: Array, stored: int) -> bool:
-    """Return whether the bits above BitsStored belong to the values.
-
-    If they do, neighbouring values differ less with these bits than without them. If these bits hold an overlay,
-    neighbouring values differ more with them, at the edges of the overlay.
-    """
-    whole, masked = (_variation(each) for each in (words, words & (1 << stored) - 1))
-    return whole < _SMOOTHER * masked
-
-
-def _variation(words: Array) -> int:
-    return int(np.abs(np.diff(words.reshape(-1).astype(np.int64))).sum())
 
 
 def _fits(pixels: Array, layout: PixelLayout, precision: int) -> bool:

@@ -90,6 +90,15 @@ SMALLEST_WIDTH = 1e-20
 """Smallest accepted width of a window. No real window is narrower, and the inverse of 1e-39 exceeds float32."""
 
 
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+def plain_function(text: str | None) -> str:
+    """Return a VOI LUT function as PS3.3 C.11.2.1.2 writes it; an unknown or absent one as an empty text."""
+    words = (text or "LINEAR").upper().replace(" ", "_")
+    return words if words in _FUNCTIONS else ""
+
+
 def window(center: float, width: float, function: str | None) -> Mapping | None:
     """Return the mapping of a window; None for an invalid width. An unknown function counts as LINEAR.
 
@@ -98,7 +107,7 @@ def window(center: float, width: float, function: str | None) -> Mapping | None:
     """
     if not width >= SMALLEST_WIDTH:
         return None
-    function = (function or "").upper()
+    function = plain_function(function)
     if function == "SIGMOID":
         return Sigmoid(center=center, width=width)
     if function == "LINEAR_EXACT" or width < 1:

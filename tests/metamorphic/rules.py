@@ -170,7 +170,7 @@ RULES = (
     Rule(("syntax", "items"), _items),
     Rule(("syntax", "end"), lambda syntax, end: syntax not in NATIVE or end in ("plain", "slack")),
     Rule(("syntax", "file"), _file_of_syntax),
-    Rule(("bits", "file"), lambda bits, file: file != "ow" or BITS[bits].allocated == 8),
+    Rule(("bits", "file"), lambda bits, file: file != "ow" or BITS[bits].allocated <= 8),
     Rule(
         ("end", "file"),
         lambda end, file: not file.startswith("trailing") or end not in ("no_delimiter", "zeros", "item_delimiter"),

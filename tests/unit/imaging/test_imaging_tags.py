@@ -26,6 +26,8 @@ OTHER_KEYWORDS: dict[str, str | tuple[str, ...]] = {
     "LUT_DESCRIPTOR": "LUTDescriptor",
     "LUT_DATA": "LUTData",
     "VOI_LUT_SEQUENCE": "VOILUTSequence",
+    "PRESENTATION_LUT_SEQUENCE": "PresentationLUTSequence",
+    "PRESENTATION_LUT_SHAPE": "PresentationLUTShape",
     "PALETTE_DESCRIPTORS": (
         "RedPaletteColorLookupTableDescriptor",
         "GreenPaletteColorLookupTableDescriptor",

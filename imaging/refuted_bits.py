@@ -1,0 +1,199 @@
+"""Find what the words of a frame contradict in the header: BitsStored, HighBit, the sign or the order of the bytes.
+
+The right reading of a picture is smooth: neighbouring pixels differ little. A wrong one has leaps, where a bit is cut
+off, where the sign changes, or everywhere.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from imaging import tags
+from imaging.array import Array
+from imaging.pixel_layout import GRAYSCALE, PixelLayout
+from imaging.tags import tag_name
+
+_WORD, _BYTE_BITS = 2, 8
+_SMOOTHER, _MUCH_SMOOTHER = 0.8, 0.5
+"""Another reading is right if its variation is less than this share of that of the header's reading: the first number
+if words have bits that the header does not allow, the second if nothing else speaks against the header."""
+_SAMPLED_ROWS, _SAMPLED_COLUMNS = 8, 512
+_WIDE = 1 << 15
+"""Words of 16 bits in the wrong order, or with the wrong sign, spread over at least this many values."""
+_NOISE, _ORDERLY = 0.05, 0.25
+"""Words whose neighbours differ by this share of their range may be noise. The other order of the bytes is right if it
+has less than a quarter of the roughness."""
+_COLOURS = 3
+_STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
+_SIGN = f"The sign of the pixel values contradicts {tag_name(tags.PIXEL_REPRESENTATION)}."
+SWAPPED = "The bytes of the pixel values are in the other order than the transfer syntax says."
+
+
+class Refuted(NamedTuple):
+    """The values that the words really have, the bits that they can use, and what they contradict."""
+
+    values: Array
+    bits: int
+    note: str
+
+
+def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int) -> Refuted | None:
+    """Return what the words of a frame are, if they contradict the header; else None.
+
+    `words` have the sign of PixelRepresentation, `masked` are the values that the header describes, and `shift` is the
+    lowest bit of these values.
+    """
+    if shift > 0 and masked is not words:
+        begin_low = _lie_low(words, layout, shift)
+        return (
+            Refuted(words, layout.bits_stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.")
+            if begin_low
+            else None
+        )
+    if layout.photometric in GRAYSCALE and shift == 0:
+        if layout.bits_stored == words.dtype.itemsize * _BYTE_BITS:
+            return _of_other_sign(words) if words.dtype.itemsize == _WORD else None
+        if masked is not words:
+            return _signed(words, masked, layout) if layout.signed else _unsigned(words, layout)
+    if layout.samples == _COLOURS and layout.signed:
+        return _unsigned_colours(words, layout)
+    return None
+
+
+def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> Array | None:
+    """Return grey words of 16 bits with their bytes swapped, if this is clearly their right order; else None.
+
+    `masked` are the values that the header describes. In the wrong order, the byte that changes most comes first, so
+    the picture looks like noise.
+    """
+    if words.dtype.itemsize != _WORD or words.dtype.kind == "f" or layout.photometric not in GRAYSCALE:
+        return None
+    sample = _sample(words)
+    if int(sample.max()) - int(sample.min()) < _WIDE:
+        return None
+    roughness, swapped = _roughness(_sample(masked)), sample.byteswap()
+    if roughness < _NOISE or _roughness(swapped) >= _ORDERLY * roughness:
+        return None
+    fits = layout.signed or int(swapped.max()) >> layout.bits_stored == 0
+    return words.byteswap() if fits else None
+
+
+def _of_other_sign(words: Array) -> Refuted | None:
+    """Return full words of 16 bits with the other sign, if this reading has far fewer leaps."""
+    sample, bits = _sample(words), words.dtype.itemsize * _BYTE_BITS
+    if int(sample.max()) - int(sample.min()) < _WIDE:
+        return None
+    for some in (sample, words):
+        if not _has_fewer_leaps(_with_other_sign(some), some, bits, _MUCH_SMOOTHER):
+            return None
+    return Refuted(_with_other_sign(words), bits, _SIGN)
+
+
+def _signed(words: Array, masked: Array, layout: PixelLayout) -> Refuted | None:
+    """Return whole words if they have fewer leaps than the lowest bits, whose sign BitsStored decides."""
+    if np.array_equal(_sample(words), _sample(masked)):
+        return None
+    if not _has_fewer_leaps(words, masked, layout.bits_stored, _SMOOTHER):
+        return None
+    low, high = int(words.min()), int(words.max())
+    if low >= 0 and high >> layout.bits_stored == 0:
+        return Refuted(_with_other_sign(words), layout.bits_stored, _SIGN)
+    return Refuted(words, *_signed_bits(low, high, layout))
+
+
+def _unsigned(words: Array, layout: PixelLayout) -> Refuted | None:
+    """Return the right reading of words that use bits above BitsStored; None if these are no pixels."""
+    stored, highest = layout.bits_stored, int(words.max())
+    used = highest.bit_length()
+    if used <= stored:
+        return None
+    signed = _with_other_sign(words)
+    low, high = int(signed.min()), int(signed.max())
+    limit = 1 << stored - 1
+    if -limit <= low < 0 and high < limit:
+        return Refuted(signed, stored, _SIGN)
+    if _end_high(words, stored):
+        values = words >> words.dtype.itemsize * _BYTE_BITS - stored
+        return Refuted(values, stored, f"The pixel values end at the highest bit, not at {_HIGH_BIT}.")
+    low_bits = _variation(words & (1 << stored) - 1)
+    whole, of_signed = _variation(words), _variation(signed) if low < 0 else np.inf
+    if min(whole, of_signed) >= _SMOOTHER * low_bits:
+        return None
+    if of_signed < _SMOOTHER * whole:
+        return Refuted(signed, *_signed_bits(low, high, layout))
+    return Refuted(words, used, f"The pixel values have {used} bits, but {_STORED} is {stored}.")
+
+
+def _signed_bits(low: int, high: int, layout: PixelLayout) -> tuple[int, str]:
+    bits = max(low ^ -1, high).bit_length() + 1
+    if bits <= layout.bits_stored:
+        return layout.bits_stored, _SIGN
+    return bits, f"The pixel values have {bits} bits and a sign, but {_STORED} is {layout.bits_stored}."
+
+
+def _unsigned_colours(words: Array, layout: PixelLayout) -> Refuted | None:
+    """Return colours without a sign. Hardly any colours have one, but some writers copy it from a grey image."""
+    flat = words.reshape(-1)
+    other = _with_other_sign(flat)
+    if _variation(other, _COLOURS) >= _SMOOTHER * _variation(flat, _COLOURS):
+        return None
+    return Refuted(_with_other_sign(words), layout.bits_stored, _SIGN)
+
+
+def _lie_low(words: Array, layout: PixelLayout, shift: int) -> bool:
+    """Return whether the values are in the low bits, and not at HighBit.
+
+    This is so if all values fit into BitsStored bits, and if most of the values that need more than `shift` bits also
+    use the lowest `shift` bits.
+    """
+    top = 1 << layout.bits_stored - layout.signed
+    if int(words.max()) >= top or int(words.min()) < -top:
+        return False
+    more = words[words >= 1 << shift]
+    return more.size > 0 and 2 * int(np.count_nonzero(more & (1 << shift) - 1)) >= more.size
+
+
+def _end_high(words: Array, stored: int) -> bool:
+    """Return whether the values use the highest bits of the words: the bits below are zero.
+
+    The bits above `stored` then have many different values. Overlays have at most a few, because each is one bit.
+    """
+    below = words.dtype.itemsize * _BYTE_BITS - stored
+    if stored <= below or (words & (1 << below) - 1).any():
+        return False
+    return len(np.unique(_sample(words) >> stored)) > below + 1
+
+
+def _sample(words: Array) -> Array:
+    """Return a few rows of a grey frame, which are read in microseconds."""
+    step = -(-len(words) // _SAMPLED_ROWS)
+    return words[step // 2 :: step, :_SAMPLED_COLUMNS]
+
+
+def _with_other_sign(words: Array) -> Array:
+    return words.view(f"{'u' if words.dtype.kind == 'i' else 'i'}{words.dtype.itemsize}")
+
+
+def _variation(words: Array, step: int = 1) -> int:
+    """Return the sum of the differences between neighbours in a row."""
+    wide = words.astype(np.int64)
+    return int(np.abs(wide[..., step:] - wide[..., :-step]).sum())
+
+
+def _roughness(words: Array) -> float:
+    """Return the mean difference between neighbours, as a share of the range of the words."""
+    span = int(words.max()) - int(words.min())
+    return _variation(words) / (words.size * span) if span else 0.0
+
+
+def _has_fewer_leaps(other: Array, said: Array, bits: int, share: float) -> bool:
+    """Return whether another reading varies less than this share of what the header says.
+
+    Neighbours with an extreme value of `bits` bits do not count: black text on white hardly varies if its sign is
+    wrong.
+    """
+    lowest, values = (-(1 << bits - 1) if said.dtype.kind == "i" else 0), 1 << bits
+    inner = (said > lowest) & (said < lowest + values - 1)
+    pairs = inner[..., 1:] & inner[..., :-1]
+    of_other, of_said = (int(np.abs(np.diff(each.astype(np.int64)))[pairs].sum()) for each in (other, said))
+    return of_other < share * of_said
