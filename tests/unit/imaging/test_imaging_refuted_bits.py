@@ -124,6 +124,15 @@ def test_rows_and_columns_that_are_exchanged(make_dicom: MakeDicom, said: tuple[
         values(data)
 
 
+def test_stripes_are_no_exchanged_sides(make_dicom: MakeDicom) -> None:
+    """In a wide test pattern of bright and dark rows, pixels of one row are equal at any distance."""
+    rows = np.where(np.arange(24) % 2, 3000, 200)[:, None]
+    stripes = (rows + np.random.default_rng(5).integers(0, 20, (24, 200))).astype(np.uint16)
+    stored, _, detail = values(make_dicom(stripes, BitsStored=12, HighBit=11))
+    assert (stored == stripes).all()
+    assert detail is None
+
+
 def test_pixel_data_that_are_longer_than_the_frames(make_dicom: MakeDicom) -> None:
     """Columns may be too small: the result has a remark."""
     _, _, detail = values(make_dicom(TWELVE, BitsStored=12, HighBit=11, Columns=40))
