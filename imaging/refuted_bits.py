@@ -17,9 +17,9 @@ _WORD, _BYTE_BITS = 2, 8
 _SMOOTHER, _MUCH_SMOOTHER = 0.8, 0.5
 """Another reading is right if its variation is less than this share of that of the header's reading: the first number
 if words have bits that the header does not allow, the second if nothing else speaks against the header."""
-_SAMPLED_ROWS, _SAMPLED_COLUMNS = 8, 512
-_WIDE = 1 << 15
-"""Words of 16 bits in the wrong order, or with the wrong sign, spread over at least this many values."""
+_SAMPLED_ROWS, _SAMPLED_COLUMNS = 8, 256
+_HALF = 1 << 15
+"""Half of all values of 16 bits."""
 _NOISE, _ORDERLY = 0.05, 0.25
 """Words whose neighbours differ by this share of their range may be noise. The other order of the bytes is right if it
 has less than a quarter of the roughness."""
@@ -37,11 +37,23 @@ class Refuted(NamedTuple):
     note: str
 
 
-def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int) -> Refuted | None:
+def has_leaps(words: Array, layout: PixelLayout) -> bool:
+    """Return whether neighbours of grey words of 16 bits differ by more than half of all values.
+
+    They do if the sign or the order of the bytes is wrong. Few other pictures have such leaps, so most need no further
+    look.
+    """
+    if words.dtype.itemsize != _WORD or words.dtype.kind == "f" or layout.photometric not in GRAYSCALE:
+        return False
+    differences = _differences(_sample(words).astype(np.int32))
+    return differences.size > 0 and int(differences.max()) > _HALF
+
+
+def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int, *, leaps: bool) -> Refuted | None:
     """Return what the words of a frame are, if they contradict the header; else None.
 
-    `words` have the sign of PixelRepresentation, `masked` are the values that the header describes, and `shift` is the
-    lowest bit of these values.
+    `words` have the sign of PixelRepresentation, `masked` are the values that the header describes, `shift` is the
+    lowest bit of these values, and `leaps` is the result of `has_leaps`.
     """
     if shift > 0 and masked is not words:
         begin_low = _lie_low(words, layout, shift)
@@ -52,7 +64,7 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int) 
         )
     if layout.photometric in GRAYSCALE and shift == 0:
         if layout.bits_stored == words.dtype.itemsize * _BYTE_BITS:
-            return _of_other_sign(words) if words.dtype.itemsize == _WORD else None
+            return _of_other_sign(words) if leaps else None
         if masked is not words:
             return _signed(words, masked, layout) if layout.signed else _unsigned(words, layout)
     if layout.samples == _COLOURS and layout.signed:
@@ -63,30 +75,45 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int) 
 def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> Array | None:
     """Return grey words of 16 bits with their bytes swapped, if this is clearly their right order; else None.
 
-    `masked` are the values that the header describes. In the wrong order, the byte that changes most comes first, so
-    the picture looks like noise.
+    The words have leaps, and `masked` are the values that the header describes. In the wrong order, the byte that
+    changes most comes first, so the picture looks like noise.
     """
-    if words.dtype.itemsize != _WORD or words.dtype.kind == "f" or layout.photometric not in GRAYSCALE:
-        return None
     sample = _sample(words)
-    if int(sample.max()) - int(sample.min()) < _WIDE:
+    roughness = _roughness(sample if masked is words else _sample(masked))
+    if roughness < _NOISE:
         return None
-    roughness, swapped = _roughness(_sample(masked)), sample.byteswap()
-    if roughness < _NOISE or _roughness(swapped) >= _ORDERLY * roughness:
+    swapped = sample.byteswap()
+    if _roughness(swapped) >= _ORDERLY * roughness:
         return None
     fits = layout.signed or int(swapped.max()) >> layout.bits_stored == 0
     return words.byteswap() if fits else None
 
 
 def _of_other_sign(words: Array) -> Refuted | None:
-    """Return full words of 16 bits with the other sign, if this reading has far fewer leaps."""
-    sample, bits = _sample(words), words.dtype.itemsize * _BYTE_BITS
-    if int(sample.max()) - int(sample.min()) < _WIDE:
-        return None
-    for some in (sample, words):
-        if not _has_fewer_leaps(_with_other_sign(some), some, bits, _MUCH_SMOOTHER):
+    """Return words that use all of their 16 bits with the other sign, if this reading has far fewer leaps."""
+    for some in (_sample(words), words):
+        if not _has_fewer_leaps_with_other_sign(some):
             return None
-    return Refuted(_with_other_sign(words), bits, _SIGN)
+    return Refuted(_with_other_sign(words), words.dtype.itemsize * _BYTE_BITS, _SIGN)
+
+
+def _has_fewer_leaps_with_other_sign(words: Array) -> bool:
+    """Return the same as `_has_fewer_leaps` for words of 16 bits with the other sign, in half of the time.
+
+    In this reading, neighbours of which only one is in the upper half of all values differ by 2**16 less the difference
+    that they have now.
+    """
+    wide = words.astype(np.int32)
+    lowest = -_HALF if words.dtype.kind == "i" else 0
+    inner, upper = (wide > lowest) & (wide < lowest + 2 * _HALF - 1), wide >= lowest + _HALF
+    pairs = inner[..., 1:] & inner[..., :-1]
+    said = _differences(wide)[pairs]
+    crossing = (upper[..., 1:] != upper[..., :-1])[pairs]
+    # Each crossing changes its difference d to 2 * HALF - d.
+    changed = said[crossing]
+    of_said = int(said.sum(dtype=np.int64))
+    of_other = of_said + 2 * (_HALF * changed.size - int(changed.sum(dtype=np.int64)))
+    return of_other < _MUCH_SMOOTHER * of_said
 
 
 def _signed(words: Array, masked: Array, layout: PixelLayout) -> Refuted | None:
@@ -176,8 +203,12 @@ def _with_other_sign(words: Array) -> Array:
 
 def _variation(words: Array, step: int = 1) -> int:
     """Return the sum of the differences between neighbours in a row."""
-    wide = words.astype(np.int64)
-    return int(np.abs(wide[..., step:] - wide[..., :-step]).sum())
+    return int(_differences(words.astype(np.int64), step).sum())
+
+
+def _differences(wide: Array, step: int = 1) -> Array:
+    """Return the differences between neighbours in a row; the type of `wide` must hold them."""
+    return np.abs(wide[..., step:] - wide[..., :-step])
 
 
 def _roughness(words: Array) -> float:

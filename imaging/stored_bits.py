@@ -10,7 +10,7 @@ import numpy as np
 from imaging import tags
 from imaging.array import Array
 from imaging.pixel_layout import PALETTE, PixelLayout
-from imaging.refuted_bits import SWAPPED, in_other_order, refuted_words
+from imaging.refuted_bits import SWAPPED, has_leaps, in_other_order, refuted_words
 from imaging.tags import tag_name
 
 _BYTE_BITS = 8
@@ -33,16 +33,16 @@ class StoredValues(NamedTuple):
 def native_values(words: Array, layout: PixelLayout) -> StoredValues:
     """Return the values of the words of an uncompressed or RLE frame, without the bits outside of BitsStored."""
     masked = mask_unused_bits(words, layout)
-    swapped = in_other_order(words, masked, layout)
-    if swapped is None:
-        return _native_values(words, masked, layout)
-    return _native_values(swapped, mask_unused_bits(swapped, layout), layout)._replace(note=SWAPPED)
+    if not (leaps := has_leaps(words, layout)) or (swapped := in_other_order(words, masked, layout)) is None:
+        return _native_values(words, masked, layout, leaps=leaps)
+    of_swapped = mask_unused_bits(swapped, layout)
+    return _native_values(swapped, of_swapped, layout, leaps=has_leaps(swapped, layout))._replace(note=SWAPPED)
 
 
-def _native_values(words: Array, masked: Array, layout: PixelLayout) -> StoredValues:
+def _native_values(words: Array, masked: Array, layout: PixelLayout, *, leaps: bool) -> StoredValues:
     if layout.floating:
         return StoredValues(masked, layout.bits_stored)
-    refuted = refuted_words(words, masked, layout, layout.high_bit + 1 - layout.bits_stored)
+    refuted = refuted_words(words, masked, layout, layout.high_bit + 1 - layout.bits_stored, leaps=leaps)
     return StoredValues(*refuted) if refuted else StoredValues(masked, layout.bits_stored)
 
 
@@ -58,7 +58,8 @@ def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed
     if layout.bits_stored <= precision == pixels.dtype.itemsize * _BYTE_BITS:
         words = _with_sign(pixels, layout)[0]
         unchanged = masked is pixels
-        refuted = refuted_words(words, words if unchanged else masked, layout, _shift(layout, precision))
+        described, shift = words if unchanged else masked, _shift(layout, precision)
+        refuted = refuted_words(words, described, layout, shift, leaps=has_leaps(words, layout))
         if refuted:
             return StoredValues(*refuted)
     return StoredValues(masked, layout.bits_stored)
