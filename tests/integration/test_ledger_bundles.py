@@ -67,6 +67,12 @@ def test_the_suspicion_is_what_speaks_against_the_normal_label(
     assert bundle.suspicion(scores) == expected
 
 
+def test_a_bundle_without_codes_has_none(ledger_driver: LedgerDriver) -> None:
+    """No codes are stored as no value, and not as an empty object, at first and later."""
+    register(ledger_driver, "1", codes={})
+    assert [row.codes for row in stored(ledger_driver)] == [None]
+
+
 def test_a_bundle_knows_the_place_of_its_normal_label(ledger_driver: LedgerDriver) -> None:
     """Of the bundles that outcomes name, also for further predictions; a bundle that is not named is not read."""
     named = [register(ledger_driver, "1"), register(ledger_driver, "2", normal_label="other")]

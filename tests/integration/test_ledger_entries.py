@@ -148,6 +148,16 @@ def test_heartbeats_continue_restart_stop_and_begin(database: Database, clock: S
     ]
 
 
+def test_a_heartbeat_stores_what_the_part_says_now(database: Database, clock: SettableClock) -> None:
+    """Its details and the time of its last round replace those of the heartbeat before."""
+    ledger.record_heartbeats(database, [beat("a1", detail={"port": 1}, worked_at=clock())], now=clock())
+    worked_at = clock.advance(seconds=10)
+    ledger.record_heartbeats(database, [beat("a1", detail={"port": 2}, worked_at=worked_at)], now=clock())
+    with database.read() as connection:
+        (row,) = connection.execute(select(heartbeats)).all()
+    assert (row.detail, row.worked_at) == ({"port": 2}, worked_at)
+
+
 def test_a_part_is_forgotten_after_seven_days(database: Database, clock: SettableClock) -> None:
     """Not a second before; a restored database forgets all of them."""
     ledger.record_heartbeats(database, [beat("a1", "a")], now=clock())

@@ -108,3 +108,18 @@ def test_a_note_still_rejects_the_images_that_are_left(arrivals: TrustedArrivals
     with driver.database.read() as connection:
         named = connection.execute(select(withdrawals.c.study_instance_uid, withdrawals.c.sop_instance_uid)).all()
     assert named == [(STUDY, OTHER_SOP)]
+
+
+def test_a_note_about_an_image_that_never_arrived_goes_with_the_study(arrivals: TrustedArrivals) -> None:
+    """The note itself counts as an image, so that its rows stay as long as it does."""
+    driver = arrivals.ledger_driver
+    image, note = arrivals.image("ct", "a"), arrivals.note("ct", SOP, OTHER_SOP)
+
+    def left() -> list[str]:
+        with driver.database.read() as connection:
+            return list(connection.execute(select(withdrawals.c.sop_instance_uid)).scalars())
+
+    assert sorted(left()) == sorted([SOP, OTHER_SOP])
+    _purge(driver, note)
+    _purge(driver, image)
+    assert left() == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,17 @@ def test_the_values_of_an_image_that_are_kept_identify_nobody(
         *("uri", "parent_id", "content", "member_name", "sender_id", "unowned"),
         *("superseded_by", "replaced_by", "withdrawn_by", "withdrawn_code", "conflict_with"),
     }
+
+
+def test_a_purge_by_age_has_one_entry_for_each_day(ledger_driver: LedgerDriver, make_arrivals: MakeArrivals) -> None:
+    """Images of one day are added up, to midnight UTC; those of the next day are not."""
+    ledger_driver.register(make_arrivals(3))
+    ledger_driver.analyse_all()
+    evening = ledger_driver.clock().replace(hour=23, minute=59, second=58)
+    for image_id, seconds in ((1, 0), (2, 1), (3, 2)):
+        now = evening + timedelta(seconds=seconds)
+        ledger.purge_by_age(ledger_driver.database, [image_id], days=30, duplicates_since=now, now=now)
+
+    with ledger_driver.database.read() as connection:
+        expired = select(audit.c.detail).where(audit.c.action == "images.expire").order_by(audit.c.id)
+        assert [detail["images"] for detail in connection.execute(expired).scalars()] == [2, 1]
