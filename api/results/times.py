@@ -47,9 +47,12 @@ def bounds_of(times: Times, context: ApiContext) -> tuple[datetime | None, datet
         return night_bounds(times.night, context)
     utc = context.nights.utc
     try:
-        return utc(times.since) if times.since else None, utc(times.until) if times.until else None
+        since, until = utc(times.since) if times.since else None, utc(times.until) if times.until else None
     except OverflowError:
         raise unprocessable("The time is outside of the range that nightread supports.") from None
+    if since and until and since >= until:
+        raise unprocessable("No time is between `since` and `until`: `since` must be the earlier one.")
+    return since, until
 
 
 def night_bounds(night: str, context: ApiContext) -> tuple[datetime, datetime]:

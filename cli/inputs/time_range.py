@@ -16,16 +16,20 @@ def arrival_bounds(
 ) -> tuple[datetime | None, datetime | None]:
     """Return start (included) and end (excluded) of the time range, in UTC.
 
-    Raises UsageFault if both a night and times are given, or if a time is outside of the range of Python's calendar.
+    Raises UsageFault if both a night and times are given, if the start is not before the end, or if a time is outside
+    of the range of Python's calendar.
     """
     nights = nights_of(settings)
-    if not night:
-        try:
-            return nights.utc(since) if since else None, nights.utc(until) if until else None
-        except OverflowError:
-            raise UsageFault(
-                "--since or --until is outside of the supported range: give a later or earlier time."
-            ) from None
-    if since or until:
+    if night and (since or until):
         raise UsageFault("--night cannot be combined with --since or --until: omit --night, or omit the others.")
-    return nights.bounds(evening_named(night, nights))
+    if night:
+        return nights.bounds(evening_named(night, nights))
+    try:
+        begin, end = nights.utc(since) if since else None, nights.utc(until) if until else None
+    except OverflowError:
+        raise UsageFault(
+            "--since or --until is outside of the supported range: give a later or earlier time."
+        ) from None
+    if begin and end and begin >= end:
+        raise UsageFault("No time is between --since and --until: --since must be the earlier one.")
+    return begin, end

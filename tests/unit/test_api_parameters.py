@@ -69,6 +69,16 @@ def test_times_are_those_of_iso_8601(api: ApiDriver, value: str) -> None:
     assert api.client.get(f"/v1/results?until={value}").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/results", "/v1/studies"])
+def test_a_range_without_any_time_is_refused(api: ApiDriver, path: str) -> None:
+    """Its answer would be empty, and look as if nothing had arrived."""
+    for since, until in (("2026-11-06", "2026-11-05"), ("2026-11-05", "2026-11-05")):
+        response = api.client.get(f"{path}?since={since}&until={until}")
+        assert response.status_code == 422
+        assert "`since` must be the earlier one" in response.json()["detail"]
+    assert api.client.get(f"{path}?since=2026-11-05&until=2026-11-06").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/v1/results?since=0001-01-01", "/v1/results?until=9999-12-31T23:00:00-12:00"])
 def test_a_time_at_the_end_of_the_calendar_is_refused(api: ApiDriver, path: str) -> None:
     """It was an error of the server."""

@@ -191,6 +191,8 @@ def test_a_night_is_in_the_local_time_of_the_site(
     assert _found(nightread, "--night", "2026-11-05") == [2, 3]
     assert _found(nightread, "--since", "2026-11-05T18:00", "--until", "2026-11-06T07:00") == [2, 3]
     assert nightread("query", "--night", "yesterday")[0] == 2
+    code, _, said = nightread("query", "--since", "2026-11-06", "--until", "2026-11-05")
+    assert (code, "--since must be the earlier one" in said) == (2, True)
 
 
 def test_states_have_their_own_option(
