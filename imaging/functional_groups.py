@@ -66,7 +66,7 @@ def _completed(item: Elements, sequence: int, others: list[Elements]) -> Element
     found = dict(item.found)
     for other in others if missing else ():
         for place in (other.item(sequence), other):
-            if place is not None and place.encoding == item.encoding and not _is_whole(place, halves):
+            if place is not None and not _is_whole(place, halves):
                 found = {tag: place.found[tag] for tag in missing if _has_value(place, (tag,))} | found
     return Elements.at_known_places(item.data, item.encoding, item.start, item.end, found)
 

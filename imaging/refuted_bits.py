@@ -55,7 +55,7 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int, 
     `words` have the sign of PixelRepresentation, `masked` are the values that the header describes, `shift` is the
     lowest bit of these values, and `leaps` is the result of `has_leaps`.
     """
-    if shift > 0 and masked is not words:
+    if shift > 0:
         begin_low = _lie_low(words, layout, shift)
         return (
             Refuted(words, layout.bits_stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.")
@@ -113,7 +113,7 @@ def _has_fewer_leaps_with_other_sign(words: Array) -> bool:
     changed = said[crossing]
     of_said = int(said.sum(dtype=np.int64))
     of_other = of_said + 2 * (_HALF * changed.size - int(changed.sum(dtype=np.int64)))
-    return of_other < _MUCH_SMOOTHER * of_said
+    return bool(of_other < _MUCH_SMOOTHER * of_said)
 
 
 def _signed(words: Array, masked: Array, layout: PixelLayout) -> Refuted | None:
@@ -208,7 +208,8 @@ def _variation(words: Array, step: int = 1) -> int:
 
 def _differences(wide: Array, step: int = 1) -> Array:
     """Return the differences between neighbours in a row; the type of `wide` must hold them."""
-    return np.abs(wide[..., step:] - wide[..., :-step])
+    differences: Array = np.abs(wide[..., step:] - wide[..., :-step])
+    return differences
 
 
 def _roughness(words: Array) -> float:

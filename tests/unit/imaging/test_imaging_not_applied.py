@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_files import MakeDicom
+from pydicom.uid import ImplicitVRLittleEndian
 from voi_files import lut, shown, words
 
 from imaging.read import read
@@ -38,6 +39,21 @@ def test_a_presentation_lookup_table(make_dicom: MakeDicom) -> None:
     assert shown(data)[1].detail == "PresentationLUTSequence (2050,0010) was not applied."
 
 
+@pytest.mark.parametrize("length", [2, 0])
+def test_the_retired_table_of_greys(make_dicom: MakeDicom, length: int) -> None:
+    """An empty element asks for nothing; nor does an empty sequence."""
+    data = make_dicom(ROW, PresentationLUTSequence=[], **TWELVE)
+    table = b"\x28\0\0\x12US" + bytes([length, 0]) + bytes(length)
+    pixels = data.index(b"\xe0\x7f\x10\0OW")
+    detail = shown(data[:pixels] + table + data[pixels:])[1].detail
+    assert detail == ("GrayLookupTableData (0028,1200) was not applied." if length else None)
+
+
+def test_colours_without_a_palette_are_greys(make_dicom: MakeDicom) -> None:
+    """PixelPresentation alone names no colours."""
+    assert shown(make_dicom(ROW, PixelPresentation="COLOR", **TWELVE))[1].detail is None
+
+
 @pytest.mark.parametrize(("presentation", "words_"), [("COLOR", "partly_used"), ("MONOCHROME", None), (None, None)])
 def test_a_supplemental_palette(make_dicom: MakeDicom, presentation: str | None, words_: str | None) -> None:
     """Some stored values mean colours."""
@@ -66,6 +82,17 @@ def test_padding_of_32_bits(make_dicom: MakeDicom) -> None:
     assert short in data
     assert shown(data)[0] == pytest.approx([0.5, 1], abs=1e-6)
     long = short[:4] + b"SL\4\0" + (-(2**31)).to_bytes(4, "little", signed=True)
+    assert shown(data.replace(short, long))[0] == pytest.approx([0.5, 1], abs=1e-6)
+
+
+def test_padding_of_32_bits_without_a_vr(make_dicom: MakeDicom) -> None:
+    """The length of the value tells its size."""
+    pixels = np.array([[0, 2**31 - 1]], np.int32)
+    data = make_dicom(pixels, HighBit=31, PixelPaddingValue=-1, syntax=ImplicitVRLittleEndian)
+    short = b"\x28\0\x20\1\2\0\0\0\xff\xff"
+    assert short in data
+    assert shown(data)[0] == pytest.approx([0.5, 1], abs=1e-6)
+    long = short[:4] + b"\4\0\0\0" + (-(2**31)).to_bytes(4, "little", signed=True)
     assert shown(data.replace(short, long))[0] == pytest.approx([0.5, 1], abs=1e-6)
 
 
