@@ -36,7 +36,7 @@ def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     said, other = (by_plane, by_pixel) if layout.planar else (by_pixel, by_plane)
     if other >= _SMOOTHER * said:
         return layout.planar
-    greys = _greys(words, layout)
+    greys = grey_shares(words, layout)
     said_grey, other_grey = greys[::-1] if layout.planar else greys
     # Grey stripes are smooth in both orders, and all of their pixels are grey in both.
     refuted = other_grey > said_grey or max(greys) < _HARDLY
@@ -65,7 +65,7 @@ def _roughness(words: Array, layout: PixelLayout, samples: int, step: int) -> tu
     return by_pixel, off(here[:, 1 : width + 1]) + off(here[:, columns : columns + width])
 
 
-def _greys(words: Array, layout: PixelLayout) -> tuple[float, float]:
+def grey_shares(words: Array, layout: PixelLayout) -> tuple[float, float]:
     """Return the share of some pixels that are grey if the samples lie by pixel, and if they lie by plane."""
     tolerance = max(_NEARLY_EQUAL << layout.bits_stored >> 8, 1)
     pixels = words.reshape(-1, _COLOURS)

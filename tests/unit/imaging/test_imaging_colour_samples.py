@@ -1,0 +1,82 @@
+"""Which pixels decide about the label of colours, and how many of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imaging import tags
+from imaging.colour import RGB, YBR
+from imaging.pixel_layout import PixelLayout
+from imaging.refuted_colours import refuted_label
+from imaging.sample_order import grey_shares
+
+Pixels = np.ndarray[Any, Any]
+GREY_AS_YBR, COLOUR, GREY_AS_RGB = (90, 128, 128), (200, 60, 20), (90, 90, 90)
+EVERY_SIXTH = slice(3, None, 6)
+"""Of 96 pixels, 16 are looked at first."""
+
+
+def picture(side: int, colour: tuple[int, int, int] = GREY_AS_YBR) -> Pixels:
+    return np.full((side, side, 3), colour, np.uint8)
+
+
+def layout(bits: int) -> PixelLayout:
+    """Return the layout of two rows of two colour pixels."""
+    fixed = {"frames": 1, "samples": 3, "photometric": RGB, "planar": False, "signed": False}
+    size = {"bits_allocated": 16, "bits_stored": bits, "high_bit": bits - 1}
+    return PixelLayout(rows=2, columns=2, pixel_tag=tags.PIXEL_DATA, **fixed, **size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("more", "label"), [(0, ""), (1, YBR)])
+def test_more_than_half_of_the_pixels_must_be_grey_as_ybr(more: int, label: str) -> None:
+    """Half of them are in squares of six pixels, of which each has one of the 256 pixels that are looked at first."""
+    pixels = picture(96, COLOUR)
+    square = np.add.outer(np.arange(96) // 6, np.arange(96) // 6)
+    pixels[square % 2 == 0] = GREY_AS_YBR
+    pixels[:6, 6 : 6 + 6 * more] = GREY_AS_YBR
+    assert refuted_label(pixels, RGB, 8) == label
+
+
+@pytest.mark.parametrize(("columns", "label"), [(1, YBR), (2, "")])
+def test_few_pixels_are_grey_as_rgb(columns: int, label: str) -> None:
+    """One column of 96 is about 1 %, two are more than 2 %."""
+    pixels = picture(96)
+    pixels[:, :columns] = GREY_AS_RGB
+    assert refuted_label(pixels, RGB, 8) == label
+
+
+def test_the_first_look_is_at_every_sixth_pixel() -> None:
+    """If these pixels allow the label, the others are not looked at."""
+    pixels = picture(96)
+    pixels[EVERY_SIXTH, EVERY_SIXTH] = COLOUR
+    assert refuted_label(pixels, RGB, 8) == ""
+    assert refuted_label(picture(96), RGB, 8) == YBR
+
+
+@pytest.mark.parametrize(("side", "label"), [(96, ""), (97, YBR)])
+def test_the_second_look_is_at_96_rows_and_columns(side: int, label: str) -> None:
+    """In a larger picture, at every second pixel, from the second one on: only these are grey here."""
+    pixels = picture(side, COLOUR)
+    pixels[1::2, 1::2] = GREY_AS_YBR
+    step = -(-side // 16)
+    pixels[step // 2 :: step, step // 2 :: step] = GREY_AS_YBR
+    assert refuted_label(pixels, RGB, 8) == label
+
+
+@pytest.mark.parametrize(("low", "high", "label"), [(12, 239, ""), (11, 239, YBR), (12, 240, YBR)])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_the_luminance_of_ybr_partial(low: int, high: int, label: str, bits: int) -> None:
+    """It reaches from 16 to 235 (PS3.3 C.7.6.3.1.2), and compression may change it a little."""
+    unit = 1 << bits - 8
+    pixels = picture(96).astype(np.uint16) * unit
+    pixels[:48, :, 0], pixels[48:, :, 0] = low * unit, high * unit
+    assert refuted_label(pixels, "YBR_PARTIAL_422", bits) == label
+
+
+@pytest.mark.parametrize(("bits", "difference"), [(8, 2), (12, 32)])
+def test_samples_of_grey_pixels_differ_little(bits: int, difference: int) -> None:
+    """By two of 256 values, or as much of a wider range."""
+    for off, share in ((difference, 1.0), (difference + 1, 0.5)):
+        words = np.array([10, 10, 10, 50, 50 + off, 50] * 2, np.uint16)
+        assert grey_shares(words, layout(bits))[0] == share
