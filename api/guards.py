@@ -218,7 +218,7 @@ class _Body:
 
 def route_of(scope: Scope) -> str:
     """Return the template of the route, such as `/v1/images/{image_id}`. The path itself may identify a patient."""
-    return getattr(scope.get("route"), "path", None) or _UNKNOWN
+    return getattr(scope.get("route"), "path_format", None) or _UNKNOWN
 
 
 def _log_request(scope: Scope, method: str, status: int, milliseconds: float) -> None:
