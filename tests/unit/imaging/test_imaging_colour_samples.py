@@ -1,5 +1,6 @@
 """Which pixels decide about the label of colours, and how many of them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from imaging import tags
 from imaging.colour import RGB, YBR
 from imaging.pixel_layout import PixelLayout
 from imaging.refuted_colours import refuted_label
-from imaging.sample_order import grey_shares
+from imaging.sample_order import grey_shares, is_by_plane
 
 Pixels = np.ndarray[Any, Any]
 GREY_AS_YBR, COLOUR, GREY_AS_RGB = (90, 128, 128), (200, 60, 20), (90, 90, 90)
@@ -74,7 +75,17 @@ def test_the_luminance_of_ybr_partial(low: int, high: int, label: str, bits: int
     assert refuted_label(pixels, "YBR_PARTIAL_422", bits) == label
 
 
-@pytest.mark.parametrize(("bits", "difference"), [(8, 2), (12, 32)])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("by_plane", [False, True])
+def test_the_order_of_samples_without_any_grey(planar: bool, by_plane: bool) -> None:
+    """If no pixel is grey in either order, the smoother one is right, whatever the header says."""
+    ramp = np.tile(4 * np.arange(60), (40, 1))
+    colours = np.stack([ramp, 236 - ramp, 255 - np.abs(ramp - 118)], axis=-1).astype(np.uint16)
+    words = np.ascontiguousarray(np.moveaxis(colours, -1, 0) if by_plane else colours).reshape(-1)
+    assert is_by_plane(words, replace(layout(8), rows=40, columns=60, planar=planar)) is by_plane
+
+
+@pytest.mark.parametrize(("bits", "difference"), [(6, 1), (8, 2), (12, 32)])
 def test_samples_of_grey_pixels_differ_little(bits: int, difference: int) -> None:
     """By two of 256 values, or as much of a wider range."""
     for off, share in ((difference, 1.0), (difference + 1, 0.5)):
