@@ -111,8 +111,8 @@ def _has_fewer_leaps_with_other_sign(words: Array) -> bool:
     crossing = (upper[..., 1:] != upper[..., :-1])[pairs]
     # Each crossing changes its difference d to 2 * HALF - d.
     changed = said[crossing]
-    of_said = int(said.sum(dtype=np.int64))
-    of_other = of_said + 2 * (_HALF * changed.size - int(changed.sum(dtype=np.int64)))
+    of_said = int(said.sum())
+    of_other = of_said + 2 * (_HALF * changed.size - int(changed.sum()))
     return bool(of_other < _MUCH_SMOOTHER * of_said)
 
 

@@ -124,6 +124,21 @@ def test_rows_and_columns_that_are_exchanged(make_dicom: MakeDicom, said: tuple[
         values(data)
 
 
+def test_noise_with_a_sign_of_its_own(make_dicom: MakeDicom) -> None:
+    """All high bits repeat the sign, so that the words have one, although the other reading is as smooth."""
+    noise = np.random.default_rng(7).integers(-2048, 2048, (64, 48)).astype(np.int16)
+    stored, bits, detail = values(make_dicom(noise.view(np.uint16), BitsStored=12, HighBit=11, PixelRepresentation=0))
+    assert (stored == noise).all()
+    assert (bits, detail) == (12, SIGN)
+
+
+def test_eight_planes_of_overlays_over_a_black_picture(make_dicom: MakeDicom) -> None:
+    """With eight bits of pixels, the other eight may all be overlays."""
+    overlays = (np.random.default_rng(7).integers(0, 256, (64, 48)) << 8).astype(np.uint16)
+    stored, bits, detail = values(make_dicom(overlays, BitsStored=8, HighBit=7, PixelRepresentation=0))
+    assert (int(stored.max()), bits, detail) == (0, 8, None)
+
+
 def test_stripes_are_no_exchanged_sides(make_dicom: MakeDicom) -> None:
     """In a wide test pattern of bright and dark rows, pixels of one row are equal at any distance."""
     rows = np.where(np.arange(24) % 2, 3000, 200)[:, None]
