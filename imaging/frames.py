@@ -176,7 +176,7 @@ def _in_rgb(values: Array, layout: PixelLayout) -> tuple[Array, str]:
 
 def _swapped_bytes(data: bytes, start: int, first: int, count: int) -> Array:
     """Return 8-bit pixels from the 16-bit words of a big endian file: each word holds its second pixel first."""
-    even, wanted = first - first % 2, (count + 1) // 2 * 2  # only frames of an odd size begin within a word
+    even, wanted = first - first % 2, (first % 2 + count + 1) // 2 * 2  # a frame may begin within a word
     words = np.frombuffer(data, np.uint8, min(wanted, len(data) - start - even), start + even)
     if len(words) < wanted:  # The file ends with the first byte of the last word.
         raise RejectImage(

@@ -55,7 +55,7 @@ def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed
     if not lossless and precision > layout.bits_stored:
         return StoredValues(limit_decoded_bits(pixels, layout, precision), layout.bits_stored)
     masked = mask_decoded_bits(pixels, layout, precision)
-    if layout.bits_stored <= precision == pixels.dtype.itemsize * _BYTE_BITS:
+    if lossless and not signed and layout.bits_stored <= precision == pixels.dtype.itemsize * _BYTE_BITS:
         words = _with_sign(pixels, layout)[0]
         unchanged = masked is pixels
         described, shift = words if unchanged else masked, _shift(layout, precision)

@@ -113,6 +113,16 @@ def test_one_bit_in_the_words_of_a_big_endian_file(make_dicom: MakeDicom, size: 
     assert detail is None
 
 
+def test_frames_of_one_bit_that_begin_within_a_word(make_dicom: MakeDicom) -> None:
+    """Frames of 391 bits lie without a gap: the third begins in the second byte of a word."""
+    bits = np.random.default_rng(5).integers(0, 2, (3, 17, 23)).astype(np.uint8)
+    raw = np.packbits(bits.reshape(-1), bitorder="little")
+    raw = np.concatenate([raw, np.zeros(len(raw) % 2, np.uint8)]).view(np.uint16).byteswap().tobytes()
+    elements = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "Rows": 17, "NumberOfFrames": 3, "PixelData": raw}
+    image = read(make_dicom(bits.reshape(-1, 23), syntax=ExplicitVRBigEndian, **elements))
+    assert (np.stack([frame.stored for frame in image.frames()]) == bits).all()
+
+
 @pytest.mark.parametrize(("said", "other"), [((64, 48), False), ((48, 64), True)], ids=["right", "exchanged"])
 def test_rows_and_columns_that_are_exchanged(make_dicom: MakeDicom, said: tuple[int, int], other: bool) -> None:
     """The picture would be sheared: it is not analysed."""
