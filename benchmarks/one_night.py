@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -124,6 +125,10 @@ def _figures(pipe: WarmPipeline, folder: Path, images: int, of_what: str) -> Ite
         note="wall-clock time while all cores work",
     )
     yield _timed(f"status at the end, {of_what}", read_status, _STATUS)
+    yield from _of_the_database(database, started, run.images, of_what)
+
+
+def _of_the_database(database: Database, started: datetime, images: int, of_what: str) -> Iterator[Figure]:
     for name, wanted in {
         "--night last": ImageFilter(limit=100, since=started),
         "--night last --sort suspicion": ImageFilter(limit=100, since=started, sort="suspicion"),
@@ -137,7 +142,7 @@ def _figures(pipe: WarmPipeline, folder: Path, images: int, of_what: str) -> Ite
         name=f"size of the database, {of_what}",
         values=(size / 1e6,),
         unit="MB",
-        note=f"{size / run.images:,.0f} bytes an image",
+        note=f"{size / images:,.0f} bytes an image",
     )
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from ledger_driver import LedgerDriver, build_arrivals, build_outcome
 from series_driver import SERIES, STUDY, SeriesDriver
-from sqlalchemy import select, update
+from series_rows import change, rows
 
 from db import ledger
 from db.ledger import Annotations, FurtherPrediction, Outcome, Withdrawal
-from db.series_tables import series
 from db.tables import State
 from imaging.facts import Facts
 from nightread.reasons import Reason
@@ -27,19 +26,8 @@ def series_driver(ledger_driver: LedgerDriver, tmp_path: Path) -> SeriesDriver:
     return SeriesDriver(ledger_driver=ledger_driver, folder=tmp_path)
 
 
-def rows(driver: LedgerDriver) -> list[Any]:
-    """Return the rows of all series, oldest first."""
-    with driver.database.read() as connection:
-        return list(connection.execute(select(series).order_by(series.c.id)))
-
-
 def states(driver: LedgerDriver) -> list[str]:
     return [row.state for row in rows(driver)]
-
-
-def change(driver: LedgerDriver, **values: Any) -> None:
-    """Set these columns of all series, as if something had happened to them before."""
-    driver.database.write(lambda connection: connection.execute(update(series).values(**values)))
 
 
 def record(driver: LedgerDriver, *others: Mapping[str, Any]) -> None:

@@ -2,17 +2,17 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ledger_driver import LedgerDriver
 from series_driver import STUDY, SeriesDriver
-from sqlalchemy import select, update
+from series_rows import change, rows
+from sqlalchemy import select
 
 from db import ledger
 from db.ledger import CollectingSeries, DueCause
 from db.ledger.series import remove_series, return_forming_series
-from db.series_tables import series, series_results
+from db.series_tables import series_results
 
 LEASE = timedelta(seconds=30)
 
@@ -21,17 +21,6 @@ LEASE = timedelta(seconds=30)
 def series_driver(ledger_driver: LedgerDriver, tmp_path: Path) -> SeriesDriver:
     """Slices of a bundle of unit `series`."""
     return SeriesDriver(ledger_driver=ledger_driver, folder=tmp_path)
-
-
-def rows(driver: LedgerDriver) -> list[Any]:
-    """Return the rows of all series, oldest first."""
-    with driver.database.read() as connection:
-        return list(connection.execute(select(series).order_by(series.c.id)))
-
-
-def change(driver: LedgerDriver, **values: Any) -> None:
-    """Set these columns of all series, as if something had happened to them before."""
-    driver.database.write(lambda connection: connection.execute(update(series).values(**values)))
 
 
 def test_collecting_series_are_listed_in_the_order_of_their_ids(series_driver: SeriesDriver) -> None:
