@@ -124,7 +124,8 @@ def test_the_history_outlives_flower(
 ) -> None:
     """A restart keeps rows with their states and names, and goes on removing earlier attempts."""
     before = worker.analyse(WAITS)
-    shows(flower, before)
+    for batch_id in (worker.analyse({"failed": 1}), before):
+        shows(flower, batch_id)
     flower.process.terminate()
     flower.process.wait(30)
     with running_flower(folder, redis_server_url) as again:
