@@ -1,7 +1,7 @@
 """Hold one image that can be analysed: its header facts and its frames."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 
 from imaging.array import Array
@@ -42,17 +42,33 @@ class DicomFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frame after frame. Raises RejectImage(BAD_PIXELS, TRUNCATED or BAD_HEADER)."""
-        # The rescale and the window of a colour image have no effect, so errors in them are ignored.
-        grayscales = repeat(PLAIN) if self._in_colour else read_grayscales(self.elements, self.layout, self.remarks)
-        for index, (stored, grayscale) in enumerate(zip(self.stored.with_bits(), grayscales, strict=False)):
+        grayscales: dict[PixelLayout, Iterator[tuple[int, Grayscale]]] = {}
+        for index, stored in enumerate(self.stored.with_bits()):
+            layout = self._refuted_layout(stored)
+            if layout not in grayscales:
+                grayscales[layout] = enumerate(self._grayscales(layout))
+            grayscale = next(each for number, each in grayscales[layout] if number == index)
             yield self._frame(index, stored, grayscale)
 
     def at(self, index: int) -> Frame:
         """Return one frame without decoding the others. Raises the same errors as iteration."""
-        stored, grayscale = self.stored.at(index), PLAIN
-        if not self._in_colour:
-            grayscale = next(islice(read_grayscales(self.elements, self.layout, self.remarks), index, None))
-        return self._frame(index, stored, grayscale)
+        stored = self.stored.at(index)
+        grayscales = self._grayscales(self._refuted_layout(stored))
+        return self._frame(index, stored, next(islice(grayscales, index, None)))
+
+    def _grayscales(self, layout: PixelLayout) -> Iterator[Grayscale]:
+        # The rescale and the window of a colour image have no effect, so errors in them are ignored.
+        return repeat(PLAIN) if self._in_colour else read_grayscales(self.elements, layout, self.remarks)
+
+    def _refuted_layout(self, stored: StoredValues) -> PixelLayout:
+        """Return the layout with the sign and the bits that the pixels of a frame really have.
+
+        They decide what the padding and the first value of a lookup table mean.
+        """
+        signed, layout = stored.values.dtype.kind == "i", self.layout
+        if stored.scaled or not stored.note or (signed, stored.bits) == (layout.signed, layout.bits_stored):
+            return layout
+        return replace(layout, signed=signed, bits_stored=stored.bits, high_bit=stored.bits - 1)
 
     @property
     def _in_colour(self) -> bool:

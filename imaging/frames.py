@@ -24,6 +24,8 @@ from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
 _BYTE = 8
+_WITHOUT_SIZE = None, Codec.RLE
+"""The codings of frames that do not state their rows and columns."""
 _SIDES = f"{tag_name(ROWS)} and {tag_name(COLUMNS)}"
 
 
@@ -104,7 +106,10 @@ class StoredFrames:
         return replace(layout, photometric=label, label_decided=True)
 
     def _frame(self, index: int, layout: PixelLayout) -> StoredValues:
-        return self._native(index, layout) if self._codec is None else self._compressed(self._codec, index, layout)
+        stored = self._native(index, layout) if self._codec is None else self._compressed(self._codec, index, layout)
+        if index == 0 and self._codec in _WITHOUT_SIZE and layout.samples == 1 and sides_are_exchanged(stored.values):
+            raise RejectImage(Reason.BAD_HEADER, f"By the pixels, {_SIDES} are exchanged: the picture is sheared.")
+        return stored
 
     def _compressed(self, codec: Codec, index: int, layout: PixelLayout) -> StoredValues:
         spans = self._spans[index]
@@ -119,10 +124,7 @@ class StoredFrames:
             return StoredValues(self._one_bit(index), layout.bits_stored)
         words = self._words(index)
         if layout.samples == 1:
-            stored = native_values(words.reshape(layout.rows, layout.columns), layout)
-            if index == 0 and sides_are_exchanged(stored.values):
-                raise RejectImage(Reason.BAD_HEADER, f"By the pixels, {_SIDES} are exchanged: the picture is sheared.")
-            return stored
+            return native_values(words.reshape(layout.rows, layout.columns), layout)
         stored = native_values(words, layout)
         values, note = _in_rgb(stored.values, layout)
         return stored._replace(values=values, colour_note=note)

@@ -20,13 +20,20 @@ if words have bits that the header does not allow, the second if nothing else sp
 _SAMPLED_ROWS, _SAMPLED_COLUMNS = 8, 256
 _HALF = 1 << 15
 """Half of all values of 16 bits."""
+_MANY_VALUES = 256
+"""A picture with a sign has at least so many different values. Pictures that were made from 8 bits have fewer."""
+_MOST_MARKS = 2
+"""Text and marks that were written into a picture have at most this many different values."""
 _NOISE, _ORDERLY = 0.05, 0.25
 """Words whose neighbours differ by this share of their range may be noise. The other order of the bytes is right if it
 has less than a quarter of the roughness."""
+_ONE_IN_TEN = 0.1
 _COLOURS = 3
 _STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
+_UNSURE_SIGN = f"By the pixel values, {tag_name(tags.PIXEL_REPRESENTATION)} may be wrong; it was used."
 _SIGN = f"The sign of the pixel values contradicts {tag_name(tags.PIXEL_REPRESENTATION)}."
 SWAPPED = "The bytes of the pixel values are in the other order than the transfer syntax says."
+_UNSURE_ORDER = "By the pixel values, the order of their bytes may be wrong; that of the transfer syntax was used."
 
 
 class Refuted(NamedTuple):
@@ -44,6 +51,8 @@ def has_leaps(words: Array, layout: PixelLayout) -> bool:
     look.
     """
     if words.dtype.itemsize != _WORD or words.dtype.kind == "f" or layout.photometric not in GRAYSCALE:
+        return False
+    if words.size < _MANY_VALUES:
         return False
     differences = _differences(_sample(words).astype(np.int32))
     return differences.size > 0 and int(differences.max()) > _HALF
@@ -72,11 +81,12 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int, 
     return None
 
 
-def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> Array | None:
-    """Return grey words of 16 bits with their bytes swapped, if this is clearly their right order; else None.
+def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> tuple[Array, str] | None:
+    """Return grey words of 16 bits with their bytes swapped, and a note, if this is clearly their right order.
 
     The words have leaps, and `masked` are the values that the header describes. In the wrong order, the byte that
-    changes most comes first, so the picture looks like noise.
+    changes most comes first, so the picture looks like noise. If the right order is not clear, the words are returned
+    as they are, with a note. None if nothing speaks against the header.
     """
     sample = _sample(words)
     roughness = _roughness(sample if masked is words else _sample(masked))
@@ -85,35 +95,68 @@ def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> Array | 
     swapped = sample.byteswap()
     if _roughness(swapped) >= _ORDERLY * roughness:
         return None
-    fits = layout.signed or int(swapped.max()) >> layout.bits_stored == 0
-    return words.byteswap() if fits else None
+    if not layout.signed and int(swapped.max()) >> layout.bits_stored:
+        return None
+    return (words.byteswap(), SWAPPED) if _has_many_high_bytes(swapped) else (words, _UNSURE_ORDER)
+
+
+def _has_many_high_bytes(words: Array) -> bool:
+    """Return whether many words have other high bytes than the two most frequent ones.
+
+    If most words have the same high byte, a few others make any noise look smooth: text in 16 bits over values that
+    have only 8.
+    """
+    inner = words.view(np.uint16)
+    inner = inner[(inner > 0) & (inner < 2 * _HALF - 1)]
+    numbers = np.sort(np.bincount(inner >> _BYTE_BITS, minlength=2))
+    return int(numbers[:-2].sum()) >= _ONE_IN_TEN * inner.size > 0
 
 
 def _of_other_sign(words: Array) -> Refuted | None:
-    """Return words that use all of their 16 bits with the other sign, if this reading has far fewer leaps."""
+    """Return words that use all of their 16 bits with the other sign, if this reading has far fewer leaps.
+
+    Black and white areas without values between them have such leaps too. So the values must also be continuous where
+    the sign changes; if they are not, nobody can tell, and the words keep their sign, with a note.
+    """
     for some in (_sample(words), words):
         if not _has_fewer_leaps_with_other_sign(some):
             return None
-    return Refuted(_with_other_sign(words), words.dtype.itemsize * _BYTE_BITS, _SIGN)
+    bits = words.dtype.itemsize * _BYTE_BITS
+    if not _is_continuous_with_other_sign(words):
+        return Refuted(words, bits, _UNSURE_SIGN)
+    return Refuted(_with_other_sign(words), bits, _SIGN)
+
+
+def _is_continuous_with_other_sign(words: Array) -> bool:
+    """Return whether words of 16 bits have many values, and are continuous where the other sign changes.
+
+    They are continuous if one in ten of the neighbours with different signs differs by no more than one in ten of the
+    other neighbours does.
+    """
+    if np.count_nonzero(np.bincount(words.view(np.uint16).reshape(-1))) < _MANY_VALUES:
+        return False
+    pairs, crossing = _inner_pairs(words)
+    differences = _differences(_with_other_sign(words).astype(np.int32))
+    across, within = differences[pairs & crossing], differences[pairs & ~crossing]
+    return bool(within.size and np.quantile(across, _ONE_IN_TEN) <= np.quantile(within, 1 - _ONE_IN_TEN))
 
 
 def _has_fewer_leaps_with_other_sign(words: Array) -> bool:
-    """Return the same as `_has_fewer_leaps` for words of 16 bits with the other sign, in half of the time.
-
-    In this reading, neighbours of which only one is in the upper half of all values differ by 2**16 less the difference
-    that they have now.
-    """
-    wide = words.astype(np.int32)
-    lowest = -_HALF if words.dtype.kind == "i" else 0
-    inner, upper = (wide > lowest) & (wide < lowest + 2 * _HALF - 1), wide >= lowest + _HALF
-    pairs = inner[..., 1:] & inner[..., :-1]
-    said = _differences(wide)[pairs]
-    crossing = (upper[..., 1:] != upper[..., :-1])[pairs]
-    # Each crossing changes its difference d to 2 * HALF - d.
-    changed = said[crossing]
-    of_said = int(said.sum())
+    """Return the same as `_has_fewer_leaps` for words of 16 bits with the other sign, in half of the time."""
+    pairs, crossing = _inner_pairs(words)
+    said = _differences(words.astype(np.int32))
+    # With the other sign, each crossing changes its difference d to 2 * HALF - d.
+    changed = said[pairs & crossing]
+    of_said = int(said[pairs].sum())
     of_other = of_said + 2 * (_HALF * changed.size - int(changed.sum()))
     return bool(of_other < _MUCH_SMOOTHER * of_said)
+
+
+def _inner_pairs(words: Array) -> tuple[Array, Array]:
+    """Return which neighbours both have no extreme value, and of which only one is in the upper half of all values."""
+    lowest, highest = (-_HALF, _HALF - 1) if words.dtype.kind == "i" else (0, 2 * _HALF - 1)
+    inner, upper = (words > lowest) & (words < highest), words >= lowest + _HALF
+    return inner[..., 1:] & inner[..., :-1], upper[..., 1:] != upper[..., :-1]
 
 
 def _signed(words: Array, masked: Array, layout: PixelLayout) -> Refuted | None:
@@ -136,14 +179,15 @@ def _unsigned(words: Array, layout: PixelLayout) -> Refuted | None:
         return None
     signed = _with_other_sign(words)
     low, high = int(signed.min()), int(signed.max())
+    has_sign = low < 0 and len(np.unique(signed[signed < 0])) > _MOST_MARKS
     limit = 1 << stored - 1
-    if -limit <= low < 0 and high < limit:
+    if has_sign and -limit <= low and high < limit:
         return Refuted(signed, stored, _SIGN)
     if _end_high(words, stored):
         values = words >> words.dtype.itemsize * _BYTE_BITS - stored
         return Refuted(values, stored, f"The pixel values end at the highest bit, not at {_HIGH_BIT}.")
     low_bits = _variation(words & (1 << stored) - 1)
-    whole, of_signed = _variation(words), _variation(signed) if low < 0 else np.inf
+    whole, of_signed = _variation(words), _variation(signed) if has_sign else np.inf
     if min(whole, of_signed) >= _SMOOTHER * low_bits:
         return None
     if of_signed < _SMOOTHER * whole:
@@ -192,9 +236,9 @@ def _end_high(words: Array, stored: int) -> bool:
 
 
 def _sample(words: Array) -> Array:
-    """Return a few rows of a grey frame, which are read in microseconds."""
-    step = -(-len(words) // _SAMPLED_ROWS)
-    return words[step // 2 :: step, :_SAMPLED_COLUMNS]
+    """Return the middle of a few rows of a grey frame, which is read in microseconds."""
+    step, left = -(-len(words) // _SAMPLED_ROWS), max(words.shape[1] - _SAMPLED_COLUMNS, 0) // 2
+    return words[step // 2 :: step, left : left + _SAMPLED_COLUMNS]
 
 
 def _with_other_sign(words: Array) -> Array:

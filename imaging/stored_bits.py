@@ -10,7 +10,7 @@ import numpy as np
 from imaging import tags
 from imaging.array import Array
 from imaging.pixel_layout import PALETTE, PixelLayout
-from imaging.refuted_bits import SWAPPED, has_leaps, in_other_order, refuted_words
+from imaging.refuted_bits import has_leaps, in_other_order, refuted_words
 from imaging.tags import tag_name
 
 _BYTE_BITS = 8
@@ -33,10 +33,11 @@ class StoredValues(NamedTuple):
 def native_values(words: Array, layout: PixelLayout) -> StoredValues:
     """Return the values of the words of an uncompressed or RLE frame, without the bits outside of BitsStored."""
     masked = mask_unused_bits(words, layout)
-    if not (leaps := has_leaps(words, layout)) or (swapped := in_other_order(words, masked, layout)) is None:
+    if not (leaps := has_leaps(words, layout)) or (reordered := in_other_order(words, masked, layout)) is None:
         return _native_values(words, masked, layout, leaps=leaps)
-    of_swapped = mask_unused_bits(swapped, layout)
-    return _native_values(swapped, of_swapped, layout, leaps=has_leaps(swapped, layout))._replace(note=SWAPPED)
+    words, note = reordered
+    masked = mask_unused_bits(words, layout)
+    return _native_values(words, masked, layout, leaps=has_leaps(words, layout))._replace(note=note)
 
 
 def _native_values(words: Array, masked: Array, layout: PixelLayout, *, leaps: bool) -> StoredValues:
