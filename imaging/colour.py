@@ -47,22 +47,24 @@ def guess_label(frames: list[Array], bits: int) -> str:
     the range. If the grey pixels do not decide, the frames count as YBR_FULL if nearly all of their colours, read as
     YBR, exist in RGB.
     """
-    counts = [greys(_sampled(frame), bits) for frame in frames]
-    rgb_greys, ybr_greys = (sum(numbers) for numbers in zip(*counts, strict=True))
+    masks_of_frames = [greys(_sampled(frame), bits) for frame in frames]
+    rgb_greys, ybr_greys = (
+        sum(int(np.count_nonzero(mask)) for mask in masks) for masks in zip(*masks_of_frames, strict=True)
+    )
     if rgb_greys != ybr_greys:
         return RGB if rgb_greys > ybr_greys else YBR
     return RGB if any(is_impossible(_sampled(frame), bits) for frame in frames) else YBR
 
 
-def greys(pixels: Array, bits: int) -> tuple[int, int]:
-    """Return how many pixels are grey only if read as RGB, and how many only if read as YBR."""
+def greys(pixels: Array, bits: int) -> tuple[Array, Array]:
+    """Return which pixels are grey only if read as RGB, and which only if read as YBR."""
     wide, tolerance = pixels.astype(np.int64), max((_NEARLY_GREY << bits) >> 8, 1)
     first, second, third = (wide[..., sample] for sample in range(3))
     lowest, highest = np.minimum(second, third), np.maximum(second, third)
     rgb = np.maximum(highest, first) - np.minimum(lowest, first) <= tolerance
     half = 1 << bits - 1
     ybr = (lowest >= half - tolerance) & (highest <= half + tolerance)
-    return int(np.count_nonzero(rgb & ~ybr)), int(np.count_nonzero(ybr & ~rgb))
+    return rgb & ~ybr, ybr & ~rgb
 
 
 def is_impossible(pixels: Array, bits: int) -> bool:

@@ -4,65 +4,107 @@ Programs that decompress or convert a file often leave PlanarConfiguration as it
 wrong one, neighbours belong to other colours or to distant parts of the picture.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from imaging.array import Array
 from imaging.pixel_layout import PixelLayout
 
-_SMOOTHER = 0.8
+_SMOOTHER, _MUCH_SMOOTHER, _NOT_ROUGHER = 0.8, 0.5, 1.6
+_MANY_VALUES = 32
 _SAMPLED_ROWS, _SAMPLED_COLUMNS = 16, 512
 _NEARLY_EQUAL = 2
 """Samples of a grey pixel differ by at most this much, on a scale of 256."""
 _HARDLY = 0.05
+_UNEVEN = 0.618
+"""Rows at multiples of this share of the picture lie unevenly: they do not all meet the same line of a pattern."""
 _LEAST_ROWS, _LEAST_COLUMNS = 8, 8
 _COLOURS, _HALF = 3, 2
 _PAIR = 4
 """Two pixels of 4:2:2 have four samples: Y Y Cb Cr."""
 
 
+class _Roughness(NamedTuple):
+    """The sums of the differences between neighbours in a row, and between neighbours in a column."""
+
+    across: int
+    down: int
+
+
 def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     """Return whether the samples of a colour frame lie plane by plane.
 
-    `words` are all samples of one frame in the order of the file. PlanarConfiguration decides unless the other order is
-    clearly smoother and shows more grey pixels, or hardly any pixels are grey. For 4:2:2, whose samples always lie by
-    pixel, only the pixels decide.
+    `words` are all samples of one frame in the order of the file. PlanarConfiguration decides unless the other order
+    shows more grey pixels, or hardly any pixels are grey, and is clearly smoother or shows the same noise in all
+    colours. For 4:2:2, whose samples always lie by pixel, only the pixels decide.
     """
     if layout.rows < _LEAST_ROWS or layout.columns < _LEAST_COLUMNS:
         return layout.planar and not layout.subsampled
     if layout.subsampled:
         by_pixel, by_plane = _roughness(words, layout, _HALF, _PAIR)
-        return by_plane < _SMOOTHER * by_pixel
+        return by_plane.across < _SMOOTHER * by_pixel.across and by_plane.down < _SMOOTHER * by_pixel.down
     by_pixel, by_plane = _roughness(words, layout, _COLOURS, _COLOURS)
     said, other = (by_plane, by_pixel) if layout.planar else (by_pixel, by_plane)
-    if other >= _SMOOTHER * said:
+    if sum(other) >= _NOT_ROUGHER * sum(said):
         return layout.planar
     greys = grey_shares(words, layout)
     said_grey, other_grey = greys[::-1] if layout.planar else greys
     # Grey stripes are smooth in both orders, and all of their pixels are grey in both.
-    refuted = other_grey > said_grey or max(greys) < _HARDLY
+    if other_grey <= said_grey and max(greys) >= _HARDLY:
+        return layout.planar
+    refuted = _is_smoother(other, said, layout) or _change_together(words, layout)
     return layout.planar is not refuted
 
 
-def _roughness(words: Array, layout: PixelLayout, samples: int, step: int) -> tuple[int, int]:
+def _is_smoother(other: _Roughness, said: _Roughness, layout: PixelLayout) -> bool:
+    """Return whether the other order is clearly smoother; planes must be smoother in both directions.
+
+    Nearly equal samples of a pixel are smoother than noise or lines, but only along the row.
+    """
+    if not layout.planar and not all(off <= _SMOOTHER * off_said for off, off_said in zip(other, said, strict=True)):
+        return False
+    return sum(other) < _SMOOTHER * sum(said)
+
+
+def _roughness(words: Array, layout: PixelLayout, samples: int, step: int) -> tuple[_Roughness, _Roughness]:
     """Return the differences between neighbours if the samples lie by pixel, and if they lie by plane.
 
     A row of the file has `samples` times as many samples as the picture has columns, and `step` samples lie between
-    two samples of one colour.
+    two samples of one colour. By plane, it consists of `samples` rows of the picture.
     """
     columns = layout.columns
     rows = words.reshape(layout.rows, samples * columns)
     # The first half of 4:2:2 by plane is luminance.
-    last = layout.rows // samples if samples == _HALF else layout.rows - 1
-    pick = np.linspace(0, last - 1, _SAMPLED_ROWS).astype(np.intp)
+    last = layout.rows // samples if samples == _HALF else layout.rows
+    pick = (np.arange(_SAMPLED_ROWS) * _UNEVEN % 1 * (last - 1)).astype(np.intp)
     width = min(columns, _SAMPLED_COLUMNS) - step
     here, below = rows[pick].astype(np.int64), rows[pick + 1, :width].astype(np.int64)
-    start = here[:, :width]
+    start, second, last_of_row = (here[:, first : first + width] for first in (0, columns, (samples - 1) * columns))
 
-    def off(other: Array) -> int:
-        return int(np.abs(start - other).sum())
+    def off(one: Array, other: Array) -> int:
+        return int(np.abs(one - other).sum())
 
-    by_pixel = off(here[:, step : width + step]) + off(below)
-    return by_pixel, off(here[:, 1 : width + 1]) + off(here[:, columns : columns + width])
+    by_pixel = _Roughness(off(start, here[:, step : width + step]), off(start, below))
+    down = max(off(start, second), off(last_of_row, below))
+    return by_pixel, _Roughness(off(start, here[:, 1 : width + 1]), down)
+
+
+def _change_together(words: Array, layout: PixelLayout) -> bool:
+    """Return whether the three samples of a pixel have the same noise in the other order, and clearly not as said.
+
+    A pattern of a few values proves nothing, because its lines may have the distance of planes.
+    """
+    rows = (np.arange(_SAMPLED_ROWS) * _UNEVEN % 1 * layout.rows).astype(np.intp)
+    pixels = words.reshape(layout.rows, layout.columns, _COLOURS)[rows, :_SAMPLED_COLUMNS].astype(np.int64)
+    planes = words.reshape(_COLOURS, layout.rows, layout.columns)[:, rows, :_SAMPLED_COLUMNS].astype(np.int64)
+    if len(np.unique(pixels)) < _MANY_VALUES:
+        return False
+    # Changes from pixel to pixel, then their differences from colour to colour.
+    by_pixel = int(np.abs(np.diff(np.diff(pixels, axis=1), axis=2)).sum())
+    by_plane = int(np.abs(np.diff(np.diff(planes, axis=2), axis=0)).sum())
+    other, said = (by_pixel, by_plane) if layout.planar else (by_plane, by_pixel)
+    return other < _MUCH_SMOOTHER * said
 
 
 def grey_shares(words: Array, layout: PixelLayout) -> tuple[float, float]:
