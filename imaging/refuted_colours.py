@@ -74,4 +74,4 @@ def _is_rgb(pixels: Array, bits: int) -> bool:
     if float(filled.mean()) < 1 - _HARDLY:
         pixels = pixels[~filled]  # Devices fill the rest of a picture with zeros, in YBR too.
     rgb, ybr = greys(pixels, bits)
-    return np.count_nonzero(rgb) > np.count_nonzero(ybr) and is_impossible(pixels, bits)
+    return int(np.count_nonzero(rgb)) > int(np.count_nonzero(ybr)) and is_impossible(pixels, bits)

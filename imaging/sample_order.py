@@ -31,13 +31,18 @@ class _Roughness(NamedTuple):
     across: int
     down: int
 
+    def is_far_below(self, other: "_Roughness") -> bool:
+        """Return whether this is less than half of the other in both directions."""
+        return self.across < _MUCH_SMOOTHER * other.across and self.down < _MUCH_SMOOTHER * other.down
+
 
 def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     """Return whether the samples of a colour frame lie plane by plane.
 
     `words` are all samples of one frame in the order of the file. PlanarConfiguration decides unless the other order
     shows more grey pixels, or hardly any pixels are grey, and is clearly smoother or shows the same noise in all
-    colours. For 4:2:2, whose samples always lie by pixel, only the pixels decide.
+    colours. Planes that are far smoother need no grey. For 4:2:2, whose samples always lie by pixel, only the pixels
+    decide.
     """
     if layout.rows < _LEAST_ROWS or layout.columns < _LEAST_COLUMNS:
         return layout.planar and not layout.subsampled
@@ -48,6 +53,8 @@ def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     said, other = (by_plane, by_pixel) if layout.planar else (by_pixel, by_plane)
     if sum(other) >= _NOT_ROUGHER * sum(said):
         return layout.planar
+    if not layout.planar and by_plane.is_far_below(by_pixel):
+        return True
     greys = grey_shares(words, layout)
     said_grey, other_grey = greys[::-1] if layout.planar else greys
     # Grey stripes are smooth in both orders, and all of their pixels are grey in both.

@@ -141,6 +141,15 @@ def test_the_same_noise_in_all_colours_tells_the_order(planar: bool) -> None:
 
 
 @pytest.mark.parametrize("planar", [False, True])
+def test_a_smooth_picture_with_a_tint_tells_the_order(planar: bool) -> None:
+    """It has no grey, and in the wrong order its neighbours are three pixels or three rows apart."""
+    smooth = 120 + 80 * np.sin(DOWN / 9) * np.cos(ACROSS / 11)
+    by_plane = not planar
+    samples = in_file_order(smooth[..., None] + TINT, by_plane)
+    assert is_by_plane(samples, replace(LARGE, planar=planar)) is by_plane
+
+
+@pytest.mark.parametrize("planar", [False, True])
 def test_columns_in_half_chroma_refute_no_order(planar: bool) -> None:
     """Each two pixels have the same brightness, and the next two another one."""
     luminance = np.where(ACROSS // 2 % 2, 228, 28)
