@@ -107,7 +107,8 @@ class StoredFrames:
 
     def _frame(self, index: int, layout: PixelLayout) -> StoredValues:
         stored = self._native(index, layout) if self._codec is None else self._compressed(self._codec, index, layout)
-        if index == 0 and self._codec in _WITHOUT_SIZE and layout.samples == 1 and sides_are_exchanged(stored.values):
+        is_certain = layout.samples > 1 or layout.floating or self._codec not in _WITHOUT_SIZE
+        if index == 0 and not is_certain and sides_are_exchanged(stored.values):
             raise RejectImage(Reason.BAD_HEADER, f"By the pixels, {_SIDES} are exchanged: the picture is sheared.")
         return stored
 

@@ -206,7 +206,7 @@ def _unsigned_colours(words: Array, layout: PixelLayout) -> Refuted | None:
     """Return colours without a sign. Hardly any colours have one, but some writers copy it from a grey image."""
     flat = words.reshape(-1)
     other = _with_other_sign(flat)
-    if _variation(other, _COLOURS) >= _SMOOTHER * _variation(flat, _COLOURS):
+    if flat.size < _MANY_VALUES or _variation(other, _COLOURS) >= _SMOOTHER * _variation(flat, _COLOURS):
         return None
     return Refuted(_with_other_sign(words), layout.bits_stored, _SIGN)
 

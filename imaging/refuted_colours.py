@@ -24,7 +24,7 @@ _DARKEST, _BRIGHTEST, _OUTSIDE = 12, 239, 0.02
 def checked_to_rgb(pixels: Array, layout: PixelLayout) -> tuple[Array, str]:
     """Return stored colours of shape (rows, columns, 3) as RGB, and what contradicts their label; empty if nothing."""
     label = layout.photometric
-    if layout.label_decided or not (right := refuted_label(pixels, label, layout.bits_stored)):
+    if layout.label_decided or layout.floating or not (right := refuted_label(pixels, label, layout.bits_stored)):
         return labelled_to_rgb(pixels, layout), ""
     note = f"{tag_name(PHOTOMETRIC_INTERPRETATION)} is {label}, but the values of the pixels look like {right}."
     return labelled_to_rgb(pixels, replace(layout, photometric=right)), note

@@ -19,7 +19,7 @@ _NEARLY_EQUAL = 2
 _HARDLY = 0.05
 _UNEVEN = 0.618
 """Rows at multiples of this share of the picture lie unevenly: they do not all meet the same line of a pattern."""
-_LEAST_ROWS, _LEAST_COLUMNS = 8, 8
+_LEAST_SIDE = 16
 _COLOURS, _HALF = 3, 2
 _PAIR = 4
 """Two pixels of 4:2:2 have four samples: Y Y Cb Cr."""
@@ -44,7 +44,7 @@ def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     colours. Planes that are far smoother need no grey. For 4:2:2, whose samples always lie by pixel, only the pixels
     decide.
     """
-    if layout.rows < _LEAST_ROWS or layout.columns < _LEAST_COLUMNS:
+    if layout.floating or min(layout.rows, layout.columns) < _LEAST_SIDE:
         return layout.planar and not layout.subsampled
     if layout.subsampled:
         by_pixel, by_plane = _roughness(words, layout, _HALF, _PAIR)

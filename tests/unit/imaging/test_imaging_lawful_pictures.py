@@ -138,3 +138,36 @@ def test_the_first_value_of_a_table_has_the_sign_of_the_pixels(make_dicom: MakeD
     assert frame.grayscale.modality_lut is not None
     assert frame.grayscale.modality_lut.first == (-1024 if index == 0 else 64512)
     assert [each.grayscale for each in read(data).frames()][index] == frame.grayscale
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e38])
+def test_floats_are_no_sheared_picture(make_dicom: MakeDicom, value: float) -> None:
+    """Sums of their differences may be infinite or no numbers; a warning would fail the test."""
+    pixels = np.where(np.add.outer(np.arange(16), np.arange(17)) % 2, value, -value).astype(np.float32)
+    frame, detail = only_frame(make_dicom(np.zeros((16, 17), np.uint32), FloatPixelData=pixels.tobytes()))
+    assert np.array_equal(frame.stored, pixels, equal_nan=True)
+    assert detail is None
+
+
+def test_colours_of_floats_stay_as_they_are(make_dicom: MakeDicom) -> None:
+    """They are not lawful, and have no middle of the range."""
+    pixels = np.full((20, 30, 3), np.nan, np.float32)
+    pixels[..., 1:] = 2**31
+    elements = {"Rows": 20, "Columns": 30, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}
+    data = make_dicom(np.zeros((20, 90), np.uint32), PlanarConfiguration=0, FloatPixelData=pixels.tobytes(), **elements)
+    frame, detail = only_frame(data)
+    assert np.array_equal(frame.stored, pixels, equal_nan=True)
+    assert detail is None
+
+
+@pytest.mark.parametrize(("pixels", "refuted"), [(85, False), (86, True)])
+def test_a_few_colours_refute_no_sign(make_dicom: MakeDicom, pixels: int, refuted: bool) -> None:
+    """Fewer than 256 samples may look like anything."""
+    samples = np.resize(np.array([100, 110, 120, 130, 140, 150], np.uint8), (1, pixels, 3))
+    elements = {"Rows": 1, "Columns": pixels, "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}
+    raw = samples.tobytes() + bytes(samples.size % 2)
+    sizes = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 1, "PlanarConfiguration": 0}
+    frame, found = only_frame(make_dicom(raw, **elements, **sizes))
+    assert (frame.stored.view(np.uint8) == samples).all()
+    assert frame.stored.dtype == (np.uint8 if refuted else np.int8)
+    assert found == ("The sign of the pixel values contradicts PixelRepresentation (0028,0103)." if refuted else None)
