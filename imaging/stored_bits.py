@@ -3,6 +3,7 @@
 If the pixels clearly contradict BitsStored, HighBit or the sign of the header, the pixels decide, and a note says so.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class StoredValues(NamedTuple):
 
 
 def native_values(words: Array, layout: PixelLayout) -> StoredValues:
-    """Return the values of the words of an uncompressed or RLE frame, without the bits outside of BitsStored."""
+    """Return the values of the whole words of a frame, without the bits outside of BitsStored."""
     masked = mask_unused_bits(words, layout)
     if not (leaps := has_leaps(words, layout)) or (reordered := in_other_order(words, masked, layout)) is None:
         return _native_values(words, masked, layout, leaps=leaps)
@@ -55,15 +56,17 @@ def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed
         return StoredValues(pixels, layout.bits_stored, _of_other_sign())
     if not lossless and precision > layout.bits_stored:
         return StoredValues(limit_decoded_bits(pixels, layout, precision), layout.bits_stored)
-    masked = mask_decoded_bits(pixels, layout, precision)
-    if lossless and not signed and layout.bits_stored <= precision == pixels.dtype.itemsize * _BYTE_BITS:
-        words = _with_sign(pixels, layout)[0]
-        unchanged = masked is pixels
-        described, shift = words if unchanged else masked, _shift(layout, precision)
-        refuted = refuted_words(words, described, layout, shift, leaps=has_leaps(words, layout))
-        if refuted:
-            return StoredValues(*refuted)
-    return StoredValues(masked, layout.bits_stored)
+    if lossless and not signed and precision == pixels.dtype.itemsize * _BYTE_BITS:
+        return native_values(_with_sign(pixels, layout)[0], _of_cell(layout, precision))
+    return StoredValues(mask_decoded_bits(pixels, layout, precision), layout.bits_stored)
+
+
+def _of_cell(layout: PixelLayout, precision: int) -> PixelLayout:
+    """Return the layout of words of `precision` bits, which may be fewer than BitsAllocated."""
+    high_bit = _shift(layout, precision) + layout.bits_stored - 1
+    if (precision, high_bit) == (layout.bits_allocated, layout.high_bit):
+        return layout
+    return replace(layout, bits_allocated=precision, high_bit=high_bit)
 
 
 def mask_unused_bits(values: Array, layout: PixelLayout) -> Array:

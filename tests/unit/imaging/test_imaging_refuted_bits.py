@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from dicom_files import MakeDicom
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 from rle.utils import encode_pixel_data
 
 from imaging.read import read
@@ -50,7 +51,7 @@ def test_signed_words_with_more_bits_than_declared(make_dicom: MakeDicom, signed
 
 
 @pytest.mark.parametrize(("words", "bits"), [(TWELVE, 12), (SIXTEEN, 16)], ids=["12", "16"])
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLSLossless])
 def test_the_pixels_refute_the_order_of_the_bytes(
     make_dicom: MakeDicom, words: np.ndarray[Any, Any], bits: int, syntax: str
 ) -> None:
@@ -59,6 +60,8 @@ def test_the_pixels_refute_the_order_of_the_bytes(
     if syntax == RLELossless:
         size = {"rows": 64, "columns": 48, "samples_per_pixel": 1, "bits_allocated": 16}
         elements["frames"] = [bytes(encode_pixel_data(words.byteswap().tobytes(), byteorder="<", **size))]
+    elif syntax == JPEGLSLossless:
+        elements["frames"] = [bytes(imagecodecs.jpegls_encode(words.byteswap(), out=2 * words.nbytes))]
     else:
         elements["PixelData"] = words.astype("<u2" if syntax == ExplicitVRBigEndian else ">u2").tobytes()
     stored, found_bits, detail = values(make_dicom(words, syntax=syntax, **elements))
