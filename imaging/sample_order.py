@@ -120,6 +120,11 @@ def grey_shares(words: Array, layout: PixelLayout) -> tuple[float, float]:
     pixels = words.reshape(-1, _COLOURS)
     planes = words.reshape(_COLOURS, -1).T
     step = max(len(pixels) // (_SAMPLED_ROWS * _SAMPLED_COLUMNS), 1)
-    some = (reading[::step].astype(np.int64) for reading in (pixels, planes))
-    by_pixel, by_plane = (float((np.ptp(each, axis=-1) <= tolerance).mean()) for each in some)
+    by_pixel, by_plane = (_share_of_grey(reading[::step].astype(np.int64), tolerance) for reading in (pixels, planes))
     return by_pixel, by_plane
+
+
+def _share_of_grey(pixels: Array, tolerance: int) -> float:
+    first, second, third = pixels.T
+    highest, lowest = (pick(pick(first, second), third) for pick in (np.maximum, np.minimum))
+    return float((highest - lowest <= tolerance).mean())

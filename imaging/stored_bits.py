@@ -38,7 +38,8 @@ def native_values(words: Array, layout: PixelLayout) -> StoredValues:
         return _native_values(words, masked, layout, leaps=leaps)
     words, note = reordered
     masked = mask_unused_bits(words, layout)
-    return _native_values(words, masked, layout, leaps=has_leaps(words, layout))._replace(note=note)
+    stored = _native_values(words, masked, layout, leaps=has_leaps(words, layout))
+    return stored._replace(note=f"{note} {stored.note}".rstrip())
 
 
 def _native_values(words: Array, masked: Array, layout: PixelLayout, *, leaps: bool) -> StoredValues:

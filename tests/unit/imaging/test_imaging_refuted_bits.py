@@ -69,6 +69,14 @@ def test_the_pixels_refute_the_order_of_the_bytes(
     assert (found_bits, detail) == (bits, ORDER)
 
 
+def test_the_pixels_refute_the_order_of_the_bytes_and_the_sign(make_dicom: MakeDicom) -> None:
+    """The remark says both."""
+    units = np.round(PICTURE * 60000 - 30000).astype(np.int16)
+    stored, bits, detail = values(make_dicom(units.byteswap().view(np.uint16), PixelRepresentation=0))
+    assert (stored.astype(int) == units).all()
+    assert (bits, detail) == (16, f"{ORDER} {SIGN}")
+
+
 def test_values_at_the_top_of_the_words(make_dicom: MakeDicom) -> None:
     """HighBit is 11, but the lowest four bits are unused: the window refers to values of 12 bits."""
     stored, bits, detail = values(make_dicom(TWELVE << 4, BitsStored=12, HighBit=11))
