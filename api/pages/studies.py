@@ -17,6 +17,7 @@ from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, page
 from api.pages.period import current_periods
 from api.read_audit import note_read
+from api.uid_in_path import UID
 from db import queries
 from db.queries import ImageFilter, InvalidCursorError
 
@@ -66,7 +67,7 @@ def studies(request: Request, context: Context, user: Reader) -> Response:
     )
 
 
-@router.get("/studies/{uid:path}")
+@router.get(f"/studies/{{uid:{UID}}}")
 def study(uid: str, request: Request, context: Context, user: Reader) -> Response:
     """Show one study; the view is written to the audit table."""
     if len(uid) > _LONGEST_UID or "\0" in uid:
