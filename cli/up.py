@@ -19,7 +19,7 @@ from cli.embedded.silent_worker import SilentWorker
 from cli.embedded.supervisor import Child
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.models.active import read_active
-from cli.output.api_access import announce_api, why_no_api
+from cli.output.api_access import ApiAnnouncement, why_no_api
 from cli.output.console import err
 from cli.output.flower_access import announce_login
 from cli.watchdog import require_channels
@@ -87,12 +87,13 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
         children = _children(inboxes, environment.settings, with_api=api_problem is None)
         with running(children):
             _print_start(inboxes, environment.settings)
-            announce_api(environment.settings, environment.database, api_problem)
+            announcement = ApiAnnouncement(environment.settings, environment.database, api_problem)
             _print_warnings(settings)
             err.print("Press Ctrl-C to stop.")
             silent_worker = SilentWorker(children[0], environment.database)
             timer = _timer(children, settings, environment.database)
-            _supervise([*environment.servers, *children], silent_worker, environment.database, timer, stop)
+            members = [*environment.servers, *children]
+            _supervise(members, silent_worker, announcement, environment.database, timer, stop)
             timer.record_stop()
             err.print("Stopping ...")
     err.print("Stopped. Unfinished images are analysed after the next start.")
@@ -130,7 +131,12 @@ def _timer(children: Sequence[Child], settings: Settings, database: Database) ->
 
 
 def _supervise(
-    children: Sequence[Child], silent_worker: SilentWorker, database: Database, timer: HeartbeatTimer, stop: Event
+    children: Sequence[Child],
+    silent_worker: SilentWorker,
+    announcement: ApiAnnouncement,
+    database: Database,
+    timer: HeartbeatTimer,
+    stop: Event,
 ) -> None:
     """Restart children that end or hang, and print the progress every _REPORT_SECONDS if it changed.
 
@@ -140,6 +146,7 @@ def _supervise(
     timer.send()
     while not stop.wait(_CHECK_SECONDS):
         timer.send_if_due()
+        announcement.check()
         for member in children:
             event = member.supervise()
             if event is not None:
