@@ -1,12 +1,10 @@
 """Define `nightread up`: run Redis, worker, producers, dispatcher, Flower and the HTTP API on this machine."""
 
 import shlex
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Any
 
 import click
@@ -32,6 +30,7 @@ from nightread.errors import UsageFault
 from nightread.exposure import exposures
 from nightread.log import set_up_logging
 from nightread.settings import Settings
+from nightread.shutdown import stop_on_signal
 from nightread.sources import FolderSource, ReceiverSource, Source
 
 _SERVICES = {"folder": "watch", "receiver": "receive", "dicomweb": "poll", "orthanc": "poll"}
@@ -81,7 +80,7 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
         config = settings_file(None)  # child processes read this file again; they do not read the file of --config
         become_user(user, state_dir=settings.state_dir, readable=(*inboxes, *((config,) if config else ())))
     set_up_logging(settings.log_format, settings.log_level)
-    stop = _stop_on_signal()
+    stop = stop_on_signal()
     with prepared_environment(settings) as environment:
         api_problem = why_no_api(environment.settings, environment.database)
         children = _children(inboxes, environment.settings, with_api=api_problem is None)
@@ -207,14 +206,3 @@ def _describe(source: Source) -> str:
         case ReceiverSource():
             return f"C-STORE as {source.ae_title} on {source.address} port {source.port}"
     return f"{source.kind} {source.url}"
-
-
-def _stop_on_signal() -> Event:
-    stop = Event()
-
-    def set_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, set_stop)
-    return stop
