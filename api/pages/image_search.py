@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from api.pages.links import Values
-from api.pages.period import night_of
+from api.pages.period import Period, current_periods, night_of
 from api.search_filters import SEARCH_FILTERS, Kind, conditions_of
 from db.queries import ImageFilter
 from nightread.content_digest import is_content, is_sha256
@@ -64,6 +64,12 @@ def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[
     _require_ranges(wanted)
     query = {name: values if len(values) > 1 else values[0] for name, values in texts.items() if values}
     return ImageSearch(wanted=wanted, query=query)
+
+
+def night_begun_with(search: ImageSearch, nights: Nights, now: datetime) -> Period | None:
+    """Return the current or last night if the search begins with it and has no end, else None."""
+    night, _ = current_periods(nights, now)
+    return night if search.wanted.since == night.since and search.wanted.until is None else None
 
 
 def _require_ranges(wanted: ImageFilter) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
 from api.context import ApiContext, Context
-from api.pages.image_search import SearchError, image_search, require_known
+from api.pages.image_search import SearchError, image_search, night_begun_with, require_known
 from api.pages.links import path_link, study_link, viewer_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, page
@@ -64,6 +64,7 @@ def studies(request: Request, context: Context, user: Reader) -> Response:
         most=_ROWS,
         search=search,
         query={name: value for name, value in search.query.items() if name in _TIMES},
+        shown=night_begun_with(search, context.nights, context.clock()),
     )
 
 
