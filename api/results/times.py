@@ -20,7 +20,7 @@ def _iso_time(text: object) -> datetime:
         return datetime.fromisoformat(str(text))
     except ValueError:
         raise ValueError(
-            "this is no time: give one such as 2026-11-05 or 2026-11-05T18:00:00%2B01:00 (in an address, + is %2B)"
+            "give a time such as 2026-11-05 or 2026-11-05T18:00:00%2B01:00 (in an address, + is %2B)"
         ) from None
 
 
