@@ -49,6 +49,19 @@ class DeadlineProtocol(H11Protocol):
         if self._is_body_left():
             self._start()
 
+    def send_400_response(self, msg: str) -> None:
+        """Close the connection because of an invalid request, after a response with 400 if no response has begun.
+
+        The application sends nothing more: h11 would refuse a second response with an error.
+        """
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the deadline."""
         self._stop()

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from api.problems import Problem
 from nightread.plain_text import visible
 
+_IGNORED = "_"
+"""Some libraries, such as jQuery, add this parameter with another value each time, so that no cache responds."""
 _LONGEST_NAME = 40
 _MOST_ERRORS = 20
 
@@ -24,7 +26,7 @@ def only(*names: str, several: Collection[str] = ()) -> Depends:
     """
 
     async def check(request: Request) -> None:
-        given = Counter(name for name, _ in request.query_params.multi_items())
+        given = Counter(name for name, _ in request.query_params.multi_items() if name != _IGNORED)
         messages = {
             name: "There is no such parameter" if name not in (*names, *several) else "Only one value is allowed"
             for name, values in given.items()

@@ -9,7 +9,7 @@ from db.tables import State
 from imaging.remarks import Remark
 from nightread.reasons import Reason
 
-Kind = Literal["word", "text", "id", "key", "score", "flag"]
+Kind = Literal["word", "text", "id", "key", "content", "sha256", "score", "flag"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +52,8 @@ SEARCH_FILTERS: Mapping[str, SearchFilter] = {
     "study": SearchFilter(field="study_instance_uid", several=False),
     "series": SearchFilter(field="series_instance_uid", several=False),
     "sop": SearchFilter(field="sop_instance_uid", several=False),
-    "content": SearchFilter(field="contents"),
-    "sha256": SearchFilter(field="sha256", several=False),
+    "content": SearchFilter(field="contents", kind="content"),
+    "sha256": SearchFilter(field="sha256", kind="sha256", several=False),
     "id": SearchFilter(field="image_ids", kind="id"),
     "parent": SearchFilter(field="parent_ids", kind="id"),
     # The API also takes unhashed numbers (`patient`, `accession`); addresses of pages contain only hashes.

@@ -25,7 +25,7 @@ from db.engine import Database
 from db.queries import ImageFilter
 from db.tables import State
 from imaging.remarks import Remark
-from nightread.content_digest import content_of, former_content_of, is_content
+from nightread.content_digest import content_of, former_content_of, is_content, is_sha256
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 from nightread.settings import Settings
@@ -213,8 +213,17 @@ def wanted_images(options: dict[str, Any]) -> tuple[Settings, ImageFilter, Numbe
     for content in contents:
         if not is_content(content):
             raise UsageFault(f"{content} is not an identity of bytes: give blake3: and 64 hex digits, or use --file.")
+    _require_matching(options["sha256"], options["min_score"], options["max_score"])
     since, until = arrival_bounds(settings, options["since"], options["until"], night)
     return settings, ImageFilter(**{**options, "contents": contents, "since": since, "until": until}), numbers
+
+
+def _require_matching(sha256: str | None, min_score: float | None, max_score: float | None) -> None:
+    """Raise UsageFault if no image can match these options."""
+    if sha256 is not None and not is_sha256(sha256):
+        raise UsageFault("--sha256 must have 64 hex digits; for the bytes of a file that you have, use --file.")
+    if min_score is not None and max_score is not None and min_score > max_score:
+        raise UsageFault("No score is between --min-score and --max-score: --min-score must not be the larger one.")
 
 
 def _contents_of(path: Path) -> tuple[str, str]:

@@ -1,11 +1,9 @@
 """Set up a service process: logging, database and signals."""
 
 import logging
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
-from types import FrameType
 
 from cli.embedded.state_folder import make_state_folder
 from cli.inputs.existing_database import require_database_file
@@ -16,6 +14,7 @@ from nightread.exposure import exposures_of
 from nightread.gc_freeze import freeze_gc
 from nightread.log import set_up_logging
 from nightread.settings import Settings
+from nightread.shutdown import stop_on_signal
 from nightread.sources import Destination, Source
 
 log = logging.getLogger(__name__)
@@ -42,13 +41,7 @@ def service(
     for exposure in (exposure for connection in connections for exposure in exposures_of(connection)):
         log.warning("%s", exposure.line)
     make_state_folder(settings.state_dir)
-    stop = Event()
-
-    def set_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, set_stop)
+    stop = stop_on_signal()
     require_database_file(settings)
     database = open_database(
         settings.sql_url, durable=durable, connections=database_connections, answer_seconds=answer_seconds

@@ -1,12 +1,10 @@
 """Define `nightread up`: run Redis, worker, producers, dispatcher, Flower and the HTTP API on this machine."""
 
 import shlex
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Any
 
 import click
@@ -19,7 +17,7 @@ from cli.embedded.silent_worker import SilentWorker
 from cli.embedded.supervisor import Child
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.models.active import read_active
-from cli.output.api_access import announce_api, why_no_api
+from cli.output.api_access import ApiAnnouncement, why_no_api
 from cli.output.console import err
 from cli.output.flower_access import announce_login
 from cli.watchdog import require_channels
@@ -32,6 +30,7 @@ from nightread.errors import UsageFault
 from nightread.exposure import exposures
 from nightread.log import set_up_logging
 from nightread.settings import Settings
+from nightread.shutdown import stop_on_signal
 from nightread.sources import FolderSource, ReceiverSource, Source
 
 _SERVICES = {"folder": "watch", "receiver": "receive", "dicomweb": "poll", "orthanc": "poll"}
@@ -81,18 +80,19 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
         config = settings_file(None)  # child processes read this file again; they do not read the file of --config
         become_user(user, state_dir=settings.state_dir, readable=(*inboxes, *((config,) if config else ())))
     set_up_logging(settings.log_format, settings.log_level)
-    stop = _stop_on_signal()
+    stop = stop_on_signal()
     with prepared_environment(settings) as environment:
         api_problem = why_no_api(environment.settings, environment.database)
         children = _children(inboxes, environment.settings, with_api=api_problem is None)
         with running(children):
             _print_start(inboxes, environment.settings)
-            announce_api(environment.settings, environment.database, api_problem)
+            announcement = ApiAnnouncement(environment.settings, environment.database, api_problem)
             _print_warnings(settings)
             err.print("Press Ctrl-C to stop.")
             silent_worker = SilentWorker(children[0], environment.database)
             timer = _timer(children, settings, environment.database)
-            _supervise([*environment.servers, *children], silent_worker, environment.database, timer, stop)
+            members = [*environment.servers, *children]
+            _supervise(members, silent_worker, announcement, environment.database, timer, stop)
             timer.record_stop()
             err.print("Stopping ...")
     err.print("Stopped. Unfinished images are analysed after the next start.")
@@ -130,7 +130,12 @@ def _timer(children: Sequence[Child], settings: Settings, database: Database) ->
 
 
 def _supervise(
-    children: Sequence[Child], silent_worker: SilentWorker, database: Database, timer: HeartbeatTimer, stop: Event
+    children: Sequence[Child],
+    silent_worker: SilentWorker,
+    announcement: ApiAnnouncement,
+    database: Database,
+    timer: HeartbeatTimer,
+    stop: Event,
 ) -> None:
     """Restart children that end or hang, and print the progress every _REPORT_SECONDS if it changed.
 
@@ -140,6 +145,7 @@ def _supervise(
     timer.send()
     while not stop.wait(_CHECK_SECONDS):
         timer.send_if_due()
+        announcement.check()
         for member in children:
             event = member.supervise()
             if event is not None:
@@ -200,14 +206,3 @@ def _describe(source: Source) -> str:
         case ReceiverSource():
             return f"C-STORE as {source.ae_title} on {source.address} port {source.port}"
     return f"{source.kind} {source.url}"
-
-
-def _stop_on_signal() -> Event:
-    stop = Event()
-
-    def set_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, set_stop)
-    return stop

@@ -73,6 +73,11 @@ def is_content(text: str) -> bool:
     return _WRITTEN.fullmatch(text.lower()) is not None
 
 
+def is_sha256(text: str) -> bool:
+    """Return whether the text looks like a SHA-256: 64 hex digits, with or without the name of the algorithm."""
+    return is_content(text) and not text.lower().startswith(_PREFIX)
+
+
 def stored_forms(text: str) -> Iterator[str]:
     """Yield each stored identity that the text may mean: two if the text does not name the algorithm."""
     written = text.lower()

@@ -27,6 +27,8 @@ MEDIA_TYPES = (
 _TYPES_WITHOUT_MEANING = ("", "application/x-www-form-urlencoded")
 """Media types that clients such as curl send if the user chooses none. A file is then accepted if it begins like a
 known type (_MAGIC)."""
+_TYPES_OF_FIELDS = ("application/json", "application/xml")
+"""Media types of fields of a form that describe its files. Without a file name, such a part is no file."""
 _MAGIC = (
     (128, b"DICM"),
     (0, b"\x89PNG\r\n\x1a\n"),
@@ -143,9 +145,11 @@ def _require_content(upload: Upload, name: str) -> None:
 
 
 def _is_file(headers: dict[str, str]) -> bool:
-    """Return whether a part of a form is a file: it has a file name, or a media type that is not text.
+    """Return whether a part of a form is a file: it has a file name, or a media type that no text field has.
 
     A file name is optional (RFC 7578, section 4.2). Some clients send a media type for text fields too.
     """
+    if "filename" in media_type(headers.get("content-disposition"))[1]:
+        return True
     kind = media_type(headers.get("content-type", "text/plain"))[0]
-    return "filename" in media_type(headers.get("content-disposition"))[1] or kind.partition("/")[0] != "text"
+    return not kind.startswith("text/") and kind not in _TYPES_OF_FIELDS

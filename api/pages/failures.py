@@ -13,11 +13,11 @@ from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
 from api.context import ApiContext, Context
-from api.pages.image_search import ImageSearch, SearchError, image_search, require_known
+from api.pages.image_search import ImageSearch, SearchError, image_search, night_begun_with, require_known
 from api.pages.links import path_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, checked_form, page, redirect, require_operator
-from api.pages.period import Period, current_periods
+from api.pages.period import current_periods
 from api.retriable_files import is_file_gone
 from db import ledger, queries
 from db.queries import ImageFilter, Retriable
@@ -73,7 +73,7 @@ def failures(request: Request, context: Context, user: Reader) -> Response:
         groups=groups,
         times={name: value for name, value in search.query.items() if name in _TIMES},
         search=search,
-        shown=_period(search, context),
+        shown=night_begun_with(search, context.nights, context.clock()),
         retried=_number(request.query_params.get("retried", "")),
     )
 
@@ -165,12 +165,6 @@ def _retriable(context: ApiContext, wanted: ImageFilter) -> Iterable[Retriable]:
 
 def _is_gone(image: Retriable, context: ApiContext) -> bool:
     return not image.replaced and is_file_gone(image, context.settings)
-
-
-def _period(search: ImageSearch, context: ApiContext) -> Period | None:
-    """Return the current or last night if the search begins with it and has no end, else None."""
-    night, _ = current_periods(context.nights, context.clock())
-    return night if search.wanted.since == night.since and search.wanted.until is None else None
 
 
 def _number(text: str) -> int | None:

@@ -10,9 +10,10 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from api.pages.links import Values
-from api.pages.period import night_of
+from api.pages.period import Period, current_periods, night_of
 from api.search_filters import SEARCH_FILTERS, Kind, conditions_of
 from db.queries import ImageFilter
+from nightread.content_digest import is_content, is_sha256
 from nightread.nights import Nights
 from nightread.plain_text import visible
 
@@ -59,8 +60,24 @@ def image_search(parameters: QueryParams, nights: Nights, other_names: Sequence[
         if texts[name]:
             fields |= _times(name, texts[name][0], nights)
     fields.setdefault("sort", DEFAULT_SORT)
+    wanted = ImageFilter(**fields)
+    _require_ranges(wanted)
     query = {name: values if len(values) > 1 else values[0] for name, values in texts.items() if values}
-    return ImageSearch(wanted=ImageFilter(**fields), query=query)
+    return ImageSearch(wanted=wanted, query=query)
+
+
+def night_begun_with(search: ImageSearch, nights: Nights, now: datetime) -> Period | None:
+    """Return the current or last night if the search begins with it and has no end, else None."""
+    night, _ = current_periods(nights, now)
+    return night if search.wanted.since == night.since and search.wanted.until is None else None
+
+
+def _require_ranges(wanted: ImageFilter) -> None:
+    """Raise SearchError if no image can match because the ends of a range are exchanged."""
+    if wanted.since and wanted.until and wanted.since >= wanted.until:
+        raise SearchError("No time is between since and until: since must be the earlier one.")
+    if wanted.min_score is not None and wanted.max_score is not None and wanted.min_score > wanted.max_score:
+        raise SearchError("No score is between min_score and max_score: min_score must not be the larger one.")
 
 
 def require_known(parameters: QueryParams, names: Sequence[str]) -> None:
@@ -139,6 +156,18 @@ def _key(name: str, value: str) -> str:
     return value
 
 
+def _content(name: str, value: str) -> str:
+    if not is_content(value):
+        raise SearchError(f"{name} must be blake3: or sha256: and 64 hex digits.")
+    return value
+
+
+def _sha256(name: str, value: str) -> str:
+    if not is_sha256(value):
+        raise SearchError(f"{name} must be 64 hex digits.")
+    return value
+
+
 _WORDS = {"true": True, "1": True, "on": True, "false": False, "0": False}
 _TIMES = ("night", "since", "until")
 _PARSERS: Mapping[Kind, Callable[[str, str], Any]] = {
@@ -146,6 +175,8 @@ _PARSERS: Mapping[Kind, Callable[[str, str], Any]] = {
     "text": _text,
     "id": _integer,
     "key": _key,
+    "content": _content,
+    "sha256": _sha256,
     "score": _score,
     "flag": _flag,
 }

@@ -180,7 +180,8 @@ def set_session(request: Request, response: Response, session: Session) -> None:
 
 def _is_https(request: Request) -> bool:
     """Return whether the browser uses HTTPS to this server, or to a proxy that says so."""
-    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").strip().lower())
+    proxy, _, _ = request.headers.get("x-forwarded-proto", "").partition(",")  # each further proxy adds a value
+    return "https" in (request.url.scheme, proxy.strip().lower())
 
 
 def redirect(path: str) -> Response:

@@ -11,12 +11,13 @@ from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
 from api.context import ApiContext, Context
-from api.pages.image_search import SearchError, image_search, require_known
+from api.pages.image_search import SearchError, image_search, night_begun_with, require_known
 from api.pages.links import path_link, study_link, viewer_link
 from api.pages.page_route import page_router
 from api.pages.page_user import PageProblem, Reader, page
 from api.pages.period import current_periods
 from api.read_audit import note_read
+from api.uid_in_path import UID
 from db import queries
 from db.queries import ImageFilter, InvalidCursorError
 
@@ -63,10 +64,11 @@ def studies(request: Request, context: Context, user: Reader) -> Response:
         most=_ROWS,
         search=search,
         query={name: value for name, value in search.query.items() if name in _TIMES},
+        shown=night_begun_with(search, context.nights, context.clock()),
     )
 
 
-@router.get("/studies/{uid:path}")
+@router.get(f"/studies/{{uid:{UID}}}")
 def study(uid: str, request: Request, context: Context, user: Reader) -> Response:
     """Show one study; the view is written to the audit table."""
     if len(uid) > _LONGEST_UID or "\0" in uid:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 from starlette.datastructures import URL
 
 from api.accept import accept_of
@@ -59,8 +59,6 @@ class StudiesSearch(Times):
 
 class BatchesSearch(BaseModel):
     """The parameters of a list of batches."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format: Format | None = _FORMAT
     limit: int | None = Field(None, ge=1, description="Number of batches [JSON: 100, at most 1000; a file: all].")

@@ -26,6 +26,7 @@ from api.results.times import night_bounds, unprocessable
 from api.series_rows import series_row
 from api.services import Services
 from api.status import take_status
+from api.uid_in_path import UID
 from db import queries
 from db.queries import ImageFilter, InvalidCursorError, Series
 from db.tables import State
@@ -104,7 +105,7 @@ def _page(search: ResultsSearch, wanted: ImageFilter, note: str | None, url: URL
 
 
 @router.get(
-    "/v1/studies/{study_instance_uid:path}",
+    f"/v1/studies/{{study_instance_uid:{UID}}}",
     dependencies=[only()],
     summary="Read one study",
     responses={200: json_body("The study, with its images.", _OBJECT), **problem_responses(404)},
@@ -137,7 +138,7 @@ def read_study(study_instance_uid: _Uid, context: Context, principal: CurrentPri
 
 
 @router.get(
-    "/v1/series/{series_instance_uid:path}",
+    f"/v1/series/{{series_instance_uid:{UID}}}",
     dependencies=[only()],
     summary="Read one series",
     responses={200: json_body("The series, with its images.", _OBJECT), **problem_responses(404)},

@@ -12,6 +12,7 @@ from api.search_filters import SEARCH_FILTERS, conditions_of
 from db.queries import COLUMNS, ImageFilter
 from db.tables import State
 from imaging.remarks import Remark
+from nightread.content_digest import is_content, is_sha256
 from nightread.errors import UsageFault
 from nightread.reasons import Reason
 
@@ -28,6 +29,18 @@ _Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 def _known_reason(text: str) -> str:
     if text not in _REASONS:
         raise ValueError("there is no such reason")
+    return text
+
+
+def _content(text: str) -> str:
+    if not is_content(text):
+        raise ValueError("give `blake3:` or `sha256:` and 64 hex digits")
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not is_sha256(text):
+        raise ValueError("give 64 hex digits")
     return text
 
 
@@ -60,8 +73,14 @@ class ResultsSearch(Times):
     study: Text | None = Field(None, description="Study Instance UID.")
     series: Text | None = Field(None, description="Series Instance UID.")
     sop: Text | None = Field(None, description="SOP Instance UID.")
-    content: _Texts = Field([], description="Identity of the file's bytes: `blake3:` or `sha256:` and 64 hex digits.")
-    sha256: Text | None = Field(None, description="SHA-256 of a file that an earlier release analysed.")
+    content: list[Annotated[Text, AfterValidator(_content)]] = Field(
+        [],
+        max_length=_MOST_VALUES,
+        description="Identity of the file's bytes: `blake3:` or `sha256:` and 64 hex digits.",
+    )
+    sha256: Annotated[Text, AfterValidator(_sha256)] | None = Field(
+        None, description="SHA-256 of a file that an earlier release analysed."
+    )
     parent: _Ids = Field([], description="Image id of the archive that contained the image.")
     withdrawn: bool | None = Field(None, description="Whether a key object note rejects the image.")
     replaced: bool | None = Field(None, description="Whether another file of the same name replaced the file.")
@@ -93,6 +112,8 @@ def filter_of(search: ResultsSearch, context: ApiContext) -> tuple[ImageFilter, 
     Raises Problem 422 and database errors.
     """
     since, until = bounds_of(search, context)
+    if search.min_score is not None and search.max_score is not None and search.min_score > search.max_score:
+        raise unprocessable("No score is between `min_score` and `max_score`: `min_score` must not be the larger one.")
     given = search.model_dump(include=set(SEARCH_FILTERS))
     wanted = ImageFilter(since=since, until=until, per_frame=search.frames, **conditions_of(given))
     return _with_numbers(wanted, search, context)

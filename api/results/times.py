@@ -4,7 +4,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from api.context import ApiContext
 from api.problems import Problem
@@ -20,7 +20,7 @@ def _iso_time(text: object) -> datetime:
         return datetime.fromisoformat(str(text))
     except ValueError:
         raise ValueError(
-            "this is no time: give one such as 2026-11-05 or 2026-11-05T18:00:00%2B01:00 (in an address, + is %2B)"
+            "give a time such as 2026-11-05 or 2026-11-05T18:00:00%2B01:00 (in an address, + is %2B)"
         ) from None
 
 
@@ -29,8 +29,6 @@ Time = Annotated[datetime, BeforeValidator(_iso_time), WithJsonSchema({"type": "
 
 class Times(BaseModel):
     """The parameters that choose a time range."""
-
-    model_config = ConfigDict(extra="forbid")
 
     since: Time | None = Field(None, description="Arrived at or after this time; without a zone: local time.")
     until: Time | None = Field(None, description="Arrived before this time.")

@@ -56,7 +56,9 @@ class InstanceStore:
         stored = sum(isinstance(part, StoredPart) and part.failure is None for part in parts)
         if not stored:
             return ""
-        return f" {counted(stored, 'earlier instance is', 'earlier instances are')} stored: send all of them again."
+        return (
+            f" {counted(stored, 'earlier instance is', 'earlier instances are')} stored. Send the whole request again."
+        )
 
     def _begin_part(self) -> None:
         self._upload, self._failure = None, None

@@ -76,6 +76,26 @@ def test_what_is_no_request_is_refused(api: RunningApi, request_bytes: bytes) ->
     assert status(api.exchange(request_bytes)) == 400
 
 
+@pytest.mark.parametrize("kind", [b"application/dicom", b"text/html"])
+def test_a_chunked_body_that_breaks_logs_no_error(
+    api: RunningApi, caplog: pytest.LogCaptureFixture, kind: bytes
+) -> None:
+    """Before the response, and after the response 415 that does not wait for the body."""
+    with api.connect() as connection:
+        connection.sendall(
+            b"POST /v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\nContent-Type: "
+            + kind
+            + b"\r\n\r\n5\r\nabcde\r\n"
+        )
+        begin = b"" if kind == b"application/dicom" else connection.recv(65536)
+        connection.sendall(b"ZZ\r\n")
+        answer = begin + read_all(connection)
+    wait_until(lambda: caplog.records != [], seconds=10, what="the invalid request is logged")
+
+    assert status(answer) == (400 if kind == b"application/dicom" else 415)
+    assert [record.getMessage() for record in caplog.records] == ["Invalid HTTP request received."]
+
+
 @pytest.mark.parametrize("host", [b"x?", b"x/", b"x#", b"evil.example", b"", b"127.0.0.1, evil.example"])
 def test_other_hosts_are_not_answered(api: RunningApi, host: bytes) -> None:
     """Frameworks have taken the path from such a header (CVE-2026-48710)."""

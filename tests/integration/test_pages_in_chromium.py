@@ -161,6 +161,15 @@ def test_the_keyboard_is_enough(browser: Any, address: str) -> None:
         page.wait_for_url("**/images/120")
 
 
+def test_j_leaves_out_rows_that_are_folded(browser: Any, address: str) -> None:
+    """On the page of failures only the rows of groups that a person opened can have the focus."""
+    with opened(browser, address) as page:
+        page.goto("/failures")
+        page.click("summary >> nth=1")
+        page.keyboard.press("j")
+        assert page.evaluate("document.activeElement.closest('section').matches('section:nth-of-type(2)')")
+
+
 def test_it_works_without_scripts(browser: Any, address: str) -> None:
     """Filters, themes and a retry are links and forms."""
     with opened(browser, address, java_script_enabled=False) as page:
@@ -184,6 +193,15 @@ def test_the_report_is_one_page_in_print(browser: Any, address: str, tmp_path: P
         assert not page.is_visible("nav[aria-label=Pages]")
         page.pdf(path=tmp_path / "night.pdf")
     assert (tmp_path / "night.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_print_has_no_buttons(browser: Any, address: str) -> None:
+    """Paper cannot be clicked."""
+    with opened(browser, address) as page:
+        page.emulate_media(media="print")
+        for path in PAGES:
+            page.goto(path)
+            assert page.locator("button:visible, .paging:visible").count() == 0, path
 
 
 def test_a_missing_heat_map_leaves_the_picture(browser: Any, address: str) -> None:

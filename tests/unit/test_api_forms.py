@@ -37,7 +37,8 @@ def part(content: bytes, disposition: str, kind: str | None = None) -> bytes:
 )
 def test_a_file_of_a_form_needs_no_name(api: ApiDriver, disposition: str, kind: str | None) -> None:
     """RFC 7578, section 4.2: the file name is optional. Text fields beside the file are ignored."""
-    body = part(b"words", 'name="note"') + part(phantom(1), disposition, kind) + part(b"x", 'name="b"', "text/plain")
+    fields = part(b"x", 'name="b"', "text/plain") + part(b"{}", 'name="c"', "application/json; charset=utf-8")
+    body = part(b"words", 'name="note"') + part(phantom(1), disposition, kind) + fields
 
     response = api.post(body + b"--bound--\r\n", kind=FORM)
 
@@ -84,7 +85,7 @@ def test_a_store_that_breaks_off_says_how_many_instances_are_stored(api: ApiDriv
     response = api.client.post("/dicom-web/studies", content=b"".join(parts), headers={"Content-Type": RELATED})
 
     assert response.status_code == 400
-    assert response.json()["detail"].endswith("2 earlier instances are stored: send all of them again.")
+    assert response.json()["detail"].endswith("2 earlier instances are stored. Send the whole request again.")
     assert len(api.ledger_driver.work()) == 2
 
 

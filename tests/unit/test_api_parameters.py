@@ -45,6 +45,31 @@ def test_a_parameter_that_would_be_ignored_is_refused(api: ApiDriver, path: str,
     assert [error["parameter"] for error in response.json()["errors"]] == [f"query.{parameter}"]
 
 
+def test_a_parameter_against_caches_is_ignored(api: ApiDriver) -> None:
+    """Libraries such as jQuery add `_` to each request."""
+    for path in ("/v1/status?_=1", "/v1/results?id=2&_=1793000000", "/v1/studies?_=1&_=2", "/v1/batches?_=1"):
+        assert api.client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"), [("/v1/studies/", "/v1/studies"), ("/v1/studies/1.2/", "/v1/studies/1.2")]
+)
+def test_a_slash_at_the_end_leads_to_the_address_without(api: ApiDriver, path: str, leads_to: str) -> None:
+    """A UID may have slashes, but does not end with one."""
+    response = api.client.get(path, follow_redirects=False)
+
+    assert (response.status_code, response.headers["Location"]) == (307, leads_to)
+    assert api.client.get("/v1/series").status_code == 404
+
+
+def test_a_range_without_any_score_is_refused(api: ApiDriver) -> None:
+    """Both parameters are named."""
+    detail = api.client.get("/v1/results?min_score=0.8&max_score=0.2").json()["detail"]
+
+    assert "`min_score` must not be the larger one" in detail
+    assert api.client.get("/v1/results?min_score=0.8&max_score=0.8").status_code == 200
+
+
 def test_lists_may_have_several_values(api: ApiDriver) -> None:
     """As before."""
     found = api.client.get("/v1/results?id=1&id=3&state=done&state=failed&limit=2").json()

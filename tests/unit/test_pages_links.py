@@ -62,7 +62,9 @@ def test_failures_are_shown_for_any_time(pages: PagesClient, query: str) -> None
     assert "Failures" in pages.text(f"/failures?{query}")
 
 
-@pytest.mark.parametrize(("header", "is_secure"), [("https", True), ("http", False), (None, False)])
+@pytest.mark.parametrize(
+    ("header", "is_secure"), [("https", True), ("HTTPS, http", True), ("http", False), (None, False)]
+)
 def test_a_cookie_behind_a_proxy_with_tls_is_secure(pages: PagesClient, header: str | None, is_secure: bool) -> None:
     """The proxy says that the browser uses HTTPS; the request to the API is plain."""
     pages.client.cookies.clear()

@@ -155,6 +155,26 @@ def test_more_values_than_a_list_takes_are_refused(shown: PagesClient) -> None:
     assert "min_score can have one value only" in words_of(shown.get("/images?min_score=0.1&min_score=0.9", 400))
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("min_score=0.8&max_score=0.2", "min_score must not be the larger one"),
+        ("since=2026-11-06&until=2026-11-05", "since must be the earlier one"),
+        ("content=blake3:12", "content must be blake3: or sha256: and 64 hex digits"),
+        ("sha256=12", "sha256 must be 64 hex digits"),
+    ],
+)
+def test_filters_that_no_image_can_match_are_refused(shown: PagesClient, query: str, words: str) -> None:
+    """An empty list would look as if there were no such images."""
+    assert words in words_of(shown.get(f"/images?{query}", 400))
+
+
+@pytest.mark.parametrize("path", ["/failures", "/studies"])
+def test_a_range_without_any_time_is_refused_on_each_page(shown: PagesClient, path: str) -> None:
+    """The page of failures would say that nothing failed."""
+    assert "since must be the earlier one" in words_of(shown.get(f"{path}?since=2026-11-06&until=2026-11-05", 400))
+
+
 def test_a_place_with_too_many_arrivals_is_refused_with_words(pages: PagesClient) -> None:
     """A path that was written again and again names more images than a list of ids takes."""
     pages.write("UPDATE instances SET mtime_ns = id")

@@ -31,7 +31,9 @@ def context(tmp_path: Path) -> ApiContext:
         "state=done&state=failed&reason=timeout&remark=frames_counted&sort=newest",
         "label=nodule&label=normal&min_score=0.5&max_score=1&model=phantom@1&sort=score",
         "source=inbox&modality=CT&modality=MR&view_position=PA&manufacturer=GE&station=CT1&sort=id",
-        "study=1.2&series=1.3&sop=1.4&sha256=abc&id=1&id=2&parent=3&sort=suspicion",
+        "study=1.2&series=1.3&sop=1.4&content={C}&sha256={C}&id=1&id=2&parent=3&sort=suspicion".replace(
+            "{C}", "0f" * 32
+        ),
         "withdrawn=true&replaced=false&conflict=true&current=true&shadow=1&sort=finished",
         "night=2026-11-05&sort=newest",
         "since=2026-11-05T18:00&until=2026-11-06T07:00&sort=newest",

@@ -1,8 +1,9 @@
 // Additions for browsers that run scripts. Without scripts, links and forms do everything.
 "use strict";
 
-// `/` focuses the search; j and k go through the rows or pictures of a page, and Enter opens one.
-const rows = () => [...document.querySelectorAll("tr[data-row] a.row, ol.thumbs a.thumb")];
+// `/` focuses the search; j and k go through the visible rows or pictures of a page, and Enter opens one.
+const rows = () =>
+  [...document.querySelectorAll("tr[data-row] a.row, ol.thumbs a.thumb")].filter((row) => !row.closest("details:not([open])"));
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea, [contenteditable]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -193,6 +193,8 @@ def test_a_night_is_in_the_local_time_of_the_site(
     assert nightread("query", "--night", "yesterday")[0] == 2
     code, _, said = nightread("query", "--since", "2026-11-06", "--until", "2026-11-05")
     assert (code, "--since must be the earlier one" in said) == (2, True)
+    code, _, said = nightread("query", "--min-score", "0.8", "--max-score", "0.2")
+    assert (code, "--min-score must not be the larger one" in said) == (2, True)
 
 
 def test_states_have_their_own_option(

@@ -52,9 +52,10 @@ def test_an_identity_finds_its_images(nightread: Nightread) -> None:
         ("--sha256", f"sha256:{old}", 1),
     ):
         assert [image["image_id"] for image in _query(nightread, option, value)] == [image_id]
-    code, _, error = nightread("query", "--content", "blake3:12")
-    assert code == 2
-    assert "64 hex digits" in error
+    for wrong in (("--content", "blake3:12"), ("--sha256", "12"), ("--sha256", new)):
+        code, _, error = nightread("query", *wrong)
+        assert code == 2
+        assert "64 hex digits" in error
 
 
 def test_the_sha256_of_a_file_that_is_still_there_is_true(nightread: Nightread, inbox: Path) -> None:
