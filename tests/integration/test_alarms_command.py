@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from databases import NewSqlite
 from ledger_driver import LedgerDriver, SettableClock, build_arrivals, build_outcome
+from mail_server import mail_server
 from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
-from test_report_command import mail_server
 from web_server import Reply, running_web_server
 
 from cli.main import cli

@@ -4,20 +4,15 @@ import re
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 import skip_reasons
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from click.testing import CliRunner, Result
 from databases import NewSqlite
-from dicom_peers import free_port
+from mail_server import mail_server
 from mixed_night import fill_mixed_night
 
 from cli.main import cli
@@ -32,32 +27,6 @@ def state(tmp_path: Path, new_sqlite: NewSqlite) -> Path:
     with new_sqlite(tmp_path / "nightread.sqlite3") as database:
         fill_mixed_night(database, images=200, earlier=20)
     return tmp_path
-
-
-@contextmanager
-def mail_server(**options: Any) -> Iterator[tuple[int, list[EmailMessage]]]:
-    """Run a mail server on a free port of this machine; yields the port and what it received."""
-    received: list[EmailMessage] = []
-
-    class Handler:
-        async def handle_RCPT(self, *details: Any) -> str:  # noqa: N802 - the name is the library's
-            _, _, envelope, address, _ = details
-            if address.startswith("unknown@"):
-                return "550 no such user"
-            envelope.rcpt_tos.append(address)
-            return "250 OK"
-
-        async def handle_DATA(self, *details: Any) -> str:  # noqa: N802
-            _, _, envelope = details
-            received.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
-            return "250 OK"
-
-    controller = Controller(Handler(), hostname="127.0.0.1", port=free_port(), **options)
-    controller.start()
-    try:
-        yield controller.port, received
-    finally:
-        controller.stop()
 
 
 def certify(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
