@@ -19,8 +19,11 @@ THERE, MISSING = "9.0", "9.1"
 
 
 @pytest.fixture
-def worker_driver(ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int) -> WorkerDriver:
-    """Return a driver whose inbox has two images."""
+def worker_driver(
+    ledger_driver: LedgerDriver, tmp_path: Path, redis_url: str, bundle_id: int, monkeypatch: pytest.MonkeyPatch
+) -> WorkerDriver:
+    """Return a driver whose inbox has two images. Its bundles have ONNX files only."""
+    monkeypatch.setenv("NIGHTREAD_RUNTIME", "auto")
     driver = WorkerDriver(ledger_driver=ledger_driver, folder=tmp_path, redis_url=redis_url, bundle_id=bundle_id)
     driver.put(a=phantom(1), b=phantom(2))
     return driver
