@@ -38,7 +38,9 @@ def main(chosen: tuple[str, ...], quick: bool, repeat: int | None, series: int |
     for name in chosen or ROWS:
         console.rule(name)
         try:
-            figures.extend((ROWS | EXTRA)[name](plan))
+            for figure in (ROWS | EXTRA)[name](plan):
+                figures.append(figure)
+                _log(table.line(figure))
         except Exception as error:  # noqa: BLE001 - shown; the other rows, which take an hour, are kept
             console.print(traceback.format_exc(), markup=False, highlight=False)
             figures.append(Figure(name=name, note=f"could not be measured: {type(error).__name__}"))

@@ -28,6 +28,11 @@ def show(console: Console, figures: Sequence[Figure], plan: Plan) -> None:
     console.print(table)
 
 
+def line(figure: Figure) -> str:
+    """Return a figure as one line of text, which is shown as soon as it is known."""
+    return f"{figure.name}: {_values(figure)}; {_explain(figure)}".removesuffix("; ").replace("\n", "; ")
+
+
 def write(path: Path, figures: Sequence[Figure], plan: Plan) -> None:
     """Write all values of all figures, and a description of the machine."""
     content = {
