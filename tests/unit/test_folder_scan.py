@@ -103,6 +103,21 @@ def test_a_slow_walk_yields_chunks_at_intervals(inbox: Path, settings: Settings)
     assert [chunk for chunk in folder.scan() if chunk] == []
 
 
+def test_a_chunk_is_yielded_when_its_time_is_over(inbox: Path, settings: Settings) -> None:
+    """After 0.2 s and not before. The time begins again with each chunk, also after the last one."""
+    for name in ("a", "b", "c"):
+        (inbox / name).touch()
+    for seconds, sizes in ((0.2, [1, 2]), (0.199, [3])):
+        clock = ManualMonotonic(now=0.0)
+        folder = Folder(inbox, settings, settle=False, monotonic=clock)
+
+        def wait(_folder: bytes, clock: ManualMonotonic = clock, seconds: float = seconds) -> None:
+            clock.now = seconds
+
+        assert [len(chunk) for chunk in folder.scan(wait)] == sizes
+        assert folder.report.seconds == seconds
+
+
 def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Settings) -> None:
     """Two seconds of our own clock count; the file's modification time does not."""
     clock = ManualMonotonic()
