@@ -1,8 +1,9 @@
 """Mail: which settings are refused, which server is called, and what the messages say of themselves."""
 
 import smtplib
+import ssl
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pytest
 from mail_server import mail_server
@@ -121,6 +122,50 @@ def test_the_port_follows_the_encryption(monkeypatch: pytest.MonkeyPatch, fields
     with pytest.raises(ConnectionRefusedError), mail_connection(settings_with(**fields)):
         pass
     assert called == [("mail.hospital.example", port, 30)]
+
+
+class FakeServer:
+    """A mail server that notes what is asked of it."""
+
+    calls: ClassVar[list[Any]] = []
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.calls.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def starttls(self, *, context: object) -> None:
+        """Note the encryption, which checks certificates."""
+        assert isinstance(context, ssl.SSLContext)
+        self.calls.append("starttls")
+
+    def login(self, user: str, password: str) -> None:
+        """Note the login."""
+        self.calls.append((user, password))
+
+
+@pytest.mark.parametrize(
+    ("fields", "calls"),
+    [
+        ({"smtp_tls": "starttls"}, ["starttls"]),
+        ({"smtp_tls": "starttls", "smtp_user": "night", "smtp_password": "s"}, ["starttls", ("night", "s")]),
+        ({"smtp_tls": "tls", "smtp_user": "night", "smtp_password": "s"}, [("night", "s")]),
+        ({"smtp_tls": "tls", "smtp_user": "night"}, []),
+        ({"smtp_tls": "none", "smtp_password": "s"}, []),
+    ],
+)
+def test_a_login_needs_a_name_and_a_password_and_follows_the_encryption(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], calls: list[Any]
+) -> None:
+    """A password alone is nobody's."""
+    monkeypatch.setattr(smtplib, "SMTP", FakeServer)
+    monkeypatch.setattr(smtplib, "SMTP_SSL", FakeServer)
+    with mail_connection(settings_with(**fields)):
+        assert FakeServer.calls == calls
 
 
 def test_a_note_says_who_sent_it_when_and_that_a_program_did() -> None:

@@ -67,6 +67,26 @@ def test_a_scan_without_the_marker_raises_and_keeps_what_is_known(inbox: Path, s
     assert (folder.report.marker_missing, folder.report.root_missing, folder.report.known) == (False, False, 1)
 
 
+def test_a_share_that_goes_away_after_its_marker_was_seen_is_missing(
+    inbox: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marker is not what is missing, even if it was at the scan before."""
+    folder = Folder(inbox, settings)
+    folder.marked = True
+    with pytest.raises(RootMissing):
+        list(folder.scan())
+    assert (folder.report.marker_missing, folder.report.root_missing) == (True, False)
+
+    def unmounted(*_: object, **__: object) -> None:
+        raise RootMissing
+
+    (inbox / ROOT_MARKER).touch()
+    monkeypatch.setattr("producer.folders.folder.walk", unmounted)
+    with pytest.raises(RootMissing):
+        list(folder.scan())
+    assert (folder.report.marker_missing, folder.report.root_missing) == (False, True)
+
+
 def test_a_marker_that_is_a_dangling_link_counts(inbox: Path, settings: Settings) -> None:
     """Only its name matters; it is no arrival, neither of a scan nor of an event."""
     (inbox / ROOT_MARKER).symlink_to("nowhere")

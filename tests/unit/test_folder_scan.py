@@ -59,21 +59,23 @@ def test_a_strange_name_leads_back_to_its_file(complete: Folder, inbox: Path, na
     assert Path(os.fsdecode(path_of(inbox, uri))).read_bytes() == b"content"
 
 
-def test_a_large_folder_comes_in_chunks(complete: Folder, inbox: Path) -> None:
+def test_a_large_folder_comes_in_chunks(inbox: Path, settings: Settings) -> None:
     """One chunk has at most 1,000 files, for one transaction."""
     for number in range(2500):
         (inbox / str(number)).touch()
-    assert [len(chunk) for chunk in complete.scan() if chunk] == [1000, 1000, 500]
+    folder = Folder(inbox, settings, settle=False, monotonic=ManualMonotonic())
+    assert [len(chunk) for chunk in folder.scan() if chunk] == [1000, 1000, 500]
 
 
-def test_a_chunk_that_was_not_registered_is_returned_again(complete: Folder, inbox: Path) -> None:
+def test_a_chunk_that_was_not_registered_is_returned_again(inbox: Path, settings: Settings) -> None:
     """The consumer stopped while it held a chunk, so none of its files counts as known."""
     for number in range(1500):
         (inbox / str(number)).touch()
-    held = complete.scan()
+    folder = Folder(inbox, settings, settle=False, monotonic=ManualMonotonic())
+    held = folder.scan()
     assert len(next(chunk for chunk in held if chunk)) == 1000
     held.close()
-    assert len(uris(complete.scan())) == 1500
+    assert len(uris(folder.scan())) == 1500
 
 
 def test_a_changed_file_is_returned_again(complete: Folder, inbox: Path) -> None:
@@ -101,6 +103,21 @@ def test_a_slow_walk_yields_chunks_at_intervals(inbox: Path, settings: Settings)
     folder = Folder(inbox, settings, settle=False, monotonic=lambda: next(ticks) * 0.3)
     assert len(list(folder.scan())) >= 10
     assert [chunk for chunk in folder.scan() if chunk] == []
+
+
+def test_a_chunk_is_yielded_when_its_time_is_over(inbox: Path, settings: Settings) -> None:
+    """After 0.2 s and not before. The time begins again with each chunk, also after the last one."""
+    for name in ("a", "b", "c"):
+        (inbox / name).touch()
+    for seconds, sizes in ((0.2, [1, 2]), (0.199, [3])):
+        clock = ManualMonotonic(now=0.0)
+        folder = Folder(inbox, settings, settle=False, monotonic=clock)
+
+        def wait(_folder: bytes, clock: ManualMonotonic = clock, seconds: float = seconds) -> None:
+            clock.now = seconds
+
+        assert [len(chunk) for chunk in folder.scan(wait)] == sizes
+        assert folder.report.seconds == seconds
 
 
 def test_a_file_is_taken_once_it_stayed_unchanged(inbox: Path, settings: Settings) -> None:

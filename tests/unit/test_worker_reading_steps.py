@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from db.ledger import Claimed
 from imaging.facts import Facts
 from imaging.kind import COLOUR, GREY, ImageKind
 from imaging.remarks import Remarks
+from worker.decoders.messages import Undecoded
 from worker.fetching.files import Fetched
 from worker.reading import ImageReader
 
@@ -119,6 +121,42 @@ def test_a_suspicious_image_is_read_in_another_process_before_it_is_in_flight() 
     assert steps.events[1:4] == [("errors are captured", False), "read in another process", "in flight begins"]
 
 
+def reader_with(steps: Steps, answer: Any) -> StepReader:
+    """Return a reader whose decoders give this answer for every image."""
+    reader = StepReader(steps)
+    reader._decode_ahead = SimpleNamespace(take=lambda *_: answer)  # type: ignore[assignment]
+    return reader
+
+
+@pytest.mark.parametrize(("answer", "trials"), [(Undecoded.SUSPICIOUS, 1), (Undecoded.NOT_PLAIN, 0)])
+def test_an_image_that_killed_a_decoder_is_suspicious(answer: Undecoded, trials: int) -> None:
+    """One that a decoder only left to the worker is not."""
+    steps = Steps()
+    reader_with(steps, answer)._read(claimed(1))
+    assert steps.events.count("read in another process") == trials
+
+
+def test_an_image_that_a_decoder_has_read_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is neither fetched nor in flight."""
+    steps = Steps()
+    reader = reader_with(steps, ("decoded", "arrays"))
+    monkeypatch.setattr(reader, "_take_over", lambda image, *given: (image.work_id, *given))
+    found: Any = reader._read(claimed(1))
+    assert found == (1, "decoded", "arrays")
+    assert steps.events == [("lease", "batch"), ("errors are captured", False)]
+
+
+def test_a_file_that_was_opened_for_its_neighbours_is_not_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that of another image is."""
+    steps = Steps()
+    reader = StepReader(steps)
+    monkeypatch.setattr(reader._neighbours.opened, "file_of", {101: FILE}.get)
+    reader._read(claimed(1))
+    assert "fetched" not in steps.events
+    reader._read(claimed(2))
+    assert steps.events.count("fetched") == 1
+
+
 def if_coloured(
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -157,20 +195,31 @@ class Prepared:
     """An image of some frames, of which two fit into a chunk; its network input has 40 bytes per frame."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, frames: int, *, models: int = 1, any_domain: bool = False
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        frames: int,
+        *,
+        models: int = 1,
+        any_domain: bool = False,
+        uid: str | None = "1.2",
+        geometry: bool = False,
     ) -> None:
-        """Read it, with one target per model."""
+        """Read it, with one target per model. `geometry`: whether a model of series matches."""
         self.remarks = Remarks()
         self.kept: list[Any] = []
         self.decoded: list[int] = []
-        self.image: Any = SimpleNamespace(frame_count=frames, facts=Facts(sop_instance_uid="1.2"), remarks=self.remarks)
+        self.facts_kept: list[Facts] = []
+        self.image: Any = SimpleNamespace(
+            frame_count=frames, facts=Facts(sop_instance_uid=uid), remarks=self.remarks, elements="elements"
+        )
         assignment: Any = ((), (SPEC,), (("one@1", 0),) * models, 40, {})
         context: Any = SimpleNamespace(
             settings=SimpleNamespace(any_domain=any_domain),
             keep_lease=lambda _batch: None,
             in_flight=lambda _image: nullcontext(),
+            former_contents=SimpleNamespace(identified=lambda file: replace(file, content="e" * 64)),
             model_set=SimpleNamespace(
-                assign=lambda *_: assignment, depends_on_colour=False, needs_geometry=lambda _: False, models={}
+                assign=lambda *_: assignment, depends_on_colour=False, needs_geometry=lambda _: geometry, models={}
             ),
         )
         functions = {
@@ -178,10 +227,14 @@ class Prepared:
             "kind_of": lambda *_: GREY_KIND,
             "frames_per_chunk": {40: 2}.get,
             "decode_in_chunks": self._chunks,
+            "geometry_text": lambda elements, frame_count: f"{elements} of {frame_count}",
         }
         for name, function in functions.items():
             monkeypatch.setattr(f"worker.reading.{name}", function)
-        results: Any = SimpleNamespace(keep_header=lambda image, header: self.kept.append((image.work_id, header)))
+        results: Any = SimpleNamespace(
+            keep_header=lambda image, header: self.kept.append((image.work_id, header)),
+            keep_facts=lambda _image, facts, _annotations: self.facts_kept.append(facts),
+        )
         reader = ImageReader(context, "batch", None, results)  # type: ignore[arg-type]
         self.result = reader.prepare(claimed(7), FILE)
 
@@ -213,3 +266,21 @@ def test_a_result_without_the_domain_check_says_so(
     """Only the setting `any_domain` adds the remark."""
     read = Prepared(monkeypatch, 1, any_domain=any_domain)
     assert read.result.parsed.remarks.words == words
+
+
+@pytest.mark.parametrize(("uid", "content"), [("1.2", FILE.content), (None, "e" * 64)], ids=["UID", "no UID"])
+def test_only_a_file_without_a_uid_is_looked_up_by_its_former_digest(
+    monkeypatch: pytest.MonkeyPatch, uid: str | None, content: str
+) -> None:
+    """Images with a UID are looked up together, once for each part."""
+    assert Prepared(monkeypatch, 1, uid=uid).result.parsed.file.content == content
+
+
+@pytest.mark.parametrize(("geometry", "text"), [(True, "elements of 3"), (False, None)])
+def test_the_place_of_a_slice_is_kept_for_models_of_series(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, *, geometry: bool
+) -> None:
+    """No other model needs it, so it is not stored for them."""
+    read = Prepared(monkeypatch, 3, geometry=geometry)
+    assert read.result.parsed.facts.geometry == text
+    assert [facts.geometry for facts in read.facts_kept] == ([text] if geometry else [])
