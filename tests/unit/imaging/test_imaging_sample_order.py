@@ -9,7 +9,7 @@ from layouts import colour_layout
 
 from imaging import tags
 from imaging.pixel_layout import PixelLayout
-from imaging.sample_order import is_by_plane
+from imaging.sample_order import grey_shares, is_by_plane
 
 Words = np.ndarray[Any, Any]
 ROWS, COLUMNS = 48, 60
@@ -127,7 +127,7 @@ def test_the_same_noise_around_different_means() -> None:
 def planes(rows: int, columns: int) -> Words:
     """Return three smooth planes of different brightness."""
     down, across = np.mgrid[0:rows, 0:columns]
-    return np.stack([5 * across + 7 * down + third for third in (0, 3000, 9000)]).reshape(-1)
+    return np.stack([5 * across + 7 * down + third for third in (0, 40, 90)]).reshape(-1)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,23 @@ def test_512_columns_of_a_wide_picture_are_looked_at() -> None:
     words[:, 520:1200:3] += 50_000
     words[:, 1720:2400:3] += 50_000
     assert is_by_plane(words.reshape(-1), layout(planar=False, rows=20, columns=1200)) is True
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_noise_in_512_columns_decides(planar: bool) -> None:
+    """In these, all colours have the same noise in the other order; behind them, each has its own."""
+    noise = 8 * np.random.default_rng(8).integers(0, 40, (63, 1600, 1))
+    own = 8 * np.random.default_rng(9).integers(0, 40, (63, 1600, 3))
+    picture = np.where(np.arange(1600)[:, None] < 512, noise, own)
+    words = np.ascontiguousarray(picture if planar else np.moveaxis(picture, -1, 0)).reshape(-1)
+    assert is_by_plane(words, layout(planar, rows=63, columns=1600)) is not planar
+
+
+@pytest.mark.parametrize(("rows", "share"), [(31, 0.5), (32, 1.0)])
+def test_some_pixels_are_asked_for_grey(rows: int, share: float) -> None:
+    """Of 16 x 512 pixels all; of twice as many, every second one. Here, these are grey."""
+    words = np.resize([9, 9, 9, 10, 70, 10], rows * 512 * 3)
+    assert grey_shares(words, layout(planar=False, rows=rows, columns=512))[0] == share
 
 
 HALVES = layout(planar=False, rows=48, columns=64)
