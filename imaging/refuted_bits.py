@@ -95,7 +95,7 @@ def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> tuple[Ar
     swapped = sample.byteswap()
     if _roughness(swapped) >= _ORDERLY * roughness:
         return None
-    if not layout.signed and int(swapped.max()) >> layout.bits_stored:
+    if not layout.signed and int(swapped.max()) >> layout.high_bit + 1:
         return None
     return (words.byteswap(), SWAPPED) if _has_many_high_bytes(swapped) else (words, _UNSURE_ORDER)
 
