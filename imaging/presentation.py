@@ -14,11 +14,10 @@ def not_applied(elements: Elements, layout: PixelLayout) -> str:
     """Return a sentence on the first such element; empty if there is none."""
     if layout.photometric not in GRAYSCALE:
         return ""
-    if tags.PRESENTATION_LUT_SHAPE in elements:
-        shape = (elements.text(tags.PRESENTATION_LUT_SHAPE) or "").upper()
-        if shape in _SHAPES.values() and shape != _SHAPES[layout.photometric]:
-            photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
-            return f"{tag_name(tags.PRESENTATION_LUT_SHAPE)} contradicts {photometric}, which was used."
+    shape = (elements.text(tags.PRESENTATION_LUT_SHAPE) or "").upper()
+    if shape in _SHAPES.values() and shape != _SHAPES[layout.photometric]:
+        photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
+        return f"{tag_name(tags.PRESENTATION_LUT_SHAPE)} contradicts {photometric}, which was used."
     for tag in (tags.PRESENTATION_LUT_SEQUENCE, tags.GRAY_LOOKUP_TABLE_DATA):
         element = elements.get(tag)
         if element and element[2]:
