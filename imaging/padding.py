@@ -51,7 +51,7 @@ def _values(elements: Elements, tag: int, layout: PixelLayout) -> list[int]:
     pixels, though the element has 16.
     """
     vr, _, length = elements.get(tag) or (b"", 0, 0)
-    is_long = length == _LONG[0] and layout.bits_allocated == _BITS_OF_LONG and (not vr or vr in _LONG_VRS)
+    is_long = not vr and length == _LONG[0] and layout.bits_allocated == _BITS_OF_LONG
     size, with_sign, without, *types = _LONG if is_long or vr in _LONG_VRS else _WORD
     numbers = elements.unpack(_first_bytes(elements, tag, size), with_sign if layout.signed else without)
     stored = np.array(numbers, types[0] if layout.signed else types[1])

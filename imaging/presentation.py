@@ -14,21 +14,19 @@ def not_applied(elements: Elements, layout: PixelLayout) -> str:
     """Return a sentence on the first such element; empty if there is none."""
     if layout.photometric not in GRAYSCALE:
         return ""
-    if tags.PRESENTATION_LUT_SHAPE in elements:
-        shape = (elements.text(tags.PRESENTATION_LUT_SHAPE) or "").upper()
-        if shape in _SHAPES.values() and shape != _SHAPES[layout.photometric]:
-            photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
-            return f"{tag_name(tags.PRESENTATION_LUT_SHAPE)} contradicts {photometric}, which was used."
+    shape = (elements.text(tags.PRESENTATION_LUT_SHAPE) or "").upper()
+    if shape in _SHAPES.values() and shape != _SHAPES[layout.photometric]:
+        photometric = tag_name(tags.PHOTOMETRIC_INTERPRETATION)
+        return f"{tag_name(tags.PRESENTATION_LUT_SHAPE)} contradicts {photometric}, which was used."
     for tag in (tags.PRESENTATION_LUT_SEQUENCE, tags.GRAY_LOOKUP_TABLE_DATA):
-        if tag in elements and (elements.get(tag) or (b"", 0, 0))[2]:
+        element = elements.get(tag)
+        if element and element[2]:
             return f"{tag_name(tag)} was not applied."
     return _supplemental_palette(elements)
 
 
 def _supplemental_palette(elements: Elements) -> str:
     """Return a sentence if some stored values mean colours instead of greys (PS3.3 C.7.6.19)."""
-    if tags.PALETTE_DESCRIPTORS[0] not in elements or tags.PIXEL_PRESENTATION not in elements:
-        return ""
-    if elements.text(tags.PIXEL_PRESENTATION) not in _COLOURED:
+    if tags.PALETTE_DESCRIPTORS[0] not in elements or elements.text(tags.PIXEL_PRESENTATION) not in _COLOURED:
         return ""
     return "The supplemental colour palette was not applied: pixels that are coloured were used as bright greys."

@@ -50,7 +50,7 @@ def has_leaps(words: Array, layout: PixelLayout) -> bool:
     They do if the sign or the order of the bytes is wrong. Few other pictures have such leaps, so most need no further
     look.
     """
-    if words.dtype.itemsize != _WORD or words.dtype.kind == "f" or layout.photometric not in GRAYSCALE:
+    if words.dtype.itemsize != _WORD or layout.photometric not in GRAYSCALE:
         return False
     if words.size < _MANY_VALUES:
         return False
@@ -71,7 +71,7 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int, 
             if begin_low
             else None
         )
-    if layout.photometric in GRAYSCALE and shift == 0:
+    if layout.photometric in GRAYSCALE:
         if layout.bits_stored == words.dtype.itemsize * _BYTE_BITS:
             return _of_other_sign(words) if leaps else None
         if masked is not words:
@@ -95,7 +95,7 @@ def in_other_order(words: Array, masked: Array, layout: PixelLayout) -> tuple[Ar
     swapped = sample.byteswap()
     if _roughness(swapped) >= _ORDERLY * roughness:
         return None
-    if not layout.signed and int(swapped.max()) >> layout.bits_stored:
+    if not layout.signed and int(swapped.max()) >> layout.high_bit + 1:
         return None
     return (words.byteswap(), SWAPPED) if _has_many_high_bytes(swapped) else (words, _UNSURE_ORDER)
 
@@ -108,8 +108,8 @@ def _has_many_high_bytes(words: Array) -> bool:
     """
     inner = words.view(np.uint16)
     inner = inner[(inner > 0) & (inner < 2 * _HALF - 1)]
-    numbers = np.sort(np.bincount(inner >> _BYTE_BITS, minlength=2))
-    return int(numbers[:-2].sum()) >= _ONE_IN_TEN * inner.size > 0
+    numbers = np.sort(np.bincount(inner >> _BYTE_BITS))
+    return int(numbers[:-2].sum()) >= _ONE_IN_TEN * inner.size
 
 
 def _of_other_sign(words: Array) -> Refuted | None:
@@ -179,7 +179,7 @@ def _unsigned(words: Array, layout: PixelLayout) -> Refuted | None:
         return None
     signed = _with_other_sign(words)
     low, high = int(signed.min()), int(signed.max())
-    has_sign = low < 0 and len(np.unique(signed[signed < 0])) > _MOST_MARKS
+    has_sign = len(np.unique(signed[signed < 0])) > _MOST_MARKS
     limit = 1 << stored - 1
     if has_sign and -limit <= low and high < limit:
         return Refuted(signed, stored, _SIGN)
@@ -197,8 +197,6 @@ def _unsigned(words: Array, layout: PixelLayout) -> Refuted | None:
 
 def _signed_bits(low: int, high: int, layout: PixelLayout) -> tuple[int, str]:
     bits = max(low ^ -1, high).bit_length() + 1
-    if bits <= layout.bits_stored:
-        return layout.bits_stored, _SIGN
     return bits, f"The pixel values have {bits} bits and a sign, but {_STORED} is {layout.bits_stored}."
 
 
@@ -263,12 +261,12 @@ def _roughness(words: Array) -> float:
 
 
 def _has_fewer_leaps(other: Array, said: Array, bits: int, share: float) -> bool:
-    """Return whether another reading varies less than this share of what the header says.
+    """Return whether another reading varies less than this share of what the header says, which has a sign.
 
     Neighbours with an extreme value of `bits` bits do not count: black text on white hardly varies if its sign is
     wrong.
     """
-    lowest, values = (-(1 << bits - 1) if said.dtype.kind == "i" else 0), 1 << bits
+    lowest, values = -(1 << bits - 1), 1 << bits
     inner = (said > lowest) & (said < lowest + values - 1)
     pairs = inner[..., 1:] & inner[..., :-1]
     of_other, of_said = (int(np.abs(np.diff(each.astype(np.int64)))[pairs].sum()) for each in (other, said))

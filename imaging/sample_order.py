@@ -53,7 +53,7 @@ def is_by_plane(words: Array, layout: PixelLayout) -> bool:
     said, other = (by_plane, by_pixel) if layout.planar else (by_pixel, by_plane)
     if sum(other) >= _NOT_ROUGHER * sum(said):
         return layout.planar
-    if not layout.planar and by_plane.is_far_below(by_pixel):
+    if by_plane.is_far_below(by_pixel):
         return True
     greys = grey_shares(words, layout)
     said_grey, other_grey = greys[::-1] if layout.planar else greys

@@ -33,6 +33,15 @@ def test_a_shape_that_contradicts_the_photometric_interpretation(
     assert remarks.detail == detail
 
 
+def test_colours_have_no_shape(make_dicom: MakeDicom) -> None:
+    """It concerns grey values."""
+    colours = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    sizes = {"Rows": 1, "Columns": 2, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+    image = read(make_dicom(bytes(6), PresentationLUTShape="INVERSE", **colours, **sizes))
+    assert [frame.stored.max() for frame in image.frames()] == [0]
+    assert image.remarks.detail is None
+
+
 def test_a_presentation_lookup_table(make_dicom: MakeDicom) -> None:
     """It belongs into a presentation state."""
     data = make_dicom(ROW, PresentationLUTSequence=[lut([2, 0, 8], words(1, 0))], **TWELVE)
@@ -54,7 +63,9 @@ def test_colours_without_a_palette_are_greys(make_dicom: MakeDicom) -> None:
     assert shown(make_dicom(ROW, PixelPresentation="COLOR", **TWELVE))[1].detail is None
 
 
-@pytest.mark.parametrize(("presentation", "words_"), [("COLOR", "partly_used"), ("MONOCHROME", None), (None, None)])
+@pytest.mark.parametrize(
+    ("presentation", "words_"), [("COLOR", "partly_used"), ("MIXED", "partly_used"), ("MONOCHROME", None), (None, None)]
+)
 def test_a_supplemental_palette(make_dicom: MakeDicom, presentation: str | None, words_: str | None) -> None:
     """Some stored values mean colours."""
     palette = {f"{name}PaletteColorLookupTableDescriptor": [256, 256, 8] for name in ("Red", "Green", "Blue")}
@@ -94,6 +105,12 @@ def test_padding_of_32_bits_without_a_vr(make_dicom: MakeDicom) -> None:
     assert shown(data)[0] == pytest.approx([0.5, 1], abs=1e-6)
     long = short[:4] + b"\4\0\0\0" + (-(2**31)).to_bytes(4, "little", signed=True)
     assert shown(data.replace(short, long))[0] == pytest.approx([0.5, 1], abs=1e-6)
+
+
+def test_two_paddings_of_16_bits_without_a_vr(make_dicom: MakeDicom) -> None:
+    """Four bytes beside pixels of 16 bits: the first number counts."""
+    data = make_dicom(ROW, PixelPaddingValue=[100, 7], syntax=ImplicitVRLittleEndian, **TWELVE)
+    assert shown(data)[0] == pytest.approx([0, 0, 2000 / 4095, 1], abs=1e-6)
 
 
 @pytest.mark.parametrize("begin", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0"])

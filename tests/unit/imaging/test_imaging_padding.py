@@ -47,6 +47,12 @@ def padding_of(*elements: bytes, little: bool = True, **layout: Any) -> tuple[fl
             (-2000, -2000),
         ),
         ((numbers(PADDING, 300),), {"bits_allocated": 32, "bits_stored": 20, "high_bit": 19}, (300, 300)),
+        ((numbers(PADDING, 5, 7),), {"bits_allocated": 32, "bits_stored": 20, "high_bit": 19}, (5, 5)),
+        (
+            (element(PADDING, "UL", struct.pack("<I", 70_000)),),
+            {"bits_allocated": 32, "bits_stored": 20, "high_bit": 19},
+            (70_000,) * 2,
+        ),
     ],
 )
 def test_the_padding_of_integers(

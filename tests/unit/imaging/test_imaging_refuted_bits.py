@@ -77,6 +77,14 @@ def test_the_pixels_refute_the_order_of_the_bytes_and_the_sign(make_dicom: MakeD
     assert (bits, detail) == (16, f"{ORDER} {SIGN}")
 
 
+def test_padding_lies_where_the_header_says(make_dicom: MakeDicom) -> None:
+    """Only the order of the bytes is wrong: the values, and their padding of 5, begin at bit 4."""
+    data = make_dicom((TWELVE << 4).byteswap(), BitsStored=12, HighBit=15, PixelPaddingValue=5 << 4)
+    (frame,) = read(data).frames()
+    assert (frame.stored == TWELVE).all()
+    assert frame.grayscale.padding == (5, 5)
+
+
 def test_values_at_the_top_of_the_words(make_dicom: MakeDicom) -> None:
     """HighBit is 11, but the lowest four bits are unused: the window refers to values of 12 bits."""
     stored, bits, detail = values(make_dicom(TWELVE << 4, BitsStored=12, HighBit=11))
