@@ -11,6 +11,7 @@ from imaging.frames import StoredFrames
 from imaging.grayscale import PLAIN, Grayscale, read_grayscales, without_unfit_voi
 from imaging.palette import Palette
 from imaging.pixel_layout import PixelLayout
+from imaging.refuted_bits import BEGIN_LOW
 from imaging.remarks import Remarks
 from imaging.stored_bits import StoredValues
 
@@ -66,7 +67,10 @@ class DicomFrames:
         They decide what the padding and the first value of a lookup table mean.
         """
         signed, layout = stored.values.dtype.kind == "i", self.layout
-        if stored.scaled or not stored.note or (signed, stored.bits) == (layout.signed, layout.bits_stored):
+        if stored.scaled or not stored.note:
+            return layout
+        as_said = (signed, stored.bits) == (layout.signed, layout.bits_stored)
+        if as_said and not stored.note.endswith(BEGIN_LOW):
             return layout
         return replace(layout, signed=signed, bits_stored=stored.bits, high_bit=stored.bits - 1)
 

@@ -32,6 +32,7 @@ _COLOURS = 3
 _STORED, _HIGH_BIT = tag_name(tags.BITS_STORED), tag_name(tags.HIGH_BIT)
 _UNSURE_SIGN = f"By the pixel values, {tag_name(tags.PIXEL_REPRESENTATION)} may be wrong; it was used."
 _SIGN = f"The sign of the pixel values contradicts {tag_name(tags.PIXEL_REPRESENTATION)}."
+BEGIN_LOW = f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}."
 SWAPPED = "The bytes of the pixel values are in the other order than the transfer syntax says."
 _UNSURE_ORDER = "By the pixel values, the order of their bytes may be wrong; that of the transfer syntax was used."
 
@@ -65,12 +66,7 @@ def refuted_words(words: Array, masked: Array, layout: PixelLayout, shift: int, 
     lowest bit of these values, and `leaps` is the result of `has_leaps`.
     """
     if shift > 0:
-        begin_low = _lie_low(words, layout, shift)
-        return (
-            Refuted(words, layout.bits_stored, f"The pixel values begin at bit 0, which contradicts {_HIGH_BIT}.")
-            if begin_low
-            else None
-        )
+        return Refuted(words, layout.bits_stored, BEGIN_LOW) if _lie_low(words, layout, shift) else None
     if layout.photometric in GRAYSCALE:
         if layout.bits_stored == words.dtype.itemsize * _BYTE_BITS:
             return _of_other_sign(words) if leaps else None

@@ -85,6 +85,15 @@ def test_padding_lies_where_the_header_says(make_dicom: MakeDicom) -> None:
     assert frame.grayscale.padding == (5, 5)
 
 
+def test_padding_begins_at_bit_0_as_the_values_do(make_dicom: MakeDicom) -> None:
+    """HighBit is 15, but the values and their padding of 4095 have 12 bits: shifted, the padding would be 255."""
+    pixels = TWELVE.copy()
+    pixels[:, :3] = 4095
+    (frame,) = read(make_dicom(pixels, BitsStored=12, HighBit=15, PixelPaddingValue=4095)).frames()
+    assert (frame.stored == pixels).all()
+    assert frame.grayscale.padding == (4095, 4095)
+
+
 def test_values_at_the_top_of_the_words(make_dicom: MakeDicom) -> None:
     """HighBit is 11, but the lowest four bits are unused: the window refers to values of 12 bits."""
     stored, bits, detail = values(make_dicom(TWELVE << 4, BitsStored=12, HighBit=11))
