@@ -39,6 +39,16 @@ def configure_mlflow() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 
+def disable_onnx_telemetry() -> None:
+    """Tell ONNX Runtime to send no reports to its makers. Call this before ONNX Runtime is imported.
+
+    Since version 1.29 it stores an identifier of the host in the user's cache on Linux and macOS, and reports the host,
+    the process and the networks. Only this variable prevents all of it (onnxruntime, pull request 27379); its function
+    `disable_telemetry_events` comes too late.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def quiet_tensorflow() -> None:
     """Reduce TensorFlow's log lines at start, and disable its GPU search on a host without a GPU.
 

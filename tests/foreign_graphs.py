@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from models.runtimes.onnx_library import onnx_runtime
+
 OPSET = 17
 
 
@@ -89,9 +91,7 @@ def torch_net(
 
 def train(model: Any, inputs: Any) -> None:
     """Change the last layer of a torch_net() so that the logits of these inputs lie around 0, deviation 0.3."""
-    import onnxruntime  # noqa: PLC0415
-
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     logits = session.run(None, {"input.1": np.asarray(inputs, np.float32)})[0]
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     kernel, bias = (numpy_helper.to_array(tensors[name]) for name in ("fc.weight", "fc.bias"))
@@ -108,9 +108,7 @@ def save(model: Any, path: Path) -> Path:
 
 def author_scores(path: Path, inputs: Any) -> Any:
     """Return what the author's program computes for inputs as the graph takes them, after a softmax if need be."""
-    import onnxruntime  # noqa: PLC0415 - only some tests run a network
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     rows = np.concatenate([session.run(None, {name: one[np.newaxis]})[0] for one in inputs]).astype(np.float64)
     if rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1):

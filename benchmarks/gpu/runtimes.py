@@ -100,10 +100,10 @@ class _Jax:
 
 class _OnnxRuntime:
     def __init__(self, layers: Layers, precision: str) -> None:
-        import onnxruntime as ort
-
         from benchmarks.gpu.onnx_file import model_bytes
+        from models.runtimes.onnx_library import onnx_runtime
 
+        ort = onnx_runtime()
         self._ort = ort
         wanted = [name for name in ("CUDAExecutionProvider",) if name in ort.get_available_providers()]
         options = ort.SessionOptions()

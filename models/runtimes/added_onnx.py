@@ -14,6 +14,7 @@ from models.postprocessing import Postprocessing
 from models.runtimes.keras_network import KerasNetwork
 from models.runtimes.network import Network
 from models.runtimes.onnx_export import ExportFailedError, export_onnx
+from models.runtimes.onnx_library import onnx_runtime
 from models.runtimes.onnx_network import load_onnx_network
 from nightread.errors import StopWork
 
@@ -60,9 +61,7 @@ def versions() -> dict[str, str]:
 
     ONNX Runtime comes in packages of several names (`onnxruntime-gpu`), and only TensorFlow needs tf2onnx.
     """
-    import onnxruntime  # noqa: PLC0415 - the comparison has imported it
-
-    found = {"onnxruntime": str(onnxruntime.__version__)}
+    found = {"onnxruntime": str(onnx_runtime().__version__)}
     for name in ("keras", "onnx", "tf2onnx"):
         with suppress(PackageNotFoundError):
             found[name] = version(name)

@@ -13,6 +13,7 @@ from models.bundle import ONNX_FILE, Bundle
 from models.onnx_signature import NCHW, OnnxSignature
 from models.postprocessing import SOFTMAX
 from models.runtimes.network import Shape, check_scores, check_shapes
+from models.runtimes.onnx_library import onnx_runtime
 from nightread.errors import StopWork
 
 log = logging.getLogger(__name__)
@@ -73,15 +74,13 @@ def load_onnx_network(bundle: Bundle, *, on_gpu: bool = False, threads: int = 1)
 
 def onnx_version() -> str:
     """Return the version of ONNX Runtime as results state it: `onnxruntime 1.32.0`."""
-    import onnxruntime  # noqa: PLC0415
-
-    return f"onnxruntime {onnxruntime.__version__}"
+    return f"onnxruntime {onnx_runtime().__version__}"
 
 
 def open_session(bundle: Bundle, file: str, *, on_gpu: bool = False, threads: int = 1) -> Any:
     """Open an ONNX file of a bundle, if its bytes are those that the digest covers. Raises StopWork."""
     try:
-        import onnxruntime  # noqa: PLC0415 - hosts that analyse nothing need not have it
+        onnxruntime = onnx_runtime()
     except ImportError as error:
         raise StopWork(
             f"model {bundle.reference}: ONNX Runtime is not installed. Run `pip install 'nightread[worker]'`."
@@ -123,10 +122,8 @@ def _verified_content(bundle: Bundle, file: str) -> bytes:
 
 
 def _providers(*, on_gpu: bool) -> list[str]:
-    import onnxruntime  # noqa: PLC0415
-
     wanted = (_GPU, _CPU) if on_gpu else (_CPU,)
-    return [provider for provider in wanted if provider in onnxruntime.get_available_providers()]
+    return [provider for provider in wanted if provider in onnx_runtime().get_available_providers()]
 
 
 def _shape(bundle: Bundle, kind: str, name: str, found: Sequence[Any]) -> Shape:

@@ -19,6 +19,7 @@ from models.evaluation.series_predictions import series_predictions, slice_score
 from models.networks.scoring import Scored
 from models.runtimes.added_onnx import TOLERANCE
 from models.runtimes.onnx_export import ExportFailedError, export_onnx
+from models.runtimes.onnx_library import onnx_runtime
 from models.series.aggregates import Head
 from models.series.spec import HEAD, MAX, SeriesSpec
 from models.series_version import series_version
@@ -123,9 +124,7 @@ def _save(model: Any, folder: Path, stacks: Sequence[Scores]) -> tuple[list[Path
 
 def _largest_difference(head: Head, file: Path, stacks: Sequence[Scores]) -> float:
     """Return the largest difference of scores between a head and its ONNX file, or raise ExportFailedError."""
-    import onnxruntime  # noqa: PLC0415 - only the export needs it
-
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(file, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     largest = max(float(np.abs(session.run(None, {name: stack[None]})[0][0] - head(stack)).max()) for stack in stacks)
     if not largest <= TOLERANCE:

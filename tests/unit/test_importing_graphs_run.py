@@ -13,6 +13,7 @@ from models.importing.graph_options import FREE, ONE_BY_ONE, GraphOptions
 from models.importing.graphs import convert
 from models.importing.graphs.convert import check_converted, convert_graph
 from models.importing.job import CONVERTED_ONNX_FILE, INPUTS_FILE
+from models.runtimes.onnx_library import onnx_runtime
 
 SIZE = (16, 16, 1)
 IMAGES = np.random.default_rng(5).random((5, 16, 16, 3), np.float32)
@@ -129,9 +130,7 @@ def test_a_classifier_of_scikit_learn_takes_rows_of_pixels(tmp_path: Path) -> No
     images = IMAGES[..., :1]
     model = classifier_of_pixels(16, 3)
     facts = converted(tmp_path, model, images, labels=3, output_name="probabilities")
-    import onnxruntime  # noqa: PLC0415
-
-    session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     expected = session.run(["probabilities"], {"X": images.reshape(len(images), -1)})[0]
     np.testing.assert_allclose(facts["scores"], expected, atol=1e-6)
 

@@ -39,13 +39,29 @@ assert scores.shape == (1, 2)
 def test_a_worker_process_imports_only_its_runtime(tmp_path: Path, runtime: str, loaded: set[str]) -> None:
     """TensorFlow alone takes five seconds and 0.7 GB. With Keras the same code imports it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTREAD_")}
-    served = subprocess.run(
-        [sys.executable, "-c", SERVE, str(tmp_path)],
+    served = _served(tmp_path, environment | {"NIGHTREAD_RUNTIME": runtime})
+    assert (served.returncode, served.stderr) == (0, "")
+    assert loaded == set(served.stdout.split())
+
+
+def test_onnx_runtime_leaves_no_telemetry_in_the_home_folder(tmp_path: Path) -> None:
+    """Without ORT_DISABLE_TELEMETRY it writes an identifier and a queue of events there, and sends them.
+
+    It does not where it finds itself in a CI job, so this process has no variable of one.
+    """
+    home = tmp_path / "home"
+    home.mkdir()
+    served = _served(tmp_path, {"PATH": os.environ["PATH"], "HOME": str(home), "NIGHTREAD_RUNTIME": "onnx"})
+    assert (served.returncode, served.stderr, served.stdout.strip()) == (0, "", "onnxruntime")
+    assert list(home.rglob("*")) == []
+
+
+def _served(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SERVE, str(folder)],
         cwd=ROOT,
-        env=environment | {"NIGHTREAD_RUNTIME": runtime, "NIGHTREAD_DEVICE": "cpu"},
+        env=environment | {"NIGHTREAD_DEVICE": "cpu"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (served.returncode, served.stderr) == (0, "")
-    assert loaded == set(served.stdout.split())

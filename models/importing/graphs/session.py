@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.importing.errors import RefusedModel
+from models.runtimes.onnx_library import onnx_runtime
 
 _BATCH = 8
 _THREADS = 4
@@ -23,6 +23,7 @@ class GraphSession:
 
     def __init__(self, model: Any) -> None:
         """Load the graph. Raises RefusedModel."""
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _QUIET
         options.intra_op_num_threads = min(os.cpu_count() or 1, _THREADS)
@@ -54,7 +55,7 @@ class GraphSession:
 
 def version() -> str:
     """Return the version of ONNX Runtime."""
-    return str(onnxruntime.__version__)
+    return str(onnx_runtime().__version__)
 
 
 def _refused(what: str, error: Exception) -> RefusedModel:
