@@ -180,7 +180,7 @@ def _algorithms(results: Sequence[ReportableResult]) -> Iterator[Dataset]:
             purpose_of_reference=codes.DCM.ProcessingEquipment,
             manufacturer_model_name=bundle.name,
             software_versions=bundle.version,
-            contribution_description=f"bundle sha256:{bundle.digest}"[:64],
+            contribution_description=f"bundle sha256:{bundle.digest}",
         )
         item.DeviceUID = device_uid(bundle)
         yield item

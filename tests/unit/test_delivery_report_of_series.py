@@ -37,10 +37,10 @@ def test_each_image_of_a_stack_is_evidence_once(uids: tuple[str, ...]) -> None:
     assert sorted(evidence(built(of_stack(*uids)))) == sorted(("1.4", uid, CT) for uid in uids)
 
 
-def test_the_equipment_has_the_beginning_of_the_digest() -> None:
-    """64 characters, as many as a Long String may have; the whole digest is among the parameters of the algorithm."""
+def test_the_equipment_has_the_whole_digest() -> None:
+    """ContributionDescription (0018,A003) is a Short Text of up to 1024 characters (PS3.6)."""
     (_, item) = built(result(1)).ContributingEquipmentSequence
-    assert item.ContributionDescription == f"bundle sha256:{'d' * 50}"
+    assert item.ContributionDescription == f"bundle sha256:{'d' * 64}"
     (purpose,) = item.PurposeOfReferenceCodeSequence
     assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("109102", "DCM")
 
