@@ -48,6 +48,7 @@ def layout(rows: int, frames: int, *, bits: int = 16, samples: int = 1) -> Pixel
         (layout(10_000, 1, bits=8), 350),
         (layout(16, 1000, bits=8), 1),
         (layout(64, 100_000, bits=1), 100_000 * 512),
+        (layout(512, 1024), 1024 * 32),  # exactly 512 MiB of blank frames, with exactly 32 bytes each
     ],
 )
 def test_lawful_objects_pass(of: PixelLayout, stored_bytes: int) -> None:
@@ -59,6 +60,7 @@ def test_lawful_objects_pass(of: PixelLayout, stored_bytes: int) -> None:
     ("of", "stored_bytes", "detail"),
     [
         (layout(10_000, 80, bits=8), 28_000, "All 80 frames together would have 8,000,000,000 bytes"),
+        (layout(512, 1025), 1025 * 32, "All 1,025 frames together would have 537,395,200 bytes"),
         (layout(512, 4000), 4000 * 80, "more than 5,000 times as many"),
         (layout(1, 100_000, bits=8), 100_000, "The object has 100,000 frames in 100,000 bytes"),
         (layout(8, 1001, bits=8), 32_031, "less than 32 bytes per frame"),
