@@ -17,9 +17,10 @@ from cli.embedded.silent_worker import SilentWorker
 from cli.embedded.supervisor import Child
 from cli.inputs.options import settings_from, state_options, worker_options
 from cli.models.active import read_active
-from cli.output.api_access import ApiAnnouncement, why_no_api
+from cli.output.address_line import AddressLine
+from cli.output.api_access import api_address_lines, why_no_api
 from cli.output.console import err
-from cli.output.flower_access import announce_login
+from cli.output.flower_access import announce_login, flower_address_lines
 from cli.watchdog import require_channels
 from db import error_messages, queries
 from db.engine import Database
@@ -86,13 +87,16 @@ def up_command(inboxes: tuple[Path, ...], user: str | None, **options: Any) -> N
         children = _children(inboxes, environment.settings, with_api=api_problem is None)
         with running(children):
             _print_start(inboxes, environment.settings)
-            announcement = ApiAnnouncement(environment.settings, environment.database, api_problem)
+            address_lines = [
+                *flower_address_lines(settings),
+                *api_address_lines(environment.settings, environment.database, api_problem),
+            ]
             _print_warnings(settings)
             err.print("Press Ctrl-C to stop.")
             silent_worker = SilentWorker(children[0], environment.database)
             timer = _timer(children, settings, environment.database)
             members = [*environment.servers, *children]
-            _supervise(members, silent_worker, announcement, environment.database, timer, stop)
+            _supervise(members, silent_worker, address_lines, environment.database, timer, stop)
             timer.record_stop()
             err.print("Stopping ...")
     err.print("Stopped. Unfinished images are analysed after the next start.")
@@ -132,7 +136,7 @@ def _timer(children: Sequence[Child], settings: Settings, database: Database) ->
 def _supervise(
     children: Sequence[Child],
     silent_worker: SilentWorker,
-    announcement: ApiAnnouncement,
+    address_lines: Sequence[AddressLine],
     database: Database,
     timer: HeartbeatTimer,
     stop: Event,
@@ -145,7 +149,8 @@ def _supervise(
     timer.send()
     while not stop.wait(_CHECK_SECONDS):
         timer.send_if_due()
-        announcement.check()
+        for line in address_lines:
+            line.check()
         for member in children:
             event = member.supervise()
             if event is not None:
@@ -153,10 +158,10 @@ def _supervise(
         if time.monotonic() - reported_at >= _REPORT_SECONDS or not last_line:
             if silent_worker.check():
                 err.print(f"{time.strftime('%H:%M:%S')} the worker sent no heartbeat for too long and was killed")
-            line = _progress_line(database)
-            if line != last_line:
-                err.print(f"{time.strftime('%H:%M:%S')} {line}", markup=False)
-            reported_at, last_line = time.monotonic(), line
+            progress = _progress_line(database)
+            if progress != last_line:
+                err.print(f"{time.strftime('%H:%M:%S')} {progress}", markup=False)
+            reported_at, last_line = time.monotonic(), progress
 
 
 def _progress_line(database: Database) -> str:
@@ -186,7 +191,6 @@ def _print_start(inboxes: Sequence[Path], settings: Settings) -> None:
     none = "none: every image will be rejected (no_model); use --model, or `nightread models activate`"
     err.print(f"model    {settings.model or (routed and f'{routed}, by routing rules') or none}", markup=False)
     if settings.flower_port:
-        err.print(f"Flower   http://{settings.flower_address}:{settings.flower_port}")
         announce_login(settings)
     command = f"nightread status --state {shlex.quote(str(settings.state_dir))}"
     err.print(f"status   {command}", markup=False, soft_wrap=True)  # one line, so that it can be pasted

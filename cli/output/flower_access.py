@@ -1,13 +1,22 @@
-"""Tell the operator how to log in to Flower."""
+"""Tell the operator where Flower is, and how to log in."""
 
 import click
 
 from cli.embedded.flower_login import flower_login, login_file, new_login
+from cli.output.address_line import AddressLine
 from cli.output.console import err
 from nightread.errors import UsageFault
 from nightread.settings import Settings
 
 _AGAIN = "`nightread flower --new-password` replaces it"
+
+
+def flower_address_lines(settings: Settings) -> list[AddressLine]:
+    """Return the line with the address of Flower, if it is started."""
+    if not settings.flower_port:
+        return []
+    line = f"Flower   http://{settings.flower_address}:{settings.flower_port}"
+    return [AddressLine(line, settings.flower_address, settings.flower_port)]
 
 
 def announce_login(settings: Settings) -> None:
@@ -18,9 +27,9 @@ def announce_login(settings: Settings) -> None:
     is_new = not path.exists()
     user, _, password = flower_login(settings).partition(":")
     if is_new and err.is_terminal:
-        err.print(f"login    user {user}, password {password} (shown only now; {_AGAIN})")
+        err.print(f"Flower   user {user}, password {password} (shown only now; {_AGAIN})")
     else:
-        err.print(f"login    user {user}, password in {path}; {_AGAIN}")
+        err.print(f"Flower   user {user}, password in {path}; {_AGAIN}")
 
 
 def show_new_login(settings: Settings) -> None:
