@@ -155,6 +155,13 @@ def test_the_list_is_short() -> None:
     assert "meanings" not in PLAIN.to_json()
 
 
+def test_a_channel_without_offset_shows_the_slice_itself() -> None:
+    """As docs/series.md says. The farthest slices are 64 before and behind it."""
+    written = [{"window": [0, 80]}, {"offset": -64}, {"offset": 64}]
+    spec = InputSpec.from_json(PLAIN.to_json() | {"channels": written})
+    assert [meaning.offset for meaning in spec.meanings] == [0, -64, 64]
+
+
 @pytest.mark.parametrize(
     "channels",
     [
