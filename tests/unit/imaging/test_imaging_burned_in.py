@@ -65,6 +65,33 @@ def test_every_class_of_ultrasound_is_withheld(suffix: str) -> None:
     assert "Ultrasound" in str(why_withheld_by_class(f"1.2.840.10008.5.1.4.1.1.{suffix}", None))
 
 
+@pytest.mark.parametrize("suffix", ["7", "7.1", "7.2", "7.3", "7.4"])
+def test_every_class_of_secondary_captures_is_withheld(suffix: str) -> None:
+    """One frame, and frames of one bit, grey byte, grey word and true colour (PS3.4 B.5)."""
+    assert "Secondary" in str(why_withheld_by_class(f"1.2.840.10008.5.1.4.1.1.{suffix}", "CR"))
+
+
+@pytest.mark.parametrize("suffix", ["77.1.1", "77.1.1.1", "77.1.2.1", "77.1.4", "77.1.4.1"])
+def test_every_class_of_cameras_is_withheld(suffix: str) -> None:
+    """Endoscopy and photographs, and videos of endoscopes, microscopes and cameras (PS3.4 B.5)."""
+    assert "photographs" in str(why_withheld_by_class(f"1.2.840.10008.5.1.4.1.1.{suffix}", None))
+
+
+@pytest.mark.parametrize(("modality", "why"), [("OT", "Secondary"), ("SC", "Secondary"), ("ES", "End"), ("XC", "End")])
+def test_modalities_of_captures_and_cameras_are_withheld(modality: str, why: str) -> None:
+    """Whatever SOP class the image has."""
+    assert why in str(why_withheld_by_class(CTImageStorage, modality))
+
+
+@pytest.mark.parametrize(
+    "image_type", ["SCREEN SAVE", "DOSE", "DOSE_INFO", "DOSE REPORT", "CT_SOM5 PROT", "CSA REPORT"]
+)
+def test_every_mark_of_a_screen_is_withheld(make_dicom: MakeDicom, image_type: str) -> None:
+    """Devices write them as a value of ImageType."""
+    found = why_withheld(read(make_dicom(ImageType=["DERIVED", "SECONDARY", image_type])).elements)
+    assert "capture of a screen" in str(found)
+
+
 @pytest.mark.parametrize("modality", ["US", "IVUS", "BDUS"])
 def test_every_modality_of_ultrasound_is_withheld(modality: str) -> None:
     """Whatever SOP class the image has."""
