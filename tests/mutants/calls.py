@@ -46,10 +46,11 @@ class CallMap:
     def tests_for(self, mutant: Mutant) -> list[str]:
         """Return the ids of the tests that run the changed code, the quickest first.
 
-        A module-level statement that no function of the module uses is tried with all tests.
+        What only the import of the module runs is tried with all tests: a module-level statement that no function uses,
+        and the `__new__` of an enumeration, which makes its members.
         """
         ids = {test for name in mutant.users for test in self.callers.get(f"{mutant.module}:{name}", ())}
-        if not ids and not mutant.place:
+        if not ids and (not mutant.place or mutant.place.endswith(".__new__")):
             ids = set(self.seconds)
         return sorted(ids, key=lambda test: (self.seconds[test], test))
 

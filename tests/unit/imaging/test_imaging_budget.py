@@ -6,9 +6,9 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import PLAIN, phantom
+from dicom_files import PLAIN, MakeDicom, phantom
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from imaging import tags
 from imaging.budget import check_density, object_seconds
@@ -90,9 +90,16 @@ def test_the_frames_are_not_decoded_before_the_check() -> None:
     assert caught.value.reason is Reason.TOO_LARGE
 
 
-def test_the_bytes_of_the_frames_are_known() -> None:
-    """Of uncompressed pixels they follow from the layout."""
+def test_the_bytes_of_the_frames_are_known(make_dicom: MakeDicom) -> None:
+    """Of uncompressed pixels they follow from the layout, of compressed ones from the fragments."""
     assert read(phantom(1, PLAIN)).stored_bytes == 64 * 64 * 2
+    pixels = np.zeros((2, 8, 8), np.uint8)
+    frames = [
+        bytes(imagecodecs.jpegls_encode(each)) + padding
+        for each, padding in zip(pixels, (b"", b"\0" * 10), strict=True)
+    ]
+    lengths = [len(each) + len(each) % 2 for each in frames]
+    assert read(make_dicom(pixels, syntax=JPEGLSLossless, frames=frames, HighBit=7)).stored_bytes == sum(lengths)
 
 
 @pytest.mark.parametrize(

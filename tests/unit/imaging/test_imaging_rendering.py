@@ -242,3 +242,11 @@ def test_enlarging_interpolates_and_shrinking_averages() -> None:
     stripes = np.array([[0], [0], [90]] * 4, np.uint8)
     assert rows_of(fit(stripes, Viewport(width=1, height=4))) == [30, 30, 30, 30]
     assert rows_of(fit(np.array([[0], [200]], np.uint8), Viewport(width=8, height=4)))[1:3] == [50, 150]
+
+
+def test_a_side_that_grows_is_interpolated_while_the_other_shrinks() -> None:
+    """Pixels four times as high as wide: two rows become four, and four columns two."""
+    tall = np.array([[0] * 4, [200] * 4], np.uint8)
+    shown = fit(tall, Viewport(width=2, height=4), pixel_ratio=4.0)
+    assert shown.shape == (4, 2)
+    assert rows_of(shown) == [0, 50, 150, 200]

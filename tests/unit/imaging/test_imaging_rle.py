@@ -43,6 +43,7 @@ TOLERATED = {
     "the last run is longer than the picture": frame([bytes([79]) + PIXELS.tobytes() + bytes(16)]),
     "the number of segments is wrong": frame([LITERAL], count=3),
     "the number of segments is zero": frame([LITERAL], count=0),
+    "there is more behind the last offset": frame([LITERAL], count=1, offsets=[64, 99, 70]),
     "the first segment begins later": frame([b"\x80\x80", LITERAL], count=1, offsets=[66]),
 }
 

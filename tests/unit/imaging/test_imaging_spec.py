@@ -1,5 +1,6 @@
 """Which inputs of a network can be described, and how they are written into a bundle."""
 
+import math
 from typing import Any
 
 import pytest
@@ -62,6 +63,13 @@ def test_a_mapping_by_the_header_may_refuse(unusable: str) -> None:
         ({"mean": (1.0, 2.0)}, "mean has 2 values for 3 channels"),
         ({"std": (1.0,)}, "std has 1 values for 3 channels"),
         ({"std": ()}, "std has 0 values for 3 channels"),
+        ({"std": (1.0, 0.0, 1.0)}, "std holds 0, by which no input can be divided"),
+        ({"std": (1.0, 1.0, math.nan)}, "std holds a number that is not finite"),
+        ({"mean": (math.inf, 1.0, 1.0)}, "mean holds a number that is not finite"),
+        ({"scale_low": -math.inf}, "scale holds a number that is not finite"),
+        ({"scale_high": math.nan}, "scale holds a number that is not finite"),
+        ({"height": 65_536}, "size 65536 x 6 is not a whole number up to 65535"),
+        ({"width": 6.0}, "size 4 x 6.0 is not a whole number up to 65535"),
     ],
 )
 def test_an_impossible_value_is_named(values: dict[str, Any], message: str) -> None:
@@ -76,6 +84,7 @@ def test_an_impossible_value_is_named(values: dict[str, Any], message: str) -> N
         ({"kind": "auto"}, "intensity is 'auto'; allowed: window, voi, percentile, full"),
         ({"kind": "voi", "unusable": "guess"}, "intensity unusable is 'guess'; allowed: full, refuse"),
         ({"kind": "full", "unusable": "refuse"}, "intensity unusable is 'refuse'; allowed: full"),
+        ({"kind": "window", "low": 0, "high": math.inf}, "intensity holds a number that is not finite"),
     ],
 )
 def test_an_impossible_intensity_is_named(values: dict[str, Any], message: str) -> None:
@@ -92,6 +101,7 @@ def test_an_impossible_intensity_is_named(values: dict[str, Any], message: str) 
         {"channels": 1},
         {"channel_order": "bgr"},
         {"height": 1, "width": 1},
+        {"height": 65_535},
         {"mean": (1.0, 2.0, 3.0), "std": (1.0, 1.0, 1.0)},
     ],
 )
