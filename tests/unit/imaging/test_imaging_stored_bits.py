@@ -19,6 +19,7 @@ from pydicom.uid import (
 from imaging.array import Array
 from imaging.dicom_image import Frame
 from imaging.read import read
+from imaging.remarks import Remark
 from nightread.errors import RejectImage
 from nightread.reasons import Reason
 
@@ -189,3 +190,21 @@ def test_more_bits_than_the_pixel_cell_are_rejected(make_dicom: MakeDicom) -> No
 
     assert refusal.value.reason is Reason.BAD_PIXELS
     assert "16 bits per sample" in refusal.value.detail
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEG2000Lossless], ids=["explicit", "JPEG 2000"])
+def test_a_sign_that_the_pixels_refute_is_dropped_in_signed_codestreams_too(make_dicom: MakeDicom, syntax: UID) -> None:
+    """An encoder takes the sign from the header, so the codestream repeats the error.
+
+    The gradient from 30,000 to 34,410 would jump from 32,767 to -32,768.
+    """
+    rows, columns = np.mgrid[0:64, 0:64]
+    gradient = (30_000 + 40 * columns + 30 * rows).astype(np.uint16)
+    signed = imagecodecs.jpeg2k_encode(
+        gradient.view(np.int16), level=0, codecformat="j2k", reversible=True, bitspersample=16
+    )
+    frames = {"frames": [bytes(signed)]} if syntax == JPEG2000Lossless else {}
+    image = read(make_dicom(gradient, syntax=syntax, PixelRepresentation=1, **frames))
+    (frame,) = image.frames()
+    assert np.array_equal(frame.stored, gradient)
+    assert Remark.BITS_WRONG in image.remarks
