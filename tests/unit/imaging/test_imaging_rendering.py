@@ -61,6 +61,16 @@ def test_named_windows_are_those_of_ct(make_dicom: MakeDicom) -> None:
     assert seen(ct(make_dicom), View(window=CT_WINDOWS["soft-tissue"])) == LINEAR
 
 
+def test_the_named_windows_are_the_documented_ones() -> None:
+    """In Hounsfield units, as docs/pictures.md lists them: centre and width."""
+    assert {name: (window.center, window.width, window.function) for name, window in CT_WINDOWS.items()} == {
+        "lung": (-600, 1500, "LINEAR"),
+        "bone": (400, 1800, "LINEAR"),
+        "brain": (40, 80, "LINEAR"),
+        "soft-tissue": (40, 400, "LINEAR"),
+    }
+
+
 def test_monochrome1_is_shown_inverted_and_padding_is_black(make_dicom: MakeDicom) -> None:
     """Padding stays black where everything else is inverted."""
     data = ct(make_dicom, **WIDE, PhotometricInterpretation="MONOCHROME1")
