@@ -91,8 +91,8 @@ class InputSpec:
     @property
     def reach(self) -> tuple[int, int]:
         """Return the lowest and highest offset of a channel: how many neighbours before and after a slice it needs."""
-        offsets = [channel.offset for channel in self.meanings]
-        return min(0, *offsets, 0), max(0, *offsets, 0)
+        offsets = [0, *(channel.offset for channel in self.meanings)]
+        return min(offsets), max(offsets)
 
     @property
     def needs_neighbours(self) -> bool:

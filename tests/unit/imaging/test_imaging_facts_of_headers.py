@@ -159,6 +159,7 @@ def test_sex_is_one_of_three_letters(written: str, expected: str | None) -> None
         ("18M", None, None, "0-9"),
         ("121M", None, None, "10-19"),
         ("052W", None, None, "0-9"),
+        ("600W", None, None, "10-19"),
         ("003D", None, None, "0-9"),
         ("045", "19801111", "20261110", "40-49"),
         (None, "19861111", "20261110", "30-39"),

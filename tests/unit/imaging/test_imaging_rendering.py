@@ -255,8 +255,10 @@ def test_enlarging_interpolates_and_shrinking_averages() -> None:
 
 
 def test_a_side_that_grows_is_interpolated_while_the_other_shrinks() -> None:
-    """Pixels four times as high as wide: two rows become four, and four columns two."""
+    """Pixels four times as high as wide: two rows become four, and four columns two; and the same turned."""
     tall = np.array([[0] * 4, [200] * 4], np.uint8)
     shown = fit(tall, Viewport(width=2, height=4), pixel_ratio=4.0)
     assert shown.shape == (4, 2)
     assert rows_of(shown) == [0, 50, 150, 200]
+    turned = fit(np.ascontiguousarray(tall.T), Viewport(width=4, height=2), pixel_ratio=0.25)
+    assert rows_of(turned.T) == [0, 50, 150, 200]

@@ -78,6 +78,15 @@ def test_the_third_file_of_a_series_is_not_walked(make_dicom: MakeDicom) -> None
     assert other.elements.text(0x00080031) == "130000"
 
 
+def test_the_uids_of_the_file_meta_information_may_differ(make_dicom: MakeDicom) -> None:
+    """They do in every file of a series."""
+    first, second = (make_dicom(PIXELS, SOPInstanceUID=f"1.2.826.0.1.{number}") for number in (100, 200))
+    assert len(first) == len(second)
+    assert first[:400].count(b"1.2.826.0.1.100") == 2
+    read_header(first, DEFAULT_LIMITS)
+    assert shares_places(read_header(first, DEFAULT_LIMITS), read_header(second, DEFAULT_LIMITS))
+
+
 def test_a_single_file_of_a_length_is_not_kept(make_dicom: MakeDicom) -> None:
     """Compressed files rarely have the same length, and keeping a header takes time."""
     data = make_dicom(PIXELS)
