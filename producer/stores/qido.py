@@ -180,7 +180,7 @@ class _Pages:
 def _rows_of(page: object) -> Sequence[Row]:
     """Return the rows of a response; an empty response has none. Raises UnexpectedError for any other JSON value."""
     if page is not None and not isinstance(page, list):
-        raise UnexpectedError("does not send a list of rows, as a DICOMweb store does: check its address")
+        raise UnexpectedError("does not answer like a DICOMweb store: check its address")
     return page or []
 
 

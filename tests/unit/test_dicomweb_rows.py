@@ -35,7 +35,10 @@ def test_tags_in_lower_case_and_padded_uids_are_read(written: Callable[[str], st
 @pytest.mark.parametrize("body", [b"{}", b"false", b"0", b'""'])
 def test_a_list_that_is_none_is_not_taken_for_an_empty_list(body: bytes) -> None:
     """A gateway that answers instead of the store must not look like a store without studies."""
-    with running_web_server(lambda _asked: Reply(body=[body])) as server, pytest.raises(UnexpectedError, match="rows"):
+    with (
+        running_web_server(lambda _asked: Reply(body=[body])) as server,
+        pytest.raises(UnexpectedError, match="does not answer like"),
+    ):
         list(_feed(server).since(None))
 
 
