@@ -24,7 +24,14 @@ _ACCEPTED = (
 _FAILED = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED)
 _ENVELOPE_BYTES = 64 * 1024
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_OPENING = re.compile(rb"(?:\A|\n)--([^\r\n]{1,200}?)[ \t]*\r?\n")
+"""The line of a boundary, whatever the boundary is."""
 _END_OF_HEADERS = re.compile(rb"\r?\n(\r?\n)")
+_ENCODED = re.compile(
+    rb"^content-(?:transfer-)?encoding:(?!\s*(?:binary|7bit|8bit|identity)\b)", re.IGNORECASE | re.MULTILINE
+)
+_PREFIX = slice(128, 132)
+"""Position of `DICM` in a DICOM file (DICOM PS3.10, section 7.1)."""
 
 
 def dicomweb_uri(study: str, series: str, instance: str) -> str:
@@ -91,35 +98,61 @@ def _may_be_due_to_accept(error: WebError) -> bool:
 
 
 def _require_dicom(response: HttpResponse) -> HttpResponse:
-    """Raise UnexpectedError for a web page: a proxy may send its login page with status 200."""
-    if response.content_type.lower().startswith(("text/", "application/json")):
+    """Raise UnexpectedError for a web page: a proxy may send its login page with status 200.
+
+    Otherwise this page would be rejected as an image that is at fault, and the image would never be requested again.
+    """
+    if response.content_type.lower().startswith(("text/", "application/json")) or _is_page(response.body):
         raise UnexpectedError("sent a web page instead of an image: check whether a proxy asks for a login")
     return response
+
+
+def _is_page(data: bytes) -> bool:
+    """Return whether the data begin like HTML, XML or JSON and are no DICOM file, whose preamble may hold any bytes."""
+    return data[_PREFIX] != b"DICM" and data[:_ENVELOPE_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{", b"[")
 
 
 def _first_part(content_type: str, body: bytes) -> bytes:
     """Return the content of the first part of a multipart message (RFC 2046, section 5.1), or any other body unchanged.
 
-    Accepts what some stores write against the standard: line feeds without carriage returns, and no line end before or
-    after the last boundary.
+    Accepts what some stores write against the standard: line feeds without carriage returns, no line end before or
+    after the last boundary, another Content-Type or none, and a Content-Type without the boundary or with another one.
     """
-    if not content_type.lower().startswith("multipart/"):
+    if not content_type.lower().startswith("multipart/") and not _is_multipart(body):
+        if not body:
+            raise UnexpectedError("sent an empty response instead of an image")
         return body
-    found = _BOUNDARY.search(content_type)
-    if not found:
-        raise UnexpectedError("sent a multipart message without a boundary")
-    delimiter = b"--" + (found[1] or found[2]).encode("latin-1")
-    opened = _line_of(delimiter, body)
+    opened, delimiter = _opening_of(content_type, body)
     headers_end = _END_OF_HEADERS.search(body, opened) if opened >= 0 else None
     if not headers_end:
         raise MissingError("sent a multipart message without any part")
+    if _ENCODED.search(body, opened, headers_end.start()):
+        raise UnexpectedError("sent an image in an encoding that was not requested (headers of its part)")
     begin = headers_end.end()
     end = body.find(headers_end[1] + delimiter, begin)
     if end < 0:
         end = body.find(delimiter + b"--", begin)
     if end < 0:
         raise UnexpectedError("sent an incomplete multipart message")
-    return body[begin:end]
+    part = body[begin:end]
+    if _is_page(part):
+        raise UnexpectedError("sent a multipart message whose first part is no image")
+    return part
+
+
+def _is_multipart(body: bytes) -> bool:
+    """Return whether a body with another Content-Type, or none, is a multipart message and not a DICOM file."""
+    return body[_PREFIX] != b"DICM" and body[:_ENVELOPE_BYTES].lstrip(b"\r\n")[:2] == b"--"
+
+
+def _opening_of(content_type: str, body: bytes) -> tuple[int, bytes]:
+    """Return where the line of the first boundary begins, or -1, and the boundary with the dashes before it."""
+    if found := _BOUNDARY.search(content_type):
+        delimiter = b"--" + (found[1] or found[2]).encode("latin-1")
+        if (opened := _line_of(delimiter, body)) >= 0:
+            return opened, delimiter
+    line = _OPENING.search(body, 0, _ENVELOPE_BYTES)
+    return (line.start(1) - 2, b"--" + line[1]) if line else (-1, b"")
 
 
 def _line_of(delimiter: bytes, body: bytes) -> int:

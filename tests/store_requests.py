@@ -23,8 +23,11 @@ def associated(port: int, *abstract_syntaxes: str) -> Association:
     return association
 
 
-def store_command(dataset: Dataset, *, without: str = "") -> P_DATA:
-    """Return the command of a C-STORE request, without one of its elements or with the word of no dataset."""
+def store_command(dataset: Dataset, *, without: str = "", **uids: str) -> P_DATA:
+    """Return the command of a C-STORE request, without one of its elements or with the word of no dataset.
+
+    `uids` are values that pynetdicom would not send, by keyword.
+    """
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
@@ -33,6 +36,8 @@ def store_command(dataset: Dataset, *, without: str = "") -> P_DATA:
     message.command_set.CommandDataSetType = 0x0101 if without == "dataset" else 1
     if without.startswith("Affected"):
         delattr(message.command_set, without)
+    for keyword, uid in uids.items():
+        setattr(message.command_set, keyword, uid)
     (command,) = message.encode_msg(1, 16384)
     return command
 

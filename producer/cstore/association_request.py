@@ -15,6 +15,10 @@ _NO_TITLE = b"NO TITLE"
 """Replaces an empty title for pynetdicom, which aborts an association without a title. It is neither compared nor
 shown."""
 _CONTEXT, _USER = 0x20, 0x50
+_KNOWN = frozenset({0x10, _CONTEXT, _USER})
+_KNOWN_INSIDE = {_CONTEXT: frozenset({0x30, 0x40}), _USER: frozenset(range(0x51, 0x59))}
+"""Types of the items of a request, and of the items inside them (DICOM PS3.8, section 9.3.2; PS3.7, annex D.3.3)."""
+_VERSION_1 = b"\x00\x01"
 _MOST_CONTEXTS = 128
 """Largest number of presentation contexts: their ids are the odd numbers from 1 to 255 (DICOM PS3.8, table 9-13)."""
 _MOST_BYTES, _MOST_ITEMS = 512 * 1024, 8192
@@ -44,8 +48,32 @@ def read_request(body: bytearray) -> AssociationRequest:
         is_too_large=_is_too_large(body),
     )
     if len(body) >= _CALLING.stop:
+        body[:2] = _VERSION_1 if body[1] & 1 else body[:2]  # only bit 0 is tested (DICOM PS3.8, table 9-11)
         body[_CALLED], body[_CALLING] = _field(request.called_ae), _field(request.calling_ae)
     return request
+
+
+def without_unknown_items(body: bytearray) -> bytearray:
+    """Return a request without items of unknown type, which are to be ignored (DICOM PS3.8, section 9.3.1).
+
+    Pynetdicom would abort the association. A request whose lengths do not fit is returned as it is.
+    """
+    known, position = body[:_ITEMS], _ITEMS
+    for kind, start, end in _items(body, _ITEMS, len(body)):
+        if kind in _KNOWN_INSIDE:
+            fixed = start + 4 if kind == _CONTEXT else start
+            inside = b"".join(
+                body[first - 4 : last]
+                for inner, first, last in _items(body, fixed, end)
+                if inner in _KNOWN_INSIDE[kind]
+            )
+            known += _item(kind, bytes(body[start:fixed]) + inside)
+        elif kind in _KNOWN:
+            known += body[start - 4 : end]
+        if end - start != int.from_bytes(body[start - 2 : start]):
+            return body
+        position = end
+    return known if position == len(body) else body
 
 
 def refusable_request(body: bytearray) -> bytearray:

@@ -38,6 +38,7 @@ _ABORT_BEYOND = 2
 _LAST_OF_COMMAND = b"\x03"
 """Message control header of a command's last fragment (DICOM PS3.8, annex E.2). A response is shorter than any PDU, so
 its first fragment is also its last."""
+_UIDS, _UID_LENGTH = ("AffectedSOPClassUID", "AffectedSOPInstanceUID"), 64
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Gate = Callable[[], CStoreStatus]
@@ -141,6 +142,9 @@ class SpooledDataset(BytesIO):
         accepted = self._association._accepted_cx.get(context or 0)  # noqa: SLF001 - no public accessor
         if accepted is None:
             return None
+        for keyword in _UIDS:
+            if len(str(command.get(keyword, "")).strip()) > _UID_LENGTH:
+                delattr(command, keyword)  # pynetdicom would abort the association, and the next images would be lost
         try:
             return file_head(
                 sop_class=str(command.AffectedSOPClassUID),

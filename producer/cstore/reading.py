@@ -12,7 +12,13 @@ from typing import cast
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
-from producer.cstore.association_request import ASSOCIATE_RQ, AssociationRequest, read_request, refusable_request
+from producer.cstore.association_request import (
+    ASSOCIATE_RQ,
+    AssociationRequest,
+    read_request,
+    refusable_request,
+    without_unknown_items,
+)
 from producer.cstore.dimse import SpoolingDimse
 
 _PDU_BYTES = 1024**2
@@ -135,8 +141,9 @@ class PduReader:
         self._body = self._read(announced)
         self._dimse.request = request = read_request(self._body)
         self._has_request = len(self._body) == announced
-        if self._has_request and self._is_refused(request):
-            self._body = refusable_request(self._body)
+        if self._has_request:
+            is_refused = self._is_refused(request)
+            self._body = refusable_request(self._body) if is_refused else without_unknown_items(self._body)
             header[2:] = len(self._body).to_bytes(4)
 
     def _read(self, nr_bytes: int) -> bytearray:

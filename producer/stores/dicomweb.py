@@ -1,7 +1,7 @@
 """Find new images in a DICOMweb store: list its studies, and list the instances of studies whose counts changed."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -61,6 +61,7 @@ class DicomwebFeed:
         self._started = monotonic()
         self._listed_at: dict[str, float] = {}
         self._short: dict[str, tuple[int, int]] = {}
+        self._missing: set[str] = set()
         self._next = ""
         """Key of the study at which the previous poll ended because of a limit."""
 
@@ -96,7 +97,8 @@ class DicomwebFeed:
             if len(result.arrivals) >= _PAGE_ARRIVALS:
                 yield result.take_page()
         result.note_short_lists(self._short)
-        self._short = result.short
+        result.note_missing(self._missing)
+        self._short, self._missing = result.short, result.missing
         yield result.take_page()
 
     def _from_next(self, studies: "Sequence[_Study]") -> "Sequence[_Study]":
@@ -114,12 +116,17 @@ class DicomwebFeed:
         return self._monotonic() - listed_at > _LIST_AGAIN_SECONDS
 
     def _list_instances(self, study: "_Study", result: "_PollResult") -> None:
-        """List the instances of a study. If there are fewer than the store counts, the next poll lists them again."""
+        """List the instances of a study. If there are fewer than the store counts, the next poll lists them again.
+
+        A list of which the count has not changed is read beyond this count, which may be too small.
+        """
+        enough = 0 if result.known.get(study.key) == study.counts else sum(study.counts[1:])
         try:
             path = f"studies/{segment(study.uid)}/instances"
-            listing = self._search.all_rows(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=sum(study.counts[1:]))
+            listing = self._search.all_rows(path, _fields(_SERIES), (_INSTANCE, _SERIES), enough=enough)
             found = result.add(study, listing.rows)
-        except MissingError:  # the study was deleted after it was listed
+        except MissingError:  # the study was deleted after it was listed, unless this happens again
+            result.missing.add(study.key)
             return
         except (UnavailableError, UnexpectedError, TooMuchError) as error:
             result.note_failure(error)
@@ -163,6 +170,8 @@ class _PollResult:
     troubles: set[str] = field(default_factory=set)
     short: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Short lists, by key of the study: the number of instances by the store's count, and the smaller number listed."""
+    missing: set[str] = field(default_factory=set)
+    """Keys of the studies that the store lists, but does not have when their instances are requested."""
     failed_in_a_row: int = 0
     images: int = 0
     """Number of images that were listed in this poll."""
@@ -190,6 +199,14 @@ class _PollResult:
         if studies:
             of = f"in {studies} {_STUDIES[studies > 1]}"
             self.troubles.add(f"lists fewer images than NumberOfStudyRelatedInstances says, {of}")
+
+    def note_missing(self, before: Collection[str]) -> None:
+        """Note the studies that were missing in the previous poll too: they were not deleted after they were listed."""
+        if studies := len(self.missing.intersection(before)):
+            self.troubles.add(
+                f"lists {studies} {_STUDIES[studies > 1]}, but does not have their lists of instances (status 404), so "
+                "that images are not found: check whether it has `studies/UID/instances`"
+            )
 
     def add(self, study: _Study, rows: Sequence[Row]) -> int:
         """Add the instances of a study that can be retrieved, except objects that nightread sent to the store.

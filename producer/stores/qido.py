@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 PAGE_ROWS = 500
 _MOST_PAGES_WITHOUT_NEW_ROWS = 3
 _REPEATS = "repeats rows on the pages of a list, so that other rows may be missing"
-_UNUSABLE = "lists rows whose UID is not a text of at most 128 characters, so that these rows are ignored"
+_UNUSABLE = "lists rows whose UID is absent or not a text of at most 128 characters, so that these rows are ignored"
 _ADDITIONAL = "additional results"
 """Words in the header `Warning` of a list that the store has cut off (DICOM PS3.18, section 8.3.4.4)."""
 _ANNOUNCED = "announces more rows of a list than it returns, so that the missing rows are not found"
@@ -167,7 +167,7 @@ class _Pages:
             else:
                 self.first_rows = self.first_rows if offset else self.rows
                 self.number += 1
-                return list(page or []), warning
+                return _rows_of(page), warning
 
     def read_or_none(self, offset: int) -> Sequence[Row] | None:
         """Return a page, or None if the store rejects this offset. Raises WebError if the store is unavailable."""
@@ -175,6 +175,13 @@ class _Pages:
             return self.read(offset)[0]
         except (MissingError, UnexpectedError):
             return None
+
+
+def _rows_of(page: object) -> Sequence[Row]:
+    """Return the rows of a response; an empty response has none. Raises UnexpectedError for any other JSON value."""
+    if page is not None and not isinstance(page, list):
+        raise UnexpectedError("does not answer like a DICOMweb store: check its address")
+    return page or []
 
 
 def _is_too_many(error: WebError, offset: int) -> bool:
@@ -222,18 +229,19 @@ def _keys(page: Sequence[Row], unique: Sequence[str]) -> list[_Key]:
 
 
 def _is_unusable(row: Row, tag: str) -> bool:
-    """Return whether the row has a value of this attribute, but `text` cannot return it."""
-    return bool(row.get(tag, {}).get("Value")) and not text(row, tag)
+    """Return whether the row cannot be identified, because `text` finds no value of this attribute."""
+    return not text(row, tag)
 
 
 def text(row: Row, tag: str) -> str:
     """Return the first value of an attribute as text (DICOM PS3.18, annex F), or an empty text.
 
+    Some stores write tags in lower case, or send the padding of a value (NUL or space), which is no part of it.
     A value that is neither text nor a number, or is too long for a UID, counts as absent.
     """
-    values = row.get(tag, {}).get("Value")
+    values = (row.get(tag) or row.get(tag.lower()) or {}).get("Value")
     value = values[0] if isinstance(values, list) and values else None
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return ""
-    words = str(value or "")
+    words = str(value or "").strip(" \0")
     return words if len(words) <= _LONGEST_TEXT else ""

@@ -104,6 +104,26 @@ def test_an_incomplete_request_to_store_has_a_response(receiver: RunningReceiver
     assert (receipt.received, receipt.statuses) == (1, {"C000": 1})
 
 
+@pytest.mark.filterwarnings("ignore:The value length:UserWarning")
+@pytest.mark.parametrize("keyword", ["AffectedSOPInstanceUID", "AffectedSOPClassUID"])
+def test_a_uid_that_is_too_long_costs_one_image_only(receiver: RunningReceiver, scan: Path, keyword: str) -> None:
+    """A UID has at most 64 characters (DICOM PS3.5, section 6.2). C000: the request cannot be understood."""
+    dataset = dcmread(scan)
+    association = associated(receiver.port, dataset.SOPClassUID)
+    association._reactor_checkpoint.clear()
+    association.dul.send_pdu(store_command(dataset, **{keyword: "1.2.3." + "4" * 59}))
+    association.dul.send_pdu(fragments(b"\x02" + scan.read_bytes()[400:]))
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert response is not None
+    assert response.Status == 0xC000  # type: ignore[union-attr]
+    assert association.send_c_store(dataset).Status == 0x0000
+    association.release()
+    wait_until(lambda: _has_ended(receiver), seconds=10, what="the receipt is written")
+    (receipt,) = receiver.associations
+    assert (receipt.received, receipt.statuses) == (1, {"C000": 1})
+
+
 @pytest.mark.parametrize(("ends", "how"), [("release", "incomplete"), ("abort", "aborted"), ("close", "aborted")])
 def test_half_a_data_set_is_counted(receiver: RunningReceiver, scan: Path, ends: str, how: str) -> None:
     """The sender ends the association in the middle of its first image: the receipt says who it was."""

@@ -76,14 +76,20 @@ def test_an_image_of_a_sender_without_a_title_is_received(receiver: RunningRecei
     assert len(receiver.files) == 1
 
 
+@pytest.mark.parametrize("version", [1, 3, 0xFF01])
+def test_unknown_items_and_other_versions_beside_the_first_are_ignored(receiver: RunningReceiver, version: int) -> None:
+    """DICOM PS3.8, section 9.3.1: unrecognised items are skipped; table 9-11: only bit 0 of the version is tested."""
+    request = association_request(TITLE.ljust(16), CT1, items=b"\x99\x00\x00\x04abcd")
+    assert response_to(receiver.port, request[:6] + version.to_bytes(2) + request[8:])[:1] == bytes([ACCEPT])
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        association_request(TITLE.ljust(16), CT1, items=b"\x99\x00\x00\x04abcd"),
         association_request(TITLE.ljust(16), CT1, abstract_syntax=b"\xff\xfe"),
         association_request(TITLE.ljust(16), CT1)[:80].replace(b"\x00\x00\x00\xcd", b"\x00\x00\x00\x4a", 1),
     ],
-    ids=["unknown item", "invalid UID", "cut off"],
+    ids=["invalid UID", "cut off"],
 )
 def test_an_invalid_request_is_counted_with_its_caller(
     receiver: RunningReceiver, caplog: pytest.LogCaptureFixture, request_bytes: bytes

@@ -3,7 +3,7 @@
 import pytest
 from association_requests import association_request
 
-from producer.cstore.association_request import AssociationRequest, read_request
+from producer.cstore.association_request import AssociationRequest, read_request, without_unknown_items
 
 SPACES = b" " * 16
 
@@ -42,6 +42,22 @@ def test_a_request_that_is_cut_off_keeps_its_length(length: int, called: str, ca
     body = _body(b"NIGHT".ljust(16), b"CT1".ljust(16))[:length]
     assert read_request(body) == AssociationRequest(called_ae=called, calling_ae=calling)
     assert len(body) == length
+
+
+def test_items_of_unknown_type_are_left_out() -> None:
+    """Everything else stays, to the byte: at both levels, and the items before and after."""
+    unknown, role = b"\x77\x00\x00\x03abc", b"\x54\x00\x00\x07\x00\x031.2\x00\x01"
+    plain = bytearray(association_request(SPACES, SPACES, items=role, contexts=3)[6:])
+    assert without_unknown_items(bytearray(plain)) == plain
+    strange = bytearray(association_request(SPACES, SPACES, items=unknown + role + unknown, contexts=3)[6:]) + unknown
+    assert without_unknown_items(strange) == plain
+
+
+@pytest.mark.parametrize("end", [70, 90, -1])
+def test_a_request_whose_items_are_cut_off_is_left_as_it_is(end: int) -> None:
+    """Pynetdicom then aborts the association."""
+    body = _body(SPACES, SPACES)[:end]
+    assert without_unknown_items(body) == body
 
 
 def _body(called: bytes, calling: bytes) -> bytearray:

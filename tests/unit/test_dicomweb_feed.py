@@ -31,6 +31,8 @@ class FakeQidoStore:
     limits: bool = True
     offsets: bool = True
     overcounts: int = 0
+    longest_page: int = PAGE_ROWS
+    searches_instances: bool = True
     names_series: bool = True
     broken: frozenset[str] = frozenset()
     searches: list[str] = field(default_factory=list)
@@ -44,12 +46,12 @@ class FakeQidoStore:
         if len(parts) == 1:
             assert query["StudyDate"] == "20261118-"
             rows = [self._study(uid) for uid in self.studies]
-        elif parts[1] not in self.studies or parts[1] in self.broken:
+        elif parts[1] not in self.studies or not self.searches_instances or parts[1] in self.broken:
             return Reply(status=500 if parts[1] in self.broken else 404)
         else:
             rows = [self._instance(parts[1], uid) for uid in self.studies[parts[1]]]
         first = int(query["offset"]) if self.offsets else 0
-        rows = rows[first : first + int(query["limit"])] if self.limits else rows[first:]
+        rows = rows[first : first + min(int(query["limit"]), self.longest_page)] if self.limits else rows[first:]
         return Reply(status=200 if rows else 204, body=[json.dumps(rows).encode()] if rows else [])
 
     def _study(self, uid: str) -> dict[str, Any]:
@@ -140,6 +142,30 @@ def test_a_study_is_listed_again_after_an_hour_even_if_its_counts_are_the_same()
         assert polls.poll_once() == []
         now[0] = 3700.0
         assert polls.poll_once() == ["studies/1.1/series/1.1.1/instances/z"]
+
+
+def test_a_count_that_is_too_small_hides_images_for_an_hour_at_most() -> None:
+    """The store counts one image less than it has, and returns one row per page."""
+    now = [0.0]
+    qido = FakeQidoStore(studies={"1.1": ["a", "b"]}, overcounts=-1, longest_page=1)
+    with polling(qido, monotonic=lambda: now[0]) as polls:
+        assert polls.poll_once() == ["studies/1.1/series/1.1.1/instances/a"]
+        now[0] = 3700.0
+        assert polls.poll_once() == [f"studies/1.1/series/1.1.1/instances/{uid}" for uid in "ab"]
+
+
+def test_a_store_that_never_has_the_instances_of_a_listed_study_is_reported() -> None:
+    """Status 404 once may mean that the study was deleted in between; status 404 again does not."""
+    qido = FakeQidoStore(studies={"1.1": ["a"], "1.2": ["b"], "1.3": []}, searches_instances=False)
+    with polling(qido) as polls:
+        assert (polls.poll_once(), _troubles(polls)) == ([], [])
+        del qido.studies["1.3"]
+        assert polls.poll_once() == []
+        (trouble,) = _troubles(polls)
+        assert trouble.startswith("lists 2 studies, but does not have their lists of instances (status 404)")
+        qido.searches_instances = True
+        assert len(polls.poll_once()) == 2
+        assert _troubles(polls) == []
 
 
 def test_studies_of_a_store_without_counts_are_listed_each_time() -> None:

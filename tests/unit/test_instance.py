@@ -41,6 +41,12 @@ MESSAGES = {
         f"{RELATED}b1",
         b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1\r\n" + HEADER + b"\r\n\r\nsecond\r\n--b1--",
     ),
+    "multipart without a media type": ("", b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--\r\n"),
+    "multipart called a file": ("application/dicom", b"\r\n--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--"),
+    "no boundary in the media type": (PLAIN, b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--"),
+    "another boundary in the media type": (f"{RELATED}b2", b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--"),
+    "the dashes in the media type": (f"{RELATED}--b1", b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--"),
+    "single quotes": (f"{RELATED}'b1'", b"--b1\r\n" + HEADER + b"\r\n\r\n" + SCAN + b"\r\n--b1--"),
     "no multipart": ("application/dicom", SCAN),
     "no media type": ("", SCAN),
 }
@@ -56,6 +62,37 @@ def test_the_content_is_returned_to_the_byte(name: str, is_compressed: bool) -> 
         headers, body = headers | {"Content-Encoding": "gzip"}, gzip.compress(body)
     with running_web_server(lambda _: Reply(headers=headers, body=[body])) as server:
         assert retrieve(HttpClient(server.url), URI, max_bytes=1000) == SCAN
+
+
+@pytest.mark.parametrize("preamble", [b"", b"--b1\r\n", b"<html>", b"{"])
+def test_a_preamble_of_any_bytes_is_no_other_format(preamble: bytes) -> None:
+    """The preamble of a DICOM file has 128 bytes, before `DICM` (DICOM PS3.10, section 7.1)."""
+    file = preamble.ljust(128, b"\0") + b"DICM" + SCAN
+    with running_web_server(lambda _: Reply(headers={"Content-Type": "application/dicom"}, body=[file])) as server:
+        assert retrieve(HttpClient(server.url), URI, max_bytes=1000) == file
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "message"),
+    [
+        ("", b"<!DOCTYPE html><html>Log in</html>", "sent a web page"),
+        ("application/xhtml+xml", b"<html/>", "sent a web page"),
+        ("application/dicom+json", b'{"error": "busy"}', "sent a web page"),
+        ("application/dicom", b"", "sent an empty response"),
+        (f"{RELATED}b1", b"--b1\r\nContent-Type: text/html\r\n\r\n<html/>\r\n--b1--", "first part is no image"),
+        (
+            f"{RELATED}b1",
+            b"--b1\r\n" + HEADER + b"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b1--",
+            "in an encoding that was not requested",
+        ),
+    ],
+)
+def test_what_is_no_image_is_a_fault_of_the_store(media_type: str, body: bytes, message: str) -> None:
+    """The image must not be rejected for it, so that it is requested again."""
+    headers = {"Content-Type": media_type} if media_type else {}
+    answer = Reply(headers=headers, body=[body])
+    with running_web_server(lambda _: answer) as server, pytest.raises(UnexpectedError, match=message):
+        retrieve(HttpClient(server.url), URI, max_bytes=1000)
 
 
 def test_the_size_limit_is_that_of_the_unpacked_content() -> None:

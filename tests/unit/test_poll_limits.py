@@ -80,7 +80,7 @@ def test_rows_of_a_long_list_keep_only_what_was_asked_for() -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("uid", ["1" * 129, "1" * 2**20, ["1.2"], {"a": 1}, True, [[]]])
+@pytest.mark.parametrize("uid", ["1" * 129, "1" * 2**20, ["1.2"], {"a": 1}, True, [[]], "", " \0", None])
 def test_a_row_with_an_unusable_uid_is_left_out_with_a_word(uid: object) -> None:
     """The other row counts."""
     rows = [{STUDY: _value(uid)}, {STUDY: _value("1.2")}]
@@ -88,7 +88,7 @@ def test_a_row_with_an_unusable_uid_is_left_out_with_a_word(uid: object) -> None
     assert [row[STUDY]["Value"] for row in listing.rows] == [["1.2"]]
     assert (
         listing.trouble
-        == "lists rows whose UID is not a text of at most 128 characters, so that these rows are ignored"
+        == "lists rows whose UID is absent or not a text of at most 128 characters, so that these rows are ignored"
     )
 
 

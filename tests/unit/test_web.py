@@ -213,7 +213,7 @@ def test_a_store_without_wildcard_support_may_choose_the_syntax() -> None:
 @pytest.mark.parametrize(
     ("headers", "body", "error"),
     [
-        ({"Content-Type": "multipart/related"}, PART, UnexpectedError),
+        ({"Content-Type": "multipart/related"}, b"no boundary", MissingError),
         (MULTIPART, PART[:-12], UnexpectedError),
         (MULTIPART, b"", MissingError),
         (MULTIPART, PART % bytes(200), TooMuchError),
