@@ -191,6 +191,13 @@ def test_scores_within_a_ten_thousandth_are_equal(bundle: Bundle, golden_folder:
     assert "png" not in json.dumps(record)
 
 
+def test_labels_in_another_order_are_refused_and_the_order_is_named(bundle: Bundle, golden_folder: Path) -> None:
+    """No preprocessing is tried, because the scores themselves are equal."""
+    golden = read_golden(golden_folder, bundle.labels)
+    with pytest.raises(RefusedModel, match=r"the labels are in another order.*--labels nodule,clear\."):
+        compare(bundle, Path("none"), golden, golden.scores[:, ::-1])
+
+
 def test_golden_logits_are_refused(bundle: Bundle, golden_folder: Path) -> None:
     """An author may have saved the values before the softmax."""
     golden = replace(read_golden(golden_folder, bundle.labels), scores=np.array([[3.0, -4.0]] * 3))
