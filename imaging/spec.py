@@ -76,6 +76,10 @@ class InputSpec:
         if not all(type(size) is int and size <= _LARGEST for size in (self.height, self.width)):
             raise ValueError(f"InputSpec: size {self.height} x {self.width} is not a whole number up to {_LARGEST}")
         _require_finite("scale", (self.scale_low, self.scale_high))
+        if self.scale_low == self.scale_high:
+            raise ValueError(f"InputSpec: scale {self.scale_low}..{self.scale_high} makes all images equal")
+        if self.std is not None and min(self.std, default=1.0) <= 0:
+            raise ValueError("InputSpec: std is a divisor, so each value must be positive")
         for name, values in (("mean", self.mean), ("std", self.std)):
             _require_finite(name, values or ())
             if values is not None and len(values) != self.channels:

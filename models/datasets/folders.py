@@ -13,7 +13,7 @@ from models.datasets.file_info import PATIENTS, FileInfo, read_dicom_info, read_
 from models.datasets.file_parts import PART_NAMES, LabelledFile, UnreadableFile, named_unreadable, split_files
 from models.datasets.files import FileExamples
 from models.datasets.label_table import PATH, SERIES, LabelRow, LabelTable, folder_table, read_label_table
-from models.datasets.layout import Layout, list_files, read_layout
+from models.datasets.layout import Layout, empty_classes, list_files, read_layout
 from models.datasets.leakage import CONTENT, PATIENT, Leak, leaks_between
 from models.datasets.native_spec import dicom_spec, image_spec
 from models.datasets.request import DatasetRequest
@@ -83,6 +83,11 @@ def labels_of_files(request: DatasetRequest, names: Sequence[str], layout: Layou
         if not table.rows:
             request.refuse(
                 "there are no class folders with files", "Arrange the files as FOLDER/CLASS/image, or use --labels."
+            )
+        if empty := empty_classes(request.folder, layout):
+            request.refuse(
+                f"the class folder {empty[0]} has no files, so no network could learn this label",
+                "Add images to it, or remove the folder; links to folders are not followed.",
             )
         return table
     table = read_label_table(request.labels_file)

@@ -1,19 +1,17 @@
 """Read the labels of images from a CSV file or from the names of their folders."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
+from models.datasets.csv_rows import Row, UnclearTableError, read_csv
 from models.datasets.layout import Layout
 from nightread.errors import UsageFault
 
 PATH, UID, SERIES = KEYS = ("path", "sop_instance_uid", "series_instance_uid")
 _LABEL, _PATIENT = "label", "patient"
 _YES_NO = {"0": 0.0, "0.0": 0.0, "0,0": 0.0, "1": 1.0, "1.0": 1.0, "1,0": 1.0}
-_SEPARATORS = (",", ";", "\t", "|")
-"""The characters that may separate columns. Spreadsheets write semicolons where the comma is the decimal separator."""
 
 
 class LabelRow(NamedTuple):
@@ -64,8 +62,11 @@ def read_label_table(file: Path) -> LabelTable:
     labels = tuple(sorted({line[_LABEL] for line in lines if line[_LABEL]})) if exclusive else others
     if not labels:
         _refuse(file, "there are no labels", f"Add a column {_LABEL}, or one column of 0 and 1 per label.")
+    _check_spelling(file, labels)
     rows: dict[str, LabelRow] = {}
     for number, line in numbered:
+        if not line[key]:
+            _refuse(file, f"line {number} has no {key}", "Add it, or remove the line.")
         truth = _one_of(labels, line[_LABEL]) if exclusive else _flags(file, number, line, labels)
         if exclusive and not any(truth):
             _refuse(file, f"line {number} has no label", "Add a label, or remove the line.")
@@ -76,35 +77,26 @@ def read_label_table(file: Path) -> LabelTable:
     return LabelTable(labels=labels, exclusive=exclusive, key=key, rows=rows)
 
 
-def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[int, dict[str, str]]]]:
-    """Return the column names, and each row with its line number and trimmed values.
-
-    The number of a row that spans several lines is the number of its last line.
-    """
+def _read(file: Path) -> tuple[tuple[str, ...], list[Row]]:
+    """Return the column names, and each row with its line number and trimmed values."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            separator = _separator(stream.readline())
-            stream.seek(0)
-            reader = csv.DictReader(stream, restval="", delimiter=separator)
-            columns = tuple((name or "").strip() for name in reader.fieldnames or ())
-            reader.fieldnames = columns
-            lines = [(reader.line_num, {name: (line[name] or "").strip() for name in columns}) for line in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        _refuse(file, f"this is not a CSV file in UTF-8 ({type(error).__name__})", "Save it as CSV in UTF-8.")
-    if not lines:
+        columns, rows = read_csv(file.read_bytes(), KEYS)
+    except OSError as error:
+        _refuse(file, f"the file cannot be read ({type(error).__name__})", "Check that it exists.")
+    except UnclearTableError as error:
+        _refuse(file, error.problem, error.remedy)
+    if not rows:
         _refuse(file, "there are no rows below the column names", "Add one row per image.")
-    return columns, lines
+    return columns, rows
 
 
-def _separator(heading: str) -> str:
-    """Return the character that separates the columns, from the line of column names.
-
-    It is the first separator that gives a column of KEYS. If none does, it is the comma.
-    """
-    for separator in _SEPARATORS:
-        if {name.strip(' "\r\n') for name in heading.split(separator)} & set(KEYS):
-            return separator
-    return _SEPARATORS[0]
+def _check_spelling(file: Path, labels: tuple[str, ...]) -> None:
+    """Refuse labels that differ only in case: a network would have to tell apart what is one label."""
+    spelled: dict[str, str] = {}
+    for label in labels:
+        other = spelled.setdefault(label.casefold(), label)
+        if other != label:
+            _refuse(file, f"the labels {other} and {label} differ only in case", "Write each label in one way.")
 
 
 def _one_of(labels: tuple[str, ...], label: str) -> tuple[float, ...]:

@@ -50,5 +50,21 @@ def list_files(folder: Path) -> list[str]:
     return sorted(names)
 
 
+def empty_classes(folder: Path, layout: Layout) -> list[str]:
+    """Return the names of class folders that exist and hold no file in any part, sorted."""
+    tops = [top for top in _folders(folder) if not layout.parts or top.name.lower() in _PART_FOLDERS]
+    classes = [below for top in tops for below in _folders(top)] if layout.parts else tops
+    held = {layout.class_of(name) for name in list_files(folder)}
+    return sorted({each.name for each in classes} - held)
+
+
+def _folders(place: Path) -> list[Path]:
+    return [
+        each
+        for each in place.iterdir()
+        if each.is_dir() and not each.name.startswith(".") and each.name != _MACOS_METADATA
+    ]
+
+
 def _first(name: str) -> str:
     return name.partition("/")[0].lower()

@@ -12,8 +12,9 @@ from models.domain_of_data import with_stated
 from models.importing.errors import RefusedModel
 from models.importing.graph_options import OF_CARD, GraphOptions
 from models.onnx_signature import LAYOUTS
-from models.postprocessing import MAX, SIGMOID, Postprocessing
+from models.postprocessing import MAX, SIGMOID, SOFTMAX, Postprocessing
 from nightread.label_codes import label_codes_from_json
+from nightread.plain_text import visible
 
 _REQUIRED = {
     "name": "--name",
@@ -41,8 +42,13 @@ _SIGMOID_THRESHOLD = 0.5
 def read_card(path: Path) -> dict[str, Any]:
     """Read the fields of a bundle.json from a JSON or TOML file. Raises RefusedModel."""
     try:
-        text = path.read_text("utf-8")
-        card = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        text = path.read_text("utf-8-sig")
+        card = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except UnicodeDecodeError as error:
+        raise RefusedModel(f"The card {path} is not a text in UTF-8. Save it in UTF-8.") from error
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        form = "TOML" if path.suffix.lower() == ".toml" else "JSON (a card in TOML has a name that ends in .toml)"
+        raise RefusedModel(f"The card {path} is not valid {form}: {visible(str(error))}. Correct it.") from error
     except (OSError, ValueError) as error:
         raise RefusedModel(
             f"The card {path} cannot be read as JSON or TOML ({type(error).__name__}). Correct it."
@@ -70,6 +76,12 @@ def bundle_from_card(card: dict[str, Any]) -> Bundle:
     missing = [option for field, option in _REQUIRED.items() if not card.get(field)]
     if missing:
         raise RefusedModel(f"Information is missing: give {', '.join(missing)}, or a --card with these fields.")
+    _check_labels(card["labels"])
+    if card["activation"] == SOFTMAX and len(card["labels"]) == 1:
+        raise RefusedModel(
+            "The card has one label and the activation softmax, which gives every image a score of 1. For a network "
+            "with one output give --labels FINDING --normal-label NAME --activation sigmoid."
+        )
     try:
         return Bundle(
             name=card["name"],
@@ -86,6 +98,15 @@ def bundle_from_card(card: dict[str, Any]) -> Bundle:
         raise RefusedModel(f"The card lacks the field {error}. See docs/bundles.md.") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RefusedModel(f"The card is invalid: {error}. See docs/bundles.md.") from error
+
+
+def _check_labels(labels: list[Any]) -> None:
+    for label in labels:
+        if not isinstance(label, str) or label != label.strip() or not label:
+            raise RefusedModel(
+                f"The card is invalid: the label {label!r} is not a text without spaces at its ends. "
+                'Write labels in quotes, such as labels = ["clear", "nodule"].'
+            )
 
 
 def graph_options_from_card(card: dict[str, Any]) -> GraphOptions:

@@ -73,6 +73,11 @@ def compare(
     comparison = GoldenComparison(golden=golden, differences=np.abs(golden.scores - scores))
     if comparison.largest <= TOLERANCE:
         return comparison
+    if order := _order_of_labels(bundle.labels, golden.scores, scores):
+        raise RefusedModel(
+            f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}) because the labels "
+            f"are in another order. With this order they equal the author's: --labels {','.join(order)}."
+        )
     row, column = np.unravel_index(int(comparison.differences.argmax()), comparison.differences.shape)
     raise RefusedModel(
         f"The golden scores differ by up to {comparison.largest:.4f} (allowed: {TOLERANCE:g}), most of all for "
@@ -80,6 +85,16 @@ def compare(
         f"{scores[row, column]:.4f} here. The preprocessing differs from that of the author. "
         f"{_hint(bundle, file, golden, options=options, accept_weaker=accept_weaker)}"
     )
+
+
+def _order_of_labels(
+    labels: tuple[str, ...], theirs: NDArray[np.float64], ours: NDArray[np.float64]
+) -> tuple[str, ...] | None:
+    """Return the only order of the labels in which all scores agree; None if there is none or more than one."""
+    agree = np.abs(theirs[:, :, None] - ours[:, None, :]).max(axis=0) <= TOLERANCE
+    if not (agree.sum(axis=0) == 1).all() or not (agree.sum(axis=1) == 1).all():
+        return None
+    return tuple(labels[index] for index in agree.argmax(axis=0))
 
 
 def _hint(bundle: Bundle, file: Path, golden: Golden, *, options: GraphOptions | None, accept_weaker: bool) -> str:

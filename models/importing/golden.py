@@ -3,8 +3,8 @@
 Only such scores reveal wrong preprocessing: images that are prepared wrongly have the right shape and raise no error.
 """
 
-import csv
 import json
+import math
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -21,8 +21,10 @@ from imaging.prepare import prepare
 from imaging.read import read
 from imaging.read_kind import likely_kind
 from imaging.spec import InputSpec
+from models.datasets.csv_rows import UnclearTableError, read_csv
 from models.importing.errors import RefusedModel
 from nightread.errors import ImageError
+from nightread.plain_text import visible
 
 TABLE_FILE = "golden.csv"
 TOLERANCE = 1e-4
@@ -72,33 +74,63 @@ def read_golden(place: Path, labels: tuple[str, ...]) -> Golden:
     if not 0 < len(rows) <= _MOST:
         raise RefusedModel(f"{table} lists {len(rows)} images. List 1 to {_MOST}, if possible several of each label.")
     scores = np.array([_scores(row, labels, table) for row in rows])
-    return Golden(examples=tuple(_example(row, table) for row in rows), scores=scores)
+    golden = Golden(examples=tuple(_example(row, table) for row in rows), scores=scores)
+    _refuse_contradictions(golden, table)
+    return golden
 
 
 def _rows(table: Path) -> list[dict[str, Any]]:
     try:
-        text = table.read_text("utf-8-sig")
-        rows = json.loads(text) if table.suffix == ".json" else list(csv.DictReader(text.splitlines()))
+        data = table.read_bytes()
+        rows = json.loads(data) if table.suffix.lower() == ".json" else [row for _, row in read_csv(data, ("file",))[1]]
     except FileNotFoundError as error:
         raise RefusedModel(
             f"{table} does not exist. Create a table with the columns `file` and one per label in the folder of the "
             "images."
         ) from error
-    except (OSError, ValueError, csv.Error) as error:
+    except UnclearTableError as error:
+        raise RefusedModel(f"{table}: {error}") from error
+    except (OSError, ValueError) as error:
         raise RefusedModel(f"{table} cannot be read ({type(error).__name__}). Give a CSV or JSON table.") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("file") for row in rows):
-        raise RefusedModel(f"{table}: every row needs `file`, the name of an image in the folder of the table.")
+        there = f" It has the columns {_names(rows[0])}." if isinstance(rows, list) and rows else ""
+        raise RefusedModel(f"{table}: every row needs `file`, the name of an image in the folder of the table.{there}")
     return rows
 
 
 def _scores(row: dict[str, Any], labels: tuple[str, ...], table: Path) -> list[float]:
     given = row.get("scores", row)
     try:
-        return [float(given[label]) for label in labels]
+        return [_number(given[label]) for label in labels]
     except (KeyError, TypeError, ValueError):
         raise RefusedModel(
-            f"{table}: the row of {row['file']} does not have a number for each label ({', '.join(labels)})."
+            f"{table}: the row of {row['file']} does not have a number for each label ({', '.join(labels)}). "
+            f"It has: {_names(given)}. Give one column per label, spelled like the label, with scores such as 0.93."
         ) from None
+
+
+def _number(value: Any) -> float:
+    """Return a score; a comma may stand for the decimal point. Raises TypeError or ValueError for anything else."""
+    number = float(value.replace(",", ".") if isinstance(value, str) else value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _names(row: Any) -> str:
+    return ", ".join(visible(str(name)) for name in row)[:200] if isinstance(row, dict) else "no columns"
+
+
+def _refuse_contradictions(golden: Golden, table: Path) -> None:
+    """Refuse an image that is listed twice, under one name or two, with different scores."""
+    first: dict[tuple[str, int], int] = {}
+    for index, example in enumerate(golden.examples):
+        other = first.setdefault((example.sha256, example.frame.index), index)
+        if np.abs(golden.scores[other] - golden.scores[index]).max() > TOLERANCE:
+            raise RefusedModel(
+                f"{table} contradicts itself: {golden.examples[other].name} and {example.name} are the same image with "
+                "different scores. Remove the wrong row."
+            )
 
 
 def _example(row: dict[str, Any], table: Path) -> Example:

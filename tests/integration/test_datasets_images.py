@@ -260,3 +260,24 @@ def test_a_class_folder_with_control_characters_is_refused(folder: Path) -> None
     with pytest.raises(UsageFault, match="control characters") as refused:
         open_dataset(f"images:{folder}")
     assert "\x1b" not in str(refused.value)
+
+
+def test_a_class_folder_without_files_is_refused(folder: Path) -> None:
+    """Otherwise a network without this label would be trained, and nobody told. Hidden folders are no classes."""
+    (folder / ".cache").mkdir()
+    open_dataset(f"images:{folder}")
+    (folder / "eel").symlink_to(folder / "cat")
+    with pytest.raises(UsageFault, match=r"the class folder eel has no files.*Add images to it.*links to folders"):
+        open_dataset(f"images:{folder}")
+
+
+def test_a_class_may_be_missing_in_one_part(tmp_path: Path) -> None:
+    """It has images in another part; folders beside the parts are no classes."""
+    for part, label in (("train", "cat"), ("train", "dog"), ("val", "cat"), ("test", "cat")):
+        paint(tmp_path / part, label, 3)
+    (tmp_path / "test" / "dog").mkdir()
+    (tmp_path / "notes").mkdir()
+    assert open_dataset(f"images:{tmp_path}").labels == ("cat", "dog")
+    (tmp_path / "train" / "eel").mkdir()
+    with pytest.raises(UsageFault, match="the class folder eel has no files"):
+        open_dataset(f"images:{tmp_path}")

@@ -40,6 +40,11 @@ def test_columns_of_0_and_1_give_any_number_of_labels(file: Path) -> None:
         ("path,label\na,x\nb,\n", "line 3 has no label"),
         ("path,label\na,x\n./a,x\n", "lines 2 and 3 name the same image"),
         ("path,mass,age\na,1,30\n", "line 2, column age is neither 0 nor 1"),
+        ("path,mass,edema\na,0,0,1,0\n", "line 2 has 5 values for 3 columns. Write decimal points"),
+        ("path,label\na,b.dcm,ill\n", "line 2 has 3 values for 2 columns"),
+        ("path,mass,mass\na,0,1\n", "the column mass occurs twice"),
+        ("path,label\na,Nodule\nb,nodule\n", "the labels Nodule and nodule differ only in case"),
+        ("path,label\n,ill\n", "line 2 has no path"),
         ("path,mass,edema\na,1\n", "line 2, column edema is neither 0 nor 1"),
     ],
 )
@@ -80,3 +85,9 @@ def test_a_semicolon_in_a_value_is_no_separator(file: Path) -> None:
     file.write_text("path,label\na;b.dcm,x;y\n")
     table = read_label_table(file)
     assert (table.labels, list(table.rows)) == (("x;y",), ["a;b.dcm"])
+
+
+def test_rows_and_columns_without_values_are_left_out(file: Path) -> None:
+    """Spreadsheets write empty rows below a table, and a separator at the end of a row."""
+    file.write_text("path,label\na.dcm,ill,\n,,\n,\n")
+    assert list(read_label_table(file).rows) == ["a.dcm"]

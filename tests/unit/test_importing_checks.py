@@ -12,7 +12,7 @@ import pytest
 from imaging.spec import InputSpec, Intensity
 from models.bundle import Bundle
 from models.importing.alternatives import alternatives, closest
-from models.importing.card import bundle_from_card, graph_options_from_card, read_card
+from models.importing.card import bundle_from_card
 from models.importing.checks import check
 from models.importing.comparison import compare
 from models.importing.convert import Conversion
@@ -143,6 +143,12 @@ def test_golden_files_as_json(bundle: Bundle, golden_folder: Path) -> None:
         ("file,clear,nodule\nnone.png,1,0\n", r"none\.png cannot be read"),
         ("file,clear,nodule\n../../etc/passwd,1,0\n", "outside of its folder"),
         ("file,clear,nodule\ngolden.csv,1,0\n", r"golden\.csv cannot be prepared"),
+        ("file,clear,nodule\n0.png,0,93,0,07\n", "line 2 has 5 values for 3 columns. Write decimal points"),
+        ("file,clear,nodule,nodule\n0.png,0.9,0.1,0.5\n", "the column nodule occurs twice"),
+        ("file,Clear,Nodule\n0.png,0.9,0.1\n", "It has: file, Clear, Nodule. Give one column per label"),
+        ("file,clear,nodule\n0.png,nan,0.1\n", "does not have a number for each label"),
+        ("file,clear,nodule\n0.png,0.9,0.1\n0.png,0.1,0.9\n", "0.png and 0.png are the same image with different"),
+        ("File,clear,nodule\n0.png,0.9,0.1\n", "every row needs `file`.* It has the columns File, clear, nodule"),
         ("file,frame,clear,nodule\n0.png,3,1,0\n", "does not have the named frame"),
     ],
 )
@@ -151,6 +157,27 @@ def test_an_invalid_golden_table_is_refused(bundle: Bundle, golden_folder: Path,
     (golden_folder / "golden.csv").write_text(text)
     with pytest.raises(RefusedModel, match=message):
         read_golden(golden_folder, bundle.labels).inputs(bundle.spec)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file;clear;nodule\r\n1.png;0,8;0,2\r\n",
+        "file\tclear\tnodule\n1.png\t0.8\t0.2\n",
+        'file, clear, nodule\n1.png,"0,8","0,2"\n,,\n',
+    ],
+)
+def test_a_golden_table_may_come_from_a_spreadsheet(bundle: Bundle, golden_folder: Path, text: str) -> None:
+    """Semicolons, tabs, decimal commas, spaces around names and empty rows have only one meaning."""
+    (golden_folder / "golden.csv").write_text(text, encoding="utf-8-sig", newline="")
+    assert read_golden(golden_folder, bundle.labels).scores.tolist() == [[0.8, 0.2]]
+
+
+def test_a_golden_table_in_utf_16_is_refused(bundle: Bundle, golden_folder: Path) -> None:
+    """PowerShell and spreadsheets write it; the message says what to save instead."""
+    (golden_folder / "golden.csv").write_text("file,clear,nodule\n1.png,0.8,0.2\n", encoding="utf-16")
+    with pytest.raises(RefusedModel, match="Save it as CSV in UTF-8"):
+        read_golden(golden_folder, bundle.labels)
 
 
 def test_scores_within_a_ten_thousandth_are_equal(bundle: Bundle, golden_folder: Path) -> None:
@@ -162,6 +189,13 @@ def test_scores_within_a_ten_thousandth_are_equal(bundle: Bundle, golden_folder:
     assert record["spread_of_scores"] == pytest.approx(0.6)
     assert len(record["examples"]) == 3
     assert "png" not in json.dumps(record)
+
+
+def test_labels_in_another_order_are_refused_and_the_order_is_named(bundle: Bundle, golden_folder: Path) -> None:
+    """No preprocessing is tried, because the scores themselves are equal."""
+    golden = read_golden(golden_folder, bundle.labels)
+    with pytest.raises(RefusedModel, match=r"the labels are in another order.*--labels nodule,clear\."):
+        compare(bundle, Path("none"), golden, golden.scores[:, ::-1])
 
 
 def test_golden_logits_are_refused(bundle: Bundle, golden_folder: Path) -> None:
@@ -190,58 +224,6 @@ def test_the_closest_alternative_is_the_one_with_the_smallest_largest_difference
     assert closest(golden, candidates) == (1, pytest.approx(0.1))
 
 
-def test_missing_thresholds_get_defaults() -> None:
-    """The default is the highest label for softmax and 0.5 for sigmoid; a given threshold stays."""
-    assert bundle_from_card(CARD).postprocessing.thresholds == {"nodule": None}
-    assert bundle_from_card(CARD | {"activation": "sigmoid"}).postprocessing.thresholds == {"nodule": 0.5}
-    assert bundle_from_card(CARD | {"thresholds": {"nodule": 0.2}}).postprocessing.thresholds == {"nodule": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"labels": None, "intended_use": ""}, "Information is missing: give --labels, --intended-use"),
-        ({"thresholds": {"nodle": 0.5}}, "belong to no finding: nodle"),
-        ({"input": {"height": 8, "width": 8, "channels": 2, "intensity": {"kind": "full"}}}, "channels is 2"),
-        ({"input": {"height": 8, "width": 8, "channels": 1, "intensity": {"kind": "window"}}}, "requires low < high"),
-        ({"input": {"height": 8, "width": 8, "channels": 1, "size": 2, "intensity": {"kind": "full"}}}, "size"),
-        ({"name": "Toy Net"}, "lower-case"),
-    ],
-)
-def test_an_invalid_card_is_refused(changes: dict[str, Any], message: str) -> None:
-    """The message names the option or field that is wrong."""
-    with pytest.raises(RefusedModel, match=message):
-        bundle_from_card(CARD | changes)
-
-
-def test_cards_are_toml_or_json(tmp_path: Path) -> None:
-    """The fields of bundle.json are accepted, and no others."""
-    toml = tmp_path / "card.toml"
-    toml.write_text('name = "toy"\n[input]\nheight = 8\n')
-    assert read_card(toml) == {"name": "toy", "input": {"height": 8}}
-    toml.write_text('colour = "blue"')
-    with pytest.raises(RefusedModel, match="unknown fields: colour"):
-        read_card(toml)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"labels": "clear,nodule"}, "labels is not a list"),
-        ({"exclusions": "children"}, "exclusions is not a list"),
-        ({"input": "8x8"}, "input is not a table"),
-        ({"thresholds": ["nodule"]}, "thresholds is not a table"),
-        ({"intended_use": 5}, "intended_use is not a text"),
-        ({"not_for_diagnosis": "false"}, "not_for_diagnosis is not true or false"),
-    ],
-)
-def test_a_card_with_values_of_the_wrong_type_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    """A text instead of a list would be split into its letters."""
-    (tmp_path / "card.json").write_text(json.dumps(CARD | changes))
-    with pytest.raises(RefusedModel, match=message):
-        read_card(tmp_path / "card.json")
-
-
 def test_a_golden_frame_that_is_not_a_number_is_refused(bundle: Bundle, golden_folder: Path) -> None:
     """JSON allows values of any type."""
     row = {"file": "0.png", "frame": [1], "scores": {"clear": 0.9, "nodule": 0.1}}
@@ -255,19 +237,6 @@ def test_control_characters_from_the_sandbox_are_replaced() -> None:
     conversion = found()
     values = {**vars(conversion), "bad_weights": ["a\x1b[2Jb"], "probes": [], "scores": []}
     assert Conversion.from_json(values, Path("model.keras"), conversion.original).bad_weights == ("a?[2Jb",)
-
-
-def test_the_fields_of_graphs_are_in_a_card(tmp_path: Path) -> None:
-    """bundle.json does not have them; their types and the layout are checked."""
-    (tmp_path / "card.json").write_text(json.dumps(CARD | {"layout": "nchw", "logits": True, "output_name": "y"}))
-    options = graph_options_from_card(read_card(tmp_path / "card.json"))
-    assert (options.layout, options.logits, options.output_name, options.input_name) == ("NCHW", True, "y", None)
-    assert options.given == ("layout", "output_name", "logits")
-    with pytest.raises(RefusedModel, match="layout must be NHWC or NCHW"):
-        graph_options_from_card(CARD | {"layout": "CHW"})
-    (tmp_path / "card.json").write_text(json.dumps(CARD | {"logits": "yes"}))
-    with pytest.raises(RefusedModel, match="logits is not true or false"):
-        read_card(tmp_path / "card.json")
 
 
 def test_facts_of_a_graph_from_the_sandbox_are_not_trusted() -> None:

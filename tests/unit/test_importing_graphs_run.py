@@ -59,6 +59,16 @@ def test_independent_labels_get_a_sigmoid(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
+def test_a_softmax_of_other_operators_gets_no_second_one(tmp_path: Path) -> None:
+    """Its scores add up to 1 for each image; a second softmax would move all of them towards the middle."""
+    model = torch_net(end="Softmax")
+    model.graph.node[-1].output[0] = "before"
+    model.graph.initializer.append(weights("one", np.ones(1, np.float32)))
+    model.graph.node.append(helper.make_node("Mul", ["before", "one"], ["output"]))
+    with pytest.raises(RefusedModel, match=r"add up to 1, so they are scores and not logits\. Leave --logits out"):
+        converted(tmp_path, model, IMAGES[..., :1], logits=True)
+
+
 def test_scores_stay_as_they_are(tmp_path: Path) -> None:
     """The activation at the end is found behind operators that change nothing."""
     model = torch_net(end="Softmax")

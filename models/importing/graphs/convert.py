@@ -20,6 +20,7 @@ from models.importing.graphs.ports import Port, activation_of, image_input, layo
 from models.importing.graphs.rewrite import SCAN_OPSET, Rewriter, Size, remove_unused
 from models.importing.job import CONVERTED_ONNX_FILE, INPUTS_FILE
 from models.importing.memory import limit_memory, limit_memory_for_loading, limit_memory_for_parsing
+from models.postprocessing import SOFTMAX
 
 _PROBES = 4
 _TOLERANCE = 1e-4
@@ -64,6 +65,8 @@ def convert_graph(folder: Path, file: Path, size: Size, labels: int, options: Gr
     if facts["output_shape"] != [labels]:
         return facts
     activation = options.activation if options.logits else None
+    if activation == SOFTMAX:
+        _check_logits(raw, size)
     rewriter.return_scores(target, labels=labels, is_row=shape == (1, labels), activation=activation)
     session, facts["graph"]["batch"] = _in_batches(rewriter, size, labels)
     facts["graph"] |= {"added": rewriter.added, "input": rewriter.images, "output": rewriter.scores}
@@ -87,6 +90,17 @@ def prepare_graph(file: Path, size: Size, options: GraphOptions) -> Prepared:
     rewriter = Rewriter(model)
     rewriter.take_images(source, size, layout)
     return Prepared(rewriter=rewriter, source=source, target=target, layout=layout, ends_with=ends_with)
+
+
+def _check_logits(raw: Any, size: Size) -> None:
+    """Refuse to add a second softmax to a network that spells its softmax with other operators."""
+    noise = np.random.default_rng(0).random((_PROBES, *size), np.float32)
+    outputs = np.concatenate([raw.scores(image[None]).reshape(1, -1) for image in noise])
+    if outputs.min() >= 0 and np.abs(outputs.sum(axis=1) - 1).max() <= _TOLERANCE:
+        raise RefusedModel(
+            "The outputs of the network are 0 or more and add up to 1, so they are scores and not logits. Leave "
+            "--logits out."
+        )
 
 
 def check_converted(file: Path, size: Size, labels: int) -> dict[str, Any]:
