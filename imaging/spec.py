@@ -84,8 +84,6 @@ class InputSpec:
             _require_finite(name, values or ())
             if values is not None and len(values) != self.channels:
                 raise ValueError(f"InputSpec: {name} has {len(values)} values for {self.channels} channels")
-        if 0 in (self.std or ()):
-            raise ValueError("InputSpec: std holds 0, by which no input can be divided")
 
     @property
     def shape(self) -> tuple[int, int, int]:

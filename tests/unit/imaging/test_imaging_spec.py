@@ -63,7 +63,7 @@ def test_a_mapping_by_the_header_may_refuse(unusable: str) -> None:
         ({"mean": (1.0, 2.0)}, "mean has 2 values for 3 channels"),
         ({"std": (1.0,)}, "std has 1 values for 3 channels"),
         ({"std": ()}, "std has 0 values for 3 channels"),
-        ({"std": (1.0, 0.0, 1.0)}, "std holds 0, by which no input can be divided"),
+        ({"std": (1.0, 0.0, 1.0)}, "std is a divisor, so each value must be positive"),
         ({"std": (1.0, 1.0, math.nan)}, "std holds a number that is not finite"),
         ({"mean": (math.inf, 1.0, 1.0)}, "mean holds a number that is not finite"),
         ({"scale_low": -math.inf}, "scale holds a number that is not finite"),
