@@ -152,6 +152,14 @@ def test_irregular_headers_are_not_kept(make_dicom: MakeDicom) -> None:
     assert not shares_places(*read_twice(irregular))
 
 
+def test_irregular_file_meta_information_is_not_kept(make_dicom: MakeDicom) -> None:
+    """The version (0002,0001) comes after the class (0002,0002) here."""
+    data = make_dicom(PIXELS)
+    version, sop_class, instance = (data.index(struct.pack("<HH", 2, tag)) for tag in (1, 2, 3))
+    exchanged = data[:version] + data[sop_class:instance] + data[version:sop_class] + data[instance:]
+    assert not shares_places(*read_twice(exchanged))
+
+
 def test_large_sequences_are_not_kept(make_dicom: MakeDicom, headers: RepeatedHeaders) -> None:
     """The memory for kept headers is bounded."""
     small, large = (with_open_sequence(make_dicom(PIXELS), b"x" * size) for size in (10_000, 20_000))

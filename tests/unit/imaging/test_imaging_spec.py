@@ -68,6 +68,7 @@ def test_a_mapping_by_the_header_may_refuse(unusable: str) -> None:
         ({"mean": (math.inf, 1.0, 1.0)}, "mean holds a number that is not finite"),
         ({"scale_low": -math.inf}, "scale holds a number that is not finite"),
         ({"scale_high": math.nan}, "scale holds a number that is not finite"),
+        ({"scale_low": 1.0, "scale_high": 1.0}, r"scale 1\.0\.\.1\.0 makes all images equal"),
         ({"height": 65_536}, "size 65536 x 6 is not a whole number up to 65535"),
         ({"width": 6.0}, "size 4 x 6.0 is not a whole number up to 65535"),
     ],
