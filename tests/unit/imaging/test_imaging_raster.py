@@ -38,6 +38,14 @@ def reason_and_detail(data: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Rea
     return refusal.value.reason, refusal.value.detail
 
 
+def test_the_only_frame_has_the_index_0() -> None:
+    """As a frame of a DICOM object has, for previews and heat maps."""
+    image = read(encoded(".png"), accept_raster=True)
+    assert np.array_equal(image.frame(0).stored, PICTURE)
+    with pytest.raises(IndexError):
+        image.frame(1)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("trailer", [b"", b"\x00", b"SEFT" + bytes(300), b"\x00" * 5000, b"IEN" * 100])
 def test_bytes_behind_the_end_change_nothing(suffix: str, trailer: bytes) -> None:

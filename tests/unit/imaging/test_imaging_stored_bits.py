@@ -208,3 +208,12 @@ def test_a_sign_that_the_pixels_refute_is_dropped_in_signed_codestreams_too(make
     (frame,) = image.frames()
     assert np.array_equal(frame.stored, gradient)
     assert Remark.BITS_WRONG in image.remarks
+
+
+def test_small_values_above_the_lowest_bit_are_shifted_down(make_dicom: MakeDicom) -> None:
+    """Samples of 14 bits with the values in bits 2 to 13, though none of them reaches bit 12."""
+    small = VALUES >> 2
+    encoded = imagecodecs.jpeg2k_encode(small << 2, level=0, codecformat="j2k", reversible=True, bitspersample=14)
+    data = make_dicom(small, syntax=JPEG2000Lossless, frames=[bytes(encoded)], BitsStored=12, HighBit=13)
+    (frame,) = read(data).frames()
+    assert np.array_equal(frame.stored, small)
