@@ -170,12 +170,20 @@ def test_every_outcome_is_that_of_a_worker_without_decoders(
     assert context.patient.issuers == plain.patient.issuers
 
 
-def test_decoders_know_no_password(open_context: OpenContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They read files of strangers, so no setting of nightread is in their environment."""
+def test_decoders_know_no_password(
+    worker_driver: WorkerDriver, open_context: OpenContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They read files of strangers, so no setting of nightread is in their environment.
+
+    The environment of a process can be read once it runs: it has decoded a file.
+    """
     monkeypatch.setenv("NIGHTREAD_SITE_KEY", "canary")
     monkeypatch.setenv("OTHER_VARIABLE", "passed on")
-    pool = open_context().decode_pool
+    context = open_context()
+    pool = context.decode_pool
     assert pool is not None
+    worker_driver.put(a=phantom(1))
+    assert worker_driver.analyse(context) == {"done": 1}
     environment = Path(f"/proc/{pool._process.process.pid}/environ").read_bytes()
     assert b"OTHER_VARIABLE=passed on" in environment
     assert b"NIGHTREAD_" not in environment
