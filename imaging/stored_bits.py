@@ -57,7 +57,7 @@ def decoded_values(pixels: Array, layout: PixelLayout, precision: int, *, signed
         return StoredValues(pixels, layout.bits_stored, _of_other_sign())
     if not lossless and precision > layout.bits_stored:
         return StoredValues(limit_decoded_bits(pixels, layout, precision), layout.bits_stored)
-    if lossless and precision == pixels.dtype.itemsize * _BYTE_BITS:
+    if lossless and not signed and precision == pixels.dtype.itemsize * _BYTE_BITS:
         return native_values(_with_sign(pixels, layout)[0], _of_cell(layout, precision))
     return StoredValues(mask_decoded_bits(pixels, layout, precision), layout.bits_stored)
 
